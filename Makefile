@@ -1,0 +1,59 @@
+# `make serve` and `make test` are all that a newcomer needs; `make help` lists the rest.
+PYTHON ?= python3
+BIN := .venv/bin
+COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" pyproject.toml
+
+.PHONY: help serve test check bench families pictures docs demo lock audit clean
+
+help:  ## list the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-10s %s\n", $$1, $$2}'
+
+serve: .venv/.runtime  ## run the service on 127.0.0.1:8000 (settings: docs/settings.md)
+	@exec $(BIN)/convscope serve
+
+test: .venv/.develop check  ## the whole suite
+	$(BIN)/python -m pytest
+
+check: .venv/.develop  ## format, lint, spelling, types, import contracts
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/codespell
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: .venv/.develop  ## ratios against a plain compiled forward pass, as a table and JSON
+	$(BIN)/python -m tests.benchmark
+
+families: .venv/.develop  ## replay, logits and default layer on nine application families
+	$(BIN)/python -m tests.families
+
+pictures: .venv/.develop  ## draw the README's pictures with the service itself
+	$(BIN)/python -m docs.pictures
+
+docs: .venv/.develop  ## write the generated pages (settings table, OpenAPI snapshot)
+	$(BIN)/python -m docs.generate
+
+demo: .venv/.develop  ## train the built-in model anew
+	$(BIN)/python -m service.demo.train
+
+lock: .venv/.develop  ## resolve both lock files anew
+	$(BIN)/$(COMPILE) --upgrade --output-file requirements.lock
+	$(BIN)/$(COMPILE) --upgrade --constraint requirements.lock --group develop --output-file requirements-dev.lock
+
+audit: .venv/.develop  ## known vulnerabilities among the locked packages
+	$(BIN)/pip-audit --require-hashes --disable-pip --requirement requirements-dev.lock
+
+clean:  ## remove the environment and caches
+	rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+
+# pip compiles bytecode while it installs: importing TensorFlow without it takes 10 s more.
+.venv/.runtime: requirements.lock pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --require-hashes --requirement requirements.lock
+	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.venv/.develop: requirements-dev.lock .venv/.runtime
+	$(BIN)/pip install --quiet --require-hashes --requirement requirements-dev.lock
+	@touch $@

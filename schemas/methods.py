@@ -1,0 +1,38 @@
+"""The parameters that methods share, and how a method presents itself on `GET /v1/methods`."""
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from schemas.base import Schema
+
+MethodKind = Literal["interactive", "job"]
+Consumes = Literal["none", "image", "images", "latent"]
+
+
+class MethodParams(Schema):
+    """Base of every method's parameters; the same model validates forms, JSON and the terminal."""
+
+
+class ClassScores(MethodParams):
+    """For methods whose answer lists the model's predictions."""
+
+    top: int = Field(5, ge=1, le=1000, description="How many predictions to list, best first.", examples=[3])
+
+
+class MethodDescription(Schema):
+    name: str = Field(examples=["grad-cam"])
+    title: str = Field(examples=["Class heat map (Grad-CAM)"])
+    kind: MethodKind
+    consumes: Consumes
+    parameters: dict[str, Any] = Field(description="JSON Schema of the parameters.")
+
+
+class MethodList(Schema):
+    methods: list[MethodDescription]
+
+
+class MethodAvailability(Schema):
+    name: str = Field(examples=["grad-cam"])
+    available: bool
+    reason: str | None = Field(None, description="Why the method cannot work on this model.")

@@ -1,0 +1,74 @@
+"""Models, their layers and their predictions, as clients see them."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from schemas.base import Schema
+from schemas.methods import MethodAvailability
+
+ModelState = Literal["ready", "available", "failed"]
+Task = Literal["classification", "binary", "regression", "autoencoder", "features"]
+
+
+class Prediction(Schema):
+    index: int = Field(examples=[3])
+    label: str = Field(examples=["star"])
+    score: float = Field(description="Probability, or the value itself for a regression.", examples=[0.97])
+
+
+class InputContract(Schema):
+    """What a picture becomes before the network sees it."""
+
+    height: int | None = Field(description="Pixels; null where the model takes any size.", examples=[96])
+    width: int | None = Field(examples=[96])
+    channels: int = Field(description="1 (gray) or 3 (RGB, before preprocessing).", examples=[3])
+    preprocessing: str = Field(description="Name, or `custom` for a table in model.toml.", examples=["unit"])
+
+
+class ModelSummary(Schema):
+    name: str = Field(examples=["shapes"])
+    versions: list[str] = Field(description="Newest first.", examples=[["1"]])
+    state: ModelState
+    reason: str | None = Field(None, description="Why the newest version failed to load.")
+    task: Task | None = Field(None, description="Null until the model is loaded.")
+    input: InputContract | None = Field(None, description="Null until loaded, or where no picture goes in.")
+
+
+class ModelList(Schema):
+    models: list[str] = Field(examples=[["shapes"]])
+    details: list[ModelSummary]
+
+
+class ParameterCounts(Schema):
+    parameters: int
+    trainable: int
+    non_trainable: int
+
+
+class ModelDetail(ModelSummary):
+    ready: bool
+    version: str = Field(examples=["1"])
+    digest: str = Field(description="SHA-256 of the model file.")
+    classes: list[str] | None = Field(description="Labels by class index; null without class scores.")
+    logits: str | None = Field(description="What a class heat map differentiates.", examples=["logit"])
+    default_layer: str | None = Field(examples=["conv4"])
+    parameters: ParameterCounts
+    repairs: list[str] = Field(description="What had to be mended to load the file.")
+    methods: list[MethodAvailability]
+
+
+class Layer(Schema):
+    index: int
+    path: str = Field(description="`/` separates nested models.", examples=["backbone/conv4"])
+    name: str
+    type: str = Field(examples=["Conv2D"])
+    output_shape: list[int | None] = Field(examples=[[None, 12, 12, 96]])
+    kernel_shape: list[int] | None
+    bias_shape: list[int] | None
+    parameters: int
+
+
+class LayerList(Schema):
+    layers: list[Layer]
+    totals: ParameterCounts

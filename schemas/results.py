@@ -1,0 +1,66 @@
+"""The answer of a method: pictures, numbers, and all that is needed to make it again."""
+
+import base64
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, PlainSerializer, WithJsonSchema
+
+from schemas.base import Schema
+from schemas.models import Prediction
+
+# pydantic's own base64 setting writes the URL-safe alphabet, which data URLs and most clients refuse.
+Base64 = Annotated[
+    bytes,
+    PlainSerializer(lambda data: base64.b64encode(data).decode("ascii"), when_used="json"),
+    WithJsonSchema({"type": "string", "contentEncoding": "base64", "contentMediaType": "image/png"}),
+]
+
+TargetKind = Literal["logit", "log_probability", "value"]
+
+
+class Target(Schema):
+    """The number that was explained."""
+
+    index: int = Field(examples=[3])
+    label: str = Field(examples=["star"])
+    score: float = Field(description="The model's own score of the class.", examples=[0.97])
+    kind: TargetKind = Field(description="What was differentiated.")
+    value: float = Field(description="The differentiated number itself.", examples=[7.31])
+
+
+class ResultImage(Schema):
+    name: str = Field(pattern=r"^[A-Za-z0-9._-]+$", examples=["overlay"])
+    layer: str | None = Field(examples=["conv4"])
+    media_type: Literal["image/png"] = "image/png"
+    width: int = Field(examples=[640])
+    height: int = Field(examples=[480])
+    data: Base64
+
+
+class Provenance(Schema):
+    params: dict[str, Any] = Field(description="Every parameter as it was used, defaults included.")
+    seed: int | None = Field(description="Null for methods without randomness.")
+    image_sha256: str | None
+    model_sha256: str
+    plan: dict[str, Any] = Field(description="How it was computed: input size, preprocessing, resampling.")
+    software: dict[str, str]
+
+
+class Timings(Schema):
+    decode: float
+    queue: float
+    compute: float
+    render: float
+
+
+class Result(Schema):
+    model: str = Field(examples=["shapes"])
+    version: str = Field(examples=["1"])
+    method: str = Field(examples=["grad-cam"])
+    layer: str | None = Field(examples=["conv4"])
+    target: Target | None
+    predictions: list[Prediction]
+    images: list[ResultImage]
+    values: dict[str, Any] = Field(description="The numbers behind the pictures, before any scaling.")
+    provenance: Provenance
+    timings_seconds: Timings

@@ -1,0 +1,1 @@
+"""convscope: a REST service that shows what a convolutional network sees."""

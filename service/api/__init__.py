@@ -1,0 +1,1 @@
+"""HTTP: the one room that knows status codes, media types and headers."""

@@ -1,0 +1,38 @@
+"""What the routes need, made once in the composition root and found on the application's state."""
+
+import asyncio
+from dataclasses import dataclass
+from threading import Event
+from typing import Annotated
+
+import anyio.to_thread
+from fastapi import Depends, Path, Request
+
+from service.api.limits import BoundedExecutor
+from service.catalog.catalog import Catalog
+from service.engine.images import ImageLimits
+from service.engine.model import Model
+
+
+@dataclass(frozen=True)
+class Services:
+    catalog: Catalog
+    executor: BoundedExecutor
+    image_limits: ImageLimits
+    body_timeout_seconds: float
+    ready: Event
+
+    async def model(self, name: str, version: str | None) -> Model:
+        """The loaded model; waits for its load without holding a thread. Raises what the catalog raises."""
+        load = await anyio.to_thread.run_sync(self.catalog.request, name, version)
+        return await asyncio.shield(asyncio.wrap_future(load))
+
+
+def _services(request: Request) -> Services:
+    services: Services = request.app.state.services
+    return services
+
+
+ServicesDependency = Annotated[Services, Depends(_services)]
+ModelName = Annotated[str, Path(description="A model's name, from `GET /v1/models`.", examples=["shapes"])]
+ModelVersion = Annotated[str, Path(description="One of the model's versions.", examples=["1"])]

@@ -1,0 +1,43 @@
+"""A bounded executor: so many requests computed at once, so many waiting, the rest refused at once."""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+from service.errors import ServerBusyError
+
+T = TypeVar("T")
+
+
+class BoundedExecutor:
+    """Runs functions on threads, never on the event loop. To be used from the event loop alone."""
+
+    def __init__(self, *, running: int, waiting: int) -> None:
+        self._threads = ThreadPoolExecutor(running, thread_name_prefix="compute")
+        self._limit = running + waiting
+        self._admitted = 0
+
+    def require_room(self) -> None:
+        """Raise ServerBusyError when no further request may wait."""
+        if self._admitted >= self._limit:
+            raise ServerBusyError(f"{self._admitted} requests are already running or waiting: try again in a moment")
+
+    async def run(self, function: Callable[[], T]) -> T:
+        """Run `function` on a thread as soon as one is free. Raises ServerBusyError, or what `function` raises."""
+        self.require_room()
+        self._admitted += 1
+        future = asyncio.get_running_loop().run_in_executor(self._threads, function)
+        # Not in a `finally`: a cancelled waiter leaves its function running, and that still takes a place.
+        future.add_done_callback(self._release)
+        return await asyncio.shield(future)
+
+    def close(self) -> None:
+        """Give up what has not begun."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def _release(self, future: asyncio.Future[Any]) -> None:
+        self._admitted -= 1
+        if not future.cancelled():
+            # Marks the exception as seen where the waiter has gone.
+            future.exception()

@@ -1,0 +1,92 @@
+"""`/v1/models`: which models are served, and what is known of one."""
+
+import anyio.to_thread
+from fastapi import APIRouter
+
+from schemas.methods import MethodAvailability
+from schemas.models import Layer, LayerList, ModelDetail, ModelList, ParameterCounts
+from service.api.dependencies import ModelName, ModelVersion, Services, ServicesDependency
+from service.catalog.catalog import Catalog, input_contract
+from service.engine.methods import METHODS
+from service.engine.model import Model
+
+router = APIRouter(tags=["models"], prefix="/v1/models")
+
+
+@router.get("", summary="List the models")
+async def list_models(services: ServicesDependency) -> ModelList:
+    return await anyio.to_thread.run_sync(_list, services.catalog)
+
+
+@router.get("/{model}", summary="Describe a model; loads it if need be")
+async def describe_model(services: ServicesDependency, model: ModelName) -> ModelDetail:
+    return await _describe(services, model, None)
+
+
+@router.get("/{model}/versions/{version}", summary="Describe one version of a model")
+async def describe_version(services: ServicesDependency, model: ModelName, version: ModelVersion) -> ModelDetail:
+    return await _describe(services, model, version)
+
+
+@router.get("/{model}/layers", summary="List a model's layers")
+async def list_layers(services: ServicesDependency, model: ModelName) -> LayerList:
+    return _layers(await services.model(model, None))
+
+
+@router.get("/{model}/versions/{version}/layers", summary="List the layers of one version")
+async def list_layers_of_version(services: ServicesDependency, model: ModelName, version: ModelVersion) -> LayerList:
+    return _layers(await services.model(model, version))
+
+
+def _list(catalog: Catalog) -> ModelList:
+    details = [catalog.summary(name) for name in catalog.names()]
+    return ModelList(models=[detail.name for detail in details], details=details)
+
+
+async def _describe(services: Services, name: str, version: str | None) -> ModelDetail:
+    model = await services.model(name, version)
+    summary = await anyio.to_thread.run_sync(services.catalog.summary, name)
+    anatomy = model.anatomy
+    return ModelDetail(
+        name=name,
+        ready=True,
+        version=model.version,
+        versions=summary.versions,
+        state="ready",
+        task=anatomy.task,
+        input=input_contract(model),
+        digest=model.digest,
+        classes=[model.label(index) for index in range(anatomy.classes)] if anatomy.classes else None,
+        logits=anatomy.target_kind,
+        default_layer=anatomy.default_layer,
+        parameters=_counts(model),
+        repairs=list(anatomy.repairs),
+        methods=[_availability(model, name) for name in METHODS],
+    )
+
+
+def _availability(model: Model, method: str) -> MethodAvailability:
+    reason = METHODS[method].refuse(model.anatomy)
+    return MethodAvailability(name=method, available=reason is None, reason=reason)
+
+
+def _layers(model: Model) -> LayerList:
+    layers = [
+        Layer(
+            index=index,
+            path=facts.path,
+            name=facts.name,
+            type=facts.type,
+            output_shape=list(facts.output_shape),
+            kernel_shape=list(facts.kernel_shape) if facts.kernel_shape else None,
+            bias_shape=list(facts.bias_shape) if facts.bias_shape else None,
+            parameters=facts.parameters,
+        )
+        for index, facts in enumerate(model.anatomy.layers)
+    ]
+    return LayerList(layers=layers, totals=_counts(model))
+
+
+def _counts(model: Model) -> ParameterCounts:
+    total, trainable = model.anatomy.parameters, model.anatomy.trainable_parameters
+    return ParameterCounts(parameters=total, trainable=trainable, non_trainable=total - trainable)

@@ -1,0 +1,35 @@
+"""Which of our media types a client wants, from its Accept header (RFC 9110, section 12.5.1)."""
+
+from service.errors import ConvscopeError
+
+JSON = "application/json"
+PNG = "image/png"
+
+
+class NotAcceptableError(ConvscopeError):
+    code = "not_acceptable"
+
+
+def choose(accept: str | None, offers: tuple[str, ...]) -> str:
+    """The offer of the highest quality, earlier ones first among equals. Raises NotAcceptableError."""
+    ranges = [_parse(item) for item in (accept or "*/*").split(",") if item.strip()]
+    best = max(offers, key=lambda offer: _quality(offer, ranges))
+    if _quality(best, ranges) <= 0:
+        raise NotAcceptableError(f"'{accept}' cannot be had here: this route answers {' or '.join(offers)}")
+    return best
+
+
+def _parse(item: str) -> tuple[str, float]:
+    media_range, *parameters = (part.strip() for part in item.lower().split(";"))
+    quality = next((part[2:] for part in parameters if part.startswith("q=")), "1")
+    try:
+        return media_range, float(quality)
+    except ValueError:
+        return media_range, 0.0
+
+
+def _quality(offer: str, ranges: list[tuple[str, float]]) -> float:
+    """The quality that the most specific matching range gives; 0 where none matches."""
+    specificity = {offer: 3, f"{offer.partition('/')[0]}/*": 2, "*/*": 1}
+    matching = [(specificity[name], quality) for name, quality in ranges if name in specificity]
+    return max(matching)[1] if matching else 0.0

@@ -1,0 +1,158 @@
+"""Errors as RFC 9457 problems: the one table from stable code to status, title and explanation."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Final
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from schemas.problems import Problem, ProblemError
+from service.errors import ConvscopeError
+
+logger = logging.getLogger(__name__)
+
+MEDIA_TYPE = "application/problem+json"
+RETRY_AFTER_SECONDS = 1
+
+
+@dataclass(frozen=True)
+class ProblemType:
+    status: int
+    title: str
+    explanation: str
+
+
+PROBLEMS: Final[dict[str, ProblemType]] = {
+    "model_not_found": ProblemType(404, "Unknown model", "No folder of that name; `GET /v1/models` lists them."),
+    "version_not_found": ProblemType(
+        404, "Unknown version", "The model has no such version; leave it out for the newest."
+    ),
+    "model_failed": ProblemType(
+        503,
+        "Model failed to load",
+        "The model's file is refused or broken; the detail says why. Other models are not touched.",
+    ),
+    "method_unavailable": ProblemType(
+        422, "Method does not work on this model", "The network lacks what the method needs, such as class scores."
+    ),
+    "layer_not_found": ProblemType(422, "Unknown layer", "Layers are named by path, `/` between nested models."),
+    "layer_not_spatial": ProblemType(422, "Layer without spatial axes", "A map needs a layer of height and width."),
+    "layer_not_connected": ProblemType(422, "Layer not connected", "The class scores do not depend on this layer."),
+    "class_out_of_range": ProblemType(
+        422, "Class out of range", "Classes count from 0; `GET /v1/models/{model}` lists them."
+    ),
+    "not_finite": ProblemType(422, "No finite answer", "The network's output for this picture is NaN or infinite."),
+    "image_missing": ProblemType(422, "No image", "The method needs a picture: form file or JSON member `image`."),
+    "image_invalid": ProblemType(422, "Not a readable image", "The bytes are no picture, or a damaged one."),
+    "image_too_large": ProblemType(413, "Image too large", "The image file has more bytes than the limit."),
+    "image_too_many_pixels": ProblemType(
+        422, "Image too large", "The image has more pixels than the limit; it was refused before decoding."
+    ),
+    "server_busy": ProblemType(503, "Server busy", "As many requests wait as may wait; try again after `Retry-After`."),
+    "not_ready": ProblemType(503, "Not ready", "The built-in model has not run yet; try again in a moment."),
+    "invalid_parameters": ProblemType(
+        422, "Invalid parameters", "A parameter is unknown or has a value out of range; `errors` points to each."
+    ),
+    "invalid_json": ProblemType(400, "Not JSON", "The body is not a JSON object (RFC 8259: no NaN, no Infinity)."),
+    "invalid_form": ProblemType(
+        400, "Not a form", "The body is not the multipart form that its Content-Type announces."
+    ),
+    "body_too_large": ProblemType(413, "Body too large", "The request's body is larger than an image may be."),
+    "body_timeout": ProblemType(408, "Body too slow", "The request's body did not arrive in time."),
+    "unsupported_media_type": ProblemType(
+        415, "Unsupported media type", "Send `multipart/form-data` or `application/json`."
+    ),
+    "not_acceptable": ProblemType(
+        406, "Not acceptable", "Answers are `application/json`, or `image/png` where there is a picture."
+    ),
+    "not_found": ProblemType(404, "No such route", "`/docs` lists the routes."),
+    "method_not_allowed": ProblemType(405, "Method not allowed", "The route exists, but not for this HTTP method."),
+    "bad_request": ProblemType(400, "Bad request", "The request cannot be understood."),
+    "internal_error": ProblemType(500, "Internal error", "A fault of the service; it is in its log."),
+}
+
+
+class InvalidParametersError(ConvscopeError):
+    """Parameters that do not validate, each with its pointer."""
+
+    code = "invalid_parameters"
+
+    def __init__(self, errors: Sequence[ProblemError]) -> None:
+        super().__init__("; ".join(f"{error.pointer.lstrip('#/')}: {error.detail}" for error in errors[:3]))
+        self.errors = tuple(errors)
+
+
+def respond(
+    request: Request,
+    code: str,
+    detail: str,
+    *,
+    errors: Sequence[ProblemError] | None = None,
+    headers: dict[str, str] | None = None,
+) -> Response:
+    """Build the problem+json response of a code."""
+    kind = PROBLEMS[code]
+    problem = Problem(
+        type=f"/problems/{code}",
+        title=kind.title,
+        status=kind.status,
+        detail=detail,
+        instance=request.url.path,
+        code=code,
+        errors=list(errors) if errors else None,
+    )
+    headers = dict(headers or {})
+    if kind.status == HTTPStatus.SERVICE_UNAVAILABLE and code != "model_failed":
+        headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    return Response(problem.model_dump_json(exclude_none=True), kind.status, headers=headers, media_type=MEDIA_TYPE)
+
+
+def install(app: FastAPI) -> None:
+    """Answer every error of the application with a problem."""
+    app.add_exception_handler(ConvscopeError, _convscope_error)
+    app.add_exception_handler(HTTPException, _http_exception)
+    app.add_exception_handler(RequestValidationError, _validation_error)
+    app.add_exception_handler(Exception, _unexpected_error)
+
+
+def pointer(*parts: object) -> str:
+    """A JSON Pointer in its URI fragment form, RFC 6901."""
+    escaped = (str(part).replace("~", "~0").replace("/", "~1") for part in parts)
+    return "#/" + "/".join(escaped)
+
+
+async def _convscope_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, ConvscopeError)
+    errors: Sequence[ProblemError] | None = None
+    if isinstance(error, InvalidParametersError):
+        errors = error.errors
+    elif error.field is not None:
+        errors = [ProblemError(pointer=pointer(error.field), detail=error.detail)]
+    return respond(request, error.code, error.detail, errors=errors)
+
+
+async def _http_exception(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    codes = {404: "not_found", 405: "method_not_allowed", 500: "internal_error"}
+    code = codes.get(error.status_code, "bad_request")
+    details = {
+        "not_found": f"there is no route {request.url.path}; /docs lists the routes",
+        "method_not_allowed": f"{request.method} does not work here; the Allow header says what does",
+    }
+    headers = dict(error.headers or {})
+    return respond(request, code, details.get(code, str(error.detail)), headers=headers)
+
+
+async def _validation_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    errors = [ProblemError(pointer=pointer(*item["loc"]), detail=item["msg"]) for item in error.errors()]
+    return respond(request, "invalid_parameters", "the request does not validate", errors=errors)
+
+
+async def _unexpected_error(request: Request, error: Exception) -> Response:
+    logger.error("unexpected error on %s %s", request.method, request.url.path, exc_info=error)
+    return respond(request, "internal_error", "an unexpected error; the service's log has it")

@@ -1,0 +1,27 @@
+"""Class labels: ImageNet's, a file's, or a list's."""
+
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+
+from service.errors import ModelFailedError
+
+
+@cache
+def imagenet_labels() -> tuple[str, ...]:
+    """The 1,000 ImageNet class names by index, as keras.applications lists them (imagenet_class_index.json)."""
+    text = files("service.catalog").joinpath("imagenet_labels.txt").read_text(encoding="utf-8")
+    return tuple(text.split())
+
+
+def read_labels(labels: str | list[str] | None, folder: Path) -> tuple[str, ...] | None:
+    """Resolve `labels` of a model.toml: "imagenet", a text file in the model's folder, or the list itself."""
+    if labels is None or isinstance(labels, list):
+        return tuple(labels) if labels else None
+    if labels == "imagenet":
+        return imagenet_labels()
+    file = folder / labels
+    if file.parent != folder or not file.is_file():
+        raise ModelFailedError(f"labels: there is no file '{labels}' beside model.toml")
+    lines = file.read_text(encoding="utf-8").splitlines()
+    return tuple(line.strip() for line in lines if line.strip())

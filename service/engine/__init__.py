@@ -1,0 +1,1 @@
+"""From untrusted bytes to pictures of what a network sees. Knows no web framework, queue or settings."""

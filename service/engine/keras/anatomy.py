@@ -1,0 +1,88 @@
+"""The facts about a network, read from its static graph: what goes in, what comes out, which layers there are."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from service.engine.keras.graph import Call, Value, Wiring
+from service.engine.keras.landmarks import Head
+from service.engine.probe import LayerFacts, TargetKind, Task
+
+
+def image_shape(wiring: Wiring) -> tuple[int | None, int | None, int] | None:
+    """(h, w, c) where exactly one picture goes in, else None."""
+    if len(wiring.inputs) != 1 or len(wiring.inputs[0].shape) != 4:
+        return None
+    _, height, width, channels = wiring.inputs[0].shape
+    return (height, width, channels) if channels in (1, 3) else None
+
+
+def guess_task(wiring: Wiring, head: Head) -> Task:
+    """Guess from the output's shape and activation; `task` in model.toml overrules it."""
+    output = wiring.outputs[0]
+    units = unit_count(output)
+    if len(wiring.outputs) != 1:
+        return "features"
+    if units is None:
+        return "autoencoder" if output.shape[1:] == wiring.inputs[0].shape[1:] else "features"
+    if head.activation == "sigmoid" and units == 1:
+        return "binary"
+    if head.activation in ("softmax", "sigmoid"):
+        return "classification"
+    return "regression"
+
+
+def unit_count(output: Value) -> int | None:
+    """How many numbers come out per image, where the output is a vector (or 1 x 1 maps); None for anything else."""
+    shape = output.shape
+    if len(shape) == 4 and shape[1:3] == (1, 1):
+        return shape[3]
+    return shape[1] if len(shape) == 2 else None
+
+
+def class_count(task: Task, units: int | None) -> int | None:
+    """How many class scores there are: a single sigmoid unit stands for two classes."""
+    if task == "binary" and units == 1:
+        return 2
+    return units if task in ("classification", "binary", "regression") else None
+
+
+def target_kind(task: Task, head: Head) -> TargetKind | None:
+    """What a class heat map can differentiate."""
+    if task == "regression":
+        return "value"
+    if task in ("classification", "binary"):
+        return "log_probability" if head.activation == "other" else "logit"
+    return None
+
+
+def list_layers(wiring: Wiring) -> Iterable[LayerFacts]:
+    """Every leaf call in execution order, a shared layer once."""
+    for call in wiring.calls:
+        if wiring.by_path[call.site.path] is call:
+            yield _facts(call)
+
+
+def _facts(call: Call) -> LayerFacts:
+    layer = call.operation
+    return LayerFacts(
+        path=call.site.path,
+        type=type(layer).__name__,
+        output_shape=call.outputs[0].shape,
+        kernel_shape=_weight_shape(layer, "kernel", "depthwise_kernel"),
+        bias_shape=_weight_shape(layer, "bias"),
+        parameters=_count(getattr(layer, "weights", [])),
+    )
+
+
+def _weight_shape(layer: Any, *names: str) -> tuple[int, ...] | None:
+    for name in names:
+        weight = getattr(layer, name, None)
+        if weight is not None and hasattr(weight, "shape"):
+            return tuple(weight.shape)
+    return None
+
+
+def _count(weights: Iterable[Any]) -> int:
+    return int(sum(np.prod(weight.shape) for weight in weights))

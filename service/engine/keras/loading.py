@@ -1,0 +1,83 @@
+"""A model file to a KerasProbe that has run once."""
+
+import os
+from functools import cache
+from pathlib import Path
+
+import keras
+import tensorflow as tf
+
+from service.engine.keras.archive import inspect
+from service.engine.keras.graph import functional
+from service.engine.keras.probe import KerasProbe
+from service.engine.probe import Task
+from service.errors import ModelFailedError
+
+
+@cache
+def configure_threads() -> None:
+    """All cores for one operation, one operation at a time: the fastest on small machines.
+
+    Has an effect only before TensorFlow's first operation.
+    """
+    tf.config.threading.set_intra_op_parallelism_threads(len(os.sched_getaffinity(0)))
+    tf.config.threading.set_inter_op_parallelism_threads(1)
+
+
+def load_probe(
+    path: Path,
+    *,
+    task: Task | None = None,
+    default_layer: str | None = None,
+    input_size: tuple[int, int] | None = None,
+    max_traces: int = 64,
+) -> KerasProbe:
+    """Load a `.keras` or HDF5 file, refuse what carries code, and run the network once.
+
+    Raises ModelFailedError with a reason that a user can act on.
+    """
+    inspect(path)
+    network = _load(path)
+    _build(network, input_size)
+    if functional(network) is None:
+        raise ModelFailedError(
+            f"'{type(network).__name__}' is a subclassed model, whose layers cannot be followed: "
+            "rebuild it as a Functional or Sequential model"
+        )
+    probe = KerasProbe(network, task=task, default_layer=default_layer, max_traces=max_traces)
+    try:
+        probe.run_once()
+    except Exception as error:
+        raise ModelFailedError(f"the network loads but does not run: {_first_line(error)}") from error
+    return probe
+
+
+def _load(path: Path) -> keras.Model:
+    try:
+        network = keras.saving.load_model(path, compile=False, safe_mode=True)
+    except Exception as error:
+        # Keras raises anything at all here, TypeError and KeyError included.
+        raise ModelFailedError(f"Keras cannot load '{path.name}': {_first_line(error)}") from error
+    if not isinstance(network, keras.Model):
+        raise ModelFailedError(f"'{path.name}' holds a {type(network).__name__}, not a model")
+    return network
+
+
+def _build(network: keras.Model, input_size: tuple[int, int] | None) -> None:
+    """Give an unbuilt Sequential its graph; its input is that of its first layer, or `input_size` with RGB."""
+    if not isinstance(network, keras.Sequential) or network._functional is not None:
+        return
+    shape = next((layer.input_shape for layer in network.layers if hasattr(layer, "input_shape")), None)
+    if shape is None and input_size is not None:
+        shape = (None, *input_size, 3)
+    if shape is None:
+        raise ModelFailedError(
+            "this Sequential model was never called and has no input shape: "
+            "add an InputLayer and save it again, or set input_size in model.toml"
+        )
+    network.build(shape)
+
+
+def _first_line(error: Exception) -> str:
+    text = str(error).strip() or type(error).__name__
+    return text.splitlines()[0][:300]

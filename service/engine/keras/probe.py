@@ -1,0 +1,228 @@
+"""The Probe over a Keras network: each question is one compiled graph, traced once, with the batch axis open."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from service.engine.keras import anatomy as anatomical
+from service.engine.keras.graph import Call, Site, functional, infer, replay, wire
+from service.engine.keras.landmarks import Head, find_default_layer, find_head, nearest_spatial
+from service.engine.keras.traces import Traces
+from service.engine.probe import Anatomy, Array, LayerGradients, Scores, Target, Task, is_spatial
+from service.errors import (
+    ClassOutOfRangeError,
+    LayerNotConnectedError,
+    LayerNotFoundError,
+    LayerNotSpatialError,
+    MethodUnavailableError,
+)
+
+BEST_CLASS = -1
+# Keeps log(p) finite where a class has no probability at all.
+_TINY = 1e-30
+
+
+@dataclass(frozen=True)
+class _Pass:
+    """What one replay yields, batch first: the network's scores, the differentiable numbers, one layer's output."""
+
+    scores: Any
+    targets: Any
+    layer: Any
+
+
+class KerasProbe:
+    """Answers from one loaded network, which it never changes.
+
+    `task` and `default_layer` overrule what the graph suggests. Raises LayerNotFoundError for an unknown default layer.
+    """
+
+    def __init__(
+        self,
+        network: keras.Model,
+        *,
+        task: Task | None = None,
+        default_layer: str | None = None,
+        max_traces: int = 64,
+        repairs: tuple[str, ...] = (),
+    ) -> None:
+        self._network = network
+        self._wiring = wire(network)
+        self._head: Head = find_head(self._wiring.outputs[0])
+        self._sources = self._wiring.ancestors(self._head.value)
+        self.traces = Traces(max_traces)
+        self.anatomy = self._examine(task, default_layer, repairs)
+
+    def scores(self, image: Array) -> Scores:
+        """See Probe."""
+        self._require_classes()
+        trace = self.traces.get("scores", self._trace_scores)
+        return Scores(trace(tf.constant(image[None])).numpy()[0])
+
+    def activations_and_gradients(
+        self, image: Array, *, layer: str | None = None, class_index: int | None = None
+    ) -> LayerGradients:
+        """See Probe."""
+        classes = self._require_classes()
+        if class_index is not None and class_index >= classes:
+            raise ClassOutOfRangeError(f"class {class_index} does not exist: the classes are 0 to {classes - 1}")
+        call = self._spatial_layer(layer)
+        trace = self.traces.get(call.site, lambda: self._trace_gradients(call.site))
+        asked = BEST_CLASS if class_index is None else class_index
+        answers = trace(tf.constant(image[None]), tf.constant([asked], tf.int32))
+        activations, gradients, scores, values, indices = (answer.numpy()[0] for answer in answers)
+        self._require_space(call, activations)
+        index = int(indices)
+        assert self.anatomy.target_kind is not None
+        target = Target(index, float(scores[index]), self.anatomy.target_kind, float(values))
+        return LayerGradients(call.site.path, activations, gradients, target, Scores(scores))
+
+    def run_once(self) -> None:
+        """Run the network on a gray picture (or zeros): proof that it works, and a warm-up of the first trace.
+
+        Raises whatever the network raises.
+        """
+        if self.anatomy.classes is not None and self.anatomy.input_shape is not None:
+            height, width, channels = self.anatomy.input_shape
+            self.scores(np.zeros((height or 224, width or 224, channels), np.float32))
+
+    def _examine(self, task: Task | None, default_layer: str | None, repairs: tuple[str, ...]) -> Anatomy:
+        wiring, head = self._wiring, self._head
+        task = task or anatomical.guess_task(wiring, head)
+        units = anatomical.unit_count(wiring.outputs[0]) if len(wiring.outputs) == 1 else None
+        found = self._find(default_layer) if default_layer else find_default_layer(wiring.outputs[0])
+        return Anatomy(
+            input_shape=anatomical.image_shape(wiring),
+            task=task,
+            classes=anatomical.class_count(task, units),
+            target_kind=anatomical.target_kind(task, head),
+            default_layer=found.site.path if found else None,
+            layers=tuple(anatomical.list_layers(wiring)),
+            parameters=self._network.count_params(),
+            trainable_parameters=sum(int(np.prod(weight.shape)) for weight in self._network.trainable_weights),
+            repairs=repairs,
+        )
+
+    def _require_classes(self) -> int:
+        if self.anatomy.classes is None or self.anatomy.input_shape is None:
+            raise MethodUnavailableError("this network takes no single picture or gives no class scores")
+        return self.anatomy.classes
+
+    def _find(self, path: str) -> Call:
+        if path in self._wiring.by_path:
+            return self._wiring.by_path[path]
+        near = get_close_matches(path, self._wiring.by_path, n=3, cutoff=0.4)
+        nearest = f"; nearest: {', '.join(repr(name) for name in near)}" if near else ""
+        raise LayerNotFoundError(f"layer '{path}' is not in this network{nearest}")
+
+    def _spatial_layer(self, path: str | None) -> Call:
+        path = path or self.anatomy.default_layer
+        if path is None:
+            raise LayerNotFoundError("this network has no default layer: name one with 'layer'")
+        call = self._find(path)
+        if not is_spatial(call.outputs[0].shape):
+            raise self._not_spatial(call)
+        if self._sources.isdisjoint(call.outputs):
+            raise LayerNotConnectedError(f"the class scores do not depend on layer '{path}': choose an earlier layer")
+        return call
+
+    def _require_space(self, call: Call, activations: Array) -> None:
+        # Layers of open size show their true size only when they run.
+        if activations.shape[:2] == (1, 1):
+            raise self._not_spatial(call)
+
+    def _not_spatial(self, call: Call) -> LayerNotSpatialError:
+        nearest = nearest_spatial(self._wiring, call)
+        advice = f"; nearest with space: '{nearest.site.path}'" if nearest else ""
+        return LayerNotSpatialError(
+            f"layer '{call.site.path}' has no spatial axes (its output is {call.outputs[0].shape}){advice}"
+        )
+
+    def _trace_scores(self) -> Callable[..., Any]:
+        return _compile(lambda images: self._pass(images).scores, self._image_spec())
+
+    def _trace_gradients(self, site: Site) -> Callable[..., Any]:
+        def compute(images: Any, classes: Any) -> tuple[Any, ...]:
+            answer = self._pass(images, site)
+            best = tf.argmax(answer.scores, axis=-1, output_type=tf.int32)
+            indices = tf.where(classes < 0, best, classes)
+            values = tf.gather(answer.targets, indices, batch_dims=1)
+            # Images of a batch do not mix in inference mode, so the gradient of the sum is each image's own.
+            (gradients,) = tf.gradients(tf.reduce_sum(values), [answer.layer])
+            gradients = tf.zeros_like(answer.layer) if gradients is None else gradients
+            return tf.cast(answer.layer, tf.float32), tf.cast(gradients, tf.float32), answer.scores, values, indices
+
+        return _compile(compute, self._image_spec(), tf.TensorSpec([None], tf.int32))
+
+    def _image_spec(self) -> tf.TensorSpec:
+        return tf.TensorSpec([None, *(self.anatomy.input_shape or ())], tf.float32)
+
+    def _pass(self, images: Any, site: Site | None = None) -> _Pass:
+        head = self._head.call
+        kept: dict[str, Any] = {}
+
+        def hook(here: Site, node: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+            if head is not None and here == head.site:
+                if self._head.source == "input":
+                    kept["logits"] = args[0]
+                else:
+                    kept["logits"] = preactivation(node.operation, args[0])
+                    output = node.operation.activation(kept["logits"])
+                    kept.update({"layer": output} if here == site else {})
+                    return output
+            output = infer(node, args, kwargs)
+            if here == site:
+                kept["layer"] = output
+            return output
+
+        symbol = functional(self._network).inputs[0]
+        (output, *_) = replay(self._network, [tf.cast(images, symbol.dtype)], hook)
+        output = _flat(output)
+        logits = _flat(kept.get("logits", output))
+        scores, targets = self._score(output, logits)
+        return _Pass(scores, targets, kept.get("layer"))
+
+    def _score(self, output: Any, logits: Any) -> tuple[Any, Any]:
+        """Scores as clients see them, and the numbers whose gradient explains them, both (n, classes)."""
+        activation, task = self._head.activation, self.anatomy.task
+        if task == "binary" and logits.shape[-1] == 1:
+            if activation == "other":
+                scores = tf.concat([1 - output, output], axis=-1)
+                return scores, tf.math.log(scores + _TINY)
+            return tf.sigmoid(tf.concat([-logits, logits], axis=-1)), tf.concat([-logits, logits], axis=-1)
+        if task == "regression":
+            return output, output
+        if activation == "other":
+            return output, tf.math.log(output + _TINY)
+        if activation == "linear":
+            return tf.nn.softmax(logits), logits
+        return output, logits
+
+
+def preactivation(layer: Any, inputs: Any) -> Any:
+    """What a Dense or Conv2D layer computes before its activation, without touching the layer."""
+    inputs = tf.cast(inputs, layer.compute_dtype)
+    kernel = tf.cast(tf.convert_to_tensor(layer.kernel), layer.compute_dtype)
+    if isinstance(layer, keras.layers.Dense):
+        outputs = tf.matmul(inputs, kernel)
+    else:
+        outputs = layer.convolution_op(inputs, kernel)
+    return outputs + tf.cast(tf.convert_to_tensor(layer.bias), outputs.dtype) if layer.use_bias else outputs
+
+
+def _flat(tensor: Any) -> Any:
+    """(n, …, classes) to (n, classes) float32."""
+    tensor = tf.cast(tensor, tf.float32)
+    if tensor.shape.rank == 2:
+        return tensor
+    return tf.reshape(tensor, [-1, int(np.prod(tensor.shape[1:]))])
+
+
+def _compile(function: Callable[..., Any], *signature: tf.TensorSpec) -> Callable[..., Any]:
+    # AutoGraph would rewrite the walker; a concrete function never retraces.
+    return tf.function(function, autograph=False).get_concrete_function(*signature)

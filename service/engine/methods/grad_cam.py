@@ -1,0 +1,47 @@
+"""Grad-CAM: where the network looks when it says a class.
+
+Selvaraju et al. 2017, https://arxiv.org/abs/1610.02391: `ReLU(sum_k w_k A_k)` with `w_k` the mean over the space of
+the gradient of the class's logit with respect to channel k of the layer's activations A.
+"""
+
+import numpy as np
+from pydantic import Field
+
+from schemas.methods import ClassScores
+from schemas.rendering import HeatmapRendering
+from service.engine.method import Method, refuse_without_spatial_layer
+from service.engine.probe import Array, Probe
+from service.engine.visuals import Heatmap
+
+
+class GradCamParams(ClassScores, HeatmapRendering):
+    """Parameters of `grad-cam`."""
+
+    layer: str | None = Field(
+        None,
+        min_length=1,
+        max_length=500,
+        description="Path of a layer with spatial axes; default: the last maps before the network gives up space.",
+    )
+    class_index: int | None = Field(
+        None, ge=0, lt=2**31, description="The class to explain; default: the model's best.", examples=[3]
+    )
+
+
+def grad_cam(probe: Probe, image: Array, params: GradCamParams) -> Heatmap:
+    answer = probe.activations_and_gradients(image, layer=params.layer, class_index=params.class_index)
+    weights = answer.gradients.mean(axis=(0, 1))  # (c,)
+    values = np.maximum(answer.activations @ weights, 0)  # (h, w)
+    return Heatmap(values, answer.layer, answer.target, answer.scores)
+
+
+GRAD_CAM = Method(
+    name="grad-cam",
+    title="Class heat map (Grad-CAM)",
+    description="Where in the picture the network finds its evidence for a class, as a heat map over the picture.",
+    kind="interactive",
+    consumes="image",
+    params=GradCamParams,
+    compute=grad_cam,
+    refuse=refuse_without_spatial_layer,
+)

@@ -1,0 +1,27 @@
+"""Predictions: what the model says of the picture, best class first."""
+
+from schemas.methods import ClassScores
+from service.engine.method import Method, refuse_without_classes
+from service.engine.probe import Array, Probe
+from service.engine.visuals import ScoreList
+
+
+class PredictionsParams(ClassScores):
+    """Parameters of `predictions`."""
+
+
+def predictions(probe: Probe, image: Array, _: PredictionsParams) -> ScoreList:
+    return ScoreList(probe.scores(image))
+
+
+PREDICTIONS = Method(
+    name="predictions",
+    title="Predictions",
+    description="The model's scores for the picture, best class first.",
+    kind="interactive",
+    consumes="image",
+    params=PredictionsParams,
+    compute=predictions,
+    refuse=refuse_without_classes,
+    makes_pictures=False,
+)

@@ -1,0 +1,110 @@
+"""All that a method may ask of a network: the `Probe` protocol and the facts and answers that it gives."""
+
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float32]
+Task = Literal["classification", "binary", "regression", "autoencoder", "features"]
+TargetKind = Literal["logit", "log_probability", "value"]
+
+
+def is_spatial(shape: tuple[int | None, ...]) -> bool:
+    """True for (batch, h, w, c) where h and w are not both 1; an open size (None) counts as spatial."""
+    return len(shape) == 4 and shape[1:3] != (1, 1)
+
+
+@dataclass(frozen=True)
+class LayerFacts:
+    """One call of one layer; a layer that is shared appears once, with the shape of its last call."""
+
+    path: str
+    type: str
+    output_shape: tuple[int | None, ...]
+    kernel_shape: tuple[int, ...] | None
+    bias_shape: tuple[int, ...] | None
+    parameters: int
+
+    @property
+    def name(self) -> str:
+        return self.path.rsplit("/", 1)[-1]
+
+    @property
+    def is_spatial(self) -> bool:
+        return is_spatial(self.output_shape)
+
+
+@dataclass(frozen=True)
+class Anatomy:
+    """Facts about a network, read from its graph without running it.
+
+    `input_shape` is (h, w, c) with None for an open size, or None where no picture goes in.
+    `classes` counts the scores; None where the network gives no class scores.
+    """
+
+    input_shape: tuple[int | None, int | None, int] | None
+    task: Task
+    classes: int | None
+    target_kind: TargetKind | None
+    default_layer: str | None
+    layers: tuple[LayerFacts, ...]
+    parameters: int
+    trainable_parameters: int
+    repairs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Scores:
+    """The model's own output for one image: (classes,) float32; a sigmoid(1) model gives two."""
+
+    values: Array
+
+    @property
+    def top(self) -> int:
+        return int(np.argmax(self.values))
+
+
+@dataclass(frozen=True)
+class Target:
+    """The class that was asked for (or the best), its score, and the number that was differentiated."""
+
+    index: int
+    score: float
+    kind: TargetKind
+    value: float
+
+
+@dataclass(frozen=True)
+class LayerGradients:
+    """Activations A and gradient of the target with respect to A at one layer, both (h, w, c) float32."""
+
+    layer: str
+    activations: Array
+    gradients: Array
+    target: Target
+    scores: Scores
+
+
+class Probe(Protocol):
+    """A network that answers questions about one image at a time.
+
+    `image` is always (h, w, c) float32, already preprocessed for the network. Implementations run the network in
+    inference mode, never change it, and may be called from several threads at once.
+    """
+
+    @property
+    def anatomy(self) -> Anatomy: ...
+
+    def scores(self, image: Array) -> Scores: ...
+
+    def activations_and_gradients(
+        self, image: Array, *, layer: str | None = None, class_index: int | None = None
+    ) -> LayerGradients:
+        """Differentiate the target with respect to a layer that has spatial axes.
+
+        `layer` None takes the default layer, `class_index` None the best class. Raises LayerNotFoundError,
+        LayerNotSpatialError, LayerNotConnectedError or ClassOutOfRangeError.
+        """
+        ...

@@ -1,0 +1,80 @@
+"""Visuals to PNGs: resize, colour, blend, encode. The only place where pictures get colours."""
+
+import io
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from schemas.rendering import HeatmapRendering
+from service.engine.colormaps import lookup_table
+from service.engine.images import Pixels
+from service.engine.probe import Array
+from service.engine.visuals import Heatmap
+
+# Below this a map has no evidence in it: scaling would only blow up rounding noise.
+EPSILON = 1e-12
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """One picture, not yet encoded: (h, w, 3) uint8 RGB, or (h, w) uint8 with a palette of (256, 3) or gray."""
+
+    name: str
+    layer: str | None
+    pixels: Pixels
+    palette: Pixels | None = None
+
+
+def draw_heatmap(heatmap: Heatmap, picture: Pixels, rendering: HeatmapRendering) -> list[Drawing]:
+    """Draw `overlay` and `heatmap` at the size of `picture` (h, w, 3) uint8 RGB."""
+    shades = _shades(heatmap.values, picture.shape[:2], rendering.scale_max)
+    palette = lookup_table(rendering.colormap)
+    overlay = cv2.addWeighted(palette[shades], rendering.opacity, picture, 1 - rendering.opacity, 0)
+    return [
+        Drawing("overlay", heatmap.layer, np.asarray(overlay, dtype=np.uint8)),
+        Drawing("heatmap", heatmap.layer, shades, palette),
+    ]
+
+
+def measure_heatmap(heatmap: Heatmap, rendering: HeatmapRendering) -> dict[str, Any]:
+    """The numbers behind the picture, unscaled: extremes, shape, whether it is empty and why."""
+    values = heatmap.values
+    empty = bool(values.max() <= EPSILON)
+    numbers: dict[str, Any] = {
+        "min": float(values.min()),
+        "max": float(values.max()),
+        "shape": list(values.shape),
+        "empty": empty,
+    }
+    if empty:
+        numbers["reason"] = "no positive evidence for this class at this layer: try another layer or class"
+    if rendering.values == "raw":
+        numbers["map"] = values.tolist()
+    return numbers
+
+
+def encode_png(drawing: Drawing) -> bytes:
+    """Encode losslessly: a palette PNG where there is a palette or gray, else RGB."""
+    if drawing.pixels.ndim == 3 and drawing.pixels.shape[2] == 3:
+        # OpenCV's default setting: an explicit compression level makes it slower and the file hardly smaller.
+        _, encoded = cv2.imencode(".png", cv2.cvtColor(drawing.pixels, cv2.COLOR_RGB2BGR))
+        return encoded.tobytes()
+    image = Image.fromarray(drawing.pixels.reshape(drawing.pixels.shape[:2]))
+    if drawing.palette is not None:
+        image.putpalette(drawing.palette.tobytes())
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG", compress_level=1)
+    return buffer.getvalue()
+
+
+def _shades(values: Array, size: tuple[int, ...], scale_max: float | None) -> Pixels:
+    """Resize (h, w) bilinearly with half-pixel centres, then scale to 0…255; all zero where there is no evidence."""
+    height, width = size
+    resized = np.asarray(cv2.resize(values, (width, height), interpolation=cv2.INTER_LINEAR))
+    maximum = float(resized.max()) if scale_max is None else scale_max
+    if maximum <= EPSILON:
+        return np.zeros((height, width), np.uint8)
+    return np.asarray(np.clip(np.rint(resized * (255 / maximum)), 0, 255), dtype=np.uint8)

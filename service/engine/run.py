@@ -1,0 +1,167 @@
+"""The one path of computation: decode, preprocess, compute, render. Every way in goes through `run`."""
+
+import hashlib
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from schemas.methods import ClassScores, MethodParams
+from schemas.models import Prediction
+from schemas.rendering import HeatmapRendering
+from schemas.results import Provenance, Result, ResultImage, Target, Timings
+from service.engine.images import ImageLimits, Pixels, decode, fit
+from service.engine.method import AnyMethod
+from service.engine.model import Model
+from service.engine.probe import Array, Scores
+from service.engine.rendering import Drawing, draw_heatmap, encode_png, measure_heatmap
+from service.engine.visuals import Heatmap, Visual
+from service.errors import ImageMissingError, MethodUnavailableError, NotFiniteError
+
+# The longer side that a picture keeps where neither the network nor model.toml fixes a size.
+MAX_OPEN_SIDE = 512
+_SOFTWARE = ("convscope", "tensorflow", "keras", "numpy", "pillow", "opencv-python-headless")
+
+
+@dataclass(frozen=True)
+class Request:
+    """One item of work: which method, with which parameters, on which image bytes."""
+
+    method: AnyMethod
+    params: MethodParams
+    image: bytes | None
+    first_picture_only: bool = False
+    queue_seconds: float = 0.0
+
+
+def run(model: Model, request: Request, limits: ImageLimits) -> Result:
+    """Compute one result. Raises a ConvscopeError that tells the client what to do."""
+    refuse(model, request)
+    assert request.image is not None
+    clock = [perf_counter()]
+    picture = decode(request.image, limits)
+    seen = _network_sees(model, picture)
+    clock.append(perf_counter())
+    visual = request.method.compute(model.probe, model.preprocessing.apply(seen), request.params)
+    _require_finite(visual)
+    clock.append(perf_counter())
+    drawings, values = _draw(visual, picture, seen, request.params)
+    wanted = drawings[:1] if request.first_picture_only else drawings
+    images = [_encode(drawing) for drawing in wanted]
+    clock.append(perf_counter())
+    decoding, computing, rendering = np.diff(clock).tolist()
+    return Result(
+        model=model.name,
+        version=model.version,
+        method=request.method.name,
+        layer=visual.layer if isinstance(visual, Heatmap) else None,
+        target=_target(model, visual),
+        predictions=_predictions(model, visual.scores, request.params),
+        images=images,
+        values=values,
+        provenance=_provenance(model, request, visual, seen),
+        timings_seconds=Timings(decode=decoding, queue=request.queue_seconds, compute=computing, render=rendering),
+    )
+
+
+def refuse(model: Model, request: Request) -> None:
+    """Raise what can be known without computing: a method that cannot work here, a missing image."""
+    if reason := request.method.refuse(model.anatomy):
+        raise MethodUnavailableError(f"'{request.method.name}' does not work on '{model.name}': {reason}")
+    if request.method.consumes == "image" and request.image is None:
+        raise ImageMissingError(
+            "no image was sent: add the form field 'image' (a file) or the JSON member 'image' (base64)"
+        )
+
+
+def _network_sees(model: Model, picture: Pixels) -> Pixels:
+    """The picture as it enters preprocessing: (h, w, c) uint8 at the network's input size."""
+    shape = model.anatomy.input_shape
+    assert shape is not None, "refuse() lets only networks with an image input through"
+    height, width, channels = shape
+    if height is None or width is None:
+        open_height, open_width = model.input_size or _shrink(picture.shape[0], picture.shape[1])
+        height, width = height or open_height, width or open_width
+    return fit(picture, height=height, width=width, channels=channels)
+
+
+def _shrink(height: int, width: int) -> tuple[int, int]:
+    factor = min(1.0, MAX_OPEN_SIDE / max(height, width))
+    return max(1, round(height * factor)), max(1, round(width * factor))
+
+
+def _require_finite(visual: Visual) -> None:
+    arrays: list[Array] = [visual.scores.values]
+    if isinstance(visual, Heatmap):
+        arrays.append(visual.values)
+    if not all(np.isfinite(array).all() for array in arrays):
+        raise NotFiniteError(
+            "the network answers NaN or infinity for this picture: check its weights and its preprocessing"
+        )
+
+
+def _draw(visual: Visual, picture: Pixels, seen: Pixels, params: MethodParams) -> tuple[list[Drawing], dict[str, Any]]:
+    if not isinstance(visual, Heatmap):
+        return [], {}
+    assert isinstance(params, HeatmapRendering), "a method that returns a Heatmap takes HeatmapRendering parameters"
+    drawings = draw_heatmap(visual, picture, params)
+    drawings.append(Drawing("input", None, seen))
+    return drawings, measure_heatmap(visual, params)
+
+
+def _encode(drawing: Drawing) -> ResultImage:
+    height, width = drawing.pixels.shape[:2]
+    return ResultImage(name=drawing.name, layer=drawing.layer, width=width, height=height, data=encode_png(drawing))
+
+
+def _target(model: Model, visual: Visual) -> Target | None:
+    if not isinstance(visual, Heatmap):
+        return None
+    target = visual.target
+    return Target(
+        index=target.index,
+        label=model.label(target.index),
+        score=target.score,
+        kind=target.kind,
+        value=target.value,
+    )
+
+
+def _predictions(model: Model, scores: Scores, params: MethodParams) -> list[Prediction]:
+    top = params.top if isinstance(params, ClassScores) else len(scores.values)
+    best = np.argsort(-scores.values, kind="stable")[:top].tolist()
+    return [Prediction(index=index, label=model.label(index), score=float(scores.values[index])) for index in best]
+
+
+def _provenance(model: Model, request: Request, visual: Visual, seen: Pixels) -> Provenance:
+    params = request.params.model_dump()
+    if isinstance(visual, Heatmap):
+        params |= {"layer": visual.layer, "class_index": visual.target.index}
+    return Provenance(
+        params=params,
+        seed=None,
+        image_sha256=hashlib.sha256(request.image).hexdigest() if request.image else None,
+        model_sha256=model.digest,
+        plan={
+            "input_size": list(seen.shape[:2]),
+            "resampling": "pillow-bilinear",
+            "preprocessing": model.preprocessing.name,
+        },
+        software=software(),
+    )
+
+
+@cache
+def software() -> dict[str, str]:
+    """Installed versions of the packages that a result depends on, by package name."""
+    versions = {}
+    for package in _SOFTWARE:
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            # `tensorflow-cpu` and distribution builds carry other names.
+            continue
+    return versions

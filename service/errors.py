@@ -1,0 +1,78 @@
+"""What can go wrong, each with a stable code and a detail that tells what to do. Knows nothing of HTTP."""
+
+from typing import ClassVar
+
+
+class ConvscopeError(Exception):
+    """Base of every error that a client may see; `code` is stable, `detail` is written for people."""
+
+    code: ClassVar[str]
+    field: ClassVar[str | None] = None
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail)
+        self.detail = detail
+
+
+class ModelNotFoundError(ConvscopeError):
+    code = "model_not_found"
+
+
+class VersionNotFoundError(ConvscopeError):
+    code = "version_not_found"
+
+
+class ModelFailedError(ConvscopeError):
+    code = "model_failed"
+
+
+class MethodUnavailableError(ConvscopeError):
+    code = "method_unavailable"
+
+
+class LayerNotFoundError(ConvscopeError):
+    code = "layer_not_found"
+    field = "layer"
+
+
+class LayerNotSpatialError(ConvscopeError):
+    code = "layer_not_spatial"
+    field = "layer"
+
+
+class LayerNotConnectedError(ConvscopeError):
+    code = "layer_not_connected"
+    field = "layer"
+
+
+class ClassOutOfRangeError(ConvscopeError):
+    code = "class_out_of_range"
+    field = "class_index"
+
+
+class NotFiniteError(ConvscopeError):
+    code = "not_finite"
+
+
+class ImageMissingError(ConvscopeError):
+    code = "image_missing"
+    field = "image"
+
+
+class ImageInvalidError(ConvscopeError):
+    code = "image_invalid"
+    field = "image"
+
+
+class ImageTooLargeError(ConvscopeError):
+    code = "image_too_large"
+    field = "image"
+
+
+class ImageTooManyPixelsError(ConvscopeError):
+    code = "image_too_many_pixels"
+    field = "image"
+
+
+class ServerBusyError(ConvscopeError):
+    code = "server_busy"
