@@ -11,7 +11,7 @@ import numpy as np
 from fastapi import FastAPI
 
 from schemas.models import Task
-from service.api import documentation, health, models, problems
+from service.api import documentation, health, models, openapi, problems
 from service.api.dependencies import Services
 from service.api.limits import BoundedExecutor
 from service.api.visualizations import make_router
@@ -56,6 +56,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.state.services = services
     problems.install(app)
+    openapi.install(app)
     documentation.install(app)
     for router in (models.router, make_router(METHODS.values()), health.router):
         app.include_router(router)

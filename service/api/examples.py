@@ -6,8 +6,6 @@ from typing import Any, Final
 
 from PIL import Image
 
-from schemas.problems import Problem
-from service.api.problems import MEDIA_TYPE, PROBLEMS
 from service.engine.method import AnyMethod
 
 _IMAGE: Final = {
@@ -42,23 +40,7 @@ def result_responses(method: AnyMethod) -> dict[int | str, dict[str, Any]]:
     if method.makes_pictures:
         content["image/png"] = {"schema": {"type": "string", "format": "binary"}}
     result = {"description": "The result; a PNG with `Accept: image/png`.", "content": content}
-    return {200: result, **{status: _problem(status) for status in _STATUSES}}
-
-
-def _problem(status: int) -> dict[str, Any]:
-    codes = [code for code, kind in PROBLEMS.items() if kind.status == status]
-    example = {
-        "type": f"/problems/{codes[0]}",
-        "title": PROBLEMS[codes[0]].title,
-        "status": status,
-        "detail": PROBLEMS[codes[0]].explanation,
-        "instance": "/v1/models/shapes/grad-cam",
-        "code": codes[0],
-    }
-    return {
-        "description": "A problem: " + ", ".join(f"`{code}`" for code in codes),
-        "content": {MEDIA_TYPE: {"schema": Problem.model_json_schema(), "example": example}},
-    }
+    return {200: result, **{status: {} for status in _STATUSES}}
 
 
 def _with_image(schema: dict[str, Any], form: dict[str, Any]) -> dict[str, Any]:

@@ -20,7 +20,7 @@ async def livez() -> dict[str, str]:
     "/readyz",
     summary="A built-in model has run",
     response_model=dict[str, str],
-    responses={503: {"description": "Not yet."}},
+    responses={503: {}},
 )
 async def readyz(request: Request, services: ServicesDependency) -> Response | dict[str, str]:
     if services.ready.is_set():

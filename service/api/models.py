@@ -1,5 +1,7 @@
 """`/v1/models`: which models are served, and what is known of one."""
 
+from typing import Any
+
 import anyio.to_thread
 from fastapi import APIRouter
 
@@ -11,6 +13,7 @@ from service.engine.methods import METHODS
 from service.engine.model import Model
 
 router = APIRouter(tags=["models"], prefix="/v1/models")
+_ERRORS: dict[int | str, dict[str, Any]] = {404: {}, 503: {}}
 
 
 @router.get("", summary="List the models")
@@ -18,22 +21,22 @@ async def list_models(services: ServicesDependency) -> ModelList:
     return await anyio.to_thread.run_sync(_list, services.catalog)
 
 
-@router.get("/{model}", summary="Describe a model; loads it if need be")
+@router.get("/{model}", summary="Describe a model; loads it if need be", responses=_ERRORS)
 async def describe_model(services: ServicesDependency, model: ModelName) -> ModelDetail:
     return await _describe(services, model, None)
 
 
-@router.get("/{model}/versions/{version}", summary="Describe one version of a model")
+@router.get("/{model}/versions/{version}", summary="Describe one version of a model", responses=_ERRORS)
 async def describe_version(services: ServicesDependency, model: ModelName, version: ModelVersion) -> ModelDetail:
     return await _describe(services, model, version)
 
 
-@router.get("/{model}/layers", summary="List a model's layers")
+@router.get("/{model}/layers", summary="List a model's layers", responses=_ERRORS)
 async def list_layers(services: ServicesDependency, model: ModelName) -> LayerList:
     return _layers(await services.model(model, None))
 
 
-@router.get("/{model}/versions/{version}/layers", summary="List the layers of one version")
+@router.get("/{model}/versions/{version}/layers", summary="List the layers of one version", responses=_ERRORS)
 async def list_layers_of_version(services: ServicesDependency, model: ModelName, version: ModelVersion) -> LayerList:
     return _layers(await services.model(model, version))
 

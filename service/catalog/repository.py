@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-MODEL_NAME = re.compile(r"[A-Za-z0-9._-]+")
+# No leading dot: hidden folders are no models, and `.` and `..` lead elsewhere.
+MODEL_NAME = re.compile(r"(?!\.)[A-Za-z0-9._-]+")
 SUFFIXES = (".keras", ".h5", ".hdf5")
 
 
@@ -35,7 +36,7 @@ def find_models(root: Path) -> Iterator[str]:
 def find_versions(root: Path, name: str) -> list[Found]:
     """The versions of one model, newest first; a file straight in the model's folder is version 1."""
     folder = root / name
-    if not MODEL_NAME.fullmatch(name) or not _is_model_folder(folder):
+    if not MODEL_NAME.fullmatch(name) or not folder.is_dir():
         return []
     numbered = [child for child in folder.iterdir() if child.is_dir() and child.name.isdecimal()]
     found = [_look(name, child.name, folder, child) for child in numbered]
@@ -45,7 +46,7 @@ def find_versions(root: Path, name: str) -> list[Found]:
 
 
 def _is_model_folder(folder: Path) -> bool:
-    return folder.is_dir() and not folder.name.startswith(".") and MODEL_NAME.fullmatch(folder.name) is not None
+    return MODEL_NAME.fullmatch(folder.name) is not None and folder.is_dir()
 
 
 def _look(name: str, version: str, folder: Path, place: Path) -> Found:

@@ -1,6 +1,7 @@
 """Untrusted bytes to an upright 8-bit RGB picture, and that picture to a network's input size. Uses Pillow alone."""
 
 import io
+import logging
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,9 +10,12 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from service.errors import ImageInvalidError, ImageTooLargeError, ImageTooManyPixelsError
 
+logger = logging.getLogger(__name__)
+
 Pixels = NDArray[np.uint8]
 
-FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "GIF", "BMP", "TIFF", "ICO", "AVIF")
+# JPEG brings MPO with it: Pillow tells them apart itself.
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "ICO", "AVIF")
 _TRANSPARENT_MODES = {"RGBA", "LA", "PA", "RGBa", "La"}
 _SIXTEEN_BITS = 0xFFFF
 _SIXTEEN_BIT_MODES = {"I;16", "I;16B", "I;16L", "I;16N", "I"}
@@ -48,6 +52,7 @@ def decode(data: bytes, limits: ImageLimits) -> Pixels:
         raise ImageInvalidError(f"not a picture in a format that is read here: {', '.join(FORMATS)}") from error
     except Exception as error:
         # Decoders meet hostile bytes with whatever exception they stumble over: SyntaxError, struct.error, KeyError…
+        logger.info("image not decoded: %r", error)
         raise ImageInvalidError("the image is damaged or cut short and cannot be decoded") from error
 
 

@@ -1,0 +1,67 @@
+"""The OpenAPI document: FastAPI's, with every error described as the problem it really is."""
+
+from typing import Any, Final
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from schemas.problems import Problem
+from service.api.problems import MEDIA_TYPE, PROBLEMS
+
+_ERRORS_FROM: Final = 400
+_REFERENCE = "#/components/schemas/{model}"
+
+
+def install(app: FastAPI) -> None:
+    """Make `app.openapi()` answer our document, built once."""
+
+    def openapi() -> dict[str, Any]:
+        app.openapi_schema = app.openapi_schema or _document(app)
+        return app.openapi_schema
+
+    app.openapi = openapi  # type: ignore[method-assign]
+
+
+def _document(app: FastAPI) -> dict[str, Any]:
+    document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+    components = document["components"]
+    problem = Problem.model_json_schema(ref_template=_REFERENCE)
+    components["schemas"] |= problem.pop("$defs") | {"Problem": problem}
+    for name in ("HTTPValidationError", "ValidationError"):
+        components["schemas"].pop(name, None)
+    statuses = sorted({kind.status for kind in PROBLEMS.values()})
+    components["responses"] = {f"Problem{status}": _problem(status) for status in statuses}
+    for path in document["paths"].values():
+        for operation in path.values():
+            operation["responses"] = dict(_refer(operation["responses"]))
+    return document
+
+
+def _refer(responses: dict[str, Any]) -> Any:
+    for status, response in responses.items():
+        if int(status) < _ERRORS_FROM:
+            yield status, response
+        elif "HTTPValidationError" not in str(response):
+            # FastAPI announces that one of its own accord, for path parameters that any text satisfies.
+            yield status, {"$ref": f"#/components/responses/Problem{status}"}
+
+
+def _problem(status: int) -> dict[str, Any]:
+    codes = {code: kind for code, kind in PROBLEMS.items() if kind.status == status}
+    examples = {
+        code: {
+            "value": {
+                "type": f"/problems/{code}",
+                "title": kind.title,
+                "status": status,
+                "detail": kind.explanation,
+                "instance": "/v1/models/shapes/grad-cam",
+                "code": code,
+            }
+        }
+        for code, kind in codes.items()
+    }
+    return {
+        "description": "A problem: " + ", ".join(f"`{code}`" for code in codes),
+        "content": {MEDIA_TYPE: {"schema": {"$ref": _REFERENCE.format(model="Problem")}, "examples": examples}},
+    }

@@ -1,0 +1,27 @@
+"""Fixtures that several rooms share. TensorFlow is imported inside them: the unit tests must not pay for it."""
+
+import os
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from service.engine.model import Model
+
+
+@pytest.fixture(scope="session")
+def test_data(pytestconfig: pytest.Config) -> Path:
+    """The folder of real models and photos, which is never part of the repository."""
+    folder = pytestconfig.rootpath / os.environ.get("CONVSCOPE_TEST_DATA", "../shared")
+    if not (folder / "models").is_dir():
+        pytest.skip(f"no test data at '{folder}': set CONVSCOPE_TEST_DATA")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def load(test_data: Path) -> Callable[[str], Model]:
+    """Load a network of `oracle.NETWORKS` as the service would, once per session."""
+    from tests.oracle import NETWORKS, load_model
+
+    return cache(lambda name: load_model(NETWORKS[name], test_data))

@@ -1,0 +1,79 @@
+"""What stands in documents must be what the code does."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import yaml
+
+from docs.generate import PAGES
+from service.api.problems import PROBLEMS
+from service.errors import ConvscopeError
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_generated_pages_are_current_when_the_code_changed():
+    stale = [path.name for path, write in PAGES.items() if path.read_text(encoding="utf-8") != write()]
+    assert stale == [], "run `make docs` and look at the difference"
+
+
+def test_every_error_has_its_problem_when_it_has_a_code():
+    import service.api.bodies
+    import service.api.negotiation  # noqa: F401 - defines further errors
+
+    def codes(kind: type[ConvscopeError]) -> set[str]:
+        own = {kind.code} if "code" in vars(kind) else set()
+        return own.union(*(codes(child) for child in kind.__subclasses__()))
+
+    assert codes(ConvscopeError) <= set(PROBLEMS)
+
+
+def test_tensorflow_is_not_imported_when_the_api_is():
+    program = "import sys, service.cli, service.app; sys.exit('tensorflow' in sys.modules or 'keras' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=False).returncode == 0
+
+
+def test_commands_of_the_readme_exist_when_they_call_make():
+    readme, makefile = (ROOT / "README.md").read_text(), (ROOT / "Makefile").read_text()
+    targets = set(re.findall(r"^([a-z]+):", makefile, re.MULTILINE))
+    called = set(re.findall(r"`make ([a-z]+)`|^make ([a-z]+)", readme, re.MULTILINE))
+    assert {first or second for first, second in called} <= targets
+    assert {"serve", "test"} <= {first or second for first, second in called}
+    assert "exec make test" in (ROOT / ".ci" / "run").read_text()
+
+
+def test_links_lead_somewhere_when_they_are_relative():
+    broken = []
+    for page in [ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")]:
+        for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
+            if not (page.parent / target).exists():
+                broken.append(f"{page.relative_to(ROOT)}: {target}")
+    assert broken == []
+
+
+def test_locks_hold_no_host_when_they_are_resolved():
+    for lock in ROOT.glob("*.lock"):
+        text = lock.read_text()
+        assert "://" not in text
+        pins = re.findall(r"^[a-z0-9_.\[\]-]+==[^ ]+", text, re.MULTILINE)
+        assert len(pins) > 30
+        assert text.count("--hash=sha256:") >= len(pins)
+
+
+def test_compose_file_starts_the_image_that_deploy_builds():
+    compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+    api = compose["services"]["api"]
+    assert (ROOT / api["build"]["context"] / api["build"]["dockerfile"]).is_file()
+    known = set(re.findall(r"`(CONVSCOPE_[A-Z_]+)`", (ROOT / "docs" / "settings.md").read_text()))
+    assert set(api["environment"]) <= known
+
+
+def test_version_is_one_when_it_stands_in_several_places():
+    openapi = json.loads((ROOT / "docs" / "openapi.json").read_text())
+    project = re.search(r'^version = "(.+)"', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
+    assert project is not None
+    assert openapi["info"]["version"] == project[1]
+    assert f"## {project[1]}" in (ROOT / "CHANGELOG.md").read_text()

@@ -1,0 +1,82 @@
+"""Fakes of the engine's and the catalog's ports: a network whose every answer can be worked out by hand."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import numpy as np
+
+from schemas.models import Task
+from service.engine.model import Model, Preprocessing
+from service.engine.probe import Anatomy, Array, LayerFacts, LayerGradients, Scores, Target
+from service.errors import ModelFailedError
+
+
+class ClosedFormProbe:
+    """Maps A = image (one channel per colour), logits = mean over space of A, times `weights` (channels, classes).
+
+    So the gradient of logit t with respect to A is weights[:, t] / (h * w), everywhere the same.
+    """
+
+    def __init__(self, weights: Iterable[Iterable[float]], *, size: tuple[int, int] = (4, 6)) -> None:
+        self.weights = np.asarray(list(weights), np.float32)
+        height, width = size
+        layers = (
+            LayerFacts("maps", "Conv2D", (None, height, width, 3), (1, 1, 3, 3), (3,), 12),
+            LayerFacts("scores", "Dense", (None, self.weights.shape[1]), (3, 2), None, 6),
+        )
+        self.anatomy = Anatomy(
+            input_shape=(height, width, 3),
+            task="classification",
+            classes=self.weights.shape[1],
+            target_kind="logit",
+            default_layer="maps",
+            layers=layers,
+            parameters=18,
+            trainable_parameters=18,
+        )
+
+    def scores(self, image: Array) -> Scores:
+        logits = image.mean(axis=(0, 1)) @ self.weights
+        exponentials = np.exp(logits - logits.max())
+        return Scores(np.asarray(exponentials / exponentials.sum(), np.float32))
+
+    def activations_and_gradients(
+        self, image: Array, *, layer: str | None = None, class_index: int | None = None
+    ) -> LayerGradients:
+        scores = self.scores(image)
+        index = scores.top if class_index is None else class_index
+        gradients = np.broadcast_to(self.weights[:, index] / image[..., 0].size, image.shape)
+        value = float(image.mean(axis=(0, 1)) @ self.weights[:, index])
+        target = Target(index, float(scores.values[index]), "logit", value)
+        return LayerGradients(layer or "maps", image, np.asarray(gradients, np.float32), target, scores)
+
+
+RAW = Preprocessing("none", (1.0,), (0.0,))
+
+
+def closed_form_model(weights: Iterable[Iterable[float]], **changes: Any) -> Model:
+    """A Model over a ClosedFormProbe, its pixels passed on as they are."""
+    probe = ClosedFormProbe(weights)
+    model = Model(name="closed", version="1", digest="0" * 64, probe=probe, preprocessing=RAW)
+    return replace(model, **changes)
+
+
+class FakeLoader:
+    """Loads a ClosedFormProbe from any file, slowly where `gate` is given; a file that says "broken" fails."""
+
+    def __init__(self, gate: Event | None = None) -> None:
+        self.gate = gate
+        self.loaded: list[Path] = []
+
+    def __call__(
+        self, path: Path, *, task: Task | None, default_layer: str | None, input_size: tuple[int, int] | None
+    ) -> ClosedFormProbe:
+        self.loaded.append(path)
+        if self.gate is not None:
+            assert self.gate.wait(10)
+        if path.read_bytes() == b"broken":
+            raise ModelFailedError("the file is broken")
+        return ClosedFormProbe([[1, 0], [0, 1], [0, 0]])

@@ -1,0 +1,144 @@
+"""Loading once, sharing, failing alone and noticing changes, with a fake loader over real folders."""
+
+import hashlib
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Event
+
+import pytest
+
+from service.catalog.catalog import Catalog
+from service.errors import ModelFailedError, ModelNotFoundError, VersionNotFoundError
+from tests.unit.fakes import FakeLoader
+
+
+def _put(folder: Path, name: str, version: str = "1", *, content: bytes = b"weights", card: str = "") -> Path:
+    file = folder / name / version / "model.keras"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(content)
+    if card:
+        (folder / name / "model.toml").write_text(card)
+    return file
+
+
+@contextmanager
+def _catalog(*folders: Path, loader: FakeLoader | None = None) -> Iterator[Catalog]:
+    catalog = Catalog(list(folders), loader or FakeLoader())
+    yield catalog
+    catalog.close()
+
+
+def test_model_is_loaded_once_when_many_ask_at_the_same_time(tmp_path: Path):
+    _put(tmp_path, "cats")
+    gate = Event()
+    loader = FakeLoader(gate)
+    with _catalog(tmp_path, loader=loader) as catalog, ThreadPoolExecutor(8) as threads:
+        waiting = [threads.submit(catalog.model, "cats") for _ in range(8)]
+        assert catalog.summary("cats").state == "available"
+        gate.set()
+        models = {id(future.result(10)) for future in waiting}
+    assert len(models) == len(loader.loaded) == 1
+
+
+def test_other_models_are_served_when_one_fails(tmp_path: Path):
+    _put(tmp_path, "bad", content=b"broken")
+    _put(tmp_path, "good")
+    with _catalog(tmp_path) as catalog:
+        catalog.load_all()
+        assert [(item.name, item.state, item.reason) for item in map(catalog.summary, catalog.names())] == [
+            ("bad", "failed", "the file is broken"),
+            ("good", "ready", None),
+        ]
+        with pytest.raises(ModelFailedError, match="the file is broken"):
+            catalog.model("bad")
+        assert catalog.model("good").name == "good"
+
+
+def test_model_is_loaded_anew_when_its_file_changes(tmp_path: Path):
+    file = _put(tmp_path, "cats", content=b"broken")
+    with _catalog(tmp_path) as catalog:
+        with pytest.raises(ModelFailedError):
+            catalog.model("cats")
+        file.write_bytes(b"mended")
+        os.utime(file, ns=(1, 1))
+        model = catalog.model("cats")
+    assert model.digest == hashlib.sha256(b"mended").hexdigest()
+
+
+def test_newest_version_is_served_when_none_is_named(tmp_path: Path):
+    _put(tmp_path, "cats", "1")
+    with _catalog(tmp_path) as catalog:
+        assert catalog.model("cats").version == "1"
+        _put(tmp_path, "cats", "2", content=b"newer")
+        assert catalog.model("cats").version == "2"
+        assert catalog.model("cats", "1").version == "1"
+        assert catalog.summary("cats").versions == ["2", "1"]
+
+
+def test_names_are_suggested_when_a_model_is_unknown(tmp_path: Path):
+    _put(tmp_path, "shapes")
+    with _catalog(tmp_path) as catalog:
+        with pytest.raises(ModelNotFoundError, match="nearest: 'shapes'"):
+            catalog.model("shape")
+        with pytest.raises(VersionNotFoundError, match="versions: 1"):
+            catalog.model("shapes", "7")
+
+
+def test_earlier_folder_counts_when_two_hold_the_same_name(tmp_path: Path):
+    ours, theirs = tmp_path / "ours", tmp_path / "theirs"
+    _put(ours, "shapes", content=b"ours")
+    _put(theirs, "shapes", content=b"theirs")
+    _put(theirs, "cats")
+    with _catalog(ours, theirs) as catalog:
+        assert catalog.names() == ["shapes", "cats"]
+        assert catalog.model("shapes").digest == hashlib.sha256(b"ours").hexdigest()
+
+
+def test_card_is_used_when_there_is_one(tmp_path: Path):
+    _put(tmp_path, "cats", card='preprocessing = "tf"\nlabels = ["cat", "dog"]\n')
+    with _catalog(tmp_path) as catalog:
+        model = catalog.model("cats")
+    assert model.labels == ("cat", "dog")
+    assert model.preprocessing.name == "tf"
+
+
+def test_labels_are_read_when_the_card_names_a_file(tmp_path: Path):
+    _put(tmp_path, "cats", card='labels = "names.txt"')
+    (tmp_path / "cats" / "names.txt").write_text("cat\nhot dog\n\n")
+    with _catalog(tmp_path) as catalog:
+        assert catalog.model("cats").labels == ("cat", "hot dog")
+
+
+@pytest.mark.parametrize(
+    ("card", "reason"),
+    [
+        ("preprocessing = 'magic'", "'preprocessing"),
+        ("preprocesing = 'tf'", "'preprocesing'"),
+        ("not toml", "cannot be read"),
+        ("labels = ['one']", "1 labels, but the network has 2 classes"),
+        ("labels = 'imagenet'", "1000 labels"),
+        ("labels = '../../secret.txt'", "no file"),
+        ("labels = 'missing.txt'", "no file 'missing.txt'"),
+        (f"sha256 = '{'0' * 64}'", "SHA-256"),
+        ("sha256 = 'short'", "'sha256'"),
+        ("input_size = [0, 5]", "'input_size.0'"),
+    ],
+)
+def test_reason_names_the_fault_when_the_card_is_wrong(tmp_path: Path, card: str, reason: str):
+    (tmp_path / "secret.txt").write_text("a\nb\n")
+    _put(tmp_path, "cats", card=card)
+    with _catalog(tmp_path) as catalog:
+        with pytest.raises(ModelFailedError) as caught:
+            catalog.model("cats")
+        assert reason in caught.value.detail
+        assert str(tmp_path) not in caught.value.detail
+
+
+def test_model_is_served_when_its_digest_is_the_one_in_the_card(tmp_path: Path):
+    digest = hashlib.sha256(b"weights").hexdigest()
+    _put(tmp_path, "cats", card=f'sha256 = "{digest.upper()}"')
+    with _catalog(tmp_path) as catalog:
+        assert catalog.model("cats").digest == digest

@@ -1,0 +1,63 @@
+"""What is found in a repository folder, by looking at it."""
+
+from pathlib import Path
+
+import pytest
+
+from service.catalog.repository import find_models, find_versions
+
+
+def _write(path: Path, text: str = "x") -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+
+
+def test_versions_come_newest_first_when_there_are_several(tmp_path: Path):
+    for version in ("1", "2", "10"):
+        _write(tmp_path / "cats" / version / "model.keras")
+    assert [found.version for found in find_versions(tmp_path, "cats")] == ["10", "2", "1"]
+
+
+def test_file_is_version_one_when_it_lies_straight_in_the_model_folder(tmp_path: Path):
+    _write(tmp_path / "cats" / "anything.h5")
+    (found,) = find_versions(tmp_path, "cats")
+    assert (found.version, found.file) == ("1", tmp_path / "cats" / "anything.h5")
+
+
+def test_model_keras_wins_when_several_files_lie_there(tmp_path: Path):
+    _write(tmp_path / "cats" / "1" / "model.keras")
+    _write(tmp_path / "cats" / "1" / "old.h5")
+    assert find_versions(tmp_path, "cats")[0].file == tmp_path / "cats" / "1" / "model.keras"
+
+
+@pytest.mark.parametrize(
+    ("files", "problem"),
+    [
+        (["a.h5", "b.h5"], "several model files (a.h5, b.h5)"),
+        (["notes.txt"], "no .keras"),
+        (["saved_model.pb"], "SavedModel"),
+    ],
+)
+def test_problem_is_told_when_a_version_has_no_single_file(tmp_path: Path, files: list[str], problem: str):
+    for name in files:
+        _write(tmp_path / "cats" / "1" / name)
+    (found,) = find_versions(tmp_path, "cats")
+    assert found.file is None
+    assert problem in (found.problem or "")
+
+
+def test_folders_are_passed_over_when_their_names_are_no_model_names(tmp_path: Path):
+    for name in ("cats", "with space", ".hidden", "dogs-1.0_x"):
+        _write(tmp_path / name / "1" / "model.keras")
+    _write(tmp_path / "file.keras")
+    assert list(find_models(tmp_path)) == ["cats", "dogs-1.0_x"]
+
+
+@pytest.mark.parametrize("name", ["..", ".", "a/b", "", "cats/../cats", "\x00"])
+def test_nothing_is_found_when_the_name_would_leave_the_folder(tmp_path: Path, name: str):
+    _write(tmp_path / "cats" / "1" / "model.keras")
+    assert find_versions(tmp_path / "cats", name) == []
+
+
+def test_nothing_is_found_when_the_folder_is_missing(tmp_path: Path):
+    assert list(find_models(tmp_path / "nowhere")) == []
