@@ -92,6 +92,6 @@ def _warm_up(services: Services) -> None:
         probe.activations_and_gradients(np.zeros((height or 96, width or 96, channels), np.float32))
     except ConvscopeError as error:
         logger.error("the built-in model does not run: %s", error.detail)
-        return
-    services.ready.set()
+    else:
+        services.ready.set()
     services.catalog.load_all()

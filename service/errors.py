@@ -54,6 +54,10 @@ class NotFiniteError(ConvscopeError):
     code = "not_finite"
 
 
+class ComputationFailedError(ConvscopeError):
+    code = "computation_failed"
+
+
 class ImageMissingError(ConvscopeError):
     code = "image_missing"
     field = "image"

@@ -18,6 +18,7 @@ from pydantic_core import from_json
 from python_multipart.multipart import parse_options_header
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.requests import ClientDisconnect
 
 from schemas.methods import MethodParams
 from schemas.problems import ProblemError
@@ -49,6 +50,10 @@ class BodyTooLargeError(ConvscopeError):
     code = "body_too_large"
 
 
+class BodyIncompleteError(ConvscopeError):
+    code = "body_incomplete"
+
+
 class BodyTimeoutError(ConvscopeError):
     code = "body_timeout"
 
@@ -74,6 +79,8 @@ async def read_body(request: Request, *, max_image_bytes: int, timeout_seconds: 
             data = b"".join([chunk async for chunk in stream])
     except TimeoutError as error:
         raise BodyTimeoutError(f"the body did not arrive within {timeout_seconds:g} seconds") from error
+    except ClientDisconnect as error:
+        raise BodyIncompleteError("the connection ended before the body did") from error
     if media_type == "application/json":
         return await anyio.to_thread.run_sync(_parse_json, data, max_image_bytes)
     if not header and not data:

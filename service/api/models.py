@@ -3,14 +3,16 @@
 from typing import Any
 
 import anyio.to_thread
-from fastapi import APIRouter
+from fastapi import APIRouter, Request, Response
 
 from schemas.methods import MethodAvailability
 from schemas.models import Layer, LayerList, ModelDetail, ModelList, ParameterCounts
 from service.api.dependencies import ModelName, ModelVersion, Services, ServicesDependency
+from service.api.problems import respond
 from service.catalog.catalog import Catalog, input_contract
 from service.engine.methods import METHODS
 from service.engine.model import Model
+from service.errors import ModelFailedError
 
 router = APIRouter(tags=["models"], prefix="/v1/models")
 _ERRORS: dict[int | str, dict[str, Any]] = {404: {}, 503: {}}
@@ -21,14 +23,21 @@ async def list_models(services: ServicesDependency) -> ModelList:
     return await anyio.to_thread.run_sync(_list, services.catalog)
 
 
-@router.get("/{model}", summary="Describe a model; loads it if need be", responses=_ERRORS)
-async def describe_model(services: ServicesDependency, model: ModelName) -> ModelDetail:
-    return await _describe(services, model, None)
+@router.get("/{model}", summary="Describe a model; loads it if need be", response_model=ModelDetail, responses=_ERRORS)
+async def describe_model(request: Request, services: ServicesDependency, model: ModelName) -> ModelDetail | Response:
+    return await _describe(request, services, model, None)
 
 
-@router.get("/{model}/versions/{version}", summary="Describe one version of a model", responses=_ERRORS)
-async def describe_version(services: ServicesDependency, model: ModelName, version: ModelVersion) -> ModelDetail:
-    return await _describe(services, model, version)
+@router.get(
+    "/{model}/versions/{version}",
+    summary="Describe one version of a model",
+    response_model=ModelDetail,
+    responses=_ERRORS,
+)
+async def describe_version(
+    request: Request, services: ServicesDependency, model: ModelName, version: ModelVersion
+) -> ModelDetail | Response:
+    return await _describe(request, services, model, version)
 
 
 @router.get("/{model}/layers", summary="List a model's layers", responses=_ERRORS)
@@ -46,8 +55,13 @@ def _list(catalog: Catalog) -> ModelList:
     return ModelList(models=[detail.name for detail in details], details=details)
 
 
-async def _describe(services: Services, name: str, version: str | None) -> ModelDetail:
-    model = await services.model(name, version)
+async def _describe(request: Request, services: Services, name: str, version: str | None) -> ModelDetail | Response:
+    try:
+        model = await services.model(name, version)
+    except ModelFailedError as error:
+        # KServe's clients look for `name` and `ready`, also here.
+        members = {"name": name, "ready": False, "reason": error.detail}
+        return respond(request, error.code, error.detail, members=members)
     summary = await anyio.to_thread.run_sync(services.catalog.summary, name)
     anatomy = model.anatomy
     return ModelDetail(

@@ -4,10 +4,11 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Final
+from typing import Any, Final
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
+from pydantic_core import to_json
 from starlette.exceptions import HTTPException
 
 from schemas.problems import Problem, ProblemError
@@ -46,6 +47,11 @@ PROBLEMS: Final[dict[str, ProblemType]] = {
         422, "Class out of range", "Classes count from 0; `GET /v1/models/{model}` lists them."
     ),
     "not_finite": ProblemType(422, "No finite answer", "The network's output for this picture is NaN or infinite."),
+    "computation_failed": ProblemType(
+        422,
+        "Network cannot compute this picture",
+        "It refuses the picture's size, most often: too small for its layers.",
+    ),
     "image_missing": ProblemType(422, "No image", "The method needs a picture: form file or JSON member `image`."),
     "image_invalid": ProblemType(422, "Not a readable image", "The bytes are no picture, or a damaged one."),
     "image_too_large": ProblemType(413, "Image too large", "The image file has more bytes than the limit."),
@@ -62,6 +68,7 @@ PROBLEMS: Final[dict[str, ProblemType]] = {
         400, "Not a form", "The body is not the multipart form that its Content-Type announces."
     ),
     "body_too_large": ProblemType(413, "Body too large", "The request's body is larger than an image may be."),
+    "body_incomplete": ProblemType(400, "Body incomplete", "The connection ended before the request's body did."),
     "body_timeout": ProblemType(408, "Body too slow", "The request's body did not arrive in time."),
     "unsupported_media_type": ProblemType(
         415, "Unsupported media type", "Send `multipart/form-data` or `application/json`."
@@ -93,8 +100,9 @@ def respond(
     *,
     errors: Sequence[ProblemError] | None = None,
     headers: dict[str, str] | None = None,
+    members: dict[str, Any] | None = None,
 ) -> Response:
-    """Build the problem+json response of a code."""
+    """Build the problem+json response of a code; `members` are extension members (RFC 9457, section 3.2)."""
     kind = PROBLEMS[code]
     problem = Problem(
         type=f"/problems/{code}",
@@ -108,7 +116,8 @@ def respond(
     headers = dict(headers or {})
     if kind.status == HTTPStatus.SERVICE_UNAVAILABLE and code != "model_failed":
         headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
-    return Response(problem.model_dump_json(exclude_none=True), kind.status, headers=headers, media_type=MEDIA_TYPE)
+    content = problem.model_dump(exclude_none=True) | (members or {})
+    return Response(to_json(content), kind.status, headers=headers, media_type=MEDIA_TYPE)
 
 
 def install(app: FastAPI) -> None:

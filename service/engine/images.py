@@ -16,6 +16,8 @@ Pixels = NDArray[np.uint8]
 
 # JPEG brings MPO with it: Pillow tells them apart itself.
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "ICO", "AVIF")
+# As long as a JPEG can be; PNG encoders refuse much longer rows.
+MAX_SIDE = 65_500
 _TRANSPARENT_MODES = {"RGBA", "LA", "PA", "RGBa", "La"}
 _SIXTEEN_BITS = 0xFFFF
 _SIXTEEN_BIT_MODES = {"I;16", "I;16B", "I;16L", "I;16N", "I"}
@@ -70,6 +72,8 @@ def fit(picture: Pixels, *, height: int, width: int, channels: int) -> Pixels:
 
 def _check_size(image: Image.Image, limits: ImageLimits) -> None:
     width, height = image.size
+    if max(width, height) > MAX_SIDE:
+        raise ImageTooManyPixelsError(f"the image measures {width} x {height}; no side may be over {MAX_SIDE} pixels")
     if width * height > limits.max_pixels:
         raise ImageTooManyPixelsError(
             f"the image has {width} x {height} pixels; at most {limits.max_pixels} are decoded: send a smaller one"

@@ -1,6 +1,7 @@
 """A model file to a KerasProbe that has run once."""
 
 import os
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from service.engine.keras.archive import inspect
 from service.engine.keras.graph import functional
 from service.engine.keras.probe import KerasProbe
 from service.engine.probe import Task
-from service.errors import ModelFailedError
+from service.errors import ConvscopeError, ModelFailedError
 
 
 @cache
@@ -20,8 +21,9 @@ def configure_threads() -> None:
 
     Has an effect only before TensorFlow's first operation.
     """
-    tf.config.threading.set_intra_op_parallelism_threads(len(os.sched_getaffinity(0)))
-    tf.config.threading.set_inter_op_parallelism_threads(1)
+    with suppress(RuntimeError):  # TensorFlow has begun already
+        tf.config.threading.set_intra_op_parallelism_threads(len(os.sched_getaffinity(0)))
+        tf.config.threading.set_inter_op_parallelism_threads(1)
 
 
 def load_probe(
@@ -44,9 +46,11 @@ def load_probe(
             f"'{type(network).__name__}' is a subclassed model, whose layers cannot be followed: "
             "rebuild it as a Functional or Sequential model"
         )
-    probe = KerasProbe(network, task=task, default_layer=default_layer, max_traces=max_traces)
     try:
+        probe = KerasProbe(network, task=task, default_layer=default_layer, max_traces=max_traces)
         probe.run_once()
+    except ConvscopeError as error:
+        raise ModelFailedError(error.detail) from error
     except Exception as error:
         raise ModelFailedError(f"the network loads but does not run: {_first_line(error)}") from error
     return probe

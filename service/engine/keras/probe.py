@@ -16,6 +16,7 @@ from service.engine.keras.traces import Traces
 from service.engine.probe import Anatomy, Array, LayerGradients, Scores, Target, Task, is_spatial
 from service.errors import (
     ClassOutOfRangeError,
+    ComputationFailedError,
     LayerNotConnectedError,
     LayerNotFoundError,
     LayerNotSpatialError,
@@ -62,7 +63,8 @@ class KerasProbe:
         """See Probe."""
         self._require_classes()
         trace = self.traces.get("scores", self._trace_scores)
-        return Scores(trace(tf.constant(image[None])).numpy()[0])
+        (scores,) = _first_of_batch(trace, image)
+        return Scores(scores)
 
     def activations_and_gradients(
         self, image: Array, *, layer: str | None = None, class_index: int | None = None
@@ -74,8 +76,8 @@ class KerasProbe:
         call = self._spatial_layer(layer)
         trace = self.traces.get(call.site, lambda: self._trace_gradients(call.site))
         asked = BEST_CLASS if class_index is None else class_index
-        answers = trace(tf.constant(image[None]), tf.constant([asked], tf.int32))
-        activations, gradients, scores, values, indices = (answer.numpy()[0] for answer in answers)
+        answers = _first_of_batch(trace, image, tf.constant([asked], tf.int32))
+        activations, gradients, scores, values, indices = answers
         self._require_space(call, activations)
         index = int(indices)
         assert self.anatomy.target_kind is not None
@@ -95,7 +97,7 @@ class KerasProbe:
         wiring, head = self._wiring, self._head
         task = task or anatomical.guess_task(wiring, head)
         units = anatomical.unit_count(wiring.outputs[0]) if len(wiring.outputs) == 1 else None
-        found = self._find(default_layer) if default_layer else find_default_layer(wiring.outputs[0])
+        found = self._spatial(default_layer) if default_layer else find_default_layer(wiring.outputs[0])
         return Anatomy(
             input_shape=anatomical.image_shape(wiring),
             task=task,
@@ -120,13 +122,17 @@ class KerasProbe:
         nearest = f"; nearest: {', '.join(repr(name) for name in near)}" if near else ""
         raise LayerNotFoundError(f"layer '{path}' is not in this network{nearest}")
 
+    def _spatial(self, path: str) -> Call:
+        call = self._find(path)
+        if not is_spatial(call.outputs[0].shape):
+            raise self._not_spatial(call)
+        return call
+
     def _spatial_layer(self, path: str | None) -> Call:
         path = path or self.anatomy.default_layer
         if path is None:
             raise LayerNotFoundError("this network has no default layer: name one with 'layer'")
-        call = self._find(path)
-        if not is_spatial(call.outputs[0].shape):
-            raise self._not_spatial(call)
+        call = self._spatial(path)
         if self._sources.isdisjoint(call.outputs):
             raise LayerNotConnectedError(f"the class scores do not depend on layer '{path}': choose an earlier layer")
         return call
@@ -144,7 +150,7 @@ class KerasProbe:
         )
 
     def _trace_scores(self) -> Callable[..., Any]:
-        return _compile(lambda images: self._pass(images).scores, self._image_spec())
+        return _compile(lambda images: (self._pass(images).scores,), self._image_spec())
 
     def _trace_gradients(self, site: Site) -> Callable[..., Any]:
         def compute(images: Any, classes: Any) -> tuple[Any, ...]:
@@ -213,6 +219,18 @@ def preactivation(layer: Any, inputs: Any) -> Any:
     else:
         outputs = layer.convolution_op(inputs, kernel)
     return outputs + tf.cast(tf.convert_to_tensor(layer.bias), outputs.dtype) if layer.use_bias else outputs
+
+
+def _first_of_batch(trace: Callable[..., Any], image: Array, *others: Any) -> list[Any]:
+    """Run a trace on one image and take its answers out of the batch."""
+    try:
+        return [answer.numpy()[0] for answer in trace(tf.constant(image[None]), *others)]
+    except tf.errors.OpError as error:
+        height, width = image.shape[:2]
+        raise ComputationFailedError(
+            f"the network cannot compute a picture of {height} x {width} ({type(error).__name__}): "
+            "send a larger one, or set input_size in model.toml"
+        ) from error
 
 
 def _flat(tensor: Any) -> Any:

@@ -36,9 +36,12 @@ class Traces:
 
     def _build(self, key: Hashable, future: Future[Any], build: Callable[[], Any]) -> None:
         try:
-            future.set_result(build())
-            self.built += 1
+            trace = build()
         except BaseException as error:  # noqa: BLE001 - whoever waits for this trace must hear of it
             with self._lock:
                 self._futures.pop(key, None)
             future.set_exception(error)
+        else:
+            with self._lock:
+                self.built += 1
+            future.set_result(trace)
