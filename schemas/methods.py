@@ -2,7 +2,7 @@
 
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 
 from schemas.base import Schema
 
@@ -12,6 +12,14 @@ Consumes = Literal["none", "image", "images", "latent"]
 
 class MethodParams(Schema):
     """Base of every method's parameters; the same model validates forms, JSON and the terminal."""
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _truth_is_no_number(cls, value: object, info: ValidationInfo) -> object:
+        # pydantic would read `true` as 1, as forms must have their numbers read from text.
+        if isinstance(value, bool) and cls.model_fields[str(info.field_name)].annotation is not bool:
+            raise ValueError("true and false are no values of this parameter")
+        return value
 
 
 class ClassScores(MethodParams):

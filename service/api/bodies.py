@@ -28,6 +28,7 @@ from service.errors import ConvscopeError, ImageInvalidError, ImageTooLargeError
 # What a form or a JSON object may need besides the image.
 _ENVELOPE_BYTES = 2**20
 _MAX_FIELDS = 64
+_MAX_EPILOGUE_BYTES = 256
 # A client that is cut off while it sends sees a broken pipe, not our answer; so much more is read and dropped.
 _DRAIN_FACTOR = 4
 
@@ -95,7 +96,7 @@ def validate(params: type[P], given: dict[str, Any]) -> P:
     try:
         return params.model_validate(given)
     except ValidationError as error:
-        known = list(params.model_fields)
+        known = ["image", *params.model_fields]
         problems = [_explain(item, known) for item in error.errors(include_url=False, include_input=False)]
         raise InvalidParametersError(problems) from error
 
@@ -122,8 +123,20 @@ async def _limited(request: Request, limit: int) -> AsyncGenerator[bytes, None]:
         raise BodyTooLargeError(f"the body is larger than {limit} bytes")
 
 
+async def _whole(stream: AsyncGenerator[bytes, None], boundary: bytes) -> AsyncGenerator[bytes, None]:
+    """The form's chunks; the parser itself would take a form that was cut off for a whole one."""
+    end, tail = b"--" + boundary + b"--", b""
+    async for chunk in stream:
+        tail = (tail + chunk)[-len(end) - _MAX_EPILOGUE_BYTES :]
+        yield chunk
+    if end not in tail:
+        raise InvalidFormError("the multipart form is cut off: its closing boundary is missing")
+
+
 async def _read_form(request: Request, stream: AsyncGenerator[bytes, None], max_image_bytes: int) -> Body:
-    parser = MultiPartParser(request.headers, stream, max_files=8, max_fields=_MAX_FIELDS)
+    _, options = parse_options_header(request.headers["content-type"])
+    whole = _whole(stream, options.get(b"boundary", b""))
+    parser = MultiPartParser(request.headers, whole, max_files=8, max_fields=_MAX_FIELDS)
     try:
         form = await parser.parse()
     except (MultiPartException, KeyError, ValueError) as error:
@@ -137,7 +150,9 @@ async def _read_form(request: Request, stream: AsyncGenerator[bytes, None], max_
                     raise ImageInvalidError("'image' was sent more than once")
                 image = await _form_image(value, max_image_bytes)
             elif isinstance(value, UploadFile):
-                raise InvalidParametersError([ProblemError(pointer=pointer(name), detail="not a file here")])
+                raise InvalidParametersError(
+                    [ProblemError(pointer=pointer(name), detail="not a file here: the picture is the field 'image'")]
+                )
             elif name in params:
                 raise InvalidParametersError([ProblemError(pointer=pointer(name), detail="given more than once")])
             elif value:

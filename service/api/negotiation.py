@@ -10,7 +10,7 @@ class NotAcceptableError(ConvscopeError):
     code = "not_acceptable"
 
 
-def choose(accept: str | None, offers: tuple[str, ...]) -> str:
+def choose(accept: str, offers: tuple[str, ...]) -> str:
     """The offer of the highest quality, earlier ones first among equals. Raises NotAcceptableError."""
     ranges = [_parse(item) for item in (accept or "*/*").split(",") if item.strip()]
     best = max(offers, key=lambda offer: _quality(offer, ranges))

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Final
+from urllib.parse import quote
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -89,8 +90,9 @@ class InvalidParametersError(ConvscopeError):
     code = "invalid_parameters"
 
     def __init__(self, errors: Sequence[ProblemError]) -> None:
-        super().__init__("; ".join(f"{error.pointer.lstrip('#/')}: {error.detail}" for error in errors[:3]))
-        self.errors = tuple(errors)
+        sentences = (f"{error.pointer.removeprefix('#/')}: {error.detail}" for error in errors[:3])
+        super().__init__("; ".join(sentence.removeprefix("#: ") for sentence in sentences))
+        self.errors = list(errors)
 
 
 def respond(
@@ -98,25 +100,24 @@ def respond(
     code: str,
     detail: str,
     *,
-    errors: Sequence[ProblemError] | None = None,
     headers: dict[str, str] | None = None,
     members: dict[str, Any] | None = None,
 ) -> Response:
-    """Build the problem+json response of a code; `members` are extension members (RFC 9457, section 3.2)."""
-    kind = PROBLEMS[code]
+    """Build the problem+json response of a code; `members` are further members: `errors`, or extensions."""
+    kind, members = PROBLEMS[code], dict(members or {})
     problem = Problem(
         type=f"/problems/{code}",
         title=kind.title,
         status=kind.status,
         detail=detail,
-        instance=request.url.path,
+        instance=quote(request.scope["path"]),
         code=code,
-        errors=list(errors) if errors else None,
+        errors=members.pop("errors", None),
     )
     headers = dict(headers or {})
     if kind.status == HTTPStatus.SERVICE_UNAVAILABLE and code != "model_failed":
         headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
-    content = problem.model_dump(exclude_none=True) | (members or {})
+    content = problem.model_dump(exclude_none=True) | members
     return Response(to_json(content), kind.status, headers=headers, media_type=MEDIA_TYPE)
 
 
@@ -136,12 +137,12 @@ def pointer(*parts: object) -> str:
 
 async def _convscope_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, ConvscopeError)
-    errors: Sequence[ProblemError] | None = None
+    errors: list[ProblemError] | None = None
     if isinstance(error, InvalidParametersError):
         errors = error.errors
     elif error.field is not None:
         errors = [ProblemError(pointer=pointer(error.field), detail=error.detail)]
-    return respond(request, error.code, error.detail, errors=errors)
+    return respond(request, error.code, error.detail, members={"errors": errors})
 
 
 async def _http_exception(request: Request, error: Exception) -> Response:
@@ -149,7 +150,7 @@ async def _http_exception(request: Request, error: Exception) -> Response:
     codes = {404: "not_found", 405: "method_not_allowed", 500: "internal_error"}
     code = codes.get(error.status_code, "bad_request")
     details = {
-        "not_found": f"there is no route {request.url.path}; /docs lists the routes",
+        "not_found": f"there is no route {quote(request.scope['path'])}; /docs lists the routes",
         "method_not_allowed": f"{request.method} does not work here; the Allow header says what does",
     }
     headers = dict(error.headers or {})
@@ -159,7 +160,7 @@ async def _http_exception(request: Request, error: Exception) -> Response:
 async def _validation_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     errors = [ProblemError(pointer=pointer(*item["loc"]), detail=item["msg"]) for item in error.errors()]
-    return respond(request, "invalid_parameters", "the request does not validate", errors=errors)
+    return respond(request, "invalid_parameters", "the request does not validate", members={"errors": errors})
 
 
 async def _unexpected_error(request: Request, error: Exception) -> Response:

@@ -60,7 +60,7 @@ def _add_routes(router: APIRouter, method: AnyMethod) -> None:
 
 
 async def _answer(request: Request, services: Services, method: AnyMethod, name: str, version: str | None) -> Response:
-    media_type = choose(request.headers.get("accept"), (JSON, PNG) if method.makes_pictures else (JSON,))
+    media_type = choose(", ".join(request.headers.getlist("accept")), (JSON, PNG) if method.makes_pictures else (JSON,))
     services.executor.require_room()
     body = await read_body(
         request,

@@ -4,7 +4,7 @@ import tomllib
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, ValidationError
+from pydantic import Discriminator, Field, Tag, ValidationError
 
 from schemas.base import Schema
 from schemas.models import Task
@@ -18,7 +18,10 @@ Side = Annotated[int, Field(ge=1, le=4096)]
 class Card(Schema):
     """The members of a model.toml, all optional."""
 
-    preprocessing: PreprocessingMode | PreprocessingTable = "none"
+    preprocessing: Annotated[
+        Annotated[PreprocessingMode, Tag("mode")] | Annotated[PreprocessingTable, Tag("table")],
+        Discriminator(lambda value: "table" if isinstance(value, dict | PreprocessingTable) else "mode"),
+    ] = "none"
     labels: str | list[str] | None = None
     default_layer: str | None = None
     input_size: tuple[Side, Side] | None = None
@@ -40,9 +43,12 @@ def read_card(folder: Path) -> Card:
         return Card()
     try:
         return Card.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
-        raise ModelFailedError(f"model.toml cannot be read: {error}") from error
+    except OSError as error:
+        # Its full text would tell where on the server the file lies.
+        raise ModelFailedError(f"model.toml cannot be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ModelFailedError(f"model.toml is not TOML: {error}") from error
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
+        where = ".".join(str(part) for part in first["loc"] if part not in ("mode", "table"))
         raise ModelFailedError(f"model.toml: '{where}': {first['msg']}") from error

@@ -23,5 +23,8 @@ def read_labels(labels: str | list[str] | None, folder: Path) -> tuple[str, ...]
     file = folder / labels
     if file.parent != folder or not file.is_file():
         raise ModelFailedError(f"labels: there is no file '{labels}' beside model.toml")
-    lines = file.read_text(encoding="utf-8").splitlines()
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ModelFailedError(f"labels: '{labels}' cannot be read as UTF-8 text") from error
     return tuple(line.strip() for line in lines if line.strip())

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 # No leading dot: hidden folders are no models, and `.` and `..` lead elsewhere.
-MODEL_NAME = re.compile(r"(?!\.)[A-Za-z0-9._-]+")
+MODEL_NAME = re.compile(r"(?!\.)[A-Za-z0-9._-]{1,100}")
 SUFFIXES = (".keras", ".h5", ".hdf5")
 
 

@@ -117,7 +117,9 @@ def test_labels_are_read_when_the_card_names_a_file(tmp_path: Path):
     [
         ("preprocessing = 'magic'", "'preprocessing"),
         ("preprocesing = 'tf'", "'preprocesing'"),
-        ("not toml", "cannot be read"),
+        ("preprocessing = {std = 0}", "'std' must not be 0"),
+        ("preprocessing = {sigma = 1}", "'preprocessing.sigma'"),
+        ("not toml", "is not TOML"),
         ("labels = ['one']", "1 labels, but the network has 2 classes"),
         ("labels = 'imagenet'", "1000 labels"),
         ("labels = '../../secret.txt'", "no file"),

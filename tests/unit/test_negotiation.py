@@ -8,7 +8,6 @@ from service.api.negotiation import JSON, PNG, NotAcceptableError, choose
 @pytest.mark.parametrize(
     ("accept", "expected"),
     [
-        (None, JSON),
         ("", JSON),
         ("*/*", JSON),
         ("image/png", PNG),
@@ -21,7 +20,7 @@ from service.api.negotiation import JSON, PNG, NotAcceptableError, choose
         ("image/png;q=0.9, application/json;q=0.9", JSON),
     ],
 )
-def test_best_offer_is_chosen_when_the_client_prefers(accept: str | None, expected: str):
+def test_best_offer_is_chosen_when_the_client_prefers(accept: str, expected: str):
     assert choose(accept, (JSON, PNG)) == expected
 
 

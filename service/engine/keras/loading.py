@@ -50,7 +50,7 @@ def load_probe(
         probe = KerasProbe(network, task=task, default_layer=default_layer, max_traces=max_traces)
         probe.run_once()
     except ConvscopeError as error:
-        raise ModelFailedError(error.detail) from error
+        raise ModelFailedError(f"model.toml: default_layer: {error.detail}") from error
     except Exception as error:
         raise ModelFailedError(f"the network loads but does not run: {_first_line(error)}") from error
     return probe

@@ -119,8 +119,8 @@ class KerasProbe:
         if path in self._wiring.by_path:
             return self._wiring.by_path[path]
         near = get_close_matches(path, self._wiring.by_path, n=3, cutoff=0.4)
-        nearest = f"; nearest: {', '.join(repr(name) for name in near)}" if near else ""
-        raise LayerNotFoundError(f"layer '{path}' is not in this network{nearest}")
+        advice = f"nearest: {', '.join(repr(name) for name in near)}" if near else "GET …/layers lists them all"
+        raise LayerNotFoundError(f"layer '{path}' is not in this network; {advice}")
 
     def _spatial(self, path: str) -> Call:
         call = self._find(path)

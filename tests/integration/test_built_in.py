@@ -1,0 +1,62 @@
+"""The built-in model, measured on scenes that its training never drew: is it right, and does it look at the object?"""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from service.app import BUILT_IN_MODELS
+from service.catalog.catalog import Catalog
+from service.demo.scenes import CLASSES, Scene, draw_scene
+from service.engine.images import ImageLimits
+from service.engine.keras.loading import load_probe
+from service.engine.methods import METHODS
+from service.engine.model import Model
+from service.engine.run import Request, run
+
+FRESH_SEED = 20_000_001
+COUNT = 300
+
+
+@pytest.fixture(scope="module")
+def shapes() -> Model:
+    catalog = Catalog([BUILT_IN_MODELS], load_probe)
+    model = catalog.model("shapes")
+    catalog.close()
+    return model
+
+
+@pytest.fixture(scope="module")
+def scenes() -> list[Scene]:
+    generator = np.random.default_rng(FRESH_SEED)
+    return [draw_scene(generator) for _ in range(COUNT)]
+
+
+def test_answers_are_right_when_scenes_are_fresh(shapes: Model, scenes: list[Scene]):
+    assert shapes.labels == CLASSES
+    right = sum(_best(shapes, scene) == scene.label for scene in scenes)
+    assert right / COUNT >= 0.97
+
+
+def test_peak_lies_in_the_object_when_its_class_is_explained(shapes: Model, scenes: list[Scene]):
+    # The pointing game of Zhang et al. 2016, https://arxiv.org/abs/1608.00507.
+    hits = [scene.mask.flat[int(_heatmap(shapes, scene).argmax())] for scene in scenes]
+    assert np.mean(hits) >= 0.9
+
+
+def test_file_is_small_when_it_is_committed():
+    assert (BUILT_IN_MODELS / "shapes" / "1" / "model.keras").stat().st_size <= 3 * 2**20
+
+
+def _best(model: Model, scene: Scene) -> int:
+    return model.probe.scores(model.preprocessing.apply(scene.image)).top
+
+
+def _heatmap(model: Model, scene: Scene) -> np.ndarray:
+    buffer = io.BytesIO()
+    Image.fromarray(scene.image).save(buffer, "PNG")
+    method = METHODS["grad-cam"]
+    params = method.params.model_validate({"class_index": scene.label, "colormap": "gray"})
+    result = run(model, Request(method, params, buffer.getvalue()), ImageLimits(2**20, 10**6))
+    return np.asarray(Image.open(io.BytesIO(result.images[1].data)).convert("L"))
