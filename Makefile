@@ -13,6 +13,7 @@ serve: .venv/.runtime  ## run the service on 127.0.0.1:8000 (settings: docs/sett
 	@exec $(BIN)/convscope serve
 
 test: .venv/.develop check  ## the whole suite
+	@tests/install-parts
 	$(BIN)/python -m pytest
 
 check: .venv/.develop  ## format, lint, spelling, types, import contracts
@@ -49,6 +50,8 @@ clean:  ## remove the environment and caches
 
 # pip compiles bytecode while it installs: importing TensorFlow without it takes 10 s more.
 .venv/.runtime: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
+		{ echo "convscope needs Python 3.11 to 3.13 with venv: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --require-hashes --requirement requirements.lock
 	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .

@@ -71,21 +71,25 @@ def _walk(function: Any, inputs: Sequence[Any], prefix: str, calls: Counter[str]
 
 @dataclass(eq=False)
 class Value:
-    """A tensor of the static graph: its shape and the call that makes it (None for a network input)."""
+    """A tensor of the static graph: its shape and the call that makes it."""
 
     shape: tuple[int | None, ...]
-    call: "Call | None" = None
+    call: "Call"
 
 
 @dataclass(eq=False)
 class Call:
-    """One call of a leaf operation; `order` counts in execution order."""
+    """One call of a leaf operation, or a network input (an InputLayer); `order` counts in execution order."""
 
     site: Site
     order: int
     operation: Any
     inputs: tuple[Value, ...]
     outputs: tuple[Value, ...] = ()
+
+    @property
+    def is_input(self) -> bool:
+        return not self.inputs
 
 
 @dataclass(frozen=True)
@@ -105,7 +109,7 @@ class Wiring:
             current = waiting.pop()
             if current not in seen:
                 seen.add(current)
-                waiting += current.call.inputs if current.call else ()
+                waiting += current.call.inputs
         return seen
 
 
@@ -113,13 +117,19 @@ def wire(network: keras.Model) -> Wiring:
     """Rank the graph once, without running it. A path called several times leads to its last call."""
     calls: list[Call] = []
 
-    def note(site: Site, node: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Value]:
-        inputs = tuple(item for item in tree.flatten((args, kwargs)) if isinstance(item, Value))
-        call = Call(site, len(calls), node.operation, inputs)
-        call.outputs = tuple(Value(tuple(symbol.shape), call) for symbol in node.outputs)
+    def add(site: Site, operation: Any, inputs: tuple[Value, ...], symbols: Sequence[Any]) -> list[Value]:
+        call = Call(site, len(calls), operation, inputs)
+        call.outputs = tuple(Value(tuple(symbol.shape), call) for symbol in symbols)
         calls.append(call)
         return list(call.outputs)
 
-    inputs = tuple(Value(tuple(symbol.shape)) for symbol in functional(network).inputs)
+    def note(site: Site, node: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Value]:
+        inputs = tuple(item for item in tree.flatten((args, kwargs)) if isinstance(item, Value))
+        return add(site, node.operation, inputs, node.outputs)
+
+    inputs: list[Value] = []
+    for symbol in functional(network).inputs:
+        layer = symbol._keras_history.operation
+        inputs += add(Site(layer.name, 0), layer, (), [symbol])
     outputs = replay(network, inputs, note)
-    return Wiring(inputs, tuple(outputs), tuple(calls), {call.site.path: call for call in calls})
+    return Wiring(tuple(inputs), tuple(outputs), tuple(calls), {call.site.path: call for call in calls})

@@ -33,11 +33,9 @@ class Head:
 def find_head(output: Value) -> Head:
     """Walk back from the network's output to its logits, over layers that only drop, reshape or pass on."""
     value = output
-    while value.call is not None and _passes_on(value.call):
+    while _passes_on(value.call):
         value = value.call.inputs[0]
     call = value.call
-    if call is None:
-        return Head(None, "output", "linear", value)
     activation = activation_of(call.operation)
     if _is_activation(call.operation) and activation in ("softmax", "sigmoid"):
         return Head(call, "input", activation, call.inputs[0])
@@ -52,18 +50,18 @@ def find_default_layer(output: Value) -> Call | None:
     """The call whose maps enter the operation that destroys the spatial axes; None where there is no such place."""
     if is_spatial(output.shape):
         return None
-    found = [value for value in _last_spatial(output) if value.call is not None]
+    found = [value for value in _last_spatial(output) if not value.call.is_input]
     if not found:
         return None
-    value = _before_identities(max(found, key=_order))
-    if value.call is not None and type(value.call.operation).__name__ in _POOLINGS:
+    value = _before_identities(max(found, key=lambda value: value.call.order))
+    if type(value.call.operation).__name__ in _POOLINGS:
         value = _before_identities(value.call.inputs[0])
-    return value.call
+    return None if value.call.is_input else value.call
 
 
 def nearest_spatial(wiring: Wiring, call: Call) -> Call | None:
     """The spatial call nearest in execution order, earlier ones first."""
-    spatial = [other for other in wiring.calls if is_spatial(other.outputs[0].shape)]
+    spatial = [other for other in wiring.calls if is_spatial(other.outputs[0].shape) and not other.is_input]
     earlier = [other for other in spatial if other.order < call.order]
     return earlier[-1] if earlier else next(iter(spatial), None)
 
@@ -108,15 +106,11 @@ def _last_spatial(output: Value) -> Iterable[Value]:
         seen.add(value)
         if is_spatial(value.shape):
             yield value
-        elif value.call is not None:
+        else:
             waiting += value.call.inputs
 
 
 def _before_identities(value: Value) -> Value:
-    while value.call is not None and type(value.call.operation).__name__ in _IDENTITIES:
+    while type(value.call.operation).__name__ in _IDENTITIES:
         value = value.call.inputs[0]
     return value
-
-
-def _order(value: Value) -> int:
-    return value.call.order if value.call else -1

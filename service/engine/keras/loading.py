@@ -48,9 +48,10 @@ def load_probe(
         )
     try:
         probe = KerasProbe(network, task=task, default_layer=default_layer, max_traces=max_traces)
-        probe.run_once()
     except ConvscopeError as error:
         raise ModelFailedError(f"model.toml: default_layer: {error.detail}") from error
+    try:
+        probe.run_once()
     except Exception as error:
         raise ModelFailedError(f"the network loads but does not run: {_first_line(error)}") from error
     return probe
@@ -60,8 +61,9 @@ def _load(path: Path) -> keras.Model:
     try:
         network = keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:
-        # Keras raises anything at all here, TypeError and KeyError included.
-        raise ModelFailedError(f"Keras cannot load '{path.name}': {_first_line(error)}") from error
+        # Keras raises anything at all here, TypeError and KeyError included; its sentences may hold the path.
+        reason = _first_line(error).replace(str(path), path.name)
+        raise ModelFailedError(f"Keras cannot load '{path.name}': {reason}") from error
     if not isinstance(network, keras.Model):
         raise ModelFailedError(f"'{path.name}' holds a {type(network).__name__}, not a model")
     return network

@@ -187,7 +187,10 @@ class KerasProbe:
             return output
 
         symbol = functional(self._network).inputs[0]
-        (output, *_) = replay(self._network, [tf.cast(images, symbol.dtype)], hook)
+        entry = tf.cast(images, symbol.dtype)
+        if site == self._wiring.inputs[0].call.site:
+            kept["layer"] = entry
+        (output, *_) = replay(self._network, [entry], hook)
         output = _flat(output)
         logits = _flat(kept.get("logits", output))
         scores, targets = self._score(output, logits)
