@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import AsyncIterator
+from concurrent.futures import CancelledError
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -90,8 +91,8 @@ def _warm_up(services: Services) -> None:
         probe = services.catalog.model(READINESS_MODEL).probe
         height, width, channels = probe.anatomy.input_shape or (None, None, 3)
         probe.activations_and_gradients(np.zeros((height or 96, width or 96, channels), np.float32))
-    except ConvscopeError as error:
-        logger.error("the built-in model does not run: %s", error.detail)
+    except (ConvscopeError, CancelledError) as error:
+        logger.error("the built-in model does not run: %s", error)
     else:
         services.ready.set()
     services.catalog.load_all()

@@ -9,7 +9,7 @@ import anyio.to_thread
 from fastapi import Depends, Path, Request
 
 from service.api.limits import BoundedExecutor
-from service.catalog.catalog import Catalog
+from service.catalog.catalog import Catalog, unwrap
 from service.engine.images import ImageLimits
 from service.engine.model import Model
 
@@ -25,7 +25,7 @@ class Services:
     async def model(self, name: str, version: str | None) -> Model:
         """The loaded model; waits for its load without holding a thread. Raises what the catalog raises."""
         load = await anyio.to_thread.run_sync(self.catalog.request, name, version)
-        return await asyncio.shield(asyncio.wrap_future(load))
+        return unwrap(await asyncio.shield(asyncio.wrap_future(load)))
 
 
 def _services(request: Request) -> Services:

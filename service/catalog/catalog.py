@@ -2,7 +2,8 @@
 
 import hashlib
 import logging
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from threading import Lock
@@ -17,6 +18,23 @@ from service.engine.probe import Probe
 from service.errors import ConvscopeError, ModelFailedError, ModelNotFoundError, VersionNotFoundError
 
 logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a model did not load. A value: an exception raised to every client would gather all their tracebacks."""
+
+    reason: str
+
+
+Load = Model | Failure
+
+
+def unwrap(load: Load) -> Model:
+    """The model, or ModelFailedError with the reason."""
+    if isinstance(load, Failure):
+        raise ModelFailedError(load.reason)
+    return load
 
 
 class Loader(Protocol):
@@ -39,7 +57,8 @@ class Catalog:
         self._lock = Lock()
         # Two, so that a model asked for need not wait for the one that the start-up is loading.
         self._loaders = ThreadPoolExecutor(2, thread_name_prefix="loader")
-        self._loaded: dict[tuple[str, str], tuple[Found, Future[Model]]] = {}
+        self._closed = False
+        self._loaded: dict[tuple[str, str], tuple[Found, Future[Load]]] = {}
 
     def names(self) -> list[str]:
         """The names of all models, those of earlier folders first."""
@@ -60,28 +79,29 @@ class Catalog:
         known = ", ".join(found.version for found in versions)
         raise VersionNotFoundError(f"'{name}' has no version '{version}'; versions: {known}")
 
-    def request(self, name: str, version: str | None = None) -> Future[Model]:
+    def request(self, name: str, version: str | None = None) -> Future[Load]:
         """The model's load, begun now if it is not loaded; everyone who asks shares it. Must not be cancelled.
 
-        Raises ModelNotFoundError or VersionNotFoundError; the future may raise ModelFailedError.
+        Raises ModelNotFoundError or VersionNotFoundError; see `unwrap` for the future's result.
         """
         found = self.find(name, version)
         key = (found.name, found.version)
         with self._lock:
             known = self._loaded.get(key)
             if known is None or known[0] != found:
+                if self._closed:
+                    raise ModelFailedError("the service is shutting down")
                 known = self._loaded[key] = (found, self._loaders.submit(self._load, found))
             return known[1]
 
     def model(self, name: str, version: str | None = None) -> Model:
-        """The model, waited for. Raises what `request` raises."""
-        return self.request(name, version).result()
+        """The model, waited for. Raises what `request` and `unwrap` raise."""
+        return unwrap(self.request(name, version).result())
 
     def summary(self, name: str) -> ModelSummary:
         """The model's state and, once it is loaded, its contract. Raises ModelNotFoundError."""
         versions = self._versions(name) or [self.find(name)]
-        future = self._future(versions[0])
-        state, reason, model = _state(future)
+        state, reason, model = _state(self._future(versions[0]))
         return ModelSummary(
             name=name,
             versions=[found.version for found in versions],
@@ -96,31 +116,33 @@ class Catalog:
         for name in self.names():
             try:
                 self.model(name)
-            except ConvscopeError:
-                # Kept as the model's state, and logged, by the load itself.
+            except (ConvscopeError, CancelledError):
+                # Kept as the model's state, and logged, by the load itself; cancelled ones end with the service.
                 continue
 
     def close(self) -> None:
-        """Give up loads that have not begun."""
+        """Give up loads that have not begun, and begin no more."""
+        with self._lock:
+            self._closed = True
         self._loaders.shutdown(wait=False, cancel_futures=True)
 
     def _versions(self, name: str) -> list[Found]:
         return next(filter(None, (find_versions(folder, name) for folder in self._folders)), [])
 
-    def _future(self, found: Found) -> Future[Model] | None:
+    def _future(self, found: Found) -> Future[Load] | None:
         with self._lock:
             known = self._loaded.get((found.name, found.version))
         return known[1] if known is not None and known[0] == found else None
 
-    def _load(self, found: Found) -> Model:
+    def _load(self, found: Found) -> Load:
         try:
             model = self._open(found)
         except ConvscopeError as error:
             logger.warning("model %s version %s failed: %s", found.name, found.version, error.detail)
-            raise
+            return Failure(error.detail)
         except Exception as error:
             logger.exception("model %s version %s failed", found.name, found.version)
-            raise ModelFailedError(f"loading failed unexpectedly ({type(error).__name__})") from error
+            return Failure(f"loading failed unexpectedly ({type(error).__name__})")
         logger.info("model %s version %s loaded", found.name, found.version)
         return model
 
@@ -164,10 +186,8 @@ def _digest(file: Path, card: Card) -> str:
     return digest
 
 
-def _state(future: Future[Model] | None) -> tuple[ModelState, str | None, Model | None]:
+def _state(future: Future[Load] | None) -> tuple[ModelState, str | None, Model | None]:
     if future is None or not future.done():
         return "available", None, None
-    error = future.exception()
-    if isinstance(error, ConvscopeError):
-        return "failed", error.detail, None
-    return "ready", None, future.result()
+    load = future.result()
+    return ("failed", load.reason, None) if isinstance(load, Failure) else ("ready", None, load)

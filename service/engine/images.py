@@ -14,8 +14,8 @@ logger = logging.getLogger(__name__)
 
 Pixels = NDArray[np.uint8]
 
-# JPEG brings MPO with it: Pillow tells them apart itself.
-FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "ICO", "AVIF")
+# JPEG brings MPO with it: Pillow tells them apart itself. No ICO: Pillow decodes it before it tells the true size.
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
 # As long as a JPEG can be; PNG encoders refuse much longer rows.
 MAX_SIDE = 65_500
 _TRANSPARENT_MODES = {"RGBA", "LA", "PA", "RGBa", "La"}

@@ -1,0 +1,1 @@
+"""The built-in demo model `shapes`: scenes drawn by the program, and the small network trained on them."""
