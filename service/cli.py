@@ -19,7 +19,7 @@ def main() -> None:
 def serve() -> None:
     """Serve the HTTP API. Everything is set by CONVSCOPE_* variables: see docs/settings.md."""
     # TensorFlow's C++ log is for its developers; the service's own log says what fails.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from service.app import create_app
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")

@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -36,8 +37,9 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         finally:
             process.terminate()
             code = process.wait(30)
-    assert code == 0, log.read_text()
-    assert "ERROR" not in log.read_text()
+    # uvicorn drains, then ends by the signal it was sent.
+    assert code in (0, -signal.SIGTERM), log.read_text()
+    assert " ERROR " not in log.read_text()
 
 
 def _wait_until_ready(url: str, log: Path) -> None:
