@@ -90,8 +90,7 @@ class InvalidParametersError(ConvscopeError):
     code = "invalid_parameters"
 
     def __init__(self, errors: Sequence[ProblemError]) -> None:
-        sentences = (f"{error.pointer.removeprefix('#/')}: {error.detail}" for error in errors[:3])
-        super().__init__("; ".join(sentence.removeprefix("#: ") for sentence in sentences))
+        super().__init__("; ".join(_sentence(error) for error in errors[:3]))
         self.errors = list(errors)
 
 
@@ -133,6 +132,11 @@ def pointer(*parts: object) -> str:
     """A JSON Pointer in its URI fragment form, RFC 6901."""
     escaped = (str(part).replace("~", "~0").replace("/", "~1") for part in parts)
     return "#/" + "/".join(escaped)
+
+
+def _sentence(error: ProblemError) -> str:
+    name = error.pointer.removeprefix("#").removeprefix("/").replace("~1", "/").replace("~0", "~")
+    return f"'{name}': {error.detail}" if name else error.detail
 
 
 async def _convscope_error(request: Request, error: Exception) -> Response:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Annotated
 
 from pydantic import Discriminator, Field, Tag, ValidationError
+from pydantic_core import ErrorDetails
 
 from schemas.base import Schema
 from schemas.models import Task
@@ -49,6 +50,14 @@ def read_card(folder: Path) -> Card:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ModelFailedError(f"model.toml is not TOML: {error}") from error
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"] if part not in ("mode", "table"))
-        raise ModelFailedError(f"model.toml: '{where}': {first['msg']}") from error
+        raise ModelFailedError(f"model.toml: {_explain(error.errors(include_url=False)[0])}") from error
+
+
+def _explain(fault: ErrorDetails) -> str:
+    """A sentence that names the member as it stands in the file, not as pydantic names the branches of a union."""
+    table = fault["loc"][0] == "preprocessing" and "table" in fault["loc"]
+    known = [*PreprocessingTable.model_fields] if table else [*Card.model_fields]
+    if fault["type"] == "extra_forbidden":
+        return f"'{'preprocessing.' if table else ''}{fault['loc'][-1]}' is not known; known: {', '.join(known)}"
+    members = [part for part in fault["loc"][1:] if part in known or isinstance(part, int)]
+    return f"'{'.'.join(map(str, [fault['loc'][0], *members]))}': {fault['msg']}"

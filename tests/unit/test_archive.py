@@ -81,6 +81,13 @@ def test_reason_is_told_when_the_file_is_neither_zip_nor_hdf5(tmp_path: Path):
         inspect(file)
 
 
+def test_reason_is_told_when_an_archive_is_cut_off(tmp_path: Path):
+    file = _keras_file(tmp_path / "m.keras", {"class_name": "Functional"})
+    file.write_bytes(file.read_bytes()[:40])
+    with pytest.raises(ModelFailedError, match="cut off or damaged"):
+        inspect(file)
+
+
 def test_reason_is_told_when_an_hdf5_file_holds_weights_only(tmp_path: Path):
     file = tmp_path / "m.h5"
     with h5py.File(file, "w") as hdf5:

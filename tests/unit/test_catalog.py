@@ -116,9 +116,11 @@ def test_labels_are_read_when_the_card_names_a_file(tmp_path: Path):
     ("card", "reason"),
     [
         ("preprocessing = 'magic'", "'preprocessing"),
-        ("preprocesing = 'tf'", "'preprocesing'"),
+        ("preprocesing = 'tf'", "'preprocesing' is not known; known: preprocessing, labels"),
+        ("labels = 3", "'labels': "),
+        ("preprocessing = {mean = [1, 2]}", "'preprocessing.mean"),
         ("preprocessing = {std = 0}", "'std' must not be 0"),
-        ("preprocessing = {sigma = 1}", "'preprocessing.sigma'"),
+        ("preprocessing = {sigma = 1}", "'preprocessing.sigma' is not known; known: scale, offset"),
         ("not toml", "is not TOML"),
         ("labels = ['one']", "1 labels, but the network has 2 classes"),
         ("labels = 'imagenet'", "1000 labels"),

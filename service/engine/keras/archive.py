@@ -35,6 +35,9 @@ def _format(path: Path) -> Format:
         return "keras"
     if h5py.is_hdf5(path):
         return "hdf5"
+    with path.open("rb") as stream:
+        if stream.read(2) == b"PK":
+            raise ModelFailedError(f"'{path.name}' is a .keras archive that is cut off or damaged: copy it again")
     raise ModelFailedError(f"'{path.name}' is neither a .keras archive nor an HDF5 file: save it with model.save()")
 
 

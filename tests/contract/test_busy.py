@@ -1,0 +1,216 @@
+"""A service under load and with bad clients: what it cannot do at once it refuses politely, and it always answers."""
+
+import io
+import json
+import socket
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+from PIL import Image
+from starlette.testclient import TestClient
+
+from service.app import create_app
+from service.settings import Settings
+from tests.contract.conftest import Server, add_model, assert_problem
+
+GRAD_CAM = "/v1/models/tiny/grad-cam"
+# Guards against hanging; no answer is expected to take long.
+LIMIT_SECONDS = 60.0
+
+
+@pytest.fixture(scope="module")
+def narrow(start_server: Callable[..., Server], picture: bytes) -> Server:
+    """One request computed, two waiting; bodies must arrive within a second."""
+    server = start_server(
+        CONVSCOPE_LIMITS__RUNNING_REQUESTS="1",
+        CONVSCOPE_LIMITS__WAITING_REQUESTS="2",
+        CONVSCOPE_LIMITS__BODY_TIMEOUT_SECONDS="1",
+    )
+    assert _post(server, picture).status_code == 200
+    return server
+
+
+@pytest.fixture(scope="module")
+def roomy(start_server: Callable[..., Server], picture: bytes) -> Server:
+    """Default settings."""
+    server = start_server()
+    assert _post(server, picture).status_code == 200
+    return server
+
+
+@pytest.fixture(scope="module")
+def large() -> bytes:
+    """Few bytes, many pixels: half a second's work."""
+    buffer = io.BytesIO()
+    Image.linear_gradient("L").resize((3000, 2500), Image.Resampling.NEAREST).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def _post(server: Server, picture: bytes) -> Any:
+    return httpx2.post(server.url + GRAD_CAM, files={"image": picture}, timeout=LIMIT_SECONDS)
+
+
+def _post_many(server: Server, picture: bytes, count: int) -> list[Any]:
+    """At the same moment, each on a connection of its own."""
+    start = threading.Barrier(count)
+    everyone = httpx2.Limits(max_connections=count)
+    with httpx2.Client(timeout=LIMIT_SECONDS, limits=everyone) as client, ThreadPoolExecutor(count) as threads:
+
+        def post(_: int) -> Any:
+            start.wait(LIMIT_SECONDS)
+            return client.post(server.url + GRAD_CAM, files={"image": picture})
+
+        return list(threads.map(post, range(count)))
+
+
+def test_requests_beyond_the_waiting_room_are_refused_when_many_come_at_once(narrow: Server, large: bytes) -> None:
+    responses = _post_many(narrow, large, 16)
+    statuses = Counter(response.status_code for response in responses)
+    assert set(statuses) == {200, 503}
+    assert statuses[200] >= 3
+    for response in responses:
+        if response.status_code == 503:
+            assert_problem(response, 503, "server_busy", "try again")
+            assert int(response.headers["retry-after"]) >= 1
+    assert _post(narrow, large).status_code == 200
+
+
+def test_everyone_is_answered_when_as_many_come_as_may_wait(roomy: Server, picture: bytes) -> None:
+    assert Counter(response.status_code for response in _post_many(roomy, picture, 66)) == {200: 66}
+
+
+def test_probes_are_answered_when_all_threads_compute(narrow: Server, large: bytes) -> None:
+    with ThreadPoolExecutor(3) as threads:
+        computing = [threads.submit(_post, narrow, large) for _ in range(3)]
+        answered = 0
+        while not all(future.done() for future in computing):
+            assert httpx2.get(f"{narrow.url}/livez", timeout=5).status_code == 200
+            answered += 1
+        assert [future.result().status_code for future in computing] == [200, 200, 200]
+    # A loop that is blocked while computing would answer once per picture.
+    assert answered > 6
+
+
+def _connect(server: Server) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", server.port), timeout=LIMIT_SECONDS)
+
+
+def _head(length: int, content_type: str = "application/json") -> bytes:
+    lines = (
+        f"POST {GRAD_CAM} HTTP/1.1",
+        "Host: localhost",
+        f"Content-Type: {content_type}",
+        f"Content-Length: {length}",
+    )
+    return "\r\n".join((*lines, "", "")).encode()
+
+
+@pytest.mark.parametrize(
+    ("content_type", "part"), [("application/json", b"{"), ("multipart/form-data; boundary=x", b"--x\r\n")]
+)
+def test_body_is_refused_when_it_comes_too_slowly(
+    narrow: Server, picture: bytes, content_type: str, part: bytes
+) -> None:
+    with _connect(narrow) as connection:
+        connection.sendall(_head(1000, content_type) + part)
+        answer = b""
+        while chunk := connection.recv(65536):
+            answer += chunk
+            if b"\r\n\r\n" in answer and answer.endswith(b"}"):
+                break
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 408 ")
+    assert b"application/problem+json" in head
+    problem = json.loads(body)
+    assert problem["code"] == "body_timeout"
+    assert "1 second" in problem["detail"]
+    assert _post(narrow, picture).status_code == 200
+
+
+def test_room_is_left_when_slow_clients_hold_their_bodies_back(narrow: Server, picture: bytes) -> None:
+    slow = [_connect(narrow) for _ in range(20)]
+    try:
+        for connection in slow:
+            connection.sendall(_head(1000) + b"{")
+        assert _post(narrow, picture).status_code == 200
+    finally:
+        for connection in slow:
+            connection.close()
+
+
+def test_nothing_is_lost_when_clients_go_away_in_the_middle(roomy: Server, picture: bytes) -> None:
+    before = len(roomy.log())
+    form = b'--x\r\nContent-Disposition: form-data; name="image"; filename="a.png"\r\n\r\n' + picture
+    for content_type, part in (("application/json", b'{"image": "'), ("multipart/form-data; boundary=x", form)):
+        for _ in range(40):
+            with _connect(roomy) as connection:
+                connection.sendall(_head(10**6, content_type) + part)
+    assert Counter(response.status_code for response in _post_many(roomy, picture, 66)) == {200: 66}
+    log = roomy.log()[before:]
+    assert "Traceback" not in log
+    assert "ERROR" not in log
+
+
+def test_places_come_back_when_clients_do_not_wait_for_the_answer(narrow: Server, large: bytes, picture: bytes) -> None:
+    before = len(narrow.log())
+    request = httpx2.Request("POST", narrow.url + GRAD_CAM, files={"image": large})
+    body = request.read()
+    for _ in range(6):
+        with _connect(narrow) as connection:
+            connection.sendall(_head(len(body), request.headers["content-type"]) + body)
+    end = time.monotonic() + LIMIT_SECONDS
+    while _post(narrow, picture).status_code != 200:
+        assert time.monotonic() < end, "the places of clients that went away never came back"
+        time.sleep(0.1)
+    assert "Traceback" not in narrow.log()[before:]
+
+
+@pytest.mark.parametrize(
+    "request_bytes",
+    [
+        pytest.param(b"GET /livez\r\n\r\n", id="no-version"),
+        pytest.param(b"\x16\x03\x01\x02\x00\x01\x00", id="tls"),
+        pytest.param(b"GET /" + b"a" * 100_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", id="long-path"),
+        pytest.param(b"GET /livez HTTP/1.1\r\n" + b"X: y\r\n" * 50_000 + b"\r\n", id="many-headers"),
+        pytest.param(_head(-5), id="negative-length"),
+        pytest.param(_head(5) + b'{"a"}' * 3, id="more-than-announced"),
+        pytest.param(
+            b"POST /livez HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nhello\r\n", id="bad-chunk"
+        ),
+    ],
+)
+def test_service_lives_when_a_client_does_not_speak_http(roomy: Server, request_bytes: bytes) -> None:
+    with _connect(roomy) as connection:
+        connection.settimeout(5)
+        try:
+            connection.sendall(request_bytes)
+            answer = connection.recv(100)
+        except (ConnectionError, TimeoutError):
+            answer = b""
+    assert not answer.startswith(b"HTTP/1.1 5")
+    assert httpx2.get(f"{roomy.url}/livez").status_code == 200
+
+
+def test_shutdown_is_clean_when_it_comes_during_the_start(start_server: Callable[..., Server]) -> None:
+    server = start_server()
+    server.stop()
+    assert "Traceback" not in server.log()
+
+
+def test_shutdown_leaves_no_error_when_models_are_still_loading(
+    tmp_path: Path, keras_file: Callable[..., Path]
+) -> None:
+    for number in range(5):
+        add_model(tmp_path, f"model{number}", keras_file("tiny"), "")
+    with TestClient(create_app(Settings(models=tmp_path))):
+        warm_up = next(thread for thread in threading.enumerate() if thread.name == "warm-up")
+    # An exception in the thread would be a warning of pytest's, which is an error here.
+    warm_up.join(LIMIT_SECONDS)
+    assert not warm_up.is_alive()
