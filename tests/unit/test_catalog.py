@@ -116,7 +116,7 @@ def test_labels_are_read_when_the_card_names_a_file(tmp_path: Path):
     ("card", "reason"),
     [
         ("preprocessing = 'magic'", "'preprocessing"),
-        ("preprocesing = 'tf'", "'preprocesing' is not known; known: preprocessing, labels"),
+        ("preprocess = 'tf'", "'preprocess' is not known; known: preprocessing, labels"),
         ("labels = 3", "'labels': "),
         ("preprocessing = {mean = [1, 2]}", "'preprocessing.mean"),
         ("preprocessing = {std = 0}", "'std' must not be 0"),

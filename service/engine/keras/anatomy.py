@@ -28,7 +28,7 @@ def guess_task(wiring: Wiring, head: Head) -> Task:
         return "autoencoder" if output.shape[1:] == wiring.inputs[0].shape[1:] else "features"
     if head.activation == "sigmoid" and units == 1:
         return "binary"
-    if head.activation in ("softmax", "sigmoid"):
+    if head.activation in ("softmax", "sigmoid", "log_softmax"):
         return "classification"
     return "regression"
 
@@ -53,7 +53,7 @@ def target_kind(task: Task, head: Head) -> TargetKind | None:
     if task == "regression":
         return "value"
     if task in ("classification", "binary"):
-        return "log_probability" if head.activation == "other" else "logit"
+        return "logit" if head.has_logits else "log_probability"
     return None
 
 

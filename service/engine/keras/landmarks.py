@@ -9,11 +9,12 @@ import keras
 from service.engine.keras.graph import Call, Value, Wiring
 from service.engine.probe import is_spatial
 
-Activation = Literal["softmax", "sigmoid", "linear", "other"]
+Activation = Literal["softmax", "sigmoid", "log_softmax", "linear", "other"]
 
 _IDENTITIES = {"Dropout", "SpatialDropout2D", "GaussianNoise", "GaussianDropout", "AlphaDropout", "Identity"}
-_RESHAPES = {"Flatten", "Reshape"}
+_RESHAPES = {"Flatten", "Reshape", "Cast"}
 _POOLINGS = {"MaxPooling2D", "AveragePooling2D", "MaxPool", "AveragePool"}
+_ACTIVATIONS = {"Softmax", "Sigmoid", "LogSoftmax", "Activation"}
 _FUSED = (keras.layers.Dense, keras.layers.Conv2D)
 
 
@@ -21,13 +22,18 @@ _FUSED = (keras.layers.Dense, keras.layers.Conv2D)
 class Head:
     """How the network's output is made from its logits.
 
-    `source` says where the logits are: the `input` or the `preactivation` of `call`, or the network's `output` itself.
+    `source` says where the logits are: the `input` or the `preactivation` of `call`, the network's `output` itself, or
+    None where they cannot be reached. `value` is the last tensor that scores depend on.
     """
 
     call: Call | None
-    source: Literal["input", "preactivation", "output"]
+    source: Literal["input", "preactivation", "output"] | None
     activation: Activation
     value: Value
+
+    @property
+    def has_logits(self) -> bool:
+        return self.source is not None
 
 
 def find_head(output: Value) -> Head:
@@ -37,13 +43,14 @@ def find_head(output: Value) -> Head:
         value = value.call.inputs[0]
     call = value.call
     activation = activation_of(call.operation)
-    if _is_activation(call.operation) and activation in ("softmax", "sigmoid"):
+    if type(call.operation).__name__ in _ACTIVATIONS and activation in ("softmax", "sigmoid"):
         return Head(call, "input", activation, call.inputs[0])
-    if activation == "linear":
-        return Head(None, "output", "linear", value)
     if activation in ("softmax", "sigmoid") and _is_fused(call.operation):
         return Head(call, "preactivation", activation, value)
-    return Head(None, "output", "other", value)
+    if activation == "linear":
+        mixed = _mixed_probabilities(value)
+        return Head(None, None, mixed, value) if mixed else Head(None, "output", "linear", value)
+    return Head(None, None, activation, value)
 
 
 def find_default_layer(output: Value) -> Call | None:
@@ -67,28 +74,46 @@ def nearest_spatial(wiring: Wiring, call: Call) -> Call | None:
 
 
 def activation_of(operation: Any) -> Activation:
-    """The activation that an operation ends with, by Keras's own name for it."""
-    name = type(operation).__name__
-    if name in ("Softmax", "Sigmoid"):
-        return "softmax" if name == "Softmax" else "sigmoid"
-    if not hasattr(operation, "activation"):
-        # Dense and Conv have one; a pooling, an Add or a normalisation is as linear as its output.
-        return "linear"
-    function = operation.activation
-    if function is None or function is keras.activations.linear:
-        return "linear"
-    if function is keras.activations.softmax:
-        return "softmax"
-    return "sigmoid" if function is keras.activations.sigmoid else "other"
+    """The activation that an operation is, or ends with, by Keras's own name for it."""
+    if type(operation).__name__ in _ACTIVATIONS - {"Activation"}:
+        return _named(operation)
+    # Dense and Conv have one; a pooling, an Add or a normalisation is as linear as its output.
+    function = getattr(operation, "activation", None)
+    return "linear" if function is None else _named(function)
+
+
+def _named(function: Any) -> Activation:
+    # A function of keras.activations or keras.ops, or a layer used as one.
+    name = getattr(function, "__name__", type(function).__name__)
+    names: dict[str, Activation] = {
+        "softmax": "softmax",
+        "sigmoid": "sigmoid",
+        "log_softmax": "log_softmax",
+        "logsoftmax": "log_softmax",
+        "linear": "linear",
+    }
+    return names.get(name.lower(), "other")
+
+
+def _mixed_probabilities(value: Value) -> Activation | None:
+    """The softmax or sigmoid whose outputs are averaged, pooled or scaled here; None where weights come first."""
+    waiting, seen = [value], set[Value]()
+    while waiting:
+        current = waiting.pop()
+        if current in seen:
+            continue
+        seen.add(current)
+        activation = activation_of(current.call.operation)
+        if activation in ("softmax", "sigmoid"):
+            return activation
+        if activation == "linear" and not getattr(current.call.operation, "weights", None):
+            waiting += current.call.inputs
+    return None
 
 
 def _passes_on(call: Call) -> bool:
     name = type(call.operation).__name__
     return name in _IDENTITIES | _RESHAPES or (name == "Activation" and activation_of(call.operation) == "linear")
-
-
-def _is_activation(operation: Any) -> bool:
-    return type(operation).__name__ in ("Softmax", "Sigmoid", "Activation")
 
 
 def _is_fused(operation: Any) -> bool:

@@ -48,10 +48,12 @@ def load_probe(
         )
     try:
         probe = KerasProbe(network, task=task, default_layer=default_layer, max_traces=max_traces)
+    except ModelFailedError:
+        raise
     except ConvscopeError as error:
         raise ModelFailedError(f"model.toml: default_layer: {error.detail}") from error
     try:
-        probe.run_once()
+        probe.run_once(*([input_size] if input_size else []))
     except Exception as error:
         raise ModelFailedError(f"the network loads but does not run: {_first_line(error)}") from error
     return probe
@@ -81,7 +83,16 @@ def _build(network: keras.Model, input_size: tuple[int, int] | None) -> None:
             "this Sequential model was never called and has no input shape: "
             "add an InputLayer and save it again, or set input_size in model.toml"
         )
-    network.build(shape)
+    stored = len(network.weights)
+    try:
+        network.build(shape)
+    except Exception as error:
+        raise ModelFailedError(f"the network cannot be built for {shape}: {_first_line(error)}") from error
+    if len(network.weights) != stored:
+        # Keras would fill them with random numbers and say nothing.
+        raise ModelFailedError(
+            "the file lacks the weights of some layers, as the model was never called: call it once, then save it"
+        )
 
 
 def _first_line(error: Exception) -> str:

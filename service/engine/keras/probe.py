@@ -8,10 +8,12 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
+from keras import tree
 
 from service.engine.keras import anatomy as anatomical
 from service.engine.keras.graph import Call, Site, functional, infer, replay, wire
 from service.engine.keras.landmarks import Head, find_default_layer, find_head, nearest_spatial
+from service.engine.keras.scoring import first_tensor, preactivation, score
 from service.engine.keras.traces import Traces
 from service.engine.probe import Anatomy, Array, LayerGradients, Scores, Target, Task, is_spatial
 from service.errors import (
@@ -21,11 +23,10 @@ from service.errors import (
     LayerNotFoundError,
     LayerNotSpatialError,
     MethodUnavailableError,
+    ModelFailedError,
 )
 
 BEST_CLASS = -1
-# Keeps log(p) finite where a class has no probability at all.
-_TINY = 1e-30
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ class KerasProbe:
     ) -> LayerGradients:
         """See Probe."""
         classes = self._require_classes()
-        if class_index is not None and class_index >= classes:
+        if class_index is not None and not 0 <= class_index < classes:
             raise ClassOutOfRangeError(f"class {class_index} does not exist: the classes are 0 to {classes - 1}")
         call = self._spatial_layer(layer)
         trace = self.traces.get(call.site, lambda: self._trace_gradients(call.site))
@@ -84,19 +85,27 @@ class KerasProbe:
         target = Target(index, float(scores[index]), self.anatomy.target_kind, float(values))
         return LayerGradients(call.site.path, activations, gradients, target, Scores(scores))
 
-    def run_once(self) -> None:
-        """Run the network on a gray picture (or zeros): proof that it works, and a warm-up of the first trace.
+    def run_once(self, open_size: tuple[int, int] = (224, 224)) -> None:
+        """Run the network on zeros: proof that it works, and a warm-up of the first trace.
 
-        Raises whatever the network raises.
+        `open_size` (h, w) stands in where the network leaves its size open. Raises whatever the network raises.
         """
         if self.anatomy.classes is not None and self.anatomy.input_shape is not None:
             height, width, channels = self.anatomy.input_shape
-            self.scores(np.zeros((height or 224, width or 224, channels), np.float32))
+            self.scores(np.zeros((height or open_size[0], width or open_size[1], channels), np.float32))
+            return
+        shapes = [value.shape[1:] for value in self._wiring.inputs]
+        sizes = [[size or open_size[min(axis, 1)] for axis, size in enumerate(shape)] for shape in shapes]
+        symbols = functional(self._network).inputs
+        zeros = [tf.zeros([1, *size], symbol.dtype) for size, symbol in zip(sizes, symbols, strict=True)]
+        replay(self._network, zeros, lambda _, node, args, kwargs: infer(node, args, kwargs))
 
     def _examine(self, task: Task | None, default_layer: str | None, repairs: tuple[str, ...]) -> Anatomy:
         wiring, head = self._wiring, self._head
-        task = task or anatomical.guess_task(wiring, head)
         units = anatomical.unit_count(wiring.outputs[0]) if len(wiring.outputs) == 1 else None
+        if task in ("classification", "binary", "regression") and units is None:
+            raise ModelFailedError(f"model.toml: task: '{task}' needs a network with one vector as its output")
+        task = task or anatomical.guess_task(wiring, head)
         found = self._spatial(default_layer) if default_layer else find_default_layer(wiring.outputs[0])
         return Anatomy(
             input_shape=anatomical.image_shape(wiring),
@@ -174,16 +183,14 @@ class KerasProbe:
 
         def hook(here: Site, node: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
             if head is not None and here == head.site:
-                if self._head.source == "input":
-                    kept["logits"] = args[0]
-                else:
-                    kept["logits"] = preactivation(node.operation, args[0])
-                    output = node.operation.activation(kept["logits"])
-                    kept.update({"layer": output} if here == site else {})
-                    return output
-            output = infer(node, args, kwargs)
+                kept["logits"] = first_tensor(args, kwargs)
+            if head is not None and here == head.site and self._head.source == "preactivation":
+                kept["logits"] = preactivation(node.operation, kept["logits"])
+                output = node.operation.activation(kept["logits"])
+            else:
+                output = infer(node, args, kwargs)
             if here == site:
-                kept["layer"] = output
+                kept["layer"] = tree.flatten(output)[0]
             return output
 
         symbol = functional(self._network).inputs[0]
@@ -193,35 +200,8 @@ class KerasProbe:
         (output, *_) = replay(self._network, [entry], hook)
         output = _flat(output)
         logits = _flat(kept.get("logits", output))
-        scores, targets = self._score(output, logits)
+        scores, targets = score(self._head, self.anatomy.task, output, logits)
         return _Pass(scores, targets, kept.get("layer"))
-
-    def _score(self, output: Any, logits: Any) -> tuple[Any, Any]:
-        """Scores as clients see them, and the numbers whose gradient explains them, both (n, classes)."""
-        activation, task = self._head.activation, self.anatomy.task
-        if task == "binary" and logits.shape[-1] == 1:
-            if activation == "other":
-                scores = tf.concat([1 - output, output], axis=-1)
-                return scores, tf.math.log(scores + _TINY)
-            return tf.sigmoid(tf.concat([-logits, logits], axis=-1)), tf.concat([-logits, logits], axis=-1)
-        if task == "regression":
-            return output, output
-        if activation == "other":
-            return output, tf.math.log(output + _TINY)
-        if activation == "linear":
-            return tf.nn.softmax(logits), logits
-        return output, logits
-
-
-def preactivation(layer: Any, inputs: Any) -> Any:
-    """What a Dense or Conv2D layer computes before its activation, without touching the layer."""
-    inputs = tf.cast(inputs, layer.compute_dtype)
-    kernel = tf.cast(tf.convert_to_tensor(layer.kernel), layer.compute_dtype)
-    if isinstance(layer, keras.layers.Dense):
-        outputs = tf.matmul(inputs, kernel)
-    else:
-        outputs = layer.convolution_op(inputs, kernel)
-    return outputs + tf.cast(tf.convert_to_tensor(layer.bias), outputs.dtype) if layer.use_bias else outputs
 
 
 def _first_of_batch(trace: Callable[..., Any], image: Array, *others: Any) -> list[Any]:

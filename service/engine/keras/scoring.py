@@ -1,0 +1,48 @@
+"""From a network's last tensors to scores for clients and numbers to differentiate. Knows no graph and no traces."""
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+from keras import tree
+
+from service.engine.keras.landmarks import Head
+from service.engine.probe import Task
+
+# Keeps log(p) finite where a class has no probability at all.
+_TINY = 1e-30
+
+
+def first_tensor(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """The tensor that an operation was called on, however it was passed."""
+    return next(item for item in tree.flatten((args, kwargs)) if tf.is_tensor(item))
+
+
+def preactivation(layer: Any, inputs: Any) -> Any:
+    """What a Dense or Conv2D layer computes before its activation, without touching the layer."""
+    inputs = tf.cast(inputs, layer.compute_dtype)
+    kernel = tf.cast(tf.convert_to_tensor(layer.kernel), layer.compute_dtype)
+    if isinstance(layer, keras.layers.Dense):
+        outputs = tf.matmul(inputs, kernel)
+    else:
+        outputs = layer.convolution_op(inputs, kernel)
+    return outputs + tf.cast(tf.convert_to_tensor(layer.bias), outputs.dtype) if layer.use_bias else outputs
+
+
+def score(head: Head, task: Task, output: Any, logits: Any) -> tuple[Any, Any]:
+    """Scores as clients see them, and the numbers whose gradient explains them, both (n, classes) float32.
+
+    `output` and `logits` are (n, units); without reachable logits the latter are not looked at.
+    """
+    if task == "regression":
+        return output, output
+    if head.activation == "log_softmax":
+        return tf.exp(output), output
+    single = task == "binary" and output.shape[-1] == 1
+    if not head.has_logits:
+        probabilities = tf.concat([1 - output, output], axis=-1) if single else output
+        return probabilities, tf.math.log(probabilities + _TINY)
+    if single:
+        both = tf.concat([-logits, logits], axis=-1)
+        return tf.sigmoid(both), both
+    return (tf.nn.softmax(logits) if head.activation == "linear" else output), logits
