@@ -9,6 +9,14 @@ from schemas.methods import MethodParams
 Colormap = Literal["viridis", "inferno", "magma", "plasma", "cividis", "turbo", "jet", "gray"]
 
 
+class TilesRendering(MethodParams):
+    """For methods that lay many small maps out as tiles of one picture, row by row."""
+
+    colormap: Colormap = Field("viridis", description="Colour map of the tiles.")
+    columns: int = Field(16, ge=1, le=256, description="Tiles in a row.")
+    margin: int = Field(0, ge=0, le=64, description="Pixels between tiles.")
+
+
 class HeatmapRendering(MethodParams):
     """For methods that lay a heat map over the picture."""
 

@@ -45,6 +45,36 @@ class LayerNotConnectedError(ConvscopeError):
     field = "layer"
 
 
+class LayerWithoutKernelError(ConvscopeError):
+    code = "layer_without_kernel"
+    field = "layer"
+
+
+class LayerNotDrawableError(ConvscopeError):
+    code = "layer_not_drawable"
+    field = "layer"
+
+
+class ChannelOutOfRangeError(ConvscopeError):
+    code = "channel_out_of_range"
+    field = "channels"
+
+
+class FilterOutOfRangeError(ConvscopeError):
+    code = "filter_out_of_range"
+    field = "filters"
+
+
+class PageOutOfRangeError(ConvscopeError):
+    code = "page_out_of_range"
+    field = "page"
+
+
+class TooManyValuesError(ConvscopeError):
+    code = "too_many_values"
+    field = "values"
+
+
 class ClassOutOfRangeError(ConvscopeError):
     code = "class_out_of_range"
     field = "class_index"

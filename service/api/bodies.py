@@ -97,13 +97,15 @@ def validate(params: type[P], given: dict[str, Any]) -> P:
         return params.model_validate(given)
     except ValidationError as error:
         known = ["image", *params.model_fields]
-        problems = [_explain(item, known) for item in error.errors(include_url=False, include_input=False)]
+        problems = [_explain(item, known, given) for item in error.errors(include_url=False, include_input=False)]
         raise InvalidParametersError(problems) from error
 
 
-def _explain(item: Any, known: list[str]) -> ProblemError:
+def _explain(item: Any, known: list[str], given: dict[str, Any]) -> ProblemError:
     name = str(item["loc"][0]) if item["loc"] else ""
     detail = str(item["msg"]).removeprefix("Value error, ")
+    if isinstance(given.get(name), list) and item["loc"] == (name,):
+        detail += " (a list, or a field given more than once)"
     if item["type"] == "extra_forbidden":
         near = get_close_matches(name, known, n=1)
         detail = f"unknown parameter; nearest: '{near[0]}'" if near else f"unknown parameter; known: {', '.join(known)}"
@@ -153,12 +155,10 @@ async def _read_form(request: Request, stream: AsyncGenerator[bytes, None], max_
                 raise InvalidParametersError(
                     [ProblemError(pointer=pointer(name), detail="not a file here: the picture is the field 'image'")]
                 )
-            elif name in params:
-                raise InvalidParametersError([ProblemError(pointer=pointer(name), detail="given more than once")])
             elif value:
                 # An empty field is what a browser sends for one left blank.
-                params[name] = value
-        return Body(params, image)
+                params.setdefault(name, []).append(value)
+        return Body({name: values if values[1:] else values[0] for name, values in params.items()}, image)
     finally:
         await form.close()
 

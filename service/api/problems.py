@@ -44,6 +44,24 @@ PROBLEMS: Final[dict[str, ProblemType]] = {
     "layer_not_found": ProblemType(422, "Unknown layer", "Layers are named by path, `/` between nested models."),
     "layer_not_spatial": ProblemType(422, "Layer without spatial axes", "A map needs a layer of height and width."),
     "layer_not_connected": ProblemType(422, "Layer not connected", "The class scores do not depend on this layer."),
+    "layer_without_kernel": ProblemType(
+        422, "Layer without a kernel", "Only layers with weights have filters to show."
+    ),
+    "layer_not_drawable": ProblemType(
+        422, "Layer cannot be drawn", "Its output is neither maps, sequences nor a vector."
+    ),
+    "channel_out_of_range": ProblemType(
+        422, "Channel out of range", "Channels count from 0; the detail says how many there are."
+    ),
+    "filter_out_of_range": ProblemType(
+        422, "Filter out of range", "Filters count from 0; the detail says how many there are."
+    ),
+    "page_out_of_range": ProblemType(
+        422, "Page out of range", "Pages count from 1; the detail says how many there are."
+    ),
+    "too_many_values": ProblemType(
+        422, "Too many values", "So many raw numbers are not written as JSON: ask for fewer channels."
+    ),
     "class_out_of_range": ProblemType(
         422, "Class out of range", "Classes count from 0; `GET /v1/models/{model}` lists them."
     ),

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from schemas.methods import Consumes, MethodDescription, MethodKind, MethodParams
-from service.engine.probe import Anatomy, Array, Probe
+from service.engine.probe import Anatomy
 from service.engine.visuals import Visual
 
 # PEP 695 generics need Python 3.12; 3.11 is supported.
@@ -14,7 +14,10 @@ P = TypeVar("P", bound=MethodParams)
 
 @dataclass(frozen=True)
 class Method(Generic[P]):
-    """`compute(probe, image, params)` computes one item; `refuse` says why a network cannot be asked, or None."""
+    """`compute(probe, image, params)` computes one item; `refuse` says why a network cannot be asked, or None.
+
+    `image` is (h, w, c) float32 in the network's units, or None for a method that consumes none.
+    """
 
     name: str
     title: str
@@ -22,7 +25,7 @@ class Method(Generic[P]):
     kind: MethodKind
     consumes: Consumes
     params: type[P]
-    compute: Callable[[Probe, Array, P], Visual]
+    compute: Callable[..., Visual]
     refuse: Callable[[Anatomy], str | None]
     makes_pictures: bool = True
 

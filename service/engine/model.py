@@ -8,6 +8,8 @@ import numpy as np
 from service.engine.images import Pixels
 from service.engine.probe import Anatomy, Array, Probe
 
+ChannelOrder = Literal["rgb", "bgr"]
+
 
 @dataclass(frozen=True)
 class Preprocessing:
@@ -19,7 +21,7 @@ class Preprocessing:
     name: str
     scale: tuple[float, ...]
     offset: tuple[float, ...]
-    channel_order: Literal["rgb", "bgr"] = "rgb"
+    channel_order: ChannelOrder = "rgb"
 
     @property
     def fits_gray(self) -> bool:

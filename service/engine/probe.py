@@ -1,5 +1,6 @@
 """All that a method may ask of a network: the `Probe` protocol and the facts and answers that it gives."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -87,6 +88,26 @@ class LayerGradients:
     scores: Scores
 
 
+@dataclass(frozen=True)
+class LayerActivations:
+    """One layer's output for one image, without the batch axis: (h, w, c), (steps, c) or (units,) float32."""
+
+    layer: str
+    values: Array
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """One kernel of a layer as (h, w, inputs, filters) float32, whatever the layer's own order of axes.
+
+    A depthwise kernel has one input per filter, a dense one h = w = 1. `name` is Keras's.
+    """
+
+    layer: str
+    name: str
+    values: Array
+
+
 class Probe(Protocol):
     """A network that answers questions about one image at a time.
 
@@ -98,6 +119,18 @@ class Probe(Protocol):
     def anatomy(self) -> Anatomy: ...
 
     def scores(self, image: Array) -> Scores: ...
+
+    def activations(self, image: Array, layers: Sequence[str]) -> list[LayerActivations]:
+        """The outputs of layers, in one forward pass, in the order asked.
+
+        Layers are named by path, by name where only one layer has it, or by their index in `anatomy.layers`. Raises
+        LayerNotFoundError.
+        """
+        ...
+
+    def kernels(self, layer: str) -> list[Kernel]:
+        """The layer's kernels: one, or two for a separable convolution. Raises LayerWithoutKernelError."""
+        ...
 
     def activations_and_gradients(
         self, image: Array, *, layer: str | None = None, class_index: int | None = None

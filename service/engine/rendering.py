@@ -1,6 +1,7 @@
 """Visuals to PNGs: resize, colour, blend, encode. The only place where pictures get colours."""
 
 import io
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,14 +9,17 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from schemas.rendering import HeatmapRendering
+from schemas.rendering import HeatmapRendering, TilesRendering
 from service.engine.colormaps import lookup_table
 from service.engine.images import Pixels
+from service.engine.model import ChannelOrder
 from service.engine.probe import Array
-from service.engine.visuals import Heatmap
+from service.engine.tiling import lay_out
+from service.engine.visuals import Heatmap, Tiles
 
 # Below this a map has no evidence in it: scaling would only blow up rounding noise.
 EPSILON = 1e-12
+_NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9._-]")
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,15 @@ def draw_heatmap(heatmap: Heatmap, picture: Pixels, rendering: HeatmapRendering)
         Drawing("overlay", heatmap.layer, np.asarray(overlay, dtype=np.uint8)),
         Drawing("heatmap", heatmap.layer, shades, palette),
     ]
+
+
+def draw_tiles(tiles: Tiles, rendering: TilesRendering, order: ChannelOrder) -> Drawing:
+    """Draw one sheet of tiles; colour tiles keep their own colours, `order` being that of their channels."""
+    sheet = lay_out(tiles, columns=rendering.columns, margin=rendering.margin)
+    if sheet.ndim == 3 and order == "bgr":
+        sheet = np.ascontiguousarray(sheet[..., ::-1])
+    palette = None if sheet.ndim == 3 else lookup_table(rendering.colormap)
+    return Drawing(_NOT_IN_NAMES.sub("-", tiles.name), tiles.layer, sheet, palette)
 
 
 def measure_heatmap(heatmap: Heatmap, rendering: HeatmapRendering) -> dict[str, Any]:

@@ -11,14 +11,14 @@ import numpy as np
 
 from schemas.methods import ClassScores, MethodParams
 from schemas.models import Prediction
-from schemas.rendering import HeatmapRendering
+from schemas.rendering import HeatmapRendering, TilesRendering
 from schemas.results import Provenance, Result, ResultImage, Target, Timings
 from service.engine.images import ImageLimits, Pixels, decode, fit
 from service.engine.method import AnyMethod
 from service.engine.model import Model
-from service.engine.probe import Array, Scores
-from service.engine.rendering import Drawing, draw_heatmap, encode_png, measure_heatmap
-from service.engine.visuals import Heatmap, Visual
+from service.engine.probe import Array
+from service.engine.rendering import Drawing, draw_heatmap, draw_tiles, encode_png, measure_heatmap
+from service.engine.visuals import Heatmap, ScoreList, Sheets, Visual
 from service.errors import ImageMissingError, MethodUnavailableError, NotFiniteError
 
 # The longer side that a picture keeps where neither the network nor model.toml fixes a size.
@@ -40,15 +40,14 @@ class Request:
 def run(model: Model, request: Request, limits: ImageLimits) -> Result:
     """Compute one result. Raises a ConvscopeError that tells the client what to do."""
     refuse(model, request)
-    assert request.image is not None
     clock = [perf_counter()]
-    picture = decode(request.image, limits)
-    seen = _network_sees(model, picture)
+    photo = _take(model, request, limits)
     clock.append(perf_counter())
-    visual = request.method.compute(model.probe, model.preprocessing.apply(seen), request.params)
+    network_input = model.preprocessing.apply(photo.seen) if photo else None
+    visual = request.method.compute(model.probe, network_input, request.params)
     _require_finite(visual)
     clock.append(perf_counter())
-    drawings, values = _draw(visual, picture, seen, request.params)
+    drawings, values = _draw(model, visual, photo, request.params)
     wanted = drawings[:1] if request.first_picture_only else drawings
     images = [_encode(drawing) for drawing in wanted]
     clock.append(perf_counter())
@@ -57,12 +56,12 @@ def run(model: Model, request: Request, limits: ImageLimits) -> Result:
         model=model.name,
         version=model.version,
         method=request.method.name,
-        layer=visual.layer if isinstance(visual, Heatmap) else None,
+        layer=None if isinstance(visual, ScoreList) else visual.layer,
         target=_target(model, visual),
-        predictions=_predictions(model, visual.scores, request.params),
+        predictions=_predictions(model, visual, request.params),
         images=images,
         values=values,
-        provenance=_provenance(model, request, visual, seen),
+        provenance=_provenance(model, request, visual, photo),
         timings_seconds=Timings(decode=decoding, queue=request.queue_seconds, compute=computing, render=rendering),
     )
 
@@ -75,6 +74,21 @@ def refuse(model: Model, request: Request) -> None:
         raise ImageMissingError(
             "no image was sent: add the form field 'image' (a file) or the JSON member 'image' (base64)"
         )
+
+
+@dataclass(frozen=True)
+class _Photo:
+    """The picture upright at its own size, and as it enters preprocessing, both (h, w, c) uint8."""
+
+    picture: Pixels
+    seen: Pixels
+
+
+def _take(model: Model, request: Request, limits: ImageLimits) -> _Photo | None:
+    if request.image is None or request.method.consumes != "image":
+        return None
+    picture = decode(request.image, limits)
+    return _Photo(picture, _network_sees(model, picture))
 
 
 def _network_sees(model: Model, picture: Pixels) -> Pixels:
@@ -94,21 +108,27 @@ def _shrink(height: int, width: int) -> tuple[int, int]:
 
 
 def _require_finite(visual: Visual) -> None:
-    arrays: list[Array] = [visual.scores.values]
+    arrays: list[Array] = [] if isinstance(visual, Sheets) else [visual.scores.values]
     if isinstance(visual, Heatmap):
         arrays.append(visual.values)
+    elif isinstance(visual, Sheets):
+        arrays += [tiles.values for tiles in visual.tiles]
     if not all(np.isfinite(array).all() for array in arrays):
-        raise NotFiniteError(
-            "the network answers NaN or infinity for this picture: check its weights and its preprocessing"
-        )
+        raise NotFiniteError("the network holds or answers NaN or infinity: check its weights and its preprocessing")
 
 
-def _draw(visual: Visual, picture: Pixels, seen: Pixels, params: MethodParams) -> tuple[list[Drawing], dict[str, Any]]:
+def _draw(
+    model: Model, visual: Visual, photo: _Photo | None, params: MethodParams
+) -> tuple[list[Drawing], dict[str, Any]]:
+    if isinstance(visual, Sheets):
+        assert isinstance(params, TilesRendering), "a method that returns Sheets takes TilesRendering parameters"
+        return [draw_tiles(tiles, params, model.preprocessing.channel_order) for tiles in visual.tiles], visual.numbers
     if not isinstance(visual, Heatmap):
         return [], {}
     assert isinstance(params, HeatmapRendering), "a method that returns a Heatmap takes HeatmapRendering parameters"
-    drawings = draw_heatmap(visual, picture, params)
-    drawings.append(Drawing("input", None, seen))
+    assert photo is not None, "a heat map lies over a picture"
+    drawings = draw_heatmap(visual, photo.picture, params)
+    drawings.append(Drawing("input", None, photo.seen))
     return drawings, measure_heatmap(visual, params)
 
 
@@ -130,26 +150,32 @@ def _target(model: Model, visual: Visual) -> Target | None:
     )
 
 
-def _predictions(model: Model, scores: Scores, params: MethodParams) -> list[Prediction]:
-    top = params.top if isinstance(params, ClassScores) else len(scores.values)
-    best = np.argsort(-scores.values, kind="stable")[:top].tolist()
-    return [Prediction(index=index, label=model.label(index), score=float(scores.values[index])) for index in best]
+def _predictions(model: Model, visual: Visual, params: MethodParams) -> list[Prediction]:
+    if isinstance(visual, Sheets):
+        return []
+    scores = visual.scores.values
+    top = params.top if isinstance(params, ClassScores) else len(scores)
+    best = np.argsort(-scores, kind="stable")[:top].tolist()
+    return [Prediction(index=index, label=model.label(index), score=float(scores[index])) for index in best]
 
 
-def _provenance(model: Model, request: Request, visual: Visual, seen: Pixels) -> Provenance:
+def _provenance(model: Model, request: Request, visual: Visual, photo: _Photo | None) -> Provenance:
     params = request.params.model_dump()
+    plan: dict[str, Any] = {}
     if isinstance(visual, Heatmap):
         params |= {"layer": visual.layer, "class_index": visual.target.index}
+    if photo is not None:
+        plan = {
+            "input_size": list(photo.seen.shape[:2]),
+            "resampling": "pillow-bilinear",
+            "preprocessing": model.preprocessing.name,
+        }
     return Provenance(
         params=params,
         seed=None,
-        image_sha256=hashlib.sha256(request.image).hexdigest() if request.image else None,
+        image_sha256=hashlib.sha256(request.image).hexdigest() if photo and request.image else None,
         model_sha256=model.digest,
-        plan={
-            "input_size": list(seen.shape[:2]),
-            "resampling": "pillow-bilinear",
-            "preprocessing": model.preprocessing.name,
-        },
+        plan=plan,
         software=software(),
     )
 

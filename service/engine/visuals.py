@@ -1,6 +1,7 @@
 """What a method returns: what the picture *is*, never its colours or its size on screen."""
 
 from dataclasses import dataclass
+from typing import Any, Literal
 
 from service.engine.probe import Array, Scores, Target
 
@@ -22,4 +23,35 @@ class ScoreList:
     scores: Scores
 
 
-Visual = Heatmap | ScoreList
+@dataclass(frozen=True)
+class Tiles:
+    """Many small maps of one layer: `values` (n, h, w) float32, or (n, h, w, 3), unscaled.
+
+    The three channels of a colour tile stand in the network's own order: the renderer knows which that is.
+
+    `scale`: `standard` draws each tile by its own mean and deviation, `bounds` all of them between `low` and `high`.
+    `columns` overrules what the client asked for, where the layout has a meaning.
+    """
+
+    name: str
+    layer: str
+    values: Array
+    scale: Literal["standard", "bounds"]
+    low: float = 0.0
+    high: float = 1.0
+    columns: int | None = None
+
+
+@dataclass(frozen=True)
+class Sheets:
+    """Pictures of tiles, and the numbers behind them."""
+
+    tiles: tuple[Tiles, ...]
+    numbers: dict[str, Any]
+
+    @property
+    def layer(self) -> str:
+        return self.tiles[0].layer
+
+
+Visual = Heatmap | ScoreList | Sheets

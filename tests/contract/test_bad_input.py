@@ -411,7 +411,7 @@ def test_value_is_refused_when_it_is_out_of_range(client: TestClient, picture: b
         ("top", True),
         ("top", None),
         ("top", {}),
-        ("layer", 3),
+        ("layer", 3.5),
         ("layer", ["conv1"]),
         ("layer", False),
         ("colormap", 1),
@@ -606,5 +606,6 @@ def test_method_is_refused_when_the_network_has_no_classes(client: TestClient, p
     for method in ("grad-cam", "predictions"):
         response = client.post(f"/v1/models/features/{method}", files={"image": picture})
         assert_problem(response, 422, "method_unavailable", method, "features", "class scores")
-    methods = client.get("/v1/models/features").json()["methods"]
-    assert all(not item["available"] and item["reason"] for item in methods)
+    methods = {item["name"]: item for item in client.get("/v1/models/features").json()["methods"]}
+    assert {name for name, item in methods.items() if item["available"]} == {"activations", "filters"}
+    assert all(item["available"] or item["reason"] for item in methods.values())

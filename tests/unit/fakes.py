@@ -1,6 +1,6 @@
 """Fakes of the engine's and the catalog's ports: a network whose every answer can be worked out by hand."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from threading import Event
@@ -10,7 +10,7 @@ import numpy as np
 
 from schemas.models import Task
 from service.engine.model import Model, Preprocessing
-from service.engine.probe import Anatomy, Array, LayerFacts, LayerGradients, Scores, Target
+from service.engine.probe import Anatomy, Array, Kernel, LayerActivations, LayerFacts, LayerGradients, Scores, Target
 from service.errors import ModelFailedError
 
 
@@ -42,6 +42,13 @@ class ClosedFormProbe:
         logits = image.mean(axis=(0, 1)) @ self.weights
         exponentials = np.exp(logits - logits.max())
         return Scores(np.asarray(exponentials / exponentials.sum(), np.float32))
+
+    def activations(self, image: Array, layers: Sequence[str]) -> list[LayerActivations]:
+        answers = {"maps": image, "scores": self.scores(image).values}
+        return [LayerActivations(layer, answers[layer]) for layer in layers]
+
+    def kernels(self, layer: str) -> list[Kernel]:
+        return [Kernel(layer, "kernel", self.weights[None, None])]
 
     def activations_and_gradients(
         self, image: Array, *, layer: str | None = None, class_index: int | None = None

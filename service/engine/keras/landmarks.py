@@ -1,6 +1,6 @@
 """Finding the two places that class heat maps need, on the static graph: the last spatial maps and the logits."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -66,11 +66,11 @@ def find_default_layer(output: Value) -> Call | None:
     return None if value.call.is_input else value.call
 
 
-def nearest_spatial(wiring: Wiring, call: Call) -> Call | None:
-    """The spatial call nearest in execution order, earlier ones first."""
-    spatial = [other for other in wiring.calls if is_spatial(other.outputs[0].shape) and not other.is_input]
-    earlier = [other for other in spatial if other.order < call.order]
-    return earlier[-1] if earlier else next(iter(spatial), None)
+def nearest_call(wiring: Wiring, call: Call, wanted: Callable[[Call], bool]) -> Call | None:
+    """The wanted call nearest in execution order, earlier ones first."""
+    found = [other for other in wiring.calls if not other.is_input and wanted(other)]
+    earlier = [other for other in found if other.order < call.order]
+    return earlier[-1] if earlier else next(iter(found), None)
 
 
 def activation_of(operation: Any) -> Activation:

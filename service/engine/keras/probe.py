@@ -1,6 +1,6 @@
 """The Probe over a Keras network: each question is one compiled graph, traced once, with the batch axis open."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
@@ -12,16 +12,28 @@ from keras import tree
 
 from service.engine.keras import anatomy as anatomical
 from service.engine.keras.graph import Call, Site, functional, infer, replay, wire
-from service.engine.keras.landmarks import Head, find_default_layer, find_head, nearest_spatial
+from service.engine.keras.kernels import read_kernels
+from service.engine.keras.landmarks import Head, find_default_layer, find_head, nearest_call
 from service.engine.keras.scoring import first_tensor, preactivation, score
 from service.engine.keras.traces import Traces
-from service.engine.probe import Anatomy, Array, LayerGradients, Scores, Target, Task, is_spatial
+from service.engine.probe import (
+    Anatomy,
+    Array,
+    Kernel,
+    LayerActivations,
+    LayerGradients,
+    Scores,
+    Target,
+    Task,
+    is_spatial,
+)
 from service.errors import (
     ClassOutOfRangeError,
     ComputationFailedError,
     LayerNotConnectedError,
     LayerNotFoundError,
     LayerNotSpatialError,
+    LayerWithoutKernelError,
     MethodUnavailableError,
     ModelFailedError,
 )
@@ -66,6 +78,24 @@ class KerasProbe:
         trace = self.traces.get("scores", self._trace_scores)
         (scores,) = _first_of_batch(trace, image)
         return Scores(scores)
+
+    def activations(self, image: Array, layers: Sequence[str]) -> list[LayerActivations]:
+        """See Probe."""
+        calls = [self._find(layer) for layer in layers]
+        # One trace gives every layer: a trace for each combination that clients think of would fill the cache.
+        trace = self.traces.get("activations", self._trace_activations)
+        answers = _first_of_batch(trace, image)
+        return [LayerActivations(call.site.path, answers[call.order]) for call in calls]
+
+    def kernels(self, layer: str) -> list[Kernel]:
+        """See Probe."""
+        call = self._find(layer)
+        kernels = list(read_kernels(call.site.path, call.operation))
+        if not kernels:
+            nearest = nearest_call(self._wiring, call, lambda other: bool(list(read_kernels("", other.operation))))
+            advice = f"; nearest with one: '{nearest.site.path}'" if nearest else ""
+            raise LayerWithoutKernelError(f"layer '{call.site.path}' has no kernel to show{advice}")
+        return kernels
 
     def activations_and_gradients(
         self, image: Array, *, layer: str | None = None, class_index: int | None = None
@@ -124,12 +154,23 @@ class KerasProbe:
             raise MethodUnavailableError("this network takes no single picture or gives no class scores")
         return self.anatomy.classes
 
-    def _find(self, path: str) -> Call:
-        if path in self._wiring.by_path:
-            return self._wiring.by_path[path]
-        near = get_close_matches(path, self._wiring.by_path, n=3, cutoff=0.4)
+    def _find(self, reference: str) -> Call:
+        """The call that a path, a name that only one layer has, or an index means."""
+        wiring = self._wiring
+        if reference in wiring.by_path:
+            return wiring.by_path[reference]
+        if reference.isdecimal():
+            layers = self.anatomy.layers
+            if int(reference) < len(layers):
+                return wiring.by_path[layers[int(reference)].path]
+            raise LayerNotFoundError(f"layer {reference} is out of range: they count from 0 to {len(layers) - 1}")
+        named = [path for path in wiring.by_path if path.rsplit("/", 1)[-1] == reference]
+        if len(named) == 1:
+            return wiring.by_path[named[0]]
+        near = named[:3] or get_close_matches(reference, wiring.by_path, n=3, cutoff=0.4)
         advice = f"nearest: {', '.join(repr(name) for name in near)}" if near else "GET …/layers lists them all"
-        raise LayerNotFoundError(f"layer '{path}' is not in this network; {advice}")
+        trouble = "is the name of several layers" if named else "is not in this network"
+        raise LayerNotFoundError(f"layer '{reference}' {trouble}; {advice}")
 
     def _spatial(self, path: str) -> Call:
         call = self._find(path)
@@ -152,7 +193,7 @@ class KerasProbe:
             raise self._not_spatial(call)
 
     def _not_spatial(self, call: Call) -> LayerNotSpatialError:
-        nearest = nearest_spatial(self._wiring, call)
+        nearest = nearest_call(self._wiring, call, lambda other: is_spatial(other.outputs[0].shape))
         advice = f"; nearest with space: '{nearest.site.path}'" if nearest else ""
         return LayerNotSpatialError(
             f"layer '{call.site.path}' has no spatial axes (its output is {call.outputs[0].shape}){advice}"
@@ -160,6 +201,21 @@ class KerasProbe:
 
     def _trace_scores(self) -> Callable[..., Any]:
         return _compile(lambda images: (self._pass(images).scores,), self._image_spec())
+
+    def _trace_activations(self) -> Callable[..., Any]:
+        def compute(images: Any) -> list[Any]:
+            outputs: dict[Site, Any] = {}
+
+            def hook(here: Site, node: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+                output = infer(node, args, kwargs)
+                outputs[here] = tree.flatten(output)[0]
+                return output
+
+            entry = self._enter(images)
+            replay(self._network, [entry], hook)
+            return [tf.cast(outputs.get(call.site, entry), tf.float32) for call in self._wiring.calls]
+
+        return _compile(compute, self._image_spec())
 
     def _trace_gradients(self, site: Site) -> Callable[..., Any]:
         def compute(images: Any, classes: Any) -> tuple[Any, ...]:
@@ -177,6 +233,9 @@ class KerasProbe:
     def _image_spec(self) -> tf.TensorSpec:
         return tf.TensorSpec([None, *(self.anatomy.input_shape or ())], tf.float32)
 
+    def _enter(self, images: Any) -> Any:
+        return tf.cast(images, functional(self._network).inputs[0].dtype)
+
     def _pass(self, images: Any, site: Site | None = None) -> _Pass:
         head = self._head.call
         kept: dict[str, Any] = {}
@@ -193,8 +252,7 @@ class KerasProbe:
                 kept["layer"] = tree.flatten(output)[0]
             return output
 
-        symbol = functional(self._network).inputs[0]
-        entry = tf.cast(images, symbol.dtype)
+        entry = self._enter(images)
         if site == self._wiring.inputs[0].call.site:
             kept["layer"] = entry
         (output, *_) = replay(self._network, [entry], hook)

@@ -1,7 +1,9 @@
 """Every method there is. One line here makes a method's route, OpenAPI entry and `/v1/methods` entry."""
 
 from service.engine.method import AnyMethod
+from service.engine.methods.activations import ACTIVATIONS
+from service.engine.methods.filters import FILTERS
 from service.engine.methods.grad_cam import GRAD_CAM
 from service.engine.methods.predictions import PREDICTIONS
 
-METHODS: dict[str, AnyMethod] = {method.name: method for method in (PREDICTIONS, GRAD_CAM)}
+METHODS: dict[str, AnyMethod] = {method.name: method for method in (PREDICTIONS, ACTIVATIONS, FILTERS, GRAD_CAM)}

@@ -8,6 +8,7 @@ import numpy as np
 from pydantic import Field
 
 from schemas.methods import ClassScores
+from schemas.references import LayerReference
 from schemas.rendering import HeatmapRendering
 from service.engine.method import Method, refuse_without_spatial_layer
 from service.engine.probe import Array, Probe
@@ -17,11 +18,9 @@ from service.engine.visuals import Heatmap
 class GradCamParams(ClassScores, HeatmapRendering):
     """Parameters of `grad-cam`."""
 
-    layer: str | None = Field(
+    layer: LayerReference | None = Field(
         None,
-        min_length=1,
-        max_length=500,
-        description="Path of a layer with spatial axes; default: the last maps before the network gives up space.",
+        description="A layer with spatial axes, by path, unique name or index; default: the last before the pooling.",
     )
     class_index: int | None = Field(
         None, ge=0, lt=2**31, description="The class to explain; default: the model's best.", examples=[3]

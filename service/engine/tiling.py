@@ -1,0 +1,55 @@
+"""Tiles to one sheet of shades: scaled, enlarged where they are tiny, laid out row by row. Knows no colours."""
+
+import numpy as np
+
+from service.engine.images import Pixels
+from service.engine.probe import Array
+from service.engine.visuals import Tiles
+
+# Smaller tiles are enlarged by a whole factor, or a person could not read them; a single one is drawn large.
+MIN_TILE_SIDE = 32
+MIN_CELL_SIDE = 12
+MIN_SINGLE_SIDE = 256
+
+
+def lay_out(tiles: Tiles, *, columns: int, margin: int) -> Pixels:
+    """One sheet of all tiles: (h, w) uint8 shades, or (h, w, 3) uint8 RGB. What lies between and beyond them is 0."""
+    shades = _shade(tiles)
+    zoom = _zoom(shades.shape)
+    columns = min(tiles.columns or columns, len(shades))
+    rows = -(-len(shades) // columns)
+    height, width = shades.shape[1] * zoom, shades.shape[2] * zoom
+    sheet = np.zeros((rows * (height + margin), columns * (width + margin), *shades.shape[3:]), np.uint8)
+    cells = sheet.reshape(rows, height + margin, columns, width + margin, *shades.shape[3:])
+    enlarged = shades.repeat(zoom, axis=1).repeat(zoom, axis=2) if zoom > 1 else shades
+    for row in range(rows):
+        part = enlarged[row * columns : (row + 1) * columns]
+        cells[row, :height, : len(part), :width] = part.swapaxes(0, 1)
+    return sheet[: sheet.shape[0] - margin, : sheet.shape[1] - margin]
+
+
+def _shade(tiles: Tiles) -> Pixels:
+    values = tiles.values
+    if tiles.scale == "standard":
+        return _standardise(values)
+    span = tiles.high - tiles.low
+    if span <= 0:
+        return np.zeros(values.shape, np.uint8)
+    return np.asarray(np.rint((values - np.float32(tiles.low)) * np.float32(255 / span)), np.uint8)
+
+
+def _standardise(values: Array) -> Pixels:
+    """Per tile: mean off, divided by the deviation, times 64 plus 128, clipped; a constant tile is flat 0."""
+    mean = values.mean(axis=(1, 2), keepdims=True)
+    deviation = values.std(axis=(1, 2), keepdims=True)
+    # Rounding alone gives a constant map a tiny deviation.
+    constant = values.max(axis=(1, 2), keepdims=True) == values.min(axis=(1, 2), keepdims=True)
+    scaled = (values - mean) * (64 / np.where(constant | (deviation == 0), 1, deviation)) + 128
+    return np.where(constant, 0, np.clip(scaled, 0, 255)).astype(np.uint8)
+
+
+def _zoom(shape: tuple[int, ...]) -> int:
+    count, height, width = shape[:3]
+    several = MIN_CELL_SIDE if height * width == 1 else MIN_TILE_SIDE
+    wanted = several if count > 1 else MIN_SINGLE_SIDE
+    return max(1, wanted // max(height, width))
