@@ -46,6 +46,17 @@ class ParameterCounts(Schema):
     non_trainable: int
 
 
+class Finding(Schema):
+    """One thing that is known or guessed of a model, and why."""
+
+    subject: Literal["input", "preprocessing", "task", "logits", "default_layer"]
+    value: str | None
+    sure: Literal["stated", "certain", "likely", "guess"] = Field(
+        description="`stated` in model.toml, `certain` from the network, `likely`, or a mere `guess`."
+    )
+    because: str
+
+
 class ModelDetail(ModelSummary):
     ready: bool
     version: str = Field(examples=["1"])
@@ -54,6 +65,7 @@ class ModelDetail(ModelSummary):
     logits: str | None = Field(description="What a class heat map differentiates.", examples=["logit"])
     default_layer: str | None = Field(examples=["conv4"])
     parameters: ParameterCounts
+    findings: list[Finding] = Field(description="What was found out about the model, and how sure it is.")
     repairs: list[str] = Field(description="What had to be mended to load the file.")
     methods: list[MethodAvailability]
 

@@ -5,13 +5,13 @@ from typing import Any
 import anyio.to_thread
 from fastapi import APIRouter, Request, Response
 
-from schemas.methods import MethodAvailability
-from schemas.models import Layer, LayerList, ModelDetail, ModelList, ParameterCounts
+from schemas.models import LayerList, ModelDetail, ModelList
 from service.api.dependencies import ModelName, ModelVersion, Services, ServicesDependency
 from service.api.problems import respond
-from service.catalog.catalog import Catalog, input_contract
+from service.catalog.catalog import Catalog
+from service.catalog.doctor import describe
+from service.catalog.doctor import list_layers as list_layers_of
 from service.engine.methods import METHODS
-from service.engine.model import Model
 from service.errors import ModelFailedError
 
 router = APIRouter(tags=["models"], prefix="/v1/models")
@@ -42,12 +42,12 @@ async def describe_version(
 
 @router.get("/{model}/layers", summary="List a model's layers", responses=_ERRORS)
 async def list_layers(services: ServicesDependency, model: ModelName) -> LayerList:
-    return _layers(await services.model(model, None))
+    return list_layers_of(await services.model(model, None))
 
 
 @router.get("/{model}/versions/{version}/layers", summary="List the layers of one version", responses=_ERRORS)
 async def list_layers_of_version(services: ServicesDependency, model: ModelName, version: ModelVersion) -> LayerList:
-    return _layers(await services.model(model, version))
+    return list_layers_of(await services.model(model, version))
 
 
 def _list(catalog: Catalog) -> ModelList:
@@ -63,47 +63,4 @@ async def _describe(request: Request, services: Services, name: str, version: st
         members = {"name": name, "ready": False, "reason": error.detail}
         return respond(request, error.code, error.detail, members=members)
     summary = await anyio.to_thread.run_sync(services.catalog.summary, name)
-    anatomy = model.anatomy
-    return ModelDetail(
-        name=name,
-        ready=True,
-        version=model.version,
-        versions=summary.versions,
-        state="ready",
-        task=anatomy.task,
-        input=input_contract(model),
-        digest=model.digest,
-        classes=[model.label(index) for index in range(anatomy.classes)] if anatomy.classes else None,
-        logits=anatomy.target_kind,
-        default_layer=anatomy.default_layer,
-        parameters=_counts(model),
-        repairs=list(anatomy.repairs),
-        methods=[_availability(model, name) for name in METHODS],
-    )
-
-
-def _availability(model: Model, method: str) -> MethodAvailability:
-    reason = METHODS[method].refuse(model.anatomy)
-    return MethodAvailability(name=method, available=reason is None, reason=reason)
-
-
-def _layers(model: Model) -> LayerList:
-    layers = [
-        Layer(
-            index=index,
-            path=facts.path,
-            name=facts.name,
-            type=facts.type,
-            output_shape=list(facts.output_shape),
-            kernel_shape=list(facts.kernel_shape) if facts.kernel_shape else None,
-            bias_shape=list(facts.bias_shape) if facts.bias_shape else None,
-            parameters=facts.parameters,
-        )
-        for index, facts in enumerate(model.anatomy.layers)
-    ]
-    return LayerList(layers=layers, totals=_counts(model))
-
-
-def _counts(model: Model) -> ParameterCounts:
-    total, trainable = model.anatomy.parameters, model.anatomy.trainable_parameters
-    return ParameterCounts(parameters=total, trainable=trainable, non_trainable=total - trainable)
+    return describe(model, summary.versions, list(METHODS.values()))

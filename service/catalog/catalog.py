@@ -160,7 +160,16 @@ class Catalog:
         shape = probe.anatomy.input_shape
         if shape is not None and shape[2] == 1 and not preprocessing.fits_gray:
             raise ModelFailedError(f"preprocessing '{preprocessing.name}' is for RGB, but the network takes gray")
-        return Model(found.name, found.version, digest, probe, preprocessing, labels, card.input_size)
+        return Model(
+            found.name,
+            found.version,
+            digest,
+            probe,
+            preprocessing,
+            labels,
+            card.input_size,
+            frozenset(card.model_fields_set),
+        )
 
 
 def input_contract(model: Model) -> InputContract | None:

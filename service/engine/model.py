@@ -40,7 +40,10 @@ class Preprocessing:
 
 @dataclass(frozen=True)
 class Model:
-    """One loaded version. `digest` is the SHA-256 of its file, `input_size` (h, w) only where the network leaves it."""
+    """One loaded version. `digest` is the SHA-256 of its file, `input_size` (h, w) only where the network leaves it.
+
+    `stated` names the members of model.toml that its owner gave.
+    """
 
     name: str
     version: str
@@ -49,6 +52,7 @@ class Model:
     preprocessing: Preprocessing
     labels: tuple[str, ...] | None = None
     input_size: tuple[int, int] | None = None
+    stated: frozenset[str] = frozenset()
 
     @property
     def anatomy(self) -> Anatomy:

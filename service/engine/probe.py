@@ -42,7 +42,8 @@ class Anatomy:
     """Facts about a network, read from its graph without running it.
 
     `input_shape` is (h, w, c) with None for an open size, or None where no picture goes in.
-    `classes` counts the scores; None where the network gives no class scores.
+    `classes` counts the scores; None where the network gives no class scores. `logits` says in words where the numbers
+    are that class heat maps differentiate. `other_layers` could have been the default layer as well.
     """
 
     input_shape: tuple[int | None, int | None, int] | None
@@ -50,9 +51,11 @@ class Anatomy:
     classes: int | None
     target_kind: TargetKind | None
     default_layer: str | None
+    logits: str | None
     layers: tuple[LayerFacts, ...]
     parameters: int
     trainable_parameters: int
+    other_layers: tuple[str, ...] = ()
     repairs: tuple[str, ...] = ()
 
 

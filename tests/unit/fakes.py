@@ -33,6 +33,7 @@ class ClosedFormProbe:
             classes=self.weights.shape[1],
             target_kind="logit",
             default_layer="maps",
+            logits="the output itself",
             layers=layers,
             parameters=18,
             trainable_parameters=18,

@@ -35,6 +35,15 @@ class Head:
     def has_logits(self) -> bool:
         return self.source is not None
 
+    def describe(self) -> str:
+        """In words, where the numbers are that class heat maps differentiate."""
+        if self.call is not None:
+            what = "the input of" if self.source == "input" else "the weighted sum before the activation of"
+            return f"{what} '{self.call.site.path}' ({self.activation})"
+        if self.has_logits:
+            return "the output itself: the last layer is linear"
+        return f"the logarithm of the output: behind '{self.value.call.site.path}' no logits can be reached"
+
 
 def find_head(output: Value) -> Head:
     """Walk back from the network's output to its logits, over layers that only drop, reshape or pass on."""
@@ -53,17 +62,19 @@ def find_head(output: Value) -> Head:
     return Head(None, None, activation, value)
 
 
-def find_default_layer(output: Value) -> Call | None:
-    """The call whose maps enter the operation that destroys the spatial axes; None where there is no such place."""
+def find_default_layers(output: Value) -> list[Call]:
+    """The calls whose maps enter the operations that destroy the spatial axes, the latest first; empty without such."""
     if is_spatial(output.shape):
-        return None
-    found = [value for value in _last_spatial(output) if not value.call.is_input]
-    if not found:
-        return None
-    value = _before_identities(max(found, key=lambda value: value.call.order))
+        return []
+    found = {_before_pooling(value): None for value in _last_spatial(output)}
+    return sorted((call for call in found if not call.is_input), key=lambda call: -call.order)
+
+
+def _before_pooling(value: Value) -> Call:
+    value = _before_identities(value)
     if type(value.call.operation).__name__ in _POOLINGS:
         value = _before_identities(value.call.inputs[0])
-    return None if value.call.is_input else value.call
+    return value.call
 
 
 def nearest_call(wiring: Wiring, call: Call, wanted: Callable[[Call], bool]) -> Call | None:

@@ -13,7 +13,7 @@ from keras import tree
 from service.engine.keras import anatomy as anatomical
 from service.engine.keras.graph import Call, Site, functional, infer, replay, wire
 from service.engine.keras.kernels import read_kernels
-from service.engine.keras.landmarks import Head, find_default_layer, find_head, nearest_call
+from service.engine.keras.landmarks import Head, find_default_layers, find_head, nearest_call
 from service.engine.keras.scoring import first_tensor, preactivation, score
 from service.engine.keras.traces import Traces
 from service.engine.probe import (
@@ -136,13 +136,15 @@ class KerasProbe:
         if task in ("classification", "binary", "regression") and units is None:
             raise ModelFailedError(f"model.toml: task: '{task}' needs a network with one vector as its output")
         task = task or anatomical.guess_task(wiring, head)
-        found = self._spatial(default_layer) if default_layer else find_default_layer(wiring.outputs[0])
+        found = [self._spatial(default_layer)] if default_layer else find_default_layers(wiring.outputs[0])
         return Anatomy(
             input_shape=anatomical.image_shape(wiring),
             task=task,
             classes=anatomical.class_count(task, units),
             target_kind=anatomical.target_kind(task, head),
-            default_layer=found.site.path if found else None,
+            default_layer=found[0].site.path if found else None,
+            logits=head.describe() if anatomical.class_count(task, units) else None,
+            other_layers=tuple(call.site.path for call in found[1:]),
             layers=tuple(anatomical.list_layers(wiring)),
             parameters=self._network.count_params(),
             trainable_parameters=sum(int(np.prod(weight.shape)) for weight in self._network.trainable_weights),
