@@ -52,4 +52,4 @@ def _zoom(shape: tuple[int, ...]) -> int:
     count, height, width = shape[:3]
     several = MIN_CELL_SIDE if height * width == 1 else MIN_TILE_SIDE
     wanted = several if count > 1 else MIN_SINGLE_SIDE
-    return max(1, wanted // max(height, width))
+    return -(-wanted // max(height, width))

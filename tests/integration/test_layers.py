@@ -62,14 +62,14 @@ def test_kernels_are_the_files_when_vgg16_is_drawn(test_data: Path):
     result = _run(Model("vgg", "1", "0" * 64, probe, PRESETS["caffe"]), "filters", margin=0, columns=8)
     colour, matrix = (np.asarray(Image.open(io.BytesIO(image.data))) for image in result.images)
     assert [image.name for image in result.images] == ["block1_conv1--rgb", "block1_conv1--channels"]
-    assert colour.shape == (8 * 30, 8 * 30, 3)
+    assert colour.shape == (8 * 33, 8 * 33, 3)
     # The file's network takes BGR, as Caffe did: the picture is RGB all the same.
     shades = np.rint((weights[:, :, ::-1] - weights.min()) * (255 / np.ptp(weights)))
     for index in (0, 9, 63):
         row, column = divmod(index, 8)
-        tile = colour[row * 30 : row * 30 + 30 : 10, column * 30 : column * 30 + 30 : 10]
+        tile = colour[row * 33 : row * 33 + 33 : 11, column * 33 : column * 33 + 33 : 11]
         assert np.abs(tile - shades[..., index]).max() <= 1
-    assert matrix.shape == (64 * 30, 3 * 30)
+    assert matrix.shape == (64 * 33, 3 * 33)
 
 
 @pytest.fixture(scope="module")
