@@ -103,7 +103,7 @@ def _sources(settings: Settings) -> list[Source]:
     """Where models come from; a model of an earlier source hides one of the same name in a later one."""
     max_traces = settings.limits.traces_per_model
     folders = [BUILT_IN_MODELS, *([settings.models] if settings.models else [])]
-    store = WeightsStore(settings.applications_origin)
+    store = WeightsStore(settings.applications_origin, settings.models)
     return [
         *(Folder(folder, _KerasLoader(max_traces)) for folder in folders),
         Applications(_ApplicationLoader(max_traces), store, weights=settings.applications_weights),

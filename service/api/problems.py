@@ -31,7 +31,7 @@ class ProblemType:
 
 
 PROBLEMS: Final[dict[str, ProblemType]] = {
-    "model_not_found": ProblemType(404, "Unknown model", "No folder of that name; `GET /v1/models` lists them."),
+    "model_not_found": ProblemType(404, "Unknown model", "No model of that name; `GET /v1/models` lists them."),
     "version_not_found": ProblemType(
         404, "Unknown version", "The model has no such version; leave it out for the newest."
     ),

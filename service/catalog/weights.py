@@ -24,7 +24,7 @@ from service.errors import WeightsUnavailableError
 logger = logging.getLogger(__name__)
 
 # What people are told: never where on this server that is.
-PLACE = "'$KERAS_HOME/models' on the server ('~/.keras/models' where KERAS_HOME is not set)"
+PLACES = "$CONVSCOPE_MODELS or $KERAS_HOME/models (~/.keras/models where that is not set) on the server"
 CHUNK_BYTES = 2**20
 
 
@@ -45,28 +45,30 @@ def find_cache() -> Path:
 
 
 class WeightsStore:
-    """`origin` is the URL below which the files lie; nobody there for `patience_seconds` means that we are offline."""
+    """`origin` is the URL below which the files lie, `folder` one more where an operator may put them.
 
-    def __init__(self, origin: str, *, patience_seconds: float = 5.0) -> None:
+    Nobody there for `patience_seconds` means that we are offline.
+    """
+
+    def __init__(self, origin: str, folder: Path | None = None, *, patience_seconds: float = 5.0) -> None:
         self._origin = origin.rstrip("/")
+        self._folder = folder
         self._patience = patience_seconds
         self._closed = Event()
 
     def get(self, weights: WeightsFile) -> Path:
         """The file, checked, where Keras finds it too. Raises WeightsUnavailableError that says what to put where."""
         target = find_cache() / weights.name
-        given = _keras_home() / "models" / weights.name
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            if given.exists() and not target.exists():
-                target.symlink_to(given)
+            self._link(target)
             if not target.exists():
                 self._fetch(weights, target)
         except (OSError, HTTPException, ValueError) as error:
             logger.warning("%s cannot be fetched: %s", weights.name, error)
             raise WeightsUnavailableError(
                 f"its weights are not on this server and cannot be fetched ({_reason(error)}): "
-                f"put the file '{weights.name}' into {PLACE} and ask again"
+                f"put the file '{weights.name}' into {PLACES} and ask again"
             ) from error
         if not _is_whole(target, weights.digest):
             raise damaged(weights)
@@ -75,6 +77,15 @@ class WeightsStore:
     def close(self) -> None:
         """End what is being fetched."""
         self._closed.set()
+
+    def _link(self, target: Path) -> None:
+        """Let Keras find what an operator has put elsewhere, or into a home that Keras cannot write and passes over."""
+        places = [_keras_home() / "models", *([self._folder] if self._folder else [])]
+        if target.is_symlink():
+            target.unlink()
+        given = next((place / target.name for place in places if (place / target.name).is_file()), target)
+        if given != target and not target.exists():
+            target.symlink_to(given.absolute())
 
     def _fetch(self, weights: WeightsFile, target: Path) -> None:
         # Under another name until it is whole, so that a service that is killed leaves no half file behind.
@@ -108,7 +119,7 @@ class WeightsStore:
 def damaged(weights: WeightsFile) -> WeightsUnavailableError:
     """The error for a file that is there but is not what Keras expects."""
     return WeightsUnavailableError(
-        f"the file '{weights.name}' in {PLACE} is damaged, or not the one that Keras has under this name: "
+        f"the file '{weights.name}' in {PLACES} is damaged, or not the one that Keras has under this name: "
         "copy it again, or delete it to have it fetched"
     )
 

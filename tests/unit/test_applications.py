@@ -1,9 +1,11 @@
 """The table of applications, and the source over it with a fake loader: no TensorFlow, no foreign host."""
 
 import hashlib
+import os
 import re
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -22,7 +24,7 @@ from service.catalog.catalog import Catalog
 from service.catalog.folder import Folder
 from service.catalog.labels import imagenet_labels
 from service.catalog.repository import MODEL_NAME
-from service.catalog.weights import WeightsFile, WeightsStore
+from service.catalog.weights import WeightsFile, WeightsStore, find_cache
 from service.errors import ModelFailedError, WeightsUnavailableError
 from tests.unit.fakes import ClosedFormProbe, FakeLoader
 
@@ -252,3 +254,22 @@ def test_file_is_refused_and_kept_when_it_is_another(cache: Path):
     with pytest.raises(WeightsUnavailableError, match=r"'net.h5' in .* is damaged, or not the one"):
         WeightsStore(NOWHERE).get(FILE)
     assert (cache / "net.h5").read_bytes() == b"something else"
+
+
+def test_file_is_found_when_it_lies_in_the_folder_of_models(cache: Path, tmp_path: Path):
+    store = WeightsStore(NOWHERE, tmp_path)
+    for _ in range(2):
+        (tmp_path / "net.h5").write_bytes(CONTENT)
+        assert store.get(FILE) == cache / "net.h5"
+        assert store.get(FILE).read_bytes() == CONTENT
+        (tmp_path / "net.h5").unlink()
+        with pytest.raises(WeightsUnavailableError, match="CONVSCOPE_MODELS"):
+            store.get(FILE)
+
+
+def test_file_is_found_when_keras_may_not_write_its_home(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (cache / "net.h5").write_bytes(CONTENT)
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    assert WeightsStore(NOWHERE).get(FILE) == tmp_path / ".keras" / "models" / "net.h5"
+    assert find_cache() == tmp_path / ".keras" / "models"
