@@ -60,13 +60,13 @@ class Finding(Schema):
 class ModelDetail(ModelSummary):
     ready: bool
     version: str = Field(examples=["1"])
-    digest: str = Field(description="SHA-256 of the model file.")
+    digest: str = Field(description="SHA-256 of the model's file; made from its name where the weights are random.")
     classes: list[str] | None = Field(description="Labels by class index; null without class scores.")
     logits: str | None = Field(description="What a class heat map differentiates.", examples=["logit"])
     default_layer: str | None = Field(examples=["conv4"])
     parameters: ParameterCounts
     findings: list[Finding] = Field(description="What was found out about the model, and how sure it is.")
-    repairs: list[str] = Field(description="What had to be mended to load the file.")
+    repairs: list[str] = Field(description="What had to be mended to load the file, or is to be known of its weights.")
     methods: list[MethodAvailability]
 
 

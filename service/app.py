@@ -16,7 +16,11 @@ from service.api import documentation, health, models, openapi, problems
 from service.api.dependencies import Services
 from service.api.limits import BoundedExecutor
 from service.api.visualizations import make_router
+from service.catalog.applications import Applications
 from service.catalog.catalog import Catalog
+from service.catalog.folder import Folder
+from service.catalog.source import Source
+from service.catalog.weights import WeightsStore
 from service.engine.images import ImageLimits
 from service.engine.methods import METHODS
 from service.engine.probe import Probe
@@ -33,7 +37,7 @@ def create_app(settings: Settings) -> FastAPI:
     """Wire the application. Models load in the background once it runs; nothing imports TensorFlow before."""
     limits = settings.limits
     services = Services(
-        catalog=Catalog(_folders(settings), _KerasLoader(limits.traces_per_model)),
+        catalog=Catalog(_sources(settings)),
         executor=BoundedExecutor(running=limits.running_requests, waiting=limits.waiting_requests),
         image_limits=ImageLimits(limits.max_image_bytes, limits.max_image_pixels),
         body_timeout_seconds=limits.body_timeout_seconds,
@@ -81,8 +85,29 @@ class _KerasLoader:
         )
 
 
-def _folders(settings: Settings) -> list[Path]:
-    return [BUILT_IN_MODELS, *([settings.models] if settings.models else [])]
+class _ApplicationLoader:
+    """The catalog's ApplicationLoader over Keras, imported as late."""
+
+    def __init__(self, max_traces: int) -> None:
+        self._max_traces = max_traces
+
+    def __call__(self, function: str, *, weights: Path | None, side: int | None) -> Probe:
+        from service.engine.keras.applications import load_application
+        from service.engine.keras.loading import configure_threads
+
+        configure_threads()
+        return load_application(function, weights=weights, side=side, max_traces=self._max_traces)
+
+
+def _sources(settings: Settings) -> list[Source]:
+    """Where models come from; a model of an earlier source hides one of the same name in a later one."""
+    max_traces = settings.limits.traces_per_model
+    folders = [BUILT_IN_MODELS, *([settings.models] if settings.models else [])]
+    store = WeightsStore(settings.applications_origin, settings.models)
+    return [
+        *(Folder(folder, _KerasLoader(max_traces)) for folder in folders),
+        Applications(_ApplicationLoader(max_traces), store, weights=settings.applications_weights),
+    ]
 
 
 def _warm_up(services: Services) -> None:

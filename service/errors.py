@@ -26,6 +26,10 @@ class ModelFailedError(ConvscopeError):
     code = "model_failed"
 
 
+class WeightsUnavailableError(ConvscopeError):
+    code = "weights_unavailable"
+
+
 class MethodUnavailableError(ConvscopeError):
     code = "method_unavailable"
 

@@ -1,7 +1,7 @@
 """Every setting, read once per process from the environment (`CONVSCOPE_*`) or a `.env` file."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -33,5 +33,13 @@ class Settings(BaseSettings):
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on.")
     models: Annotated[Path | None, BeforeValidator(_empty_is_none)] = Field(
         None, description="The repository folder; the built-in models stay served beside it."
+    )
+    applications_weights: Literal["imagenet", "none"] = Field(
+        "imagenet", description="Weights of the `keras.applications` models; `none`: random ones, for tests."
+    )
+    applications_origin: str = Field(
+        "https://storage.googleapis.com",
+        pattern=r"^https?://[^/]",
+        description="Where those weights are fetched from on first use: Keras's own place, or a mirror of it.",
     )
     limits: Limits = Field(default_factory=Limits, description="See below.")

@@ -12,7 +12,7 @@ from service.catalog.catalog import Catalog
 from service.catalog.doctor import describe
 from service.catalog.doctor import list_layers as list_layers_of
 from service.engine.methods import METHODS
-from service.errors import ModelFailedError
+from service.errors import ModelFailedError, WeightsUnavailableError
 
 router = APIRouter(tags=["models"], prefix="/v1/models")
 _ERRORS: dict[int | str, dict[str, Any]] = {404: {}, 503: {}}
@@ -58,7 +58,7 @@ def _list(catalog: Catalog) -> ModelList:
 async def _describe(request: Request, services: Services, name: str, version: str | None) -> ModelDetail | Response:
     try:
         model = await services.model(name, version)
-    except ModelFailedError as error:
+    except (ModelFailedError, WeightsUnavailableError) as error:
         # KServe's clients look for `name` and `ready`, also here.
         members = {"name": name, "ready": False, "reason": error.detail}
         return respond(request, error.code, error.detail, members=members)

@@ -19,6 +19,8 @@ logger = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = 1
+# Here waiting does not help: somebody has to do something.
+NOT_PASSING = ("model_failed", "weights_unavailable")
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,7 @@ class ProblemType:
 
 
 PROBLEMS: Final[dict[str, ProblemType]] = {
-    "model_not_found": ProblemType(404, "Unknown model", "No folder of that name; `GET /v1/models` lists them."),
+    "model_not_found": ProblemType(404, "Unknown model", "No model of that name; `GET /v1/models` lists them."),
     "version_not_found": ProblemType(
         404, "Unknown version", "The model has no such version; leave it out for the newest."
     ),
@@ -37,6 +39,12 @@ PROBLEMS: Final[dict[str, ProblemType]] = {
         503,
         "Model failed to load",
         "The model's file is refused or broken; the detail says why. Other models are not touched.",
+    ),
+    "weights_unavailable": ProblemType(
+        503,
+        "Weights not at hand",
+        "The model's weights are not on the server and could not be fetched; the detail names the file and where to "
+        "put it. Every further request tries again. Other models are not touched.",
     ),
     "method_unavailable": ProblemType(
         422, "Method does not work on this model", "The network lacks what the method needs, such as class scores."
@@ -132,7 +140,7 @@ def respond(
         errors=members.pop("errors", None),
     )
     headers = dict(headers or {})
-    if kind.status == HTTPStatus.SERVICE_UNAVAILABLE and code != "model_failed":
+    if kind.status == HTTPStatus.SERVICE_UNAVAILABLE and code not in NOT_PASSING:
         headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
     content = problem.model_dump(exclude_none=True) | members
     return Response(to_json(content), kind.status, headers=headers, media_type=MEDIA_TYPE)

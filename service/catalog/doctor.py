@@ -89,7 +89,7 @@ def _preprocessing(model: Model) -> Finding:
     name = model.preprocessing.name
     inside = next((layer.path for layer in model.anatomy.layers[:_FIRST] if layer.type in _INSIDE), None)
     if "preprocessing" in model.stated:
-        because = "preprocessing in model.toml"
+        because = "given with the model: in model.toml, or by keras.applications"
         if inside is not None and name != "none":
             because += f"; but '{inside}' inside the network rescales as well: is that meant?"
         return Finding(subject="preprocessing", value=name, sure="stated", because=because)

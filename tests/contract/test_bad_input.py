@@ -280,7 +280,7 @@ def test_value_is_refused_when_it_is_a_deep_object(client: TestClient, name: str
 # ---- names that do not exist
 
 
-@pytest.mark.parametrize(("name", "word"), [("tinny", "'tiny'"), ("vgg16", "/v1/models"), ("Tiny", "'tiny'")])
+@pytest.mark.parametrize(("name", "word"), [("tinny", "'tiny'"), ("9999", "/v1/models"), ("Tiny", "'tiny'")])
 def test_model_is_named_when_it_is_unknown(client: TestClient, picture: bytes, name: str, word: str) -> None:
     for response in (
         client.post(f"/v1/models/{name}/grad-cam", files={"image": picture}),

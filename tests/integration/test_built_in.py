@@ -8,6 +8,7 @@ from PIL import Image
 
 from service.app import BUILT_IN_MODELS
 from service.catalog.catalog import Catalog
+from service.catalog.folder import Folder
 from service.demo.scenes import CLASSES, Scene, draw_scene
 from service.engine.images import ImageLimits
 from service.engine.keras.loading import load_probe
@@ -21,7 +22,7 @@ COUNT = 300
 
 @pytest.fixture(scope="module")
 def shapes() -> Model:
-    catalog = Catalog([BUILT_IN_MODELS], load_probe)
+    catalog = Catalog([Folder(BUILT_IN_MODELS, load_probe)])
     model = catalog.model("shapes")
     catalog.close()
     return model

@@ -11,6 +11,7 @@ from threading import Event
 import pytest
 
 from service.catalog.catalog import Catalog
+from service.catalog.folder import Folder
 from service.errors import ModelFailedError, ModelNotFoundError, VersionNotFoundError
 from tests.unit.fakes import FakeLoader
 
@@ -26,7 +27,8 @@ def _put(folder: Path, name: str, version: str = "1", *, content: bytes = b"weig
 
 @contextmanager
 def _catalog(*folders: Path, loader: FakeLoader | None = None) -> Iterator[Catalog]:
-    catalog = Catalog(list(folders), loader or FakeLoader())
+    loader = loader or FakeLoader()
+    catalog = Catalog([Folder(folder, loader) for folder in folders])
     yield catalog
     catalog.close()
 

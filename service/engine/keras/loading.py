@@ -52,11 +52,22 @@ def load_probe(
         raise
     except ConvscopeError as error:
         raise ModelFailedError(f"model.toml: default_layer: {error.detail}") from error
+    run_once(probe, input_size)
+    return probe
+
+
+def run_once(probe: KerasProbe, input_size: tuple[int, int] | None = None) -> None:
+    """Prove that the network runs. Raises ModelFailedError."""
     try:
         probe.run_once(*([input_size] if input_size else []))
     except Exception as error:
-        raise ModelFailedError(f"the network loads but does not run: {_first_line(error)}") from error
-    return probe
+        raise ModelFailedError(f"the network loads but does not run: {first_line(error)}") from error
+
+
+def first_line(error: Exception) -> str:
+    """What Keras says, without the pages that follow."""
+    text = str(error).strip() or type(error).__name__
+    return text.splitlines()[0][:300]
 
 
 def _load(path: Path) -> keras.Model:
@@ -64,7 +75,7 @@ def _load(path: Path) -> keras.Model:
         network = keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:
         # Keras raises anything at all here, TypeError and KeyError included; its sentences may hold the path.
-        reason = _first_line(error).replace(str(path), path.name)
+        reason = first_line(error).replace(str(path), path.name)
         raise ModelFailedError(f"Keras cannot load '{path.name}': {reason}") from error
     if not isinstance(network, keras.Model):
         raise ModelFailedError(f"'{path.name}' holds a {type(network).__name__}, not a model")
@@ -87,14 +98,9 @@ def _build(network: keras.Model, input_size: tuple[int, int] | None) -> None:
     try:
         network.build(shape)
     except Exception as error:
-        raise ModelFailedError(f"the network cannot be built for {shape}: {_first_line(error)}") from error
+        raise ModelFailedError(f"the network cannot be built for {shape}: {first_line(error)}") from error
     if len(network.weights) != stored:
         # Keras would fill them with random numbers and say nothing.
         raise ModelFailedError(
             "the file lacks the weights of some layers, as the model was never called: call it once, then save it"
         )
-
-
-def _first_line(error: Exception) -> str:
-    text = str(error).strip() or type(error).__name__
-    return text.splitlines()[0][:300]

@@ -1,0 +1,70 @@
+"""A repository folder as a source of models: a file and its model.toml become a Model."""
+
+import hashlib
+from functools import partial
+from pathlib import Path
+from typing import Protocol
+
+from schemas.models import Task
+from service.catalog.card import Card, read_card
+from service.catalog.labels import read_labels
+from service.catalog.repository import Found, find_models, find_versions
+from service.catalog.source import Offer
+from service.engine.model import Model
+from service.engine.probe import Probe
+from service.errors import ModelFailedError
+
+
+class Loader(Protocol):
+    """Turns a model file into a probe that has run once; raises ModelFailedError."""
+
+    def __call__(
+        self, path: Path, *, task: Task | None, default_layer: str | None, input_size: tuple[int, int] | None
+    ) -> Probe: ...
+
+
+class Folder:
+    """The models of one repository folder."""
+
+    def __init__(self, root: Path, loader: Loader) -> None:
+        self._root = root
+        self._loader = loader
+
+    def names(self) -> list[str]:
+        """See Source."""
+        return list(find_models(self._root))
+
+    def offers(self, name: str) -> list[Offer]:
+        """See Source."""
+        return [
+            Offer(found.name, found.version, stamp=found, at_start=True, open=partial(self._open, found))
+            for found in find_versions(self._root, name)
+        ]
+
+    def close(self) -> None:
+        """See Source; nothing is fetched here."""
+
+    def _open(self, found: Found) -> Model:
+        if found.file is None:
+            raise ModelFailedError(found.problem or "no model file")
+        card = read_card(found.folder)
+        digest = _digest(found.file, card)
+        labels = read_labels(card.labels, found.folder)
+        probe = self._loader(found.file, task=card.task, default_layer=card.default_layer, input_size=card.input_size)
+        classes = probe.anatomy.classes
+        if labels is not None and classes is not None and len(labels) != classes:
+            raise ModelFailedError(f"model.toml gives {len(labels)} labels, but the network has {classes} classes")
+        preprocessing = card.to_preprocessing()
+        shape = probe.anatomy.input_shape
+        if shape is not None and shape[2] == 1 and not preprocessing.fits_gray:
+            raise ModelFailedError(f"preprocessing '{preprocessing.name}' is for RGB, but the network takes gray")
+        stated = frozenset(card.model_fields_set)
+        return Model(found.name, found.version, digest, probe, preprocessing, labels, card.input_size, stated)
+
+
+def _digest(file: Path, card: Card) -> str:
+    with file.open("rb") as stream:
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    if card.sha256 is not None and card.sha256.lower() != digest:
+        raise ModelFailedError(f"the file's SHA-256 is {digest}, not the one in model.toml")
+    return digest

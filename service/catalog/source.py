@@ -1,0 +1,38 @@
+"""Where models come from: the port behind which folders and applications look alike."""
+
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from service.engine.model import Model
+
+
+@dataclass(frozen=True)
+class Offer:
+    """One version of a model that a source can open. Two looks compare equal as long as nothing has changed.
+
+    `at_start` says whether it is loaded when the service starts, or only when somebody asks. `open` blocks; it raises
+    ModelFailedError where only another file helps, WeightsUnavailableError where asking again later may.
+    """
+
+    name: str
+    version: str
+    stamp: Hashable
+    at_start: bool
+    open: Callable[[], Model] = field(compare=False, repr=False)
+
+
+class Source(Protocol):
+    """Some models. It is looked at anew at every question, from several threads, and must answer without delay."""
+
+    def names(self) -> list[str]:
+        """The names of all its models, in the order of the listing."""
+        ...
+
+    def offers(self, name: str) -> list[Offer]:
+        """The versions of one model, newest first; none where the name is not its own."""
+        ...
+
+    def close(self) -> None:
+        """Give up what is being fetched."""
+        ...
