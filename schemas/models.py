@@ -60,11 +60,13 @@ class Finding(Schema):
 class ModelDetail(ModelSummary):
     ready: bool
     version: str = Field(examples=["1"])
-    digest: str = Field(description="SHA-256 of the model's file; made from its name where the weights are random.")
+    digest: str | None = Field(
+        description="SHA-256 of the model's file; made from its name where the weights are random, null until loaded."
+    )
     classes: list[str] | None = Field(description="Labels by class index; null without class scores.")
     logits: str | None = Field(description="What a class heat map differentiates.", examples=["logit"])
     default_layer: str | None = Field(examples=["conv4"])
-    parameters: ParameterCounts
+    parameters: ParameterCounts | None = Field(description="Null until the model is loaded.")
     findings: list[Finding] = Field(description="What was found out about the model, and how sure it is.")
     repairs: list[str] = Field(description="What had to be mended to load the file, or is to be known of its weights.")
     methods: list[MethodAvailability]

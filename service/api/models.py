@@ -9,7 +9,7 @@ from schemas.models import LayerList, ModelDetail, ModelList
 from service.api.dependencies import ModelName, ModelVersion, Services, ServicesDependency
 from service.api.problems import respond
 from service.catalog.catalog import Catalog
-from service.catalog.doctor import describe
+from service.catalog.doctor import describe, describe_unloaded
 from service.catalog.doctor import list_layers as list_layers_of
 from service.engine.methods import METHODS
 from service.errors import ModelFailedError, WeightsUnavailableError
@@ -23,7 +23,7 @@ async def list_models(services: ServicesDependency) -> ModelList:
     return await anyio.to_thread.run_sync(_list, services.catalog)
 
 
-@router.get("/{model}", summary="Describe a model; loads it if need be", response_model=ModelDetail, responses=_ERRORS)
+@router.get("/{model}", summary="Describe a model", response_model=ModelDetail, responses=_ERRORS)
 async def describe_model(request: Request, services: ServicesDependency, model: ModelName) -> ModelDetail | Response:
     return await _describe(request, services, model, None)
 
@@ -56,11 +56,15 @@ def _list(catalog: Catalog) -> ModelList:
 
 
 async def _describe(request: Request, services: Services, name: str, version: str | None) -> ModelDetail | Response:
+    catalog = services.catalog
+    if await anyio.to_thread.run_sync(catalog.awaits_first_use, name, version):
+        # Asking what a model is must not fetch half a gigabyte.
+        return describe_unloaded(await anyio.to_thread.run_sync(catalog.summary, name))
     try:
         model = await services.model(name, version)
     except (ModelFailedError, WeightsUnavailableError) as error:
         # KServe's clients look for `name` and `ready`, also here.
         members = {"name": name, "ready": False, "reason": error.detail}
         return respond(request, error.code, error.detail, members=members)
-    summary = await anyio.to_thread.run_sync(services.catalog.summary, name)
+    summary = await anyio.to_thread.run_sync(catalog.summary, name)
     return describe(model, summary.versions, list(METHODS.values()))

@@ -94,6 +94,11 @@ class Catalog:
                 known = self._loaded[key] = (offer, self._loaders[offer.at_start].submit(_load, offer))
             return known[1]
 
+    def awaits_first_use(self, name: str, version: str | None = None) -> bool:
+        """True for a model that is loaded on demand and was not asked for yet; raises as `find` does."""
+        offer = self.find(name, version)
+        return not offer.at_start and self._future(offer) is None
+
     def model(self, name: str, version: str | None = None) -> Model:
         """The model, waited for. Raises what `request` and `unwrap` raise."""
         return unwrap(self.request(name, version).result())

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from schemas.methods import MethodAvailability
-from schemas.models import Finding, Layer, LayerList, ModelDetail, ParameterCounts
+from schemas.models import Finding, Layer, LayerList, ModelDetail, ModelSummary, ParameterCounts
 from service.catalog.catalog import input_contract
 from service.engine.method import AnyMethod
 from service.engine.model import Model
@@ -33,6 +33,23 @@ def describe(model: Model, versions: list[str], methods: list[AnyMethod]) -> Mod
         findings=list(examine(model)),
         repairs=list(anatomy.repairs),
         methods=[_availability(model, method) for method in methods],
+    )
+
+
+def describe_unloaded(summary: ModelSummary) -> ModelDetail:
+    """What can be said of a model that nobody has used yet, without loading it."""
+    return ModelDetail(
+        **summary.model_dump(),
+        ready=True,
+        version=summary.versions[0],
+        digest=None,
+        classes=None,
+        logits=None,
+        default_layer=None,
+        parameters=None,
+        findings=[],
+        repairs=[],
+        methods=[],
     )
 
 
