@@ -8,21 +8,18 @@ import base64
 import binascii
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
-from difflib import get_close_matches
-from typing import Any, TypeVar
+from typing import Any
 
 import anyio.to_thread
 from fastapi import Request
-from pydantic import ValidationError
 from pydantic_core import from_json
 from python_multipart.multipart import parse_options_header
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect
 
-from schemas.methods import MethodParams
 from schemas.problems import ProblemError
-from service.api.problems import InvalidParametersError, pointer
+from service.engine.parameters import InvalidParametersError, pointer
 from service.errors import ConvscopeError, ImageInvalidError, ImageTooLargeError
 
 # What a form or a JSON object may need besides the image.
@@ -31,8 +28,6 @@ _MAX_FIELDS = 64
 _MAX_EPILOGUE_BYTES = 256
 # A client that is cut off while it sends sees a broken pipe, not our answer; so much more is read and dropped.
 _DRAIN_FACTOR = 4
-
-P = TypeVar("P", bound=MethodParams)
 
 
 class UnsupportedMediaTypeError(ConvscopeError):
@@ -89,27 +84,6 @@ async def read_body(request: Request, *, max_image_bytes: int, timeout_seconds: 
     raise UnsupportedMediaTypeError(
         f"'{media_type or 'no Content-Type'}' is not taken here: send multipart/form-data or application/json"
     )
-
-
-def validate(params: type[P], given: dict[str, Any]) -> P:
-    """Validate flat parameters. Raises InvalidParametersError pointing at each."""
-    try:
-        return params.model_validate(given)
-    except ValidationError as error:
-        known = ["image", *params.model_fields]
-        problems = [_explain(item, known, given) for item in error.errors(include_url=False, include_input=False)]
-        raise InvalidParametersError(problems) from error
-
-
-def _explain(item: Any, known: list[str], given: dict[str, Any]) -> ProblemError:
-    name = str(item["loc"][0]) if item["loc"] else ""
-    detail = str(item["msg"]).removeprefix("Value error, ")
-    if isinstance(given.get(name), list) and item["loc"] == (name,):
-        detail += " (a list, or a field given more than once)"
-    if item["type"] == "extra_forbidden":
-        near = get_close_matches(name, known, n=1)
-        detail = f"unknown parameter; nearest: '{near[0]}'" if near else f"unknown parameter; known: {', '.join(known)}"
-    return ProblemError(pointer=pointer(*item["loc"]) if item["loc"] else "#", detail=detail)
 
 
 async def _limited(request: Request, limit: int) -> AsyncGenerator[bytes, None]:

@@ -8,7 +8,6 @@ from fastapi import APIRouter, Request, Response
 from schemas.models import LayerList, ModelDetail, ModelList
 from service.api.dependencies import ModelName, ModelVersion, Services, ServicesDependency
 from service.api.problems import respond
-from service.catalog.catalog import Catalog
 from service.catalog.doctor import describe, describe_unloaded
 from service.catalog.doctor import list_layers as list_layers_of
 from service.engine.methods import METHODS
@@ -20,7 +19,7 @@ _ERRORS: dict[int | str, dict[str, Any]] = {404: {}, 503: {}}
 
 @router.get("", summary="List the models")
 async def list_models(services: ServicesDependency) -> ModelList:
-    return await anyio.to_thread.run_sync(_list, services.catalog)
+    return await anyio.to_thread.run_sync(services.catalog.summaries)
 
 
 @router.get("/{model}", summary="Describe a model", response_model=ModelDetail, responses=_ERRORS)
@@ -48,11 +47,6 @@ async def list_layers(services: ServicesDependency, model: ModelName) -> LayerLi
 @router.get("/{model}/versions/{version}/layers", summary="List the layers of one version", responses=_ERRORS)
 async def list_layers_of_version(services: ServicesDependency, model: ModelName, version: ModelVersion) -> LayerList:
     return list_layers_of(await services.model(model, version))
-
-
-def _list(catalog: Catalog) -> ModelList:
-    details = [catalog.summary(name) for name in catalog.names()]
-    return ModelList(models=[detail.name for detail in details], details=details)
 
 
 async def _describe(request: Request, services: Services, name: str, version: str | None) -> ModelDetail | Response:

@@ -1,7 +1,6 @@
 """Errors as RFC 9457 problems: the one table from stable code to status, title and explanation."""
 
 import logging
-from collections.abc import Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Final
@@ -13,6 +12,7 @@ from pydantic_core import to_json
 from starlette.exceptions import HTTPException
 
 from schemas.problems import Problem, ProblemError
+from service.engine.parameters import InvalidParametersError, pointer
 from service.errors import ConvscopeError
 
 logger = logging.getLogger(__name__)
@@ -110,16 +110,6 @@ PROBLEMS: Final[dict[str, ProblemType]] = {
 }
 
 
-class InvalidParametersError(ConvscopeError):
-    """Parameters that do not validate, each with its pointer."""
-
-    code = "invalid_parameters"
-
-    def __init__(self, errors: Sequence[ProblemError]) -> None:
-        super().__init__("; ".join(_sentence(error) for error in errors[:3]))
-        self.errors = list(errors)
-
-
 def respond(
     request: Request,
     code: str,
@@ -152,17 +142,6 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _http_exception)
     app.add_exception_handler(RequestValidationError, _validation_error)
     app.add_exception_handler(Exception, _unexpected_error)
-
-
-def pointer(*parts: object) -> str:
-    """A JSON Pointer in its URI fragment form, RFC 6901."""
-    escaped = (str(part).replace("~", "~0").replace("/", "~1") for part in parts)
-    return "#/" + "/".join(escaped)
-
-
-def _sentence(error: ProblemError) -> str:
-    name = error.pointer.removeprefix("#").removeprefix("/").replace("~1", "/").replace("~0", "~")
-    return f"'{name}': {error.detail}" if name else error.detail
 
 
 async def _convscope_error(request: Request, error: Exception) -> Response:

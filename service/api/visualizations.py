@@ -8,12 +8,13 @@ from fastapi import APIRouter, Request, Response
 
 from schemas.methods import MethodList
 from schemas.results import Result
-from service.api.bodies import read_body, validate
+from service.api.bodies import read_body
 from service.api.dependencies import ModelName, ModelVersion, Services, ServicesDependency
 from service.api.examples import request_body, result_responses
 from service.api.negotiation import JSON, PNG, choose
 from service.engine import run as engine
 from service.engine.method import AnyMethod
+from service.engine.parameters import validate
 
 
 def make_router(methods: Iterable[AnyMethod]) -> APIRouter:

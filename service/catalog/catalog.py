@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from threading import Lock
 
-from schemas.models import InputContract, ModelState, ModelSummary
+from schemas.models import InputContract, ModelList, ModelState, ModelSummary
 from service.catalog.source import Offer, Source
 from service.engine.model import Model
 from service.errors import (
@@ -115,6 +115,11 @@ class Catalog:
             task=model.anatomy.task if model else None,
             input=input_contract(model) if model else None,
         )
+
+    def summaries(self) -> ModelList:
+        """Every model's summary; loads none."""
+        details = [self.summary(name) for name in self.names()]
+        return ModelList(models=[detail.name for detail in details], details=details)
 
     def load_all(self) -> None:
         """Load the newest version of every model that is not left to its first use; failures are kept and logged."""

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from service.app import BUILT_IN_MODELS
 from service.catalog.catalog import Catalog
 from service.catalog.folder import Folder
 from service.demo.scenes import CLASSES, Scene, draw_scene
@@ -15,6 +14,7 @@ from service.engine.keras.loading import load_probe
 from service.engine.methods import METHODS
 from service.engine.model import Model
 from service.engine.run import Request, run
+from service.wiring import BUILT_IN_MODELS
 
 FRESH_SEED = 20_000_001
 COUNT = 300

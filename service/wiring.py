@@ -1,0 +1,66 @@
+"""What every composition root wires the same way: settings in, the catalog and the limits of an image out."""
+
+from pathlib import Path
+
+from schemas.models import Task
+from service.catalog.applications import Applications
+from service.catalog.catalog import Catalog
+from service.catalog.folder import Folder
+from service.catalog.source import Source
+from service.catalog.weights import WeightsStore
+from service.engine.images import ImageLimits
+from service.engine.probe import Probe
+from service.settings import Settings
+
+BUILT_IN_MODELS = Path(__file__).parent / "demo" / "models"
+
+
+def open_catalog(settings: Settings) -> Catalog:
+    """Every model that the settings name. Imports no TensorFlow before one is loaded."""
+    return Catalog(_sources(settings))
+
+
+def image_limits(settings: Settings) -> ImageLimits:
+    return ImageLimits(settings.limits.max_image_bytes, settings.limits.max_image_pixels)
+
+
+def _sources(settings: Settings) -> list[Source]:
+    """Where models come from; a model of an earlier source hides one of the same name in a later one."""
+    max_traces = settings.limits.traces_per_model
+    folders = [BUILT_IN_MODELS, *([settings.models] if settings.models else [])]
+    store = WeightsStore(settings.applications_origin, settings.models)
+    return [
+        *(Folder(folder, _KerasLoader(max_traces)) for folder in folders),
+        Applications(_ApplicationLoader(max_traces), store, weights=settings.applications_weights),
+    ]
+
+
+class _KerasLoader:
+    """The catalog's Loader over Keras; importing it waits until a model is loaded, as TensorFlow takes seconds."""
+
+    def __init__(self, max_traces: int) -> None:
+        self._max_traces = max_traces
+
+    def __call__(
+        self, path: Path, *, task: Task | None, default_layer: str | None, input_size: tuple[int, int] | None
+    ) -> Probe:
+        from service.engine.keras.loading import configure_threads, load_probe
+
+        configure_threads()
+        return load_probe(
+            path, task=task, default_layer=default_layer, input_size=input_size, max_traces=self._max_traces
+        )
+
+
+class _ApplicationLoader:
+    """The catalog's ApplicationLoader over Keras, imported as late."""
+
+    def __init__(self, max_traces: int) -> None:
+        self._max_traces = max_traces
+
+    def __call__(self, function: str, *, weights: Path | None, side: int | None) -> Probe:
+        from service.engine.keras.applications import load_application
+        from service.engine.keras.loading import configure_threads
+
+        configure_threads()
+        return load_application(function, weights=weights, side=side, max_traces=self._max_traces)
