@@ -3,14 +3,20 @@
 import base64
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, PlainSerializer, WithJsonSchema
+from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema
 
 from schemas.base import Schema
 from schemas.models import Prediction
 
+
+def _decode(value: object) -> object:
+    return base64.b64decode(value, validate=True) if isinstance(value, str) else value
+
+
 # pydantic's own base64 setting writes the URL-safe alphabet, which data URLs and most clients refuse.
 Base64 = Annotated[
     bytes,
+    BeforeValidator(_decode),
     PlainSerializer(lambda data: base64.b64encode(data).decode("ascii"), when_used="json"),
     WithJsonSchema({"type": "string", "contentEncoding": "base64", "contentMediaType": "image/png"}),
 ]

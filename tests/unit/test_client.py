@@ -1,0 +1,131 @@
+"""The Python client against answers made by hand: what it sends, what it reads, what it raises."""
+
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+from schemas.results import Provenance, Result, ResultImage, Timings
+from service.client import Client, ServiceError
+
+RESULT = Result(
+    model="shapes",
+    version="1",
+    method="grad-cam",
+    layer="conv4",
+    target=None,
+    predictions=[],
+    images=[ResultImage(name="overlay", layer="conv4", width=1, height=1, data=b"\xfb\xff\xfe")],
+    values={},
+    provenance=Provenance(params={}, seed=None, image_sha256=None, model_sha256="0", plan={}, software={}),
+    timings_seconds=Timings(decode=0, queue=0, compute=0, render=0),
+)
+PROBLEM = {
+    "type": "/problems/layer_not_found",
+    "title": "Unknown layer",
+    "status": 422,
+    "detail": "layer 'conv9' is not in shapes",
+    "instance": "/v1/models/shapes/grad-cam",
+    "code": "layer_not_found",
+    "errors": [{"pointer": "#/layer", "detail": "layer 'conv9' is not in shapes"}],
+}
+
+
+class FakeService:
+    """Answers with the given responses, one after another, and keeps the requests."""
+
+    def __init__(self, *answers: httpx2.Response | Exception) -> None:
+        self.answers = list(answers)
+        self.requests: list[httpx2.Request] = []
+
+    def client(self, **options: Any) -> Client:
+        return Client("http://service.test/base/", transport=httpx2.MockTransport(self._answer), **options)
+
+    def _answer(self, request: httpx2.Request) -> httpx2.Response:
+        request.read()
+        self.requests.append(request)
+        answer = self.answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+def _result(**extra: Any) -> httpx2.Response:
+    content = RESULT.model_dump(mode="json") | extra
+    return httpx2.Response(200, json=content)
+
+
+def test_result_has_its_bytes_when_the_service_answers_base64():
+    service = FakeService(_result())
+    assert service.client().run("grad-cam", "shapes", image=b"png") == RESULT
+
+
+def test_form_carries_the_picture_and_text_when_a_method_runs(tmp_path: Path):
+    (tmp_path / "star.png").write_bytes(b"\x89PNG")
+    service = FakeService(_result())
+    service.client().run(
+        "grad-cam", "a b", version="2", image=tmp_path / "star.png", layers=["x", "y"], flag=True, layer=None
+    )
+    (request,) = service.requests
+    assert request.url.raw_path == b"/base/v1/models/a%20b/versions/2/grad-cam"
+    assert request.headers["content-type"].startswith("multipart/form-data")
+    for part in (b"\x89PNG", b"x,y", b"true"):
+        assert part in request.content
+    assert b'name="layer"' not in request.content
+
+
+def test_body_is_empty_when_nothing_is_sent():
+    service = FakeService(_result())
+    service.client().run("filters", "shapes")
+    assert service.requests[0].content == b""
+
+
+def test_unknown_members_are_passed_over_when_the_service_is_newer():
+    assert FakeService(_result(news=1)).client().run("grad-cam", "shapes") == RESULT
+
+
+def test_problem_is_raised_with_its_code_when_the_service_refuses():
+    service = FakeService(httpx2.Response(422, json=PROBLEM))
+    with pytest.raises(ServiceError, match="conv9") as raised:
+        service.client().run("grad-cam", "shapes", image=b"png", layer="conv9")
+    assert (raised.value.code, raised.value.status) == ("layer_not_found", 422)
+    assert [error.pointer for error in raised.value.errors] == ["#/layer"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "code"),
+    [
+        (httpx2.ConnectError("refused"), "unreachable"),
+        (httpx2.ReadTimeout("slow"), "timeout"),
+        (httpx2.Response(502, text="<html>"), "unexpected_answer"),
+        (httpx2.Response(200, text="hello"), "unexpected_answer"),
+        (httpx2.Response(200, json={"models": 3}), "unexpected_answer"),
+    ],
+)
+def test_error_has_a_code_when_no_service_answers(answer: httpx2.Response | Exception, code: str):
+    with pytest.raises(ServiceError) as raised:
+        FakeService(answer).client().models()
+    assert raised.value.code == code
+
+
+def test_busy_service_is_asked_again_when_it_says_when():
+    busy = httpx2.Response(503, json=PROBLEM | {"code": "server_busy"}, headers={"Retry-After": "0"})
+    service = FakeService(busy, busy, _result())
+    assert service.client().run("grad-cam", "shapes", image=b"png") == RESULT
+    assert len(service.requests) == 3
+
+
+def test_busy_is_raised_when_patience_is_over():
+    busy = httpx2.Response(503, json=PROBLEM | {"code": "server_busy"}, headers={"Retry-After": "2"})
+    with pytest.raises(ServiceError) as raised:
+        FakeService(busy).client(patience_seconds=1).models()
+    assert raised.value.code == "server_busy"
+
+
+@pytest.mark.parametrize("name", ["", ".", ".."])
+def test_no_other_route_is_asked_when_a_name_would_lead_there(name: str):
+    service = FakeService()
+    with pytest.raises(ServiceError):
+        service.client().layers(name)
+    assert service.requests == []
