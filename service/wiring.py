@@ -9,6 +9,7 @@ from service.catalog.folder import Folder
 from service.catalog.source import Source
 from service.catalog.weights import WeightsStore
 from service.engine.images import ImageLimits
+from service.engine.keras.chatter import without_chatter
 from service.engine.probe import Probe
 from service.settings import Settings
 
@@ -44,7 +45,8 @@ class _KerasLoader:
     def __call__(
         self, path: Path, *, task: Task | None, default_layer: str | None, input_size: tuple[int, int] | None
     ) -> Probe:
-        from service.engine.keras.loading import configure_threads, load_probe
+        with without_chatter():
+            from service.engine.keras.loading import configure_threads, load_probe
 
         configure_threads()
         return load_probe(
@@ -59,8 +61,9 @@ class _ApplicationLoader:
         self._max_traces = max_traces
 
     def __call__(self, function: str, *, weights: Path | None, side: int | None) -> Probe:
-        from service.engine.keras.applications import load_application
-        from service.engine.keras.loading import configure_threads
+        with without_chatter():
+            from service.engine.keras.applications import load_application
+            from service.engine.keras.loading import configure_threads
 
         configure_threads()
         return load_application(function, weights=weights, side=side, max_traces=self._max_traces)

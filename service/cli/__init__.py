@@ -1,0 +1,52 @@
+"""The terminal: `convscope serve | models | layers MODEL | METHOD IMAGE…`, the methods' commands made from METHODS."""
+
+import logging
+import os
+from collections.abc import Iterable
+
+import click
+
+from service.cli.lists import make_layers, make_models
+from service.cli.methods import make_method
+from service.cli.places import OpenPlace, open_place
+from service.cli.serve import serve
+from service.engine.method import AnyMethod
+from service.engine.methods import METHODS
+
+
+class Program(click.Group):
+    """The group of all commands; its help lists the methods apart from the rest."""
+
+    def __init__(self, methods: dict[str, click.Command], others: dict[str, click.Command]) -> None:
+        super().__init__(
+            name="convscope",
+            help="See what a convolutional network sees.",
+            epilog="Exit codes, completion and examples: docs/terminal.md.",
+            commands=others | methods,
+            callback=_quieten,
+        )
+        self._sections = {"Methods": methods, "Commands": others}
+
+    def format_commands(self, _: click.Context, formatter: click.HelpFormatter) -> None:
+        for title, commands in self._sections.items():
+            with formatter.section(title):
+                formatter.write_dl([(name, command.get_short_help_str(70)) for name, command in commands.items()])
+
+
+def make_program(methods: Iterable[AnyMethod], place: OpenPlace) -> click.Command:
+    """Every command, working at the places that `place` opens."""
+    program = Program(
+        {method.name: make_method(method, place) for method in methods},
+        {"models": make_models(place), "layers": make_layers(place), "serve": serve},
+    )
+    return click.version_option(package_name="convscope")(program)
+
+
+def _quieten() -> None:
+    # TensorFlow's C++ log is for its developers, and it reads this when it is imported.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    # What went wrong is said once, by the commands; a traceback is logged only where the fault is ours.
+    logging.basicConfig(level=logging.ERROR, format="%(levelname)s %(name)s %(message)s")
+
+
+main = make_program(METHODS.values(), open_place)

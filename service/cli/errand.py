@@ -1,0 +1,108 @@
+"""One command's work: every picture in turn; one that fails is reported, and the rest go on."""
+
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol
+
+import click
+
+from schemas.results import Result
+from service.cli.contact_sheet import Skipped, describe_predictions
+from service.cli.exits import PROBLEMS, Exit, fail, judge, say
+from service.cli.output import OutputFolder, readable, to_line
+from service.cli.pictures import Picture, shorten
+from service.cli.places import Place, Work
+
+
+class Echo(Protocol):
+    """Speaks on standard output or, with `err`, on standard error."""
+
+    def __call__(self, text: str, /, *, err: bool) -> None: ...
+
+
+class Errand:
+    """Works at a place, into a folder where there is one, or onto standard output."""
+
+    def __init__(self, work: Work, place: Place, output: OutputFolder | None, *, is_json: bool) -> None:
+        self._work = work
+        self._place = place
+        self._output = output
+        self._is_json = is_json
+        self._skipped: list[Skipped] = []
+        self._done = 0
+
+    def do(self, pictures: list[Picture | None]) -> None:
+        """Work, and end the command with its exit code."""
+        try:
+            exit_code = self._go_through(pictures)
+        except PROBLEMS as problem:
+            fail(problem, judge(problem) or Exit.ALL_FAILED)
+        except BrokenPipeError:
+            # Whoever read our output has seen enough; click ends the process quietly.
+            raise
+        except OSError as error:
+            raise click.UsageError(f"the output cannot be written: {error}") from error
+        click.get_current_context().exit(exit_code)
+
+    def _go_through(self, pictures: list[Picture | None]) -> int:
+        try:
+            with _progress(pictures, self._work.method.name) as (items, echo):
+                for picture in items:
+                    self._one(picture, echo)
+        except KeyboardInterrupt:
+            return Exit.INTERRUPTED
+        finally:
+            # Also when work ends early: what is done is done.
+            sheet = self._output.finish(self._skipped) if self._output else None
+            if sheet is not None:
+                click.echo(f"{self._done} done, {len(self._skipped)} failed: {sheet}", err=True)
+        if not self._skipped:
+            return 0
+        return Exit.SOME_FAILED if self._done else Exit.ALL_FAILED
+
+    def _one(self, picture: Picture | None, echo: Echo) -> None:
+        path = None if picture is None else picture.path
+        try:
+            result = self._place.run(self._work, path)
+        except PROBLEMS as problem:
+            if judge(problem) is not None or path is None:
+                raise
+            self._skipped.append(Skipped(readable(path), problem.code, problem.detail))
+            echo(f"{readable(path)}: {say(problem)}", err=True)
+            return
+        stem = shorten(result.model) if picture is None else picture.stem
+        files = self._output.add(path, stem, result) if self._output else ()
+        self._done += 1
+        echo(to_line(path, result, files) if self._is_json else _sentence(path, result, files), err=False)
+
+
+@contextmanager
+def _progress(pictures: list[Picture | None], label: str) -> Iterator[tuple[Iterable[Picture | None], Echo]]:
+    """The pictures behind a progress bar, on a terminal only, and how to speak meanwhile: after the bar has gone."""
+    stream = sys.stderr
+    if len(pictures) == 1 or not stream.isatty():
+        yield pictures, click.echo
+        return
+    held: list[tuple[str, bool]] = []
+
+    def hold(text: str, /, *, err: bool) -> None:
+        if err or sys.stdout.isatty():
+            held.append((text, err))
+        else:
+            click.echo(text)
+
+    try:
+        with click.progressbar(pictures, label=label, file=stream, show_pos=True) as items:
+            yield items, hold
+    finally:
+        for text, err in held:
+            click.echo(text, err=err)
+
+
+def _sentence(path: Path | None, result: Result, files: tuple[str, ...]) -> str:
+    """A result in a line: beside pictures the best class, else every prediction that was asked for."""
+    subject = result.model if path is None else readable(path)
+    said = describe_predictions(result, 1 if files else len(result.predictions))
+    return f"{subject}: {said or ', '.join(files) or 'done'}"

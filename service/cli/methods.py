@@ -1,0 +1,92 @@
+"""A command for every method, made from its name, its description, what it consumes and its parameters."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from service.cli.completion import complete_model
+from service.cli.errand import Errand
+from service.cli.options import make_options
+from service.cli.output import OutputFolder, readable
+from service.cli.pictures import Picture, find_pictures
+from service.cli.places import OpenPlace, Work
+from service.engine.method import AnyMethod
+from service.engine.parameters import InvalidParametersError, validate
+
+DEFAULT_MODEL = "shapes"
+DEFAULT_FOLDER = Path("convscope-out")
+
+
+def make_method(method: AnyMethod, open_place: OpenPlace) -> click.Command:
+    """The command of one method."""
+
+    def callback(**given: Any) -> None:
+        fields = {name: given[name] for name in method.params.model_fields if given[name] is not None}
+        options = {name: value for name, value in given.items() if name not in method.params.model_fields}
+        try:
+            params = validate(method.params, fields)
+        except InvalidParametersError as error:
+            raise click.UsageError(error.detail) from error
+        work = Work(method, params, options["_model"], options["_version"])
+        output = _output(method, options["_output"], is_json=options["_json"])
+        pictures = _pictures(options, output)
+        with open_place(options["_server"]) as place:
+            Errand(work, place, output, is_json=options["_json"]).do(pictures)
+
+    arguments: list[click.Parameter] = []
+    if method.consumes in ("image", "images"):
+        kind = click.Path(exists=True, path_type=Path)
+        arguments.append(click.Argument(["_images"], nargs=-1, required=True, type=kind, metavar="IMAGE..."))
+    return click.Command(
+        method.name,
+        params=[*arguments, *make_options(method.params), *_shared_options()],
+        callback=callback,
+        help=f"{method.description}\n\n{_usage(method)}",
+        short_help=f"{method.title}.",
+    )
+
+
+def _usage(method: AnyMethod) -> str:
+    if method.consumes not in ("image", "images"):
+        return "Needs no picture."
+    return "IMAGE is a picture, or a folder, which is searched for pictures."
+
+
+def _shared_options() -> list[click.Parameter]:
+    """What every method's command takes; named with an underscore, as the rest belongs to the method."""
+    return [
+        click.Option(
+            ["--model", "_model"],
+            default=DEFAULT_MODEL,
+            show_default=True,
+            shell_complete=complete_model,
+            help="Model to look into; `convscope models` lists them.",
+        ),
+        click.Option(["--version", "_version"], metavar="NUMBER", help="Version of the model; default: the newest."),
+        click.Option(
+            ["-o", "--output", "_output"],
+            type=click.Path(file_okay=False, path_type=Path),
+            metavar="FOLDER",
+            help=f"Where pictures, results.jsonl and index.html go.  [default: {DEFAULT_FOLDER}, if there are "
+            "pictures and no --json]",
+        ),
+        click.Option(["--json", "_json"], is_flag=True, help="Print a line of JSON per result, without picture data."),
+        click.Option(["--server", "_server"], metavar="URL", help="Let a running service do the work."),
+    ]
+
+
+def _output(method: AnyMethod, folder: Path | None, *, is_json: bool) -> OutputFolder | None:
+    if folder is None and (is_json or not method.makes_pictures):
+        return None
+    return OutputFolder(folder or DEFAULT_FOLDER, method.name, method.title)
+
+
+def _pictures(options: dict[str, Any], output: OutputFolder | None) -> list[Picture | None]:
+    """What to work on; a method without pictures has one item, which is None."""
+    if "_images" not in options:
+        return [None]
+    pictures = find_pictures(options["_images"], leave_out=output.folder if output else None)
+    if not pictures:
+        raise click.UsageError("no pictures in " + ", ".join(f"'{readable(path)}'" for path in options["_images"]))
+    return list(pictures)

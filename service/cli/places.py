@@ -1,0 +1,120 @@
+"""Where the work is done: here, over the same catalog and engine as the API's, or at a service with `--server`."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import click
+from pydantic import ValidationError
+
+from schemas.methods import MethodParams
+from schemas.models import LayerList, ModelList
+from schemas.results import Result
+from service.catalog.catalog import Catalog
+from service.catalog.doctor import list_layers
+from service.client import Client
+from service.engine import run as engine
+from service.engine.images import ImageLimits
+from service.engine.method import AnyMethod
+from service.errors import ImageInvalidError, ImageTooLargeError
+from service.settings import Settings
+from service.wiring import image_limits, open_catalog
+
+
+@dataclass(frozen=True)
+class Work:
+    """What to compute of every picture."""
+
+    method: AnyMethod
+    params: MethodParams
+    model: str
+    version: str | None
+
+
+class Place(Protocol):
+    """Raises ConvscopeError or ServiceError, which both have a `code` and a `detail`."""
+
+    def run(self, work: Work, image: Path | None) -> Result: ...
+
+    def models(self, *, load: bool) -> ModelList: ...
+
+    def layers(self, model: str, version: str | None) -> LayerList: ...
+
+
+# Opens the place at a service's URL, or here where it is None.
+OpenPlace = Callable[[str | None], AbstractContextManager[Place]]
+
+
+@contextmanager
+def open_place(server: str | None) -> Iterator[Place]:
+    """The places of the real program, set up by the environment."""
+    if server is not None:
+        with Client(server) as client:
+            yield There(client)
+        return
+    settings = read_settings()
+    with closing(open_catalog(settings)) as catalog:
+        yield Here(catalog, image_limits(settings))
+
+
+def read_settings() -> Settings:
+    """The settings; what is wrong with them is the user's to mend, so it is said in sentences."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        sentences = (f"CONVSCOPE_{'__'.join(map(str, item['loc'])).upper()}: {item['msg']}" for item in error.errors())
+        raise click.UsageError("; ".join(sentences)) from error
+
+
+class Here:
+    """This process."""
+
+    def __init__(self, catalog: Catalog, limits: ImageLimits) -> None:
+        self._catalog = catalog
+        self._limits = limits
+
+    def run(self, work: Work, image: Path | None) -> Result:
+        model = self._catalog.model(work.model, work.version)
+        data = None if image is None else _read(image, self._limits.max_bytes)
+        return engine.run(model, engine.Request(work.method, work.params, data), self._limits)
+
+    def models(self, *, load: bool) -> ModelList:
+        if load:
+            self._catalog.load_all()
+        return self._catalog.summaries()
+
+    def layers(self, model: str, version: str | None) -> LayerList:
+        return list_layers(self._catalog.model(model, version))
+
+
+class There:
+    """A running service."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    def run(self, work: Work, image: Path | None) -> Result:
+        given = work.params.model_dump(mode="json", exclude_unset=True)
+        data = None if image is None else _read(image)
+        return self._client.run(work.method.name, work.model, version=work.version, image=data, **given)
+
+    def models(self, *, load: bool) -> ModelList:
+        if load:
+            raise click.UsageError("a service loads its models by itself: leave '--load' out with '--server'")
+        return self._client.models()
+
+    def layers(self, model: str, version: str | None) -> LayerList:
+        return self._client.layers(model, version)
+
+
+def _read(path: Path, max_bytes: int | None = None) -> bytes:
+    try:
+        # Looked at first: a folder may hold files that no memory does.
+        size = path.stat().st_size
+        if max_bytes is not None and size > max_bytes:
+            raise ImageTooLargeError(f"the image has {size} bytes; at most {max_bytes} are taken")
+        return path.read_bytes()
+    except OSError as error:
+        raise ImageInvalidError(f"the file cannot be read: {error.strerror}") from error
