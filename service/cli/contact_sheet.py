@@ -8,7 +8,7 @@ from urllib.parse import quote
 from schemas.results import Result, ResultImage
 
 _STYLE = """
-:root { color-scheme: light dark; --line: #8884; --quiet: #8889; }
+:root { color-scheme: light dark; --line: #8884; }
 body { margin: 2rem auto; max-width: 80rem; padding: 0 1rem; font: 16px/1.5 system-ui, sans-serif;
   background: light-dark(#fff, #16181c); color: light-dark(#1b1d21, #e6e6e6); }
 h1 { font-size: 1.5rem; margin: 0; }
@@ -19,7 +19,7 @@ h2 { font-size: 1rem; margin: 0; overflow-wrap: anywhere; }
 .pictures { display: flex; flex-wrap: wrap; gap: 1rem; align-items: flex-start; }
 figure { margin: 0; max-width: 100%; }
 img { display: block; max-width: 100%; max-height: 24rem; width: auto; height: auto; min-width: 6rem;
-  image-rendering: auto; background: var(--line); }
+  background: var(--line); }
 figcaption { font-size: .85rem; overflow-wrap: anywhere; }
 .problem { color: light-dark(#a11, #f99); }
 code { font-size: .9em; }

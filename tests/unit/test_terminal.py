@@ -1,0 +1,366 @@
+"""The terminal on a closed-form network: commands made from methods, exit codes, the output folder. No TensorFlow."""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+import click
+import numpy as np
+import pytest
+from click.shell_completion import ShellComplete
+from click.testing import CliRunner, Result
+from PIL import Image
+from pydantic import Field, model_validator
+
+from schemas.methods import MethodParams
+from schemas.problems import ProblemError
+from service.catalog.catalog import Catalog
+from service.catalog.folder import Folder
+from service.cli import main, make_program
+from service.cli.exits import Exit, judge
+from service.cli.places import Here, Place
+from service.client import ServiceError
+from service.engine.images import ImageLimits
+from service.engine.method import AnyMethod, Method
+from service.engine.methods import METHODS
+from service.engine.probe import Array, Probe
+from service.engine.visuals import ScoreList
+from service.errors import ClassOutOfRangeError, ConvscopeError, ImageInvalidError, ModelFailedError
+from tests.unit.fakes import FakeLoader
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "terminal.md"
+GRAD_CAM = METHODS["grad-cam"]
+
+Run = Callable[..., Result]
+
+
+class EchoParams(MethodParams):
+    """One of each kind."""
+
+    layers: list[str] = Field([], description="Some layers.")
+    class_index: int | None = Field(None, ge=0, description="A class.")
+    opacity: float = Field(0.4, ge=0, le=1, description="How much.")
+    colormap: Literal["viridis", "gray"] = Field("gray", description="Which colours.")
+    mirrored: bool = Field(default=False, description="Left is right.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _split(cls, given: Any) -> Any:
+        return given | {"layers": given["layers"].split(",")} if "layers" in given else given
+
+
+def _echo(probe: Probe, image: Array, params: EchoParams) -> ScoreList:
+    if params.class_index == 9:
+        raise ClassOutOfRangeError("there are 2 classes")
+    return ScoreList(probe.scores(image))
+
+
+ECHO: AnyMethod = Method(
+    name="echo",
+    title="Echo",
+    description="Says what it was asked.",
+    kind="interactive",
+    consumes="image",
+    params=EchoParams,
+    compute=_echo,
+    refuse=lambda _: None,
+    makes_pictures=False,
+)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working directory with two pictures of one name and a broken one, and a repository of two models."""
+    monkeypatch.chdir(tmp_path)
+    for name, content in {"closed": b"fine", "sick": b"broken"}.items():
+        (tmp_path / "models" / name / "1").mkdir(parents=True)
+        (tmp_path / "models" / name / "1" / "model.keras").write_bytes(content)
+    for path in (tmp_path / "photos" / "red.png", tmp_path / "photos" / "more" / "RED.jpg"):
+        path.parent.mkdir(exist_ok=True)
+        Image.fromarray(np.full((8, 12, 3), (200, 0, 0), np.uint8)).save(path)
+    (tmp_path / "photos" / "broken.png").write_bytes(b"no picture")
+    (tmp_path / "photos" / "notes.txt").write_text("no picture by its name")
+    return tmp_path
+
+
+@pytest.fixture
+def convscope(folder: Path) -> Run:
+    """Run the program with the given methods over the fake network."""
+
+    @contextmanager
+    def open_place(_: str | None) -> Iterator[Place]:
+        catalog = Catalog([Folder(folder / "models", FakeLoader())])
+        yield Here(catalog, ImageLimits(2**20, 10**6))
+        catalog.close()
+
+    def run(*arguments: str, method: AnyMethod | None = None) -> Result:
+        program = make_program([method] if method else [ECHO, GRAD_CAM], open_place)
+        return CliRunner().invoke(program, list(arguments), prog_name="convscope")
+
+    return run
+
+
+def _params(result: Result) -> Any:
+    assert result.exit_code == 0, result.stderr
+    return json.loads(result.stdout)["provenance"]["params"]
+
+
+def test_help_tells_what_the_parameters_say_when_a_method_is_new(convscope: Run):
+    text = " ".join(convscope("echo", "--help").stdout.split())
+    for words in (
+        "Says what it was asked.",
+        "IMAGE...",
+        "--layers TEXT,TEXT… Some layers.",
+        "--class-index INTEGER A class.",
+        "--opacity NUMBER How much. [default: 0.4; 0 to 1]",
+        "--colormap [viridis|gray] Which colours. [default: gray]",
+        "--mirrored / --no-mirrored Left is right.",
+    ):
+        assert words in text
+
+
+def test_parameters_reach_the_method_when_given_as_text(convscope: Run):
+    arguments = ("--layers", "a,b", "--class-index", "1", "--opacity", ".5", "--colormap", "viridis", "--mirrored")
+    result = convscope("echo", "photos/red.png", "--json", "--model", "closed", *arguments)
+    assert _params(result) == {
+        "layers": ["a", "b"],
+        "class_index": 1,
+        "opacity": 0.5,
+        "colormap": "viridis",
+        "mirrored": True,
+    }
+
+
+def test_defaults_are_the_models_own_when_nothing_is_given(convscope: Run):
+    result = convscope("echo", "photos/red.png", "--json", "--model", "closed")
+    assert _params(result)["opacity"] == 0.4
+    assert _params(result)["layers"] == []
+
+
+def test_methods_do_not_take_the_commands_own_options_when_they_exist():
+    own = {"model", "version", "output", "json", "server", "help"}
+    assert [name for name, method in METHODS.items() if own & set(method.params.model_fields)] == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--opacity", "3"], "'opacity': Input should be less than or equal to 1"),
+        (["--colormap", "pink"], "'colormap': Input should be 'viridis', 'inferno'"),
+        (["--class-index", "x"], "'class_index': Input should be a valid integer"),
+        (["--scale", "fixed"], "'scale=fixed' and 'scale_max' go together"),
+        (["--layer", ""], "'layer': "),
+        (["--colour", "red"], "No such option"),
+    ],
+)
+def test_exit_is_2_when_a_parameter_is_wrong(convscope: Run, arguments: list[str], sentence: str):
+    result = convscope("grad-cam", "photos/red.png", "--model", "closed", *arguments)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert sentence in result.stderr
+    assert not Path("convscope-out").exists()
+
+
+def test_exit_is_2_when_only_the_network_can_tell_that_a_parameter_is_wrong(convscope: Run):
+    result = convscope("echo", "photos/more", "--model", "closed", "--class-index", "9")
+    assert result.exit_code == 2
+    assert result.stderr == "Error: there are 2 classes [class_out_of_range]\n"
+
+
+@pytest.mark.parametrize("arguments", [["nowhere.png"], [], ["models"], ["photos/red.png", "-o", "photos/red.png"]])
+def test_exit_is_2_when_there_is_nothing_to_read_or_to_write_into(convscope: Run, arguments: list[str]):
+    assert convscope("grad-cam", "--model", "closed", *arguments).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["--model", "closd"], "model_not_found"),
+        (["--model", "closed", "--version", "2"], "version_not_found"),
+        (["--model", "sick"], "model_failed"),
+    ],
+)
+def test_exit_is_3_when_the_model_is_at_fault(convscope: Run, arguments: list[str], code: str):
+    result = convscope("grad-cam", "photos", *arguments)
+    assert (result.exit_code, result.stdout) == (3, "")
+    assert f"[{code}]" in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+def test_exit_is_3_when_the_method_does_not_work_on_the_model(convscope: Run):
+    method = replace(ECHO, refuse=lambda _: "too small a network")
+    result = convscope("echo", "photos", "--model", "closed", method=method)
+    assert result.exit_code == 3
+    assert "too small a network [method_unavailable]" in result.stderr
+
+
+def test_others_go_on_and_exit_is_1_when_one_picture_is_broken(convscope: Run):
+    result = convscope("grad-cam", "photos", "--model", "closed", "-o", "out")
+    assert result.exit_code == 1
+    assert result.stdout.splitlines() == ["photos/red.png: 0 1.00", "photos/more/RED.jpg: 0 1.00"]
+    assert "photos/broken.png: not a picture" in result.stderr
+    assert "[image_invalid]" in result.stderr
+    assert sorted(path.name for path in Path("out").iterdir()) == [
+        "RED-2-grad-cam-heatmap.png",
+        "RED-2-grad-cam-input.png",
+        "RED-2-grad-cam-overlay.png",
+        "index.html",
+        "red-grad-cam-heatmap.png",
+        "red-grad-cam-input.png",
+        "red-grad-cam-overlay.png",
+        "results.jsonl",
+    ]
+    lines = [json.loads(line) for line in Path("out/results.jsonl").read_text().splitlines()]
+    assert [line["source"] for line in lines] == ["photos/red.png", "photos/more/RED.jpg"]
+    assert lines[0]["images"][0]["file"] == "red-grad-cam-overlay.png"
+    assert "data" not in lines[0]["images"][0]
+
+
+def test_exit_is_4_when_every_picture_fails(convscope: Run):
+    result = convscope("grad-cam", "photos/broken.png", "--model", "closed")
+    assert result.exit_code == 4
+    assert not Path("convscope-out").exists()
+
+
+def test_what_is_done_stays_when_the_work_is_interrupted(convscope: Run):
+    calls = iter([GRAD_CAM.compute])
+
+    def compute(*arguments: Any) -> Any:
+        for grad_cam in calls:
+            return grad_cam(*arguments)
+        raise KeyboardInterrupt
+
+    result = convscope(
+        "grad-cam", "photos", "--model", "closed", "-o", "out", method=replace(GRAD_CAM, compute=compute)
+    )
+    assert result.exit_code == 130
+    assert "photos/red.png" in Path("out/index.html").read_text()
+    assert len(Path("out/results.jsonl").read_text().splitlines()) == 1
+
+
+def test_own_output_is_left_out_when_it_lies_in_the_folder(convscope: Run):
+    Path("photos/broken.png").unlink()
+    first, second = (convscope("grad-cam", ".", "--model", "closed") for _ in range(2))
+    assert first.exit_code == second.exit_code == 0
+    assert first.stdout == second.stdout
+    assert len(Path("convscope-out/results.jsonl").read_text().splitlines()) == 2
+
+
+def test_file_is_read_once_when_it_is_named_twice(convscope: Run):
+    result = convscope("grad-cam", "photos/red.png", "photos/../photos/red.png", "--model", "closed", "--json")
+    assert result.stdout.count("\n") == 1
+
+
+def test_nothing_is_written_when_json_is_wanted(convscope: Run):
+    result = convscope("grad-cam", "photos/red.png", "--model", "closed", "--json")
+    (line,) = result.stdout.splitlines()
+    assert [image["name"] for image in json.loads(line)["images"]] == ["overlay", "heatmap", "input"]
+    assert result.stderr == ""
+    assert not Path("convscope-out").exists()
+
+
+def test_no_image_is_taken_when_the_method_consumes_none(convscope: Run):
+    method = replace(ECHO, consumes="none")
+    result = convscope("echo", "--help", method=method)
+    assert "IMAGE" not in result.stdout
+    assert convscope("echo", "photos/red.png", method=method).exit_code == 2
+
+
+def test_text_is_escaped_when_it_stands_in_the_contact_sheet(convscope: Run):
+    evil = "<script>alert('1')</script>&"
+    Path("models/closed/model.toml").write_text(f"labels = [{json.dumps(evil)}, '\"quoted\"']")
+    name = "#1 <b>&\"'?.png"
+    Path(name).write_bytes(Path("photos/red.png").read_bytes())
+    assert convscope("grad-cam", name, "--model", "closed", "-o", "out").exit_code == 0
+    sheet = Path("out/index.html").read_text()
+    assert "<script" not in sheet
+    assert "&lt;script&gt;" in sheet
+    assert "#1 &lt;b&gt;&amp;&quot;&#x27;?.png" in sheet
+    assert 'src="./%231%20%3Cb%3E%26%22%27%3F-grad-cam-overlay.png"' in sheet
+    assert "http" not in sheet
+
+
+def test_failures_are_told_when_the_contact_sheet_is_made(convscope: Run):
+    convscope("grad-cam", "photos", "--model", "closed", "-o", "out")
+    sheet = Path("out/index.html").read_text()
+    assert "2 done, 1 failed" in sheet
+    assert "image_invalid" in sheet
+
+
+def test_models_are_listed_with_their_failures_when_loaded(convscope: Run):
+    table = convscope("models")
+    assert table.exit_code == 0
+    assert table.stdout.splitlines()[2].split() == ["closed", "1", "available"]
+    loaded = convscope("models", "--load")
+    assert loaded.exit_code == 1
+    assert "classification  4 x 6 x 3" in loaded.stdout
+    assert "sick: the file is broken" in loaded.stdout
+    assert json.loads(convscope("models", "--json").stdout)["models"] == ["closed", "sick"]
+
+
+def test_layers_are_a_table_when_asked_for(convscope: Run):
+    lines = convscope("layers", "closed").stdout.splitlines()
+    assert lines[0].split() == ["#", "path", "type", "output", "kernel", "parameters"]
+    assert lines[2].split("  ")[-1].strip() == "12"
+    assert lines[-1] == "parameters: 18 (trainable 18, non-trainable 0)"
+    assert convscope("layers", "nobody").exit_code == 3
+
+
+@pytest.mark.parametrize(
+    ("problem", "expected"),
+    [
+        (ImageInvalidError("x"), None),
+        (ModelFailedError("x"), Exit.MODEL),
+        (ClassOutOfRangeError("x"), Exit.PARAMETERS),
+        (ServiceError("unreachable", "x"), Exit.SERVICE),
+        (ServiceError("server_busy", "x"), Exit.SERVICE),
+        (ServiceError("image_invalid", "x", errors=[ProblemError(pointer="#/image", detail="x")]), None),
+        (ServiceError("layer_odd", "x", errors=[ProblemError(pointer="#/layer", detail="x")]), Exit.PARAMETERS),
+        (ServiceError("invalid_parameters", "x", errors=[ProblemError(pointer="#", detail="x")]), Exit.PARAMETERS),
+    ],
+)
+def test_problem_ends_the_command_when_every_picture_would_meet_it(
+    problem: ConvscopeError | ServiceError, expected: Exit | None
+):
+    assert judge(problem) == expected
+
+
+def test_exit_codes_stand_in_the_document_when_there_are_new_ones():
+    rows = [line for line in DOCUMENT.read_text(encoding="utf-8").splitlines() if line.startswith("| `")]
+    codes = {line.split("`")[1] for line in rows}
+    assert {str(int(code)) for code in Exit} | {"0"} <= codes
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["grad-cam", "--colormap"], "viridis"),
+        (["grad-cam", "--model"], "shapes"),
+        (["layers"], "shapes"),
+        ([], "grad-cam"),
+    ],
+)
+@pytest.mark.usefixtures("folder")
+def test_shell_completes_when_asked(words: list[str], expected: str):
+    assert isinstance(main, click.Group)
+    completion = ShellComplete(main, {}, "convscope", "_CONVSCOPE_COMPLETE")
+    assert expected in [item.value for item in completion.get_completions(words, expected[:1])]
+
+
+@pytest.mark.usefixtures("folder")
+def test_setting_is_named_when_it_makes_no_sense(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("CONVSCOPE_LIMITS__MAX_IMAGE_BYTES", "many")
+    result = CliRunner().invoke(main, ["models"])
+    assert result.exit_code == 2
+    assert "CONVSCOPE_LIMITS__MAX_IMAGE_BYTES" in result.stderr
+
+
+def test_large_file_is_refused_unread_when_it_is_over_the_limit(convscope: Run):
+    with Path("photos/huge.png").open("wb") as stream:
+        stream.truncate(2**20 + 1)
+    result = convscope("grad-cam", "photos/huge.png", "--model", "closed")
+    assert result.exit_code == 4
+    assert f"{2**20 + 1} bytes" in result.stderr
+    assert "[image_too_large]" in result.stderr
