@@ -5,11 +5,12 @@ from pathlib import Path
 from schemas.models import Task
 from service.catalog.applications import Applications
 from service.catalog.catalog import Catalog
-from service.catalog.folder import Folder
+from service.catalog.folder import Folder, open_file
 from service.catalog.source import Source
 from service.catalog.weights import WeightsStore
 from service.engine.images import ImageLimits
 from service.engine.keras.chatter import without_chatter
+from service.engine.model import Model
 from service.engine.probe import Probe
 from service.settings import Settings
 
@@ -19,6 +20,11 @@ BUILT_IN_MODELS = Path(__file__).parent / "demo" / "models"
 def open_catalog(settings: Settings) -> Catalog:
     """Every model that the settings name. Imports no TensorFlow before one is loaded."""
     return Catalog(_sources(settings))
+
+
+def open_model_file(file: Path, settings: Settings) -> Model:
+    """One file from anywhere, as a folder's model. Raises ModelFailedError."""
+    return open_file(file, _KerasLoader(settings.limits.traces_per_model))
 
 
 def image_limits(settings: Settings) -> ImageLimits:

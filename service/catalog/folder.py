@@ -37,29 +37,39 @@ class Folder:
     def offers(self, name: str) -> list[Offer]:
         """See Source."""
         return [
-            Offer(found.name, found.version, stamp=found, at_start=True, open=partial(self._open, found))
+            Offer(found.name, found.version, stamp=found, at_start=True, open=partial(open_found, found, self._loader))
             for found in find_versions(self._root, name)
         ]
 
     def close(self) -> None:
         """See Source; nothing is fetched here."""
 
-    def _open(self, found: Found) -> Model:
-        if found.file is None:
-            raise ModelFailedError(found.problem or "no model file")
-        card = read_card(found.folder)
-        digest = _digest(found.file, card)
-        labels = read_labels(card.labels, found.folder)
-        probe = self._loader(found.file, task=card.task, default_layer=card.default_layer, input_size=card.input_size)
-        classes = probe.anatomy.classes
-        if labels is not None and classes is not None and len(labels) != classes:
-            raise ModelFailedError(f"model.toml gives {len(labels)} labels, but the network has {classes} classes")
-        preprocessing = card.to_preprocessing()
-        shape = probe.anatomy.input_shape
-        if shape is not None and shape[2] == 1 and not preprocessing.fits_gray:
-            raise ModelFailedError(f"preprocessing '{preprocessing.name}' is for RGB, but the network takes gray")
-        stated = frozenset(card.model_fields_set)
-        return Model(found.name, found.version, digest, probe, preprocessing, labels, card.input_size, stated)
+
+def open_found(found: Found, loader: Loader) -> Model:
+    """Load one version with its card. Raises ModelFailedError."""
+    if found.file is None:
+        raise ModelFailedError(found.problem or "no model file")
+    card = read_card(found.folder)
+    digest = _digest(found.file, card)
+    labels = read_labels(card.labels, found.folder)
+    probe = loader(found.file, task=card.task, default_layer=card.default_layer, input_size=card.input_size)
+    classes = probe.anatomy.classes
+    if labels is not None and classes is not None and len(labels) != classes:
+        raise ModelFailedError(f"model.toml gives {len(labels)} labels, but the network has {classes} classes")
+    preprocessing = card.to_preprocessing()
+    shape = probe.anatomy.input_shape
+    if shape is not None and shape[2] == 1 and not preprocessing.fits_gray:
+        raise ModelFailedError(f"preprocessing '{preprocessing.name}' is for RGB, but the network takes gray")
+    stated = frozenset(card.model_fields_set)
+    return Model(found.name, found.version, digest, probe, preprocessing, labels, card.input_size, stated)
+
+
+def open_file(file: Path, loader: Loader) -> Model:
+    """Load a file from anywhere, with the model.toml beside it or one folder above. Raises ModelFailedError."""
+    folder = next(
+        (place for place in (file.parent, file.parent.parent) if (place / "model.toml").exists()), file.parent
+    )
+    return open_found(Found(file.stem, "1", folder, file, None, ()), loader)
 
 
 def _digest(file: Path, card: Card) -> str:

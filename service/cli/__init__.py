@@ -1,4 +1,4 @@
-"""The terminal: `convscope serve | models | layers MODEL | METHOD IMAGE…`, the methods' commands made from METHODS."""
+"""The terminal: `convscope serve | models | layers MODEL | doctor FILE | METHOD IMAGE…`, made from METHODS."""
 
 import logging
 import os
@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 import click
 
+from service.cli.doctor import doctor
 from service.cli.lists import make_layers, make_models
 from service.cli.methods import make_method
 from service.cli.places import OpenPlace, open_place
@@ -37,7 +38,7 @@ def make_program(methods: Iterable[AnyMethod], place: OpenPlace) -> click.Comman
     """Every command, working at the places that `place` opens."""
     program = Program(
         {method.name: make_method(method, place) for method in methods},
-        {"models": make_models(place), "layers": make_layers(place), "serve": serve},
+        {"models": make_models(place), "layers": make_layers(place), "doctor": doctor, "serve": serve},
     )
     return click.version_option(package_name="convscope")(program)
 
