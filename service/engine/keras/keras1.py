@@ -55,6 +55,8 @@ def modernise(entry: Entry) -> list[str]:
         config["data_format"] = _DATA_FORMATS.get(config["data_format"], config["data_format"])
     # The weights come from the file: by which rule they began does not matter, and its name may be gone.
     config.pop("kernel_initializer", None)
+    if class_name == "Dense":
+        config.pop("input_dim", None)
     return [str(config.get("name", class_name))]
 
 
@@ -77,7 +79,6 @@ def _input(config: Entry) -> bool:
     if "input_dtype" not in config:
         return False
     dtype = config.pop("input_dtype")
-    config.pop("input_dim", None)
     if dtype is not None:
         config["dtype"] = dtype
     return True
