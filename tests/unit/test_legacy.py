@@ -9,7 +9,7 @@ from typing import Any
 import h5py
 import pytest
 
-from service.engine.keras import edits
+from service.engine.keras import layer_edits, model_edits
 from service.engine.keras.edits import mend
 from service.engine.keras.keras1 import modernise
 from service.engine.keras.legacy import keras_version, readable
@@ -41,7 +41,7 @@ INPUT = _node(_layer("InputLayer", "in", batch_input_shape=SHAPE))
 
 def test_sequential_gets_a_name_when_it_is_a_list():
     entry: Entry = {"class_name": "Sequential", "config": [_layer("Dense")]}
-    assert edits.sequential_as_list(entry) == ["sequential"]
+    assert model_edits.sequential_as_list(entry) == ["sequential"]
     assert entry["config"] == {"name": "sequential", "layers": [_layer("Dense")]}
 
 
@@ -56,59 +56,59 @@ def test_sequential_gets_a_name_when_it_is_a_list():
     ],
 )
 def test_argument_is_dropped_when_keras_no_longer_takes_it(layer: Entry, mended: Entry):
-    assert edits.obsolete_arguments(layer) == ["x"]
+    assert layer_edits.obsolete_arguments(layer) == ["x"]
     assert layer == mended
 
 
 @pytest.mark.parametrize("layer", [_layer("DepthwiseConv2D", groups=2), _layer("Conv2D", groups=1)])
 def test_argument_stays_when_it_says_something(layer: Entry):
     before = deepcopy(layer)
-    assert edits.obsolete_arguments(layer) == []
+    assert layer_edits.obsolete_arguments(layer) == []
     assert layer == before
 
 
 def test_class_is_renamed_when_keras_has_another_name_for_it():
     layers = [_layer("BatchNormalizationV1"), _layer("ThresholdedReLU", theta=0.5)]
-    assert [edits.old_class(layer) for layer in layers] == [["x"], ["x"]]
+    assert [layer_edits.old_class(layer) for layer in layers] == [["x"], ["x"]]
     assert layers == [_layer("BatchNormalization"), _layer("ReLU", threshold=0.5)]
 
 
 def test_number_is_read_when_it_is_written_as_a_numpy_array():
     layer = _layer("ReLU", max_value={"type": "ndarray", "value": 6.0})
-    assert edits.numpy_scalars(layer) == ["x"]
+    assert layer_edits.numpy_scalars(layer) == ["x"]
     assert layer == _layer("ReLU", max_value=6.0)
 
 
 def test_policy_becomes_its_name_when_precision_is_mixed():
     layer = _layer("Dense", dtype={"class_name": "Policy", "config": {"name": "mixed_float16"}})
-    assert edits.precision_policy(layer) == ["x"]
+    assert layer_edits.precision_policy(layer) == ["x"]
     assert layer == _layer("Dense", dtype="mixed_float16")
 
 
 def test_dtype_is_dropped_when_an_initializer_has_one():
     layer = _layer("Dense", kernel_initializer={"class_name": "Zeros", "config": {"dtype": "float32"}})
-    assert edits.typed_initializers(layer) == ["x"]
+    assert layer_edits.typed_initializers(layer) == ["x"]
     assert layer["config"]["kernel_initializer"]["config"] == {}
 
 
 @pytest.mark.parametrize(("axis", "marked"), [(3, []), ([3], []), ([1, 2], ["x"]), (None, ["x"])])
 def test_layer_is_marked_when_keras_would_ignore_its_axes(axis: Any, marked: list[str]):
     layer = _layer("LayerNormalization", axis=axis)
-    assert edits.several_axes(layer) == marked
+    assert layer_edits.several_axes(layer) == marked
     assert layer.get("module") == ("keras.layers" if marked else None)
 
 
 def test_module_names_are_dropped_when_a_nested_model_has_them():
     wrapper = _layer("TimeDistributed", layer={"module": "keras.layers", **_layer("Dense")})
     model = _sequential({"module": "keras.layers", "registered_name": None, **_layer("Dense")}, wrapper)
-    assert edits.module_names(model) == ["x"]
+    assert model_edits.module_names(model) == ["x"]
     assert model["config"]["layers"][0] == _layer("Dense")
     assert wrapper["config"]["layer"]["module"] == "keras.layers", "wrappers read it by Keras 3's rules"
 
 
 def test_input_layer_is_inserted_when_the_first_layer_has_the_shape():
     model = _sequential(_layer("Conv2D", "conv", batch_input_shape=SHAPE, dtype="float32"), _layer("Flatten"))
-    assert edits.input_shape_on_layer(model) == ["conv"]
+    assert model_edits.input_shape_on_layer(model) == ["conv"]
     assert model == _sequential(
         _layer("InputLayer", "conv_input", batch_shape=SHAPE, dtype="float32"),
         _layer("Conv2D", "conv", dtype="float32"),
@@ -118,7 +118,7 @@ def test_input_layer_is_inserted_when_the_first_layer_has_the_shape():
 
 def test_shape_is_dropped_when_there_is_an_input_layer_already():
     model = _sequential(INPUT, _layer("Conv2D", "conv", batch_input_shape=SHAPE))
-    assert edits.input_shape_on_layer(model) == ["conv"]
+    assert model_edits.input_shape_on_layer(model) == ["conv"]
     assert model == _sequential(INPUT, _layer("Conv2D", "conv"))
 
 
@@ -133,28 +133,28 @@ def test_shape_is_dropped_when_there_is_an_input_layer_already():
 )
 def test_input_layer_is_inserted_when_a_nested_model_has_the_shape(first: Entry):
     model = _sequential(first, _layer("Dense"))
-    assert edits.input_shape_on_layer(model) == ["vgg"]
+    assert model_edits.input_shape_on_layer(model) == ["vgg"]
     assert model["config"]["layers"][0] == _layer("InputLayer", "vgg_input", batch_shape=SHAPE)
 
 
 def test_nothing_is_inserted_when_no_shape_is_known():
     two_inputs = _functional("two", INPUT, _node(_layer("InputLayer", "other")), output=["in", 0, 0])
     for first in (_layer("Conv2D"), two_inputs):
-        assert edits.input_shape_on_layer(_sequential(first)) == []
+        assert model_edits.input_shape_on_layer(_sequential(first)) == []
 
 
 def test_end_is_taken_out_of_its_list_when_the_model_is_nested():
     inner = _functional("inner", INPUT, output=["in", 0, 0])
     outer = _sequential(inner)
-    assert edits.ends_of_nested_models(outer) == ["inner"]
+    assert model_edits.ends_of_nested_models(outer) == ["inner"]
     assert inner["config"]["input_layers"] == inner["config"]["output_layers"] == ["in", 0, 0]
-    assert edits.ends_of_nested_models(inner) == [], "of the outermost model they stay"
+    assert model_edits.ends_of_nested_models(inner) == [], "of the outermost model they stay"
 
 
 def test_ends_stay_a_list_when_there_are_several():
     inner = _functional("inner", INPUT, output=["in", 0, 0])
     inner["config"]["output_layers"] = [["in", 0, 0], ["in", 0, 0]]
-    edits.ends_of_nested_models(_sequential(inner))
+    model_edits.ends_of_nested_models(_sequential(inner))
     assert inner["config"]["output_layers"] == [["in", 0, 0], ["in", 0, 0]]
 
 
@@ -163,19 +163,24 @@ def test_calls_are_counted_from_zero_when_a_nested_model_is_called(kind: str, en
     inner = _node({**_functional("inner", INPUT, output=["in", 0, 0]), "class_name": kind}, ["in", 0, 0, {}])
     add = _node(_layer("Add", "add"), ["inner", 1, 0, {}], ["inner", 2, 0, {}])
     outer = _functional("outer", INPUT, inner, add, output=["inner", 1, 0])
-    assert edits.calls_of_nested_models(outer) == ["inner"]
+    assert model_edits.calls_of_nested_models(outer) == ["inner"]
     assert add["inbound_nodes"] == [[["inner", 0, 0, {}], ["inner", 1, 0, {}]]]
     assert outer["config"]["output_layers"] == [["inner", end, 0]], "Keras 3 counts back itself for Functional models"
-    assert edits.calls_of_nested_models(outer) == []
+    assert model_edits.calls_of_nested_models(outer) == []
 
 
 def test_slashes_are_replaced_wherever_the_name_stands():
     layer = _node(_layer("Conv2D", "conv1/conv"), ["in", 0, 0, {}])
     relu = _node(_layer("ReLU", "relu"), ["conv1/conv", 0, 0, {}])
     model = _functional("net", INPUT, layer, relu, output=["conv1/conv", 0, 0])
-    assert edits.slashes_in_names(model) == ["conv1/conv"]
+    assert model_edits.slashes_in_names(model) == ["conv1/conv"]
     assert "conv1/conv" not in json.dumps(model)
     assert relu["inbound_nodes"] == [[["conv1_conv", 0, 0, {}]]]
+
+
+def test_slashes_stay_when_two_layers_would_get_one_name():
+    model = _sequential(INPUT, _layer("Conv2D", "a/b"), _layer("Conv2D", "a_b"))
+    assert model_edits.slashes_in_names(model) == []
 
 
 def test_names_are_translated_when_keras_1_wrote_them():

@@ -4,9 +4,7 @@ Only where the weights lie in the file as Keras 3 wants them: TensorFlow's axis 
 convolutions. Anything else keeps its old name, and Keras refuses it by that.
 """
 
-from typing import Any
-
-Entry = dict[str, Any]
+from service.engine.keras.entries import Entry
 
 _KERNEL = {
     "init": "kernel_initializer",

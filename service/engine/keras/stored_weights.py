@@ -12,7 +12,7 @@ import h5py
 import keras
 import numpy as np
 
-from service.engine.keras.edits import without_slashes
+from service.engine.keras.model_edits import without_slashes
 from service.errors import ModelFailedError
 
 # What older versions, and Keras 2 for one layer, called these variables.
