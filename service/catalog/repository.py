@@ -57,7 +57,7 @@ def _look(name: str, version: str, folder: Path, place: Path) -> Found:
         file = files[0]
     elif file is None and files:
         problem = f"several model files ({', '.join(path.name for path in files)}): keep one, or name one model.keras"
-    elif (place / "saved_model.pb").exists():
+    elif (place / "saved_model.pb").exists() or any(place.glob("*/saved_model.pb")):
         problem = "a SavedModel has no layers to look into: save the network with model.save('model.keras')"
     elif not files:
         problem = "no .keras, .h5 or .hdf5 file in the folder"

@@ -36,6 +36,7 @@ def test_model_keras_wins_when_several_files_lie_there(tmp_path: Path):
         (["a.h5", "b.h5"], "several model files (a.h5, b.h5)"),
         (["notes.txt"], "no .keras"),
         (["saved_model.pb"], "SavedModel"),
+        (["model.keras/saved_model.pb"], "SavedModel"),
     ],
 )
 def test_problem_is_told_when_a_version_has_no_single_file(tmp_path: Path, files: list[str], problem: str):

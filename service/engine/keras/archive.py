@@ -19,15 +19,45 @@ Format = Literal["keras", "hdf5"]
 # Each of these runs code, or a graph of unknown content, that came with the file.
 CODE_CARRIERS = {"Lambda", "__lambda__", "TFOpLambda", "SlicingOpLambda", "TFSMLayer"}
 MAX_CONFIG_BYTES = 64 * 2**20
+MAX_LAYERS = 5_000
+# Keras builds a Sequential anew with each layer: 300 take 10 s, 1,000 two minutes and then fail in a recursion.
+MAX_SEQUENTIAL_LAYERS = 300
 
 
 def inspect(path: Path) -> Format:
     """Tell the format by content and refuse what must not or cannot be loaded. Raises ModelFailedError."""
     file_format = _format(path)
-    config = _keras_config(path) if file_format == "keras" else _hdf5_config(path)
+    config = _keras_config(path) if file_format == "keras" else read_hdf5_config(path)
+    layers = 0
     for entry in _entries(config):
         _refuse_code(entry)
+        own = _layer_count(entry)
+        layers += own
+        if own > MAX_SEQUENTIAL_LAYERS and entry.get("class_name") == "Sequential":
+            raise ModelFailedError(
+                f"'{path.name}' has a Sequential of {own} layers; at most {MAX_SEQUENTIAL_LAYERS} are loaded: "
+                "build it as a Functional model"
+            )
+    if layers > MAX_LAYERS:
+        raise ModelFailedError(f"'{path.name}' has {layers} layers; at most {MAX_LAYERS} are loaded")
     return file_format
+
+
+def read_hdf5_config(path: Path) -> Any:
+    """The configuration in an HDF5 file. Raises ModelFailedError where there is none."""
+    try:
+        with h5py.File(path, "r") as file:
+            config = file.attrs.get("model_config")
+    except (OSError, RuntimeError, ValueError, KeyError) as error:
+        # h5py has one of these for each place where a file can be damaged.
+        raise ModelFailedError(f"'{path.name}' is a damaged HDF5 file: copy it again") from error
+    if config is None:
+        raise ModelFailedError(
+            f"'{path.name}' holds weights without a network: save the whole model with model.save('model.keras')"
+        )
+    if not isinstance(config, str | bytes) or len(config) > MAX_CONFIG_BYTES:
+        raise ModelFailedError(f"'{path.name}' has a configuration that is no text, or over {MAX_CONFIG_BYTES} bytes")
+    return _parse(config, path)
 
 
 def _format(path: Path) -> Format:
@@ -53,19 +83,6 @@ def _keras_config(path: Path) -> Any:
         raise ModelFailedError(f"'{path.name}' is a damaged .keras archive") from error
 
 
-def _hdf5_config(path: Path) -> Any:
-    try:
-        with h5py.File(path, "r") as file:
-            config = file.attrs.get("model_config")
-    except OSError as error:
-        raise ModelFailedError(f"'{path.name}' is a damaged HDF5 file") from error
-    if config is None:
-        raise ModelFailedError(
-            f"'{path.name}' holds weights without a network: save the whole model with model.save('model.keras')"
-        )
-    return _parse(config, path)
-
-
 def _parse(text: str | bytes, path: Path) -> Any:
     try:
         return json.loads(text)
@@ -83,6 +100,13 @@ def _entries(config: Any) -> Iterator[dict[str, Any]]:
             waiting += item.values()
         elif isinstance(item, list):
             waiting += item
+
+
+def _layer_count(entry: dict[str, Any]) -> int:
+    config = entry.get("config")
+    layers = config.get("layers") if isinstance(config, dict) else config
+    # Before Keras 2.2.3 a Sequential's configuration was the list itself.
+    return len(layers) if isinstance(layers, list) and "class_name" in entry else 0
 
 
 def _refuse_code(entry: dict[str, Any]) -> None:

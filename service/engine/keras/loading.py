@@ -1,18 +1,24 @@
 """A model file to a KerasProbe that has run once."""
 
 import os
+import re
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
+import h5py
 import keras
 import tensorflow as tf
 
 from service.engine.keras.archive import inspect
 from service.engine.keras.graph import functional
+from service.engine.keras.legacy import is_old, keras_version, readable
 from service.engine.keras.probe import KerasProbe
+from service.engine.keras.stored_weights import verify_weights
 from service.engine.probe import Task
 from service.errors import ConvscopeError, ModelFailedError
+
+_UNKNOWN_LAYER = re.compile(r"Unknown layer: '([^']+)'")
 
 
 @cache
@@ -38,8 +44,7 @@ def load_probe(
 
     Raises ModelFailedError with a reason that a user can act on.
     """
-    inspect(path)
-    network = _load(path)
+    network, repairs = _open(path)
     _build(network, input_size)
     if functional(network) is None:
         raise ModelFailedError(
@@ -47,7 +52,7 @@ def load_probe(
             "rebuild it as a Functional or Sequential model"
         )
     try:
-        probe = KerasProbe(network, task=task, default_layer=default_layer, max_traces=max_traces)
+        probe = KerasProbe(network, task=task, default_layer=default_layer, max_traces=max_traces, repairs=repairs)
     except ModelFailedError:
         raise
     except ConvscopeError as error:
@@ -70,13 +75,25 @@ def first_line(error: Exception) -> str:
     return text.splitlines()[0][:300]
 
 
-def _load(path: Path) -> keras.Model:
+def _open(path: Path) -> tuple[keras.Model, tuple[str, ...]]:
+    """The file's network, and what had to be mended to read it."""
+    file_format = inspect(path)
+    with readable(path, file_format) as (file, repairs):
+        network = _load(file, path)
+        if file_format == "hdf5":
+            verify_weights(network, file)
+    return network, repairs
+
+
+def _load(file: Path, path: Path) -> keras.Model:
+    """Let Keras read `file`, which is `path` or a mended copy of it."""
     try:
-        network = keras.saving.load_model(path, compile=False, safe_mode=True)
+        network = keras.saving.load_model(file, compile=False, safe_mode=True)
+    except RecursionError as error:
+        raise ModelFailedError(f"the layers of '{path.name}' are chained or nested too deep for Keras") from error
     except Exception as error:
         # Keras raises anything at all here, TypeError and KeyError included; its sentences may hold the path.
-        reason = first_line(error).replace(str(path), path.name)
-        raise ModelFailedError(f"Keras cannot load '{path.name}': {reason}") from error
+        raise ModelFailedError(_explain(error, file, path)) from error
     if not isinstance(network, keras.Model):
         raise ModelFailedError(f"'{path.name}' holds a {type(network).__name__}, not a model")
     return network
@@ -104,3 +121,18 @@ def _build(network: keras.Model, input_size: tuple[int, int] | None) -> None:
         raise ModelFailedError(
             "the file lacks the weights of some layers, as the model was never called: call it once, then save it"
         )
+
+
+def _explain(error: Exception, file: Path, path: Path) -> str:
+    """What Keras says, without the configuration that it quotes and the folders that it names; and what to do."""
+    unknown = _UNKNOWN_LAYER.search(str(error))
+    reason = (
+        f"'{unknown[1]}' is no layer of Keras 3" if unknown else str(error).rpartition("Exception encountered: ")[2]
+    )
+    reason = (reason.strip() or type(error).__name__).splitlines()[0]
+    for place in (file, path):
+        reason = reason.replace(str(place), path.name).replace(f"{place.parent}/", "")
+    sentence = f"Keras cannot load '{path.name}': {reason[:300]}"
+    if h5py.is_hdf5(file) and is_old(file):
+        sentence += f" (it was written by Keras {keras_version(file)}: save it again with a newer version)"
+    return sentence
