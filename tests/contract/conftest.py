@@ -6,20 +6,16 @@ import json
 import os
 import re
 import shutil
-import socket
-import subprocess
 import sys
 import tempfile
-import time
 import warnings
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 from urllib.parse import unquote
 
-import httpx2
 import numpy as np
 import pytest
 from PIL import Image
@@ -27,6 +23,7 @@ from starlette.testclient import TestClient
 
 from service.app import create_app
 from service.settings import Settings
+from tests.server import Server
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
@@ -37,7 +34,6 @@ PLACES = (Path(__file__).parents[2], Path(sys.prefix), Path(tempfile.gettempdir(
 INTERNAL = re.compile(
     "|".join(["Traceback", "site-packages", r"\.py\b", r"\bErrno\b", *(f"{re.escape(str(p))}/" for p in PLACES)])
 )
-GREETING_SECONDS = 60.0
 
 MakeClient = Callable[..., Any]
 
@@ -135,60 +131,15 @@ def client(make_client: MakeClient) -> TestClient:
 
 
 @pytest.fixture(scope="session")
-def start_server(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Iterator[Callable[..., "Server"]]:
+def start_server(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Iterator[Callable[..., Server]]:
     """Return a function that starts `convscope serve` as a process of its own and waits until it answers."""
     with ExitStack() as stack:
 
         def start(**environment: str) -> Server:
-            folder = tmp_path_factory.mktemp("server")
-            return stack.enter_context(Server(folder, {"CONVSCOPE_MODELS": str(repository), **environment}))
+            log = tmp_path_factory.mktemp("server") / "log.txt"
+            return stack.enter_context(Server(log, CONVSCOPE_MODELS=str(repository), **environment))
 
         yield start
-
-
-class Server:
-    """A service process on a free port; `log()` is what it wrote so far."""
-
-    def __init__(self, folder: Path, environment: dict[str, str]) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = int(probe.getsockname()[1])
-        self.url = f"http://127.0.0.1:{self.port}"
-        self._log = folder / "log.txt"
-        self._environment = os.environ | environment | {"CONVSCOPE_PORT": str(self.port), "CONVSCOPE_HOST": "127.0.0.1"}
-
-    def __enter__(self) -> Self:
-        command = [str(Path(sys.executable).with_name("convscope")), "serve"]
-        with self._log.open("wb") as log:
-            self._process = subprocess.Popen(command, env=self._environment, stdout=log, stderr=log)
-        self._wait()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
-
-    def stop(self) -> None:
-        self._process.terminate()
-        try:
-            self._process.wait(20)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait(20)
-
-    def log(self) -> str:
-        return self._log.read_text(encoding="utf-8", errors="replace")
-
-    def _wait(self) -> None:
-        end = time.monotonic() + GREETING_SECONDS
-        while time.monotonic() < end and self._process.poll() is None:
-            try:
-                httpx2.get(f"{self.url}/livez")
-            except httpx2.TransportError:
-                time.sleep(0.1)
-            else:
-                return
-        self.stop()
-        raise AssertionError(f"the server does not start:\n{self.log()}")
 
 
 def add_model(root: Path, name: str, file: Path, card: str, *, version: str = "1") -> None:

@@ -21,7 +21,8 @@ from service.catalog.preprocessing import PRESETS
 from service.catalog.weights import find_cache
 from service.engine.keras.applications import load_application
 from service.settings import Settings
-from tests.contract.conftest import Server, assert_problem, png
+from tests.contract.conftest import assert_problem, png
+from tests.server import Server
 
 # Of each family that puts the names of its files together, the network that is the cheapest to build.
 ASKED = (

@@ -18,7 +18,8 @@ from starlette.testclient import TestClient
 
 from service.app import create_app
 from service.settings import Settings
-from tests.contract.conftest import Server, add_model, assert_problem
+from tests.contract.conftest import add_model, assert_problem
+from tests.server import Server
 
 GRAD_CAM = "/v1/models/tiny/grad-cam"
 # Guards against hanging; no answer is expected to take long.

@@ -16,7 +16,8 @@ from starlette.testclient import TestClient
 from schemas.problems import Problem
 from schemas.results import Result
 from service.api.problems import PROBLEMS
-from tests.contract.conftest import INTERNAL, PROBLEM_MEMBERS, Server
+from tests.contract.conftest import INTERNAL, PROBLEM_MEMBERS
+from tests.server import Server
 
 GRAD_CAM = "/v1/models/tiny/grad-cam"
 NAMES = ["layer", "class_index", "colormap", "opacity", "scale", "scale_max", "values", "top"]

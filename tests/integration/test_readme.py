@@ -4,53 +4,28 @@ import json
 import re
 import shutil
 import signal
-import socket
 import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.error import URLError
 from urllib.request import urlopen
 
 import pytest
 from PIL import Image
 
+from tests.server import Server
+
 ROOT = Path(__file__).parents[2]
-CONVSCOPE = Path(sys.executable).with_name("convscope")
 
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A service with its defaults, but for the port."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    log = tmp_path_factory.mktemp("serve") / "log"
-    with log.open("wb") as stream:
-        process = subprocess.Popen(
-            [CONVSCOPE, "serve"], env={"CONVSCOPE_PORT": str(port)}, stdout=stream, stderr=stream
-        )
-        try:
-            _wait_until_ready(f"http://127.0.0.1:{port}/readyz", log)
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            process.terminate()
-            code = process.wait(30)
+    with Server(tmp_path_factory.mktemp("serve") / "log") as server:
+        server.wait_until_ready()
+        yield server.url
     # uvicorn drains, then ends by the signal it was sent.
-    assert code in (0, -signal.SIGTERM), log.read_text()
-    assert " ERROR " not in log.read_text()
-
-
-def _wait_until_ready(url: str, log: Path) -> None:
-    for _ in range(600):
-        try:
-            with urlopen(url, timeout=5) as response:
-                assert response.status == 200
-                return
-        except (URLError, ConnectionError):
-            time.sleep(0.2)
-    pytest.fail(f"not ready after two minutes: {log.read_text()}")
+    assert server.exit_code in (0, -signal.SIGTERM), server.log()
+    assert " ERROR " not in server.log()
 
 
 def _commands() -> list[str]:

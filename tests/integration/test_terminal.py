@@ -2,10 +2,8 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,8 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from service.client import Client, ServiceError
+from service.client import Client
 from service.demo.scenes import CLASSES, draw_scene
+from tests.server import Server
 
 ROOT = Path(__file__).parents[2]
 CONVSCOPE = [sys.executable, "-m", "service.cli"]
@@ -31,35 +30,10 @@ def _convscope(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A service with its defaults, but for the port."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    log = tmp_path_factory.mktemp("serve") / "log"
-    environment = ENVIRONMENT | {"CONVSCOPE_PORT": str(port)}
-    with log.open("wb") as stream:
-        process = subprocess.Popen([*CONVSCOPE, "serve"], cwd=ROOT, env=environment, stdout=stream, stderr=stream)
-    url = f"http://127.0.0.1:{port}"
-    try:
-        with Client(url) as client:
-            _wait_for(client, log)
-        yield url
-    finally:
-        process.terminate()
-        process.wait(30)
-    assert "oneDNN" not in log.read_text()
-
-
-def _wait_for(client: Client, log: Path) -> None:
-    for _ in range(300):
-        try:
-            client.layers("shapes")
-        except ServiceError as error:
-            if error.code != "unreachable":
-                raise
-            time.sleep(0.2)
-        else:
-            return
-    pytest.fail(f"not ready after a minute: {log.read_text()}")
+    with Server(tmp_path_factory.mktemp("serve") / "log") as server:
+        server.wait_until_ready()
+        yield server.url
+    assert "oneDNN" not in server.log()
 
 
 @pytest.fixture(scope="module")
