@@ -8,15 +8,18 @@ from service.engine.visuals import Tiles
 
 # Smaller tiles are enlarged by a whole factor, or a person could not read them; a single one is drawn large.
 MIN_TILE_SIDE = 32
-MIN_CELL_SIDE = 12
 MIN_SINGLE_SIDE = 256
+# Single numbers become cells of a strip, as large as its width allows.
+STRIP_WIDTH = 768
+MIN_CELL_SIDE = 12
+MAX_CELL_SIDE = 48
 
 
 def lay_out(tiles: Tiles, *, columns: int, margin: int) -> Pixels:
     """One sheet of all tiles: (h, w) uint8 shades, or (h, w, 3) uint8 RGB. What lies between and beyond them is 0."""
     shades = _shade(tiles)
-    zoom = _zoom(shades.shape)
     columns = min(tiles.columns or columns, len(shades))
+    zoom = _zoom(shades.shape, columns)
     rows = -(-len(shades) // columns)
     height, width = shades.shape[1] * zoom, shades.shape[2] * zoom
     sheet = np.zeros((rows * (height + margin), columns * (width + margin), *shades.shape[3:]), np.uint8)
@@ -48,8 +51,9 @@ def _standardise(values: Array) -> Pixels:
     return np.where(constant, 0, np.clip(scaled, 0, 255)).astype(np.uint8)
 
 
-def _zoom(shape: tuple[int, ...]) -> int:
+def _zoom(shape: tuple[int, ...], columns: int) -> int:
     count, height, width = shape[:3]
-    several = MIN_CELL_SIDE if height * width == 1 else MIN_TILE_SIDE
-    wanted = several if count > 1 else MIN_SINGLE_SIDE
+    if height * width == 1:
+        return min(max(STRIP_WIDTH // columns, MIN_CELL_SIDE), MAX_CELL_SIDE)
+    wanted = MIN_TILE_SIDE if count > 1 else MIN_SINGLE_SIDE
     return -(-wanted // max(height, width))

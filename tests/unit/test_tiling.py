@@ -55,7 +55,7 @@ def test_input_is_left_alone_when_it_is_scaled():
 def test_bounds_are_black_and_white_when_all_tiles_share_a_scale():
     values = np.array([[[-2.0]], [[0.0]], [[2.0]]], np.float32)
     sheet = lay_out(_tiles(values, "bounds", low=-2, high=2), columns=3, margin=0)
-    assert sheet[0, ::12].tolist() == [0, 128, 255]
+    assert sheet[0, ::48].tolist() == [0, 128, 255]
 
 
 def test_sheet_is_black_when_all_weights_are_equal():
