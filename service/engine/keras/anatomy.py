@@ -59,9 +59,7 @@ def target_kind(task: Task, head: Head) -> TargetKind | None:
 
 def list_layers(wiring: Wiring) -> Iterable[LayerFacts]:
     """Every leaf call in execution order, a shared layer once."""
-    for call in wiring.calls:
-        if wiring.by_path[call.site.path] is call:
-            yield _facts(call)
+    return map(_facts, wiring.layers)
 
 
 def _facts(call: Call) -> LayerFacts:

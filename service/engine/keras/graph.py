@@ -101,6 +101,11 @@ class Wiring:
     calls: tuple[Call, ...]
     by_path: dict[str, Call] = field(repr=False)
 
+    @property
+    def layers(self) -> list[Call]:
+        """The calls in execution order, a shared layer once, by its last call."""
+        return [call for call in self.calls if self.by_path[call.site.path] is call]
+
     def ancestors(self, value: Value) -> set[Value]:
         """Every value that `value` is computed from, itself included."""
         seen: set[Value] = set()

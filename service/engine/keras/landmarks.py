@@ -1,12 +1,12 @@
 """Finding the two places that class heat maps need, on the static graph: the last spatial maps and the logits."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import keras
 
-from service.engine.keras.graph import Call, Value, Wiring
+from service.engine.keras.graph import Call, Value
 from service.engine.probe import is_spatial
 
 Activation = Literal["softmax", "sigmoid", "log_softmax", "linear", "other"]
@@ -75,13 +75,6 @@ def _before_pooling(value: Value) -> Call:
     if type(value.call.operation).__name__ in _POOLINGS:
         value = _before_identities(value.call.inputs[0])
     return value.call
-
-
-def nearest_call(wiring: Wiring, call: Call, wanted: Callable[[Call], bool]) -> Call | None:
-    """The wanted call nearest in execution order, earlier ones first."""
-    found = [other for other in wiring.calls if not other.is_input and wanted(other)]
-    earlier = [other for other in found if other.order < call.order]
-    return earlier[-1] if earlier else next(iter(found), None)
 
 
 def activation_of(operation: Any) -> Activation:

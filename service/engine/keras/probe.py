@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any
 
 import keras
@@ -12,8 +11,8 @@ from keras import tree
 
 from service.engine.keras import anatomy as anatomical
 from service.engine.keras.graph import Call, Site, functional, infer, replay, wire
-from service.engine.keras.kernels import read_kernels
-from service.engine.keras.landmarks import Head, find_default_layers, find_head, nearest_call
+from service.engine.keras.landmarks import Head, find_default_layers, find_head
+from service.engine.keras.lookup import find_kernels, find_layer, find_spatial_layer, not_spatial
 from service.engine.keras.scoring import first_tensor, preactivation, score
 from service.engine.keras.traces import Traces
 from service.engine.probe import (
@@ -25,15 +24,12 @@ from service.engine.probe import (
     Scores,
     Target,
     Task,
-    is_spatial,
 )
 from service.errors import (
     ClassOutOfRangeError,
     ComputationFailedError,
     LayerNotConnectedError,
     LayerNotFoundError,
-    LayerNotSpatialError,
-    LayerWithoutKernelError,
     MethodUnavailableError,
     ModelFailedError,
 )
@@ -81,7 +77,7 @@ class KerasProbe:
 
     def activations(self, image: Array, layers: Sequence[str]) -> list[LayerActivations]:
         """See Probe."""
-        calls = [self._find(layer) for layer in layers]
+        calls = [find_layer(self._wiring, layer) for layer in layers]
         # One trace gives every layer: a trace for each combination that clients think of would fill the cache.
         trace = self.traces.get("activations", self._trace_activations)
         answers = _first_of_batch(trace, image)
@@ -89,13 +85,7 @@ class KerasProbe:
 
     def kernels(self, layer: str) -> list[Kernel]:
         """See Probe."""
-        call = self._find(layer)
-        kernels = list(read_kernels(call.site.path, call.operation))
-        if not kernels:
-            nearest = nearest_call(self._wiring, call, lambda other: bool(list(read_kernels("", other.operation))))
-            advice = f"; nearest with one: '{nearest.site.path}'" if nearest else ""
-            raise LayerWithoutKernelError(f"layer '{call.site.path}' has no kernel to show{advice}")
-        return kernels
+        return find_kernels(self._wiring, layer)
 
     def activations_and_gradients(
         self, image: Array, *, layer: str | None = None, class_index: int | None = None
@@ -136,7 +126,7 @@ class KerasProbe:
         if task in ("classification", "binary", "regression") and units is None:
             raise ModelFailedError(f"model.toml: task: '{task}' needs a network with one vector as its output")
         task = task or anatomical.guess_task(wiring, head)
-        found = [self._spatial(default_layer)] if default_layer else find_default_layers(wiring.outputs[0])
+        found = [find_spatial_layer(wiring, default_layer)] if default_layer else find_default_layers(wiring.outputs[0])
         return Anatomy(
             input_shape=anatomical.image_shape(wiring),
             task=task,
@@ -156,35 +146,11 @@ class KerasProbe:
             raise MethodUnavailableError("this network takes no single picture or gives no class scores")
         return self.anatomy.classes
 
-    def _find(self, reference: str) -> Call:
-        """The call that a path, a name that only one layer has, or an index means."""
-        wiring = self._wiring
-        if reference in wiring.by_path:
-            return wiring.by_path[reference]
-        if reference.isdecimal():
-            layers = self.anatomy.layers
-            if int(reference) < len(layers):
-                return wiring.by_path[layers[int(reference)].path]
-            raise LayerNotFoundError(f"layer {reference} is out of range: they count from 0 to {len(layers) - 1}")
-        named = [path for path in wiring.by_path if path.rsplit("/", 1)[-1] == reference]
-        if len(named) == 1:
-            return wiring.by_path[named[0]]
-        near = named[:3] or get_close_matches(reference, wiring.by_path, n=3, cutoff=0.4)
-        advice = f"nearest: {', '.join(repr(name) for name in near)}" if near else "GET …/layers lists them all"
-        trouble = "is the name of several layers" if named else "is not in this network"
-        raise LayerNotFoundError(f"layer '{reference}' {trouble}; {advice}")
-
-    def _spatial(self, path: str) -> Call:
-        call = self._find(path)
-        if not is_spatial(call.outputs[0].shape):
-            raise self._not_spatial(call)
-        return call
-
     def _spatial_layer(self, path: str | None) -> Call:
         path = path or self.anatomy.default_layer
         if path is None:
             raise LayerNotFoundError("this network has no default layer: name one with 'layer'")
-        call = self._spatial(path)
+        call = find_spatial_layer(self._wiring, path)
         if self._sources.isdisjoint(call.outputs):
             raise LayerNotConnectedError(f"the class scores do not depend on layer '{path}': choose an earlier layer")
         return call
@@ -192,14 +158,7 @@ class KerasProbe:
     def _require_space(self, call: Call, activations: Array) -> None:
         # Layers of open size show their true size only when they run.
         if activations.shape[:2] == (1, 1):
-            raise self._not_spatial(call)
-
-    def _not_spatial(self, call: Call) -> LayerNotSpatialError:
-        nearest = nearest_call(self._wiring, call, lambda other: is_spatial(other.outputs[0].shape))
-        advice = f"; nearest with space: '{nearest.site.path}'" if nearest else ""
-        return LayerNotSpatialError(
-            f"layer '{call.site.path}' has no spatial axes (its output is {call.outputs[0].shape}){advice}"
-        )
+            raise not_spatial(self._wiring, call)
 
     def _trace_scores(self) -> Callable[..., Any]:
         return _compile(lambda images: (self._pass(images).scores,), self._image_spec())

@@ -1,0 +1,64 @@
+"""From what a client calls a layer to the call that is meant, or an error that names the nearest one that would do."""
+
+from collections.abc import Callable
+from difflib import get_close_matches
+
+from service.engine.keras.graph import Call, Wiring
+from service.engine.keras.kernels import read_kernels
+from service.engine.probe import Kernel, is_spatial
+from service.errors import LayerNotFoundError, LayerNotSpatialError, LayerWithoutKernelError
+
+
+def find_layer(wiring: Wiring, reference: str) -> Call:
+    """The layer of that path, of that name where only one layer has it, or of that index.
+
+    Raises LayerNotFoundError.
+    """
+    if reference in wiring.by_path:
+        return wiring.by_path[reference]
+    if reference.isdecimal():
+        layers = wiring.layers
+        if int(reference) < len(layers):
+            return layers[int(reference)]
+        raise LayerNotFoundError(f"layer {reference} is out of range: they count from 0 to {len(layers) - 1}")
+    named = [path for path in wiring.by_path if path.rsplit("/", 1)[-1] == reference]
+    if len(named) == 1:
+        return wiring.by_path[named[0]]
+    near = named[:3] or get_close_matches(reference, wiring.by_path, n=3, cutoff=0.4)
+    advice = f"nearest: {', '.join(repr(name) for name in near)}" if near else "GET …/layers lists them all"
+    trouble = "is the name of several layers" if named else "is not in this network"
+    raise LayerNotFoundError(f"layer '{reference}' {trouble}; {advice}")
+
+
+def find_spatial_layer(wiring: Wiring, reference: str) -> Call:
+    """The layer, if its output has height and width. Raises LayerNotFoundError or LayerNotSpatialError."""
+    call = find_layer(wiring, reference)
+    if not is_spatial(call.outputs[0].shape):
+        raise not_spatial(wiring, call)
+    return call
+
+
+def find_kernels(wiring: Wiring, reference: str) -> list[Kernel]:
+    """The layer's kernels. Raises LayerNotFoundError or LayerWithoutKernelError."""
+    call = find_layer(wiring, reference)
+    kernels = list(read_kernels(call.site.path, call.operation))
+    if not kernels:
+        nearest = _nearest(wiring, call, lambda other: any(read_kernels("", other.operation)))
+        advice = f"; nearest with one: '{nearest.site.path}'" if nearest else ""
+        raise LayerWithoutKernelError(f"layer '{call.site.path}' has no kernel to show{advice}")
+    return kernels
+
+
+def not_spatial(wiring: Wiring, call: Call) -> LayerNotSpatialError:
+    """The error for a layer without height and width, which for open sizes only running it may show."""
+    nearest = _nearest(wiring, call, lambda other: is_spatial(other.outputs[0].shape))
+    advice = f"; nearest with space: '{nearest.site.path}'" if nearest else ""
+    shape = call.outputs[0].shape
+    return LayerNotSpatialError(f"layer '{call.site.path}' has no spatial axes (its output is {shape}){advice}")
+
+
+def _nearest(wiring: Wiring, call: Call, wanted: Callable[[Call], bool]) -> Call | None:
+    """The wanted call nearest in execution order, earlier ones first."""
+    found = [other for other in wiring.calls if not other.is_input and wanted(other)]
+    earlier = [other for other in found if other.order < call.order]
+    return earlier[-1] if earlier else next(iter(found), None)
