@@ -61,8 +61,14 @@ class Catalog:
         self._loaded: dict[tuple[str, str], tuple[Offer, Future[Load]]] = {}
 
     def names(self) -> list[str]:
-        """The names of all models, those of earlier sources first."""
-        return list(dict.fromkeys(name for source in self._sources for name in source.names()))
+        """The names of all models, those of earlier sources first.
+
+        What was loaded of a model that has gone is forgotten, and its memory freed.
+        """
+        names = list(dict.fromkeys(name for source in self._sources for name in source.names()))
+        with self._lock:
+            self._loaded = {key: load for key, load in self._loaded.items() if key[0] in names}
+        return names
 
     def find(self, name: str, version: str | None = None) -> Offer:
         """Find a version, the newest by default. Raises ModelNotFoundError or VersionNotFoundError."""

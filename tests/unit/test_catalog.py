@@ -1,7 +1,10 @@
 """Loading once, sharing, failing alone and noticing changes, with a fake loader over real folders."""
 
+import gc
 import hashlib
 import os
+import shutil
+import weakref
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -68,6 +71,21 @@ def test_model_is_loaded_anew_when_its_file_changes(tmp_path: Path):
         os.utime(file, ns=(1, 1))
         model = catalog.model("cats")
     assert model.digest == hashlib.sha256(b"mended").hexdigest()
+
+
+def test_model_is_forgotten_when_its_folder_has_gone(tmp_path: Path):
+    _put(tmp_path, "cats")
+    _put(tmp_path, "dogs")
+    with _catalog(tmp_path) as catalog:
+        kept = weakref.ref(catalog.model("cats").probe)
+        catalog.model("dogs")
+        shutil.rmtree(tmp_path / "cats")
+        assert catalog.names() == ["dogs"]
+        gc.collect()
+        assert kept() is None
+        assert catalog.summary("dogs").state == "ready"
+        with pytest.raises(ModelNotFoundError):
+            catalog.model("cats")
 
 
 def test_newest_version_is_served_when_none_is_named(tmp_path: Path):
