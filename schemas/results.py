@@ -34,12 +34,17 @@ class Target(Schema):
     value: float = Field(description="The differentiated number itself.", examples=[7.31])
 
 
-class ResultImage(Schema):
+class ImageFacts(Schema):
+    """What is known of a picture wherever its bytes are."""
+
     name: str = Field(pattern=r"^[A-Za-z0-9._-]+$", examples=["overlay"])
     layer: str | None = Field(examples=["conv4"])
     media_type: Literal["image/png"] = "image/png"
     width: int = Field(examples=[640])
     height: int = Field(examples=[480])
+
+
+class ResultImage(ImageFacts):
     data: Base64
 
 
@@ -59,14 +64,19 @@ class Timings(Schema):
     render: float
 
 
-class Result(Schema):
+class Answer(Schema):
+    """A result but for its pictures."""
+
     model: str = Field(examples=["shapes"])
     version: str = Field(examples=["1"])
     method: str = Field(examples=["grad-cam"])
     layer: str | None = Field(examples=["conv4"])
     target: Target | None
     predictions: list[Prediction]
-    images: list[ResultImage]
     values: dict[str, Any] = Field(description="The numbers behind the pictures, before any scaling.")
     provenance: Provenance
     timings_seconds: Timings
+
+
+class Result(Answer):
+    images: list[ResultImage]

@@ -10,7 +10,7 @@ from pydantic_core import ErrorDetails
 from schemas.base import Schema
 from schemas.models import Task
 from service.catalog.preprocessing import PRESETS, PreprocessingMode, PreprocessingTable
-from service.engine.model import Preprocessing
+from service.engine.preprocessing import Preprocessing
 from service.errors import ModelFailedError
 
 Side = Annotated[int, Field(ge=1, le=4096)]

@@ -5,7 +5,7 @@ from typing import Final, Literal, Self
 from pydantic import Field, model_validator
 
 from schemas.base import Schema
-from service.engine.model import Preprocessing
+from service.engine.preprocessing import Preprocessing
 
 PreprocessingMode = Literal["caffe", "tf", "torch", "unit", "none"]
 

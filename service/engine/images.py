@@ -5,14 +5,12 @@ import logging
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from service.engine.probe import Pixels
 from service.errors import ImageInvalidError, ImageTooLargeError, ImageTooManyPixelsError
 
 logger = logging.getLogger(__name__)
-
-Pixels = NDArray[np.uint8]
 
 # JPEG brings MPO with it: Pillow tells them apart itself. No ICO: Pillow decodes it before it tells the true size.
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")

@@ -1,11 +1,13 @@
 """A method is a value: a name, its parameters and a function over a Probe."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from schemas.methods import Consumes, MethodDescription, MethodKind, MethodParams
-from service.engine.probe import Anatomy
+from schemas.results import Answer
+from service.engine.preprocessing import Preprocessing
+from service.engine.probe import Anatomy, Pixels, Probe
 from service.engine.visuals import Visual
 
 # PEP 695 generics need Python 3.12; 3.11 is supported.
@@ -13,10 +15,46 @@ P = TypeVar("P", bound=MethodParams)
 
 
 @dataclass(frozen=True)
+class Context:
+    """What a method with an axis is told beside its parameters.
+
+    `items` are those of this chunk. `report(fraction)` is called at least once a second with the share of the chunk
+    that is done, 0…1; it raises where the work is to be given up, which a method lets pass.
+    """
+
+    items: Sequence[int]
+    preprocessing: Preprocessing
+    report: Callable[[float], None]
+
+
+@dataclass(frozen=True)
+class Whole:
+    """What is made of the finished items together: more pictures, to be shown first, and the numbers of them all."""
+
+    pictures: dict[str, Pixels]
+    numbers: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Axis(Generic[P]):
+    """What a job goes through item by item, such as the filters of a layer; a chunk is a slice of it.
+
+    `cut(probe, params)` gives the chunks from the network and the parameters alone, never from who computes them, and
+    raises a ConvscopeError where they do not go together. `combine(parts, pictures, params)` makes the whole of all
+    chunks' answers and of their pictures, name and pixels ((h, w) or (h, w, 3) uint8 RGB) in the order of the items.
+    """
+
+    unit: str
+    cut: Callable[[Probe, P], list[list[int]]]
+    combine: Callable[[Sequence[Answer], Iterable[tuple[str, Pixels]], P], Whole]
+
+
+@dataclass(frozen=True)
 class Method(Generic[P]):
     """`compute(probe, image, params)` computes one item; `refuse` says why a network cannot be asked, or None.
 
-    `image` is (h, w, c) float32 in the network's units, or None for a method that consumes none.
+    `image` is (h, w, c) float32 in the network's units, or None for a method that consumes none. With an `axis` a
+    fourth argument, a Context, says which items to compute.
     """
 
     name: str
@@ -28,6 +66,7 @@ class Method(Generic[P]):
     compute: Callable[..., Visual]
     refuse: Callable[[Anatomy], str | None]
     makes_pictures: bool = True
+    axis: Axis[P] | None = None
 
     def describe(self) -> MethodDescription:
         return MethodDescription(

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float32]
+Pixels = NDArray[np.uint8]
 Task = Literal["classification", "binary", "regression", "autoencoder", "features"]
 TargetKind = Literal["logit", "log_probability", "value"]
 

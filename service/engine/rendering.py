@@ -11,9 +11,8 @@ from PIL import Image
 
 from schemas.rendering import HeatmapRendering, TilesRendering
 from service.engine.colormaps import lookup_table
-from service.engine.images import Pixels
-from service.engine.model import ChannelOrder
-from service.engine.probe import Array
+from service.engine.preprocessing import ChannelOrder
+from service.engine.probe import Array, Pixels
 from service.engine.tiling import lay_out
 from service.engine.visuals import Heatmap, Tiles
 

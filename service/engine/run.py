@@ -13,10 +13,10 @@ from schemas.methods import ClassScores, MethodParams
 from schemas.models import Prediction
 from schemas.rendering import HeatmapRendering, TilesRendering
 from schemas.results import Provenance, Result, ResultImage, Target, Timings
-from service.engine.images import ImageLimits, Pixels, decode, fit
+from service.engine.images import ImageLimits, decode, fit
 from service.engine.method import AnyMethod
 from service.engine.model import Model
-from service.engine.probe import Array
+from service.engine.probe import Array, Pixels
 from service.engine.rendering import Drawing, draw_heatmap, draw_tiles, encode_png, measure_heatmap
 from service.engine.visuals import Heatmap, ScoreList, Sheets, Visual
 from service.errors import ImageMissingError, MethodUnavailableError, NotFiniteError
@@ -108,7 +108,7 @@ def _shrink(height: int, width: int) -> tuple[int, int]:
 
 
 def _require_finite(visual: Visual) -> None:
-    arrays: list[Array] = [] if isinstance(visual, Sheets) else [visual.scores.values]
+    arrays: list[Array] = [visual.scores.values] if isinstance(visual, Heatmap | ScoreList) else []
     if isinstance(visual, Heatmap):
         arrays.append(visual.values)
     elif isinstance(visual, Sheets):
@@ -151,7 +151,7 @@ def _target(model: Model, visual: Visual) -> Target | None:
 
 
 def _predictions(model: Model, visual: Visual, params: MethodParams) -> list[Prediction]:
-    if isinstance(visual, Sheets):
+    if not isinstance(visual, Heatmap | ScoreList):
         return []
     scores = visual.scores.values
     top = params.top if isinstance(params, ClassScores) else len(scores)

@@ -54,4 +54,25 @@ class Sheets:
         return self.tiles[0].layer
 
 
-Visual = Heatmap | ScoreList | Sheets
+@dataclass(frozen=True)
+class Picture:
+    """A picture as it is: (h, w, 3) float32 in 0…1, or (h, w, 1) gray, RGB.
+
+    `frames` (n, h, w, c), likewise, are drawn as an animated picture of their own beside it.
+    """
+
+    name: str
+    values: Array
+    frames: Array | None = None
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Pictures of one layer in their own colours, and the numbers behind them; there may be none."""
+
+    layer: str
+    pictures: tuple[Picture, ...]
+    numbers: dict[str, Any]
+
+
+Visual = Heatmap | ScoreList | Sheets | Pictures

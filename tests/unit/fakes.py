@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from schemas.models import Task
-from service.engine.model import Model, Preprocessing
+from service.engine.model import Model
+from service.engine.preprocessing import Preprocessing
 from service.engine.probe import Anatomy, Array, Kernel, LayerActivations, LayerFacts, LayerGradients, Scores, Target
 from service.errors import ModelFailedError
 

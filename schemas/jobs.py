@@ -1,0 +1,117 @@
+"""A job as clients see it, and its parts as store and workers pass them on."""
+
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import Field
+
+from schemas.base import Schema
+from schemas.results import Answer, ImageFacts
+
+JobState = Literal["queued", "running", "succeeded", "failed", "cancelled"]
+FINAL_STATES: frozenset[JobState] = frozenset(("succeeded", "failed", "cancelled"))
+
+
+class StoredImage(ImageFacts):
+    """A picture among the artifacts: `file` is its path there, `sha256` that of its bytes."""
+
+    file: str
+    sha256: str
+
+
+class Part(Answer):
+    """What one chunk of a job came to."""
+
+    images: list[StoredImage]
+
+
+class JobImage(ImageFacts):
+    href: str = Field(examples=["/v1/jobs/0197f3c2/images/filter-3"])
+    sha256: str
+
+
+class JobResult(Answer):
+    images: list[JobImage]
+
+
+class JobError(Schema):
+    """Why a job failed; `code` is one of the stable codes under `/problems/{code}`."""
+
+    code: str = Field(examples=["worker_lost"])
+    detail: str
+
+
+class Progress(Schema):
+    done: int = Field(description="Items that are finished.", examples=[12])
+    total: int = Field(examples=[64])
+    unit: str = Field(examples=["filters"])
+    fraction: float = Field(ge=0, le=1, description="Share of the work, unfinished items counted in.", examples=[0.21])
+
+
+class JobLinks(Schema):
+    self: str
+    events: str
+    cancel: str
+
+
+class JobRequest(Schema):
+    """What was asked for, as it stands in the record: all that a worker needs, and all that it may rely on.
+
+    `image` is the SHA-256 of the input among the artifacts, `model_sha256` that of the model which the parameters
+    were checked against.
+    """
+
+    model: str
+    version: str
+    model_sha256: str
+    method: str
+    params: dict[str, Any]
+    image: str | None
+
+
+class JobRecord(Schema):
+    """The part of a job that never changes. `chunks` are the items that are computed together, in order.
+
+    With `combines` one more chunk, numbered `len(chunks)`, makes the whole of them when all others have succeeded.
+    """
+
+    id: str
+    queue: str
+    request: JobRequest
+    unit: str
+    chunks: list[list[int]]
+    combines: bool
+
+    @property
+    def total(self) -> int:
+        return sum(map(len, self.chunks))
+
+
+class JobSummary(Schema):
+    """A job in the listing: everything but its pictures and numbers."""
+
+    id: str
+    state: JobState
+    revision: int = Field(description="Grows with every change of the job.")
+    progress: Progress
+    model: str
+    version: str
+    method: str
+    params: dict[str, Any]
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    expires_at: datetime = Field(description="Until when the job is kept at least; counted anew once it has finished.")
+    attempts: int = Field(description="The most starts that any part of the work has taken.")
+    error: JobError | None
+    links: JobLinks
+
+
+class Job(JobSummary):
+    images: list[JobImage] = Field(description="Pictures ready so far, while there is no result.")
+    result: JobResult | None
+
+
+class JobList(Schema):
+    jobs: list[JobSummary]
+    next: str | None = Field(description="Link to the next page; null on the last.")

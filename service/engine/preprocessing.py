@@ -1,0 +1,37 @@
+"""From 0…255 RGB to a network's own units."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from service.engine.probe import Array, Pixels
+
+ChannelOrder = Literal["rgb", "bgr"]
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """Per-channel affine map from 0…255 RGB to the network's own units: `x * scale + offset`, then channel order.
+
+    `scale` and `offset` have one number per channel, in RGB order, or a single one for all.
+    """
+
+    name: str
+    scale: tuple[float, ...]
+    offset: tuple[float, ...]
+    channel_order: ChannelOrder = "rgb"
+
+    @property
+    def fits_gray(self) -> bool:
+        """False where the three channels are treated differently."""
+        return len(set(self.scale)) == len(set(self.offset)) == 1
+
+    def apply(self, pixels: Pixels) -> Array:
+        """(h, w, c) uint8 RGB or gray to (h, w, c) float32 in the network's units."""
+        channels = pixels.shape[-1]
+        values = pixels * np.asarray(self.scale[:channels], np.float32)
+        values += np.asarray(self.offset[:channels], np.float32)
+        if self.channel_order == "bgr":
+            values = values[..., ::-1]
+        return np.ascontiguousarray(values, np.float32)

@@ -1,0 +1,1 @@
+"""Jobs: their records, who computes them, and where their pictures lie."""

@@ -1,0 +1,237 @@
+"""The port behind which job records are kept, with SQLite or Redis, and the values that pass through it.
+
+The record is the truth; a bell rung at a worker only says that looking may be worth while. Every operation is atomic
+and may be repeated: a reply that was lost must not make the second call do something else. Times are the store's own,
+in seconds since 1970.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from schemas.jobs import JobError, JobRecord, JobState, Part
+from service.errors import ConvscopeError
+
+ChunkState = Literal["waiting", "queued", "running", "succeeded", "failed", "cancelled"]
+# What the store tells a worker that reports: go on; stop, as the job has ended; hand the chunk back; it is no longer
+# yours.
+Order = Literal["continue", "cancel", "release", "fenced"]
+
+
+class JobsUnavailableError(ConvscopeError):
+    """The store cannot be reached, or cannot take more."""
+
+    code = "jobs_unavailable"
+
+
+class JobNotFoundError(ConvscopeError):
+    code = "job_not_found"
+
+
+class JobExpiredError(ConvscopeError):
+    code = "job_expired"
+
+
+class JobEndedError(ConvscopeError):
+    code = "job_ended"
+
+
+class QueueFullError(ConvscopeError):
+    code = "queue_full"
+
+
+class IdempotencyKeyReusedError(ConvscopeError):
+    code = "idempotency_key_reused"
+
+
+class RequestInProgressError(ConvscopeError):
+    code = "request_in_progress"
+
+
+@dataclass(frozen=True)
+class Rules:
+    """How long things last, and how often a chunk is started before its job fails with `worker_lost`.
+
+    `reservation_seconds` is how long a request with an Idempotency-Key may take before the key is free again.
+    """
+
+    lease_seconds: float = 30.0
+    result_seconds: float = 86_400.0
+    tombstone_seconds: float = 7 * 86_400.0
+    idempotency_seconds: float = 86_400.0
+    reservation_seconds: float = 60.0
+    max_attempts: int = 5
+
+
+@dataclass(frozen=True)
+class Worker:
+    """Who works: `process` computes, `name` is the service or worker that looks after it. Both are unique for ever."""
+
+    name: str
+    process: str
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One chunk in the hands of one process until its lease ends; `fence` tells this attempt from every other."""
+
+    record: JobRecord
+    chunk: int
+    fence: int
+    attempt: int
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """One chunk as it stands. `revision` is the job's when it succeeded, `progress` its share done, 0…1."""
+
+    state: ChunkState
+    attempts: int
+    progress: float
+    revision: int
+    part: Part | None
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A job as it stands. `chunks` is complete but, in a listing, for the parts."""
+
+    record: JobRecord
+    state: JobState
+    revision: int
+    created: float
+    started: float | None
+    finished: float | None
+    expires: float
+    error: JobError | None
+    chunks: tuple[Chunk, ...]
+
+
+@dataclass(frozen=True)
+class Submission:
+    """`id` is that of an earlier job where `created` is False."""
+
+    id: str
+    created: bool
+
+
+@dataclass(frozen=True)
+class Overdue:
+    """A process that has not noticed that its chunk's job has ended."""
+
+    job: str
+    chunk: int
+    worker: Worker
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """What a look around found: jobs whose time is over, and how many chunks wait in each queue."""
+
+    expired: tuple[str, ...]
+    queued: dict[str, int]
+
+
+class JobStore(Protocol):
+    """Every call may raise JobsUnavailableError; nothing is then half done. Safe to use from several threads."""
+
+    def reserve(self, key: str, fingerprint: str) -> str | None:
+        """Take an Idempotency-Key for a request that is being answered; the job's id if it was answered before.
+
+        Raises IdempotencyKeyReusedError where the key came with another fingerprint, RequestInProgressError where the
+        first request has not been answered yet.
+        """
+        ...
+
+    def unreserve(self, key: str) -> None:
+        """Free a key whose request was refused; one that has its job keeps it."""
+        ...
+
+    def submit(
+        self,
+        record: JobRecord,
+        *,
+        duplicate_key: str,
+        fresh: bool = False,
+        idempotency_key: str | None = None,
+        max_queued: int | None = None,
+    ) -> Submission:
+        """Write record, chunks, queue entries, duplicate key and the answer to an Idempotency-Key, all or nothing.
+
+        A job with the same duplicate key that is queued, running or has succeeded is answered instead, unless `fresh`.
+        The same id again is the same submission. Raises QueueFullError where `max_queued` jobs are queued or running.
+        """
+        ...
+
+    def get(self, job: str) -> Snapshot:
+        """Raises JobNotFoundError, or JobExpiredError for a while after its time."""
+        ...
+
+    def revision(self, job: str) -> int:
+        """The job's revision alone, cheaply. Raises what `get` raises."""
+        ...
+
+    def list(self, *, limit: int, after: str | None = None) -> Sequence[Snapshot]:
+        """Jobs, newest first, without their parts; `after` is the last id of the page before."""
+        ...
+
+    def claim(self, queue: str, worker: Worker) -> Claim | None:
+        """Take the oldest chunk of the queue; None where none waits.
+
+        A process that holds a chunk already gets that one again, with the same fence. One of a worker that is being
+        released gets none.
+        """
+        ...
+
+    def beat(self, claim: Claim, progress: float) -> Order:
+        """Report the share done, 0…1, and renew the lease. The progress shown never decreases within an attempt."""
+        ...
+
+    def finish(self, claim: Claim, outcome: Part | JobError) -> Order:
+        """Commit what the chunk came to: `continue`, also when repeated; any other order says that nothing was.
+
+        The last chunk makes the job succeed (or, with `combines`, the last but one queues the combining chunk). An
+        error makes the job fail, and its other chunks cancelled.
+        """
+        ...
+
+    def hand_back(self, claim: Claim) -> None:
+        """Queue the chunk again, at the head, as if it had not been started. Nothing happens if it is not held."""
+        ...
+
+    def release(self, worker_name: str) -> None:
+        """Tell every process of a worker to hand back what it holds, and give it nothing more."""
+        ...
+
+    def abandon(self, process: str) -> None:
+        """Take back what a process holds that is known to be dead, as if its lease had ended."""
+        ...
+
+    def cancel(self, job: str) -> JobState:
+        """End the job as cancelled; returns the state before.
+
+        Raises JobEndedError where it has succeeded or failed, and what `get` raises.
+        """
+        ...
+
+    def delete(self, job: str) -> None:
+        """Forget the job, whatever its state: workers learn of it as of a cancelled one. Raises what `get` raises."""
+        ...
+
+    def overdue(self, worker_name: str, seconds: float) -> Sequence[Overdue]:
+        """Processes of this worker that still hold a chunk so long after its job has ended or was deleted."""
+        ...
+
+    def sweep(self) -> Sweep:
+        """Queue chunks whose lease has ended, or fail them with `worker_lost`; forget jobs whose time is over."""
+        ...
+
+    def known(self, jobs: Sequence[str]) -> set[str]:
+        """Those of the ids that have a record."""
+        ...
+
+    def inputs(self) -> set[str]:
+        """The SHA-256 of every input that a record refers to."""
+        ...
+
+    def close(self) -> None: ...
