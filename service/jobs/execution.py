@@ -1,0 +1,143 @@
+"""The worker's loop: claim a chunk, compute it, finish it. The same in the embedded worker and under Celery."""
+
+import io
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Final
+
+import numpy as np
+from PIL import Image
+
+from schemas.jobs import JobError, Part
+from schemas.results import Answer, Result
+from service.catalog.catalog import Catalog
+from service.engine import chunks
+from service.engine.images import ImageLimits
+from service.engine.method import AnyMethod
+from service.engine.model import Model
+from service.engine.parameters import validate
+from service.engine.probe import Pixels
+from service.engine.run import Request
+from service.errors import ConvscopeError, MethodUnavailableError
+from service.jobs.artifacts import Artifacts
+from service.jobs.pulse import InterruptedError, Pulse
+from service.jobs.store import Claim, JobStore, JobsUnavailableError, Worker
+
+logger = logging.getLogger(__name__)
+
+# How long a store that has gone is waited for with a finished chunk in hand.
+FINISH_PATIENCE_SECONDS: Final = 120.0
+_PAUSE_SECONDS: Final = 0.5
+
+Report = Callable[[float], None]
+
+
+class ModelChangedError(ConvscopeError):
+    """The model's file is no longer the one that the parameters were checked against."""
+
+    code = "model_changed"
+
+
+class Execution:
+    """Computes chunks over the same engine as interactive requests."""
+
+    def __init__(
+        self,
+        store: JobStore,
+        artifacts: Artifacts,
+        catalog: Catalog,
+        *,
+        methods: Mapping[str, AnyMethod],
+        image_limits: ImageLimits,
+        lease_seconds: float,
+    ) -> None:
+        self._store = store
+        self._artifacts = artifacts
+        self._catalog = catalog
+        self._methods = methods
+        self._image_limits = image_limits
+        self._lease_seconds = lease_seconds
+
+    def work(self, queue: str, worker: Worker) -> bool:
+        """Compute the queue's oldest chunk; False where none waits. Raises JobsUnavailableError before it has one."""
+        claim = self._store.claim(queue, worker)
+        if claim is None:
+            return False
+        name = f"job {claim.record.id} chunk {claim.chunk} attempt {claim.attempt} fence {claim.fence}"
+        logger.info("started %s", name)
+        with Pulse(self._store, claim, lease_seconds=self._lease_seconds) as pulse:
+            try:
+                outcome = self._attempt(claim, pulse.report)
+                order = self._finish(claim, outcome)
+                logger.info("finished %s: %s", name, "committed" if order == "continue" else order)
+            except InterruptedError as interruption:
+                logger.info("gave up %s: %s", name, interruption.order)
+                if interruption.order == "release":
+                    self._store.hand_back(claim)
+            except (SystemExit, KeyboardInterrupt):
+                # A signal ends the process, at any point: what is half done is another's to do.
+                self._store.hand_back(claim)
+                raise
+        return True
+
+    def _attempt(self, claim: Claim, report: Report) -> Part | JobError:
+        """The chunk's part, or why there is none."""
+        try:
+            result = self._compute(claim, report)
+            images = self._artifacts.write_pictures(claim.record.id, claim.chunk, claim.fence, result.images)
+            return Part(**_without_pictures(result), images=images)
+        except JobsUnavailableError:
+            raise
+        except ConvscopeError as error:
+            return JobError(code=error.code, detail=error.detail)
+        except InterruptedError:
+            raise
+        except Exception:
+            logger.exception("job %s chunk %d failed unexpectedly", claim.record.id, claim.chunk)
+            return JobError(code="internal_error", detail="an unexpected error; the worker's log has it")
+
+    def _compute(self, claim: Claim, report: Report) -> Result:
+        record = claim.record
+        model, request = self._model(claim), self._request(claim)
+        if claim.chunk == len(record.chunks):
+            parts = [chunk.part for chunk in self._store.get(record.id).chunks if chunk.part is not None]
+            return chunks.combine(model, request, parts, self._pictures(parts, report))
+        return chunks.compute(model, request, record.chunks[claim.chunk], self._image_limits, report)
+
+    def _model(self, claim: Claim) -> Model:
+        asked = claim.record.request
+        model = self._catalog.model(asked.model, asked.version)
+        if model.digest != asked.model_sha256:
+            raise ModelChangedError(f"the file of '{asked.model}' has changed since the job was sent: send it again")
+        return model
+
+    def _request(self, claim: Claim) -> Request:
+        asked = claim.record.request
+        method = self._methods.get(asked.method)
+        if method is None:
+            raise MethodUnavailableError(f"this worker is of a version that does not know '{asked.method}'")
+        image = None if asked.image is None else self._artifacts.read_input(asked.image)
+        return Request(method, validate(method.params, asked.params), image)
+
+    def _pictures(self, parts: list[Part], report: Report) -> Iterator[tuple[str, Pixels]]:
+        """All pictures of the parts, read one by one."""
+        images = [image for part in parts for image in part.images]
+        for number, image in enumerate(images):
+            report(number / len(images))
+            with Image.open(io.BytesIO(self._artifacts.read(image.file))) as picture:
+                yield image.name, np.asarray(picture)
+
+    def _finish(self, claim: Claim, outcome: Part | JobError) -> str:
+        end = time.monotonic() + FINISH_PATIENCE_SECONDS
+        while True:
+            try:
+                return self._store.finish(claim, outcome)
+            except JobsUnavailableError:
+                if time.monotonic() > end:
+                    raise
+                time.sleep(_PAUSE_SECONDS)
+
+
+def _without_pictures(result: Result) -> dict[str, object]:
+    return {name: getattr(result, name) for name in Answer.model_fields}
