@@ -4,13 +4,16 @@ BIN := .venv/bin
 COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" pyproject.toml
 
-.PHONY: help serve test check bench families pictures docs demo lock audit clean
+.PHONY: help serve serve-redis test chaos check bench families pictures docs demo lock audit clean
 
 help:  ## list the targets
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-12s %s\n", $$1, $$2}'
 
 serve: .venv/.runtime  ## run the service on 127.0.0.1:8000 (settings: docs/settings.md)
 	@exec $(BIN)/convscope serve
+
+serve-redis: .venv/.runtime  ## the same with Redis, a worker and the API as three processes
+	@exec deploy/serve-redis
 
 test: .venv/.develop check  ## the whole suite
 	@tests/install-parts
@@ -25,6 +28,10 @@ check: .venv/.develop  ## format, lint, spelling, types, import contracts
 
 bench: .venv/.develop  ## ratios against a plain compiled forward pass, as a table and JSON
 	$(BIN)/python -m tests.benchmark
+
+chaos: .venv/.develop  ## a thousand jobs while workers and Redis are killed
+	@tests/install-parts
+	$(BIN)/python -m tests.chaos
 
 families: .venv/.develop  ## replay, logits and default layer on nine application families
 	$(BIN)/python -m tests.families

@@ -1,1 +1,93 @@
-"""The composition root of the embedded worker: the process that computes jobs where there is no Redis."""
+"""The composition root of the embedded worker: the process that computes jobs where there is no Redis.
+
+The service starts it and speaks over its standard input: the settings in the first line, then a line for every bell.
+The end of that input is the end of the service, and of this process.
+"""
+
+import logging
+import os
+import resource
+import signal
+import sys
+from contextlib import suppress
+from threading import Event, Thread
+from typing import Final
+
+from schemas.tasks import QUEUES
+from service.engine.methods import METHODS
+from service.errors import ConvscopeError
+from service.jobs.execution import Execution
+from service.jobs.store import JobsUnavailableError, JobStore, Worker
+from service.settings import Settings
+from service.wiring import READINESS_MODEL, image_limits, open_artifacts, open_catalog, open_store
+
+logger = logging.getLogger(__name__)
+
+# From the end of the service until this process ends itself, whatever it is in the middle of.
+_GRACE_SECONDS: Final = 10.0
+
+
+class _Bell(Event):
+    """Set when there may be work, or when all is over."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.over = False
+
+
+def main(name: str, process: str) -> None:
+    """Work until the service ends, or until this process has grown larger than it may."""
+    # Ctrl-C goes to the whole group; the service tells this process when to end.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    settings = Settings.model_validate_json(sys.stdin.buffer.readline())
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    store = open_store(settings)
+    catalog = open_catalog(settings)
+    execution = Execution(
+        store,
+        open_artifacts(settings),
+        catalog,
+        methods=METHODS,
+        image_limits=image_limits(settings),
+        lease_seconds=settings.jobs.lease_seconds,
+    )
+    bell = _Bell()
+    Thread(target=_listen, args=(bell, store, name), name="bell", daemon=True).start()
+    with suppress(ConvscopeError):
+        # Importing TensorFlow takes seconds: not those of the first job.
+        catalog.model(READINESS_MODEL)
+    logger.info("the embedded worker is ready")
+    while not bell.over and _peak_bytes() < settings.worker.max_memory_bytes:
+        if not _work(execution, Worker(name, process)):
+            bell.wait(settings.jobs.sweep_seconds)
+            bell.clear()
+    catalog.close()
+
+
+def _work(execution: Execution, worker: Worker) -> bool:
+    try:
+        return any(execution.work(queue, worker) for queue in QUEUES)
+    except JobsUnavailableError as error:
+        logger.warning("no work: %s", error.detail)
+        return False
+
+
+def _listen(bell: _Bell, store: JobStore, name: str) -> None:
+    while sys.stdin.buffer.readline():
+        bell.set()
+    bell.over = True
+    bell.set()
+    with suppress(JobsUnavailableError):
+        store.release(name)
+    # A daemon thread: it ends with the process where that ends in time.
+    Event().wait(_GRACE_SECONDS)
+    os._exit(1)
+
+
+def _peak_bytes() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -17,44 +17,48 @@ from service.settings import Settings
 BUILT_IN_MODELS = Path(__file__).parent / "demo" / "models"
 
 
-def open_catalog(settings: Settings) -> Catalog:
-    """Every model that the settings name. Imports no TensorFlow before one is loaded."""
-    return Catalog(_sources(settings))
+def open_catalog(settings: Settings, *, threads: int = 0) -> Catalog:
+    """Every model that the settings name. Imports no TensorFlow before one is loaded.
+
+    `threads` is how many TensorFlow may use in this process, 0 as many as there are cores.
+    """
+    return Catalog(_sources(settings, threads))
 
 
 def open_model_file(file: Path, settings: Settings) -> Model:
     """One file from anywhere, as a folder's model. Raises ModelFailedError."""
-    return open_file(file, _KerasLoader(settings.limits.traces_per_model))
+    return open_file(file, _KerasLoader(settings.limits.traces_per_model, threads=0))
 
 
 def image_limits(settings: Settings) -> ImageLimits:
     return ImageLimits(settings.limits.max_image_bytes, settings.limits.max_image_pixels)
 
 
-def _sources(settings: Settings) -> list[Source]:
+def _sources(settings: Settings, threads: int) -> list[Source]:
     """Where models come from; a model of an earlier source hides one of the same name in a later one."""
     max_traces = settings.limits.traces_per_model
     folders = [BUILT_IN_MODELS, *([settings.models] if settings.models else [])]
     store = WeightsStore(settings.applications_origin, settings.models)
     return [
-        *(Folder(folder, _KerasLoader(max_traces)) for folder in folders),
-        Applications(_ApplicationLoader(max_traces), store, weights=settings.applications_weights),
+        *(Folder(folder, _KerasLoader(max_traces, threads)) for folder in folders),
+        Applications(_ApplicationLoader(max_traces, threads), store, weights=settings.applications_weights),
     ]
 
 
 class _KerasLoader:
     """The catalog's Loader over Keras; importing it waits until a model is loaded, as TensorFlow takes seconds."""
 
-    def __init__(self, max_traces: int) -> None:
+    def __init__(self, max_traces: int, threads: int) -> None:
         self._max_traces = max_traces
+        self._threads = threads
 
     def __call__(
         self, path: Path, *, task: Task | None, default_layer: str | None, input_size: tuple[int, int] | None
     ) -> Probe:
         with without_chatter():
-            from service.engine.keras.loading import configure_threads, load_probe
+            from service.engine.keras.loading import configure_devices, load_probe
 
-        configure_threads()
+        configure_devices(self._threads)
         return load_probe(
             path, task=task, default_layer=default_layer, input_size=input_size, max_traces=self._max_traces
         )
@@ -63,13 +67,14 @@ class _KerasLoader:
 class _ApplicationLoader:
     """The catalog's ApplicationLoader over Keras, imported as late."""
 
-    def __init__(self, max_traces: int) -> None:
+    def __init__(self, max_traces: int, threads: int) -> None:
         self._max_traces = max_traces
+        self._threads = threads
 
     def __call__(self, function: str, *, weights: Path | None, side: int | None) -> Probe:
         with without_chatter():
             from service.engine.keras.applications import load_application
-            from service.engine.keras.loading import configure_threads
+            from service.engine.keras.loading import configure_devices
 
-        configure_threads()
+        configure_devices(self._threads)
         return load_application(function, weights=weights, side=side, max_traces=self._max_traces)

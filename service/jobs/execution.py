@@ -4,6 +4,7 @@ import io
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from typing import Final
 
 import numpy as np
@@ -21,7 +22,7 @@ from service.engine.probe import Pixels
 from service.engine.run import Request
 from service.errors import ConvscopeError, MethodUnavailableError
 from service.jobs.artifacts import Artifacts
-from service.jobs.pulse import InterruptedError, Pulse
+from service.jobs.pulse import StoppedError, Pulse
 from service.jobs.store import Claim, JobStore, JobsUnavailableError, Worker
 
 logger = logging.getLogger(__name__)
@@ -71,13 +72,14 @@ class Execution:
                 outcome = self._attempt(claim, pulse.report)
                 order = self._finish(claim, outcome)
                 logger.info("finished %s: %s", name, "committed" if order == "continue" else order)
-            except InterruptedError as interruption:
-                logger.info("gave up %s: %s", name, interruption.order)
-                if interruption.order == "release":
+            except StoppedError as stop:
+                logger.info("gave up %s: %s", name, stop.order)
+                if stop.order == "release":
                     self._store.hand_back(claim)
             except (SystemExit, KeyboardInterrupt):
                 # A signal ends the process, at any point: what is half done is another's to do.
-                self._store.hand_back(claim)
+                with suppress(JobsUnavailableError):
+                    self._store.hand_back(claim)
                 raise
         return True
 
@@ -91,7 +93,7 @@ class Execution:
             raise
         except ConvscopeError as error:
             return JobError(code=error.code, detail=error.detail)
-        except InterruptedError:
+        except StoppedError:
             raise
         except Exception:
             logger.exception("job %s chunk %d failed unexpectedly", claim.record.id, claim.chunk)

@@ -15,7 +15,7 @@ BEAT_SECONDS: Final = 0.5
 MAX_SILENCE_SECONDS: Final = 180.0
 
 
-class InterruptedError(Exception):  # noqa: A001 - the built-in one is of system calls, which nothing here makes
+class StoppedError(Exception):
     """The work is to be given up, for the reason that `order` gives."""
 
     def __init__(self, order: Order) -> None:
@@ -37,11 +37,11 @@ class Pulse:
         self._thread = Thread(target=self._beat, name="pulse", daemon=True)
 
     def report(self, fraction: float) -> None:
-        """Note the share done, 0…1. Raises InterruptedError once the store has ordered so."""
+        """Note the share done, 0…1. Raises StoppedError once the store has ordered so."""
         self._fraction = fraction
         self._stepped = monotonic()
         if self._order != "continue":
-            raise InterruptedError(self._order)
+            raise StoppedError(self._order)
 
     def __enter__(self) -> Self:
         self._thread.start()

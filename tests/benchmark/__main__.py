@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from service.engine.keras.loading import configure_threads
+from service.engine.keras.loading import configure_devices
 from service.engine.model import Model
 from tests.benchmark.endurance import measure_endurance
 from tests.benchmark.machine import describe_machine
@@ -19,7 +19,7 @@ ROOT = Path(__file__).parent.parent.parent
 
 def main() -> None:
     arguments = _arguments()
-    configure_threads()
+    configure_devices()
     models = _models(arguments.test_data)
     report: dict[str, Any] = {"machine": describe_machine()}
     if models:

@@ -22,14 +22,17 @@ _UNKNOWN_LAYER = re.compile(r"Unknown layer: '([^']+)'")
 
 
 @cache
-def configure_threads() -> None:
-    """All cores for one operation, one operation at a time: the fastest on small machines.
+def configure_devices(threads: int = 0) -> None:
+    """All cores (or so many threads) for one operation, one operation at a time: the fastest on small machines.
 
-    Has an effect only before TensorFlow's first operation.
+    A GPU's memory is taken as it is needed, as others may use it too. Has an effect only before TensorFlow's first
+    operation.
     """
     with suppress(RuntimeError):  # TensorFlow has begun already
-        tf.config.threading.set_intra_op_parallelism_threads(len(os.sched_getaffinity(0)))
+        tf.config.threading.set_intra_op_parallelism_threads(threads or len(os.sched_getaffinity(0)))
         tf.config.threading.set_inter_op_parallelism_threads(1)
+        for device in tf.config.list_physical_devices("GPU"):
+            tf.config.experimental.set_memory_growth(device, enable=True)
 
 
 def load_probe(

@@ -1,0 +1,1 @@
+"""The Celery worker: entry point, the one task, and its life."""

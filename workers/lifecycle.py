@@ -1,0 +1,104 @@
+"""A worker's life, by Celery's signals: a name, warm children, a reconciler in the parent, handing back at the end."""
+
+import logging
+import os
+import signal
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Final
+from uuid import uuid4
+
+from celery.signals import celeryd_init, worker_process_init, worker_ready, worker_shutting_down
+
+from service.catalog.catalog import Catalog
+from service.engine.methods import METHODS
+from service.errors import ConvscopeError
+from service.jobs.broker import CeleryDoorbell
+from service.jobs.execution import Execution
+from service.jobs.reconciler import Reconciler
+from service.jobs.store import JobsUnavailableError, JobStore, Overdue, Worker
+from service.wiring import READINESS_MODEL, image_limits, open_artifacts, open_catalog, open_store
+from workers.app import app, settings
+
+logger = logging.getLogger(__name__)
+
+# How the children, which are fresh interpreters, learn whose they are and how many threads are theirs.
+_NAME: Final = "CONVSCOPE_WORKER_NAME"
+_THREADS: Final = "CONVSCOPE_WORKER_THREADS"
+
+
+@dataclass(frozen=True)
+class Equipment:
+    """What a child works with."""
+
+    catalog: Catalog
+    execution: Execution
+    worker: Worker
+    doorbell: CeleryDoorbell
+
+
+@cache
+def equipment() -> Equipment:
+    """This child's own, made once."""
+    catalog = open_catalog(settings, threads=int(os.environ[_THREADS]))
+    execution = Execution(
+        _store(),
+        open_artifacts(settings),
+        catalog,
+        methods=METHODS,
+        image_limits=image_limits(settings),
+        lease_seconds=settings.jobs.lease_seconds,
+    )
+    name = os.environ[_NAME]
+    return Equipment(catalog, execution, Worker(name, f"{name}:{os.getpid()}"), _doorbell())
+
+
+@cache
+def _store() -> JobStore:
+    return open_store(settings)
+
+
+@cache
+def _doorbell() -> CeleryDoorbell:
+    return CeleryDoorbell(app, settings.redis_url)
+
+
+@celeryd_init.connect
+def _prepare_children(conf: Any, options: dict[str, Any], **_: Any) -> None:
+    concurrency = int(options.get("concurrency") or conf.worker_concurrency)
+    os.environ[_NAME] = f"worker-{uuid4().hex}"
+    os.environ[_THREADS] = str(max(1, len(os.sched_getaffinity(0)) // concurrency))
+
+
+@worker_process_init.connect
+def _warm_up(**_: Any) -> None:
+    """Import TensorFlow and run a model, so that the first job need not wait for it."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    with suppress(ConvscopeError):
+        equipment().catalog.model(READINESS_MODEL)
+
+
+@worker_ready.connect
+def _look_after_jobs(sender: Any, **_: Any) -> None:
+    def stop_process(overdue: Overdue) -> None:
+        pid = int(overdue.worker.process.rpartition(":")[2])
+        if any(child.pid == pid for child in sender.pool._pool._pool):
+            os.kill(pid, signal.SIGKILL)
+
+    Reconciler(
+        _store(),
+        open_artifacts(settings),
+        _doorbell(),
+        stop_process,
+        worker_name=os.environ[_NAME],
+        sweep_seconds=settings.jobs.sweep_seconds,
+        cancel_seconds=settings.jobs.cancel_seconds,
+    ).start()
+
+
+@worker_shutting_down.connect
+def _hand_back(**_: Any) -> None:
+    """SIGTERM reaches the parent alone: the children learn from the store to hand back what they hold."""
+    with suppress(JobsUnavailableError):
+        _store().release(os.environ[_NAME])
