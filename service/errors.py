@@ -7,7 +7,7 @@ class ConvscopeError(Exception):
     """Base of every error that a client may see; `code` is stable, `detail` is written for people."""
 
     code: ClassVar[str]
-    field: ClassVar[str | None] = None
+    field: str | None = None
 
     def __init__(self, detail: str) -> None:
         super().__init__(detail)
@@ -52,6 +52,16 @@ class LayerNotConnectedError(ConvscopeError):
 class LayerWithoutKernelError(ConvscopeError):
     code = "layer_without_kernel"
     field = "layer"
+
+
+class LayerWithoutFilterError(ConvscopeError):
+    code = "layer_without_filters"
+    field = "layer"
+
+
+class SizeUnsuitableError(ConvscopeError):
+    code = "size_unsuitable"
+    field = "size"
 
 
 class LayerNotDrawableError(ConvscopeError):
@@ -114,3 +124,13 @@ class ImageTooManyPixelsError(ConvscopeError):
 
 class ServerBusyError(ConvscopeError):
     code = "server_busy"
+
+
+class JobTooLargeError(ConvscopeError):
+    """A job that asks for more than the service allows; `field` is the parameter to lower."""
+
+    code = "job_too_large"
+
+    def __init__(self, detail: str, field: str | None = None) -> None:
+        super().__init__(detail)
+        self.field = field

@@ -55,6 +55,12 @@ PROBLEMS: Final[dict[str, ProblemType]] = {
     "layer_without_kernel": ProblemType(
         422, "Layer without a kernel", "Only layers with weights have filters to show."
     ),
+    "layer_without_filters": ProblemType(
+        422, "Layer without filters", "Only layers that compute something have filters: the detail names the nearest."
+    ),
+    "size_unsuitable": ProblemType(
+        422, "Size does not suit the layer", "The network cannot compute the layer from a canvas of this size."
+    ),
     "layer_not_drawable": ProblemType(
         422, "Layer cannot be drawn", "Its output is neither maps, sequences nor a vector."
     ),
@@ -84,6 +90,9 @@ PROBLEMS: Final[dict[str, ProblemType]] = {
     "image_too_large": ProblemType(413, "Image too large", "The image file has more bytes than the limit."),
     "image_too_many_pixels": ProblemType(
         422, "Image too large", "The image has more pixels than the limit; it was refused before decoding."
+    ),
+    "job_too_large": ProblemType(
+        422, "Job too large", "One job may ask for only so much; the detail says the limit. Make it several jobs."
     ),
     "server_busy": ProblemType(503, "Server busy", "As many requests wait as may wait; try again after `Retry-After`."),
     "not_ready": ProblemType(503, "Not ready", "The built-in model has not run yet; try again in a moment."),

@@ -2,12 +2,17 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from time import perf_counter
+from typing import Any
 
-from schemas.results import Answer, Result
+from schemas.results import Answer, Provenance, Result, Timings
 from service.engine.images import ImageLimits
+from service.engine.method import Context
 from service.engine.model import Model
 from service.engine.probe import Pixels
-from service.engine.run import Request
+from service.engine.rendering import Drawing
+from service.engine.run import Request, encode, refuse, run, take_photo
+from service.errors import JobTooLargeError
 
 
 @dataclass(frozen=True)
@@ -33,14 +38,32 @@ def plan(model: Model, request: Request, image_limits: ImageLimits, job_limits: 
 
     A method without an axis is one chunk. Raises a ConvscopeError.
     """
-    raise NotImplementedError
+    refuse(model, request)
+    take_photo(model, request, image_limits)
+    _require_modest("steps", request, job_limits.max_steps)
+    _require_modest("size", request, job_limits.max_size)
+    axis = request.method.axis
+    if axis is None:
+        return Plan("images" if request.method.consumes == "image" else "results", [[0]], combines=False)
+    chunks = axis.cut(model.probe, request.params)
+    count = sum(map(len, chunks))
+    if count > job_limits.max_items:
+        raise JobTooLargeError(
+            f"{count} {axis.unit} are more than the {job_limits.max_items} that one job may ask for: ask for fewer, "
+            "or in several jobs",
+            axis.unit if axis.unit in type(request.params).model_fields else None,
+        )
+    return Plan(axis.unit, chunks, combines=True)
 
 
 def compute(
     model: Model, request: Request, items: Sequence[int], image_limits: ImageLimits, report: Callable[[float], None]
 ) -> Result:
     """Compute one chunk. `report` is called with the share done, and may raise to stop the work."""
-    raise NotImplementedError
+    context = None if request.method.axis is None else Context(items, model.preprocessing, report)
+    result = run(model, request, image_limits, context)
+    report(1.0)
+    return result
 
 
 def combine(model: Model, request: Request, parts: Sequence[Answer], pictures: Iterable[tuple[str, Pixels]]) -> Result:
@@ -48,4 +71,53 @@ def combine(model: Model, request: Request, parts: Sequence[Answer], pictures: I
 
     `pictures` are those of all chunks in order, by name, read as they are needed.
     """
-    raise NotImplementedError
+    axis = request.method.axis
+    assert axis is not None, "a plan combines only where there is an axis"
+    started = perf_counter()
+    whole = axis.combine(parts, pictures, request.params)
+    layer = parts[0].layer
+    images = [encode(Drawing(name, layer, pixels)) for name, pixels in whole.pictures]
+    return Result(
+        model=model.name,
+        version=model.version,
+        method=request.method.name,
+        layer=layer,
+        target=None,
+        predictions=[],
+        images=images,
+        values=whole.numbers,
+        provenance=_merge([part.provenance for part in parts]),
+        timings_seconds=_add_up([part.timings_seconds for part in parts], perf_counter() - started),
+    )
+
+
+def _require_modest(name: str, request: Request, most: int) -> None:
+    asked = getattr(request.params, name, None)
+    if asked is not None and asked > most:
+        raise JobTooLargeError(f"'{name}' is {asked}; one job may ask for at most {most}", name)
+
+
+def _merge(provenances: Sequence[Provenance]) -> Provenance:
+    """The first chunk's, but where chunks were computed differently, such as on two devices: then every way."""
+    first = provenances[0]
+    ways = {name: _distinct(provenance.plan.get(name) for provenance in provenances) for name in first.plan}
+    plan = {name: found[0] if len(found) == 1 else found for name, found in ways.items()}
+    return first.model_copy(update={"plan": plan})
+
+
+def _distinct(values: Iterable[Any]) -> list[Any]:
+    found: list[Any] = []
+    for value in values:
+        if value not in found:
+            found.append(value)
+    return found
+
+
+def _add_up(timings: Sequence[Timings], combining: float) -> Timings:
+    """What all chunks took together, on however many workers, and the combining."""
+    return Timings(
+        decode=sum(timing.decode for timing in timings),
+        queue=sum(timing.queue for timing in timings),
+        compute=sum(timing.compute for timing in timings),
+        render=sum(timing.render for timing in timings) + combining,
+    )

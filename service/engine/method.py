@@ -29,9 +29,12 @@ class Context:
 
 @dataclass(frozen=True)
 class Whole:
-    """What is made of the finished items together: more pictures, to be shown first, and the numbers of them all."""
+    """What is made of the finished items together: more pictures, to be shown first, and the numbers of them all.
 
-    pictures: dict[str, Pixels]
+    `pictures`, by name, are read once and encoded one by one: a generator keeps only one of them in memory.
+    """
+
+    pictures: Iterable[tuple[str, Pixels]]
     numbers: dict[str, Any]
 
 

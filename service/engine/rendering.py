@@ -14,21 +14,26 @@ from service.engine.colormaps import lookup_table
 from service.engine.preprocessing import ChannelOrder
 from service.engine.probe import Array, Pixels
 from service.engine.tiling import lay_out
-from service.engine.visuals import Heatmap, Tiles
+from service.engine.visuals import Heatmap, Pictures, Tiles
 
 # Below this a map has no evidence in it: scaling would only blow up rounding noise.
 EPSILON = 1e-12
+FRAME_MILLISECONDS = 100
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9._-]")
 
 
 @dataclass(frozen=True)
 class Drawing:
-    """One picture, not yet encoded: (h, w, 3) uint8 RGB, or (h, w) uint8 with a palette of (256, 3) or gray."""
+    """One picture, not yet encoded: (h, w, 3) uint8 RGB, or (h, w) uint8 with a palette of (256, 3) or gray.
+
+    `frames` follow it in an animated one.
+    """
 
     name: str
     layer: str | None
     pixels: Pixels
     palette: Pixels | None = None
+    frames: tuple[Pixels, ...] = ()
 
 
 def draw_heatmap(heatmap: Heatmap, picture: Pixels, rendering: HeatmapRendering) -> list[Drawing]:
@@ -51,6 +56,17 @@ def draw_tiles(tiles: Tiles, rendering: TilesRendering, order: ChannelOrder) -> 
     return Drawing(_NOT_IN_NAMES.sub("-", tiles.name), tiles.layer, sheet, palette)
 
 
+def draw_pictures(pictures: Pictures) -> list[Drawing]:
+    """Draw pictures in their own colours, an animated one after each that has frames."""
+    drawings = []
+    for picture in pictures.pictures:
+        drawings.append(Drawing(picture.name, pictures.layer, _to_pixels(picture.values)))
+        if picture.frames is not None:
+            first, *others = map(_to_pixels, picture.frames)
+            drawings.append(Drawing(f"{picture.name}-ascent", pictures.layer, first, frames=tuple(others)))
+    return drawings
+
+
 def measure_heatmap(heatmap: Heatmap, rendering: HeatmapRendering) -> dict[str, Any]:
     """The numbers behind the picture, unscaled: extremes, shape, whether it is empty and why."""
     values = heatmap.values
@@ -69,7 +85,9 @@ def measure_heatmap(heatmap: Heatmap, rendering: HeatmapRendering) -> dict[str, 
 
 
 def encode_png(drawing: Drawing) -> bytes:
-    """Encode losslessly: a palette PNG where there is a palette or gray, else RGB."""
+    """Encode losslessly: a palette PNG where there is a palette or gray, else RGB; an APNG where there are frames."""
+    if drawing.frames:
+        return _encode_animation(drawing)
     if drawing.pixels.ndim == 3 and drawing.pixels.shape[2] == 3:
         # OpenCV's default setting: an explicit compression level makes it slower and the file hardly smaller.
         _, encoded = cv2.imencode(".png", cv2.cvtColor(drawing.pixels, cv2.COLOR_RGB2BGR))
@@ -80,6 +98,19 @@ def encode_png(drawing: Drawing) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, "PNG", compress_level=1)
     return buffer.getvalue()
+
+
+def _encode_animation(drawing: Drawing) -> bytes:
+    first, *others = map(Image.fromarray, (drawing.pixels, *drawing.frames))
+    buffer = io.BytesIO()
+    first.save(buffer, "PNG", save_all=True, append_images=others, duration=FRAME_MILLISECONDS, compress_level=1)
+    return buffer.getvalue()
+
+
+def _to_pixels(values: Array) -> Pixels:
+    """(h, w, 3) or (h, w, 1) in 0…1 to (h, w, 3) or (h, w) uint8."""
+    pixels = np.asarray(np.rint(np.clip(values, 0, 1) * 255), np.uint8)
+    return pixels[..., 0] if pixels.shape[-1] == 1 else pixels
 
 
 def _shades(values: Array, size: tuple[int, ...], scale_max: float | None) -> Pixels:

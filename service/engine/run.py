@@ -14,11 +14,11 @@ from schemas.models import Prediction
 from schemas.rendering import HeatmapRendering, TilesRendering
 from schemas.results import Provenance, Result, ResultImage, Target, Timings
 from service.engine.images import ImageLimits, decode, fit
-from service.engine.method import AnyMethod
+from service.engine.method import AnyMethod, Context
 from service.engine.model import Model
 from service.engine.probe import Array, Pixels
-from service.engine.rendering import Drawing, draw_heatmap, draw_tiles, encode_png, measure_heatmap
-from service.engine.visuals import Heatmap, ScoreList, Sheets, Visual
+from service.engine.rendering import Drawing, draw_heatmap, draw_pictures, draw_tiles, encode_png, measure_heatmap
+from service.engine.visuals import Heatmap, Pictures, ScoreList, Sheets, Visual
 from service.errors import ImageMissingError, MethodUnavailableError, NotFiniteError
 
 # The longer side that a picture keeps where neither the network nor model.toml fixes a size.
@@ -37,19 +37,23 @@ class Request:
     queue_seconds: float = 0.0
 
 
-def run(model: Model, request: Request, limits: ImageLimits) -> Result:
-    """Compute one result. Raises a ConvscopeError that tells the client what to do."""
+def run(model: Model, request: Request, limits: ImageLimits, context: Context | None = None) -> Result:
+    """Compute one result; of a method with an axis, the items of `context`.
+
+    Raises a ConvscopeError that tells the client what to do, or whatever `context.report` raises.
+    """
     refuse(model, request)
     clock = [perf_counter()]
-    photo = _take(model, request, limits)
+    photo = take_photo(model, request, limits)
     clock.append(perf_counter())
     network_input = model.preprocessing.apply(photo.seen) if photo else None
-    visual = request.method.compute(model.probe, network_input, request.params)
+    more = () if context is None else (context,)
+    visual = request.method.compute(model.probe, network_input, request.params, *more)
     _require_finite(visual)
     clock.append(perf_counter())
     drawings, values = _draw(model, visual, photo, request.params)
     wanted = drawings[:1] if request.first_picture_only else drawings
-    images = [_encode(drawing) for drawing in wanted]
+    images = [encode(drawing) for drawing in wanted]
     clock.append(perf_counter())
     decoding, computing, rendering = np.diff(clock).tolist()
     return Result(
@@ -77,18 +81,19 @@ def refuse(model: Model, request: Request) -> None:
 
 
 @dataclass(frozen=True)
-class _Photo:
+class Photo:
     """The picture upright at its own size, and as it enters preprocessing, both (h, w, c) uint8."""
 
     picture: Pixels
     seen: Pixels
 
 
-def _take(model: Model, request: Request, limits: ImageLimits) -> _Photo | None:
+def take_photo(model: Model, request: Request, limits: ImageLimits) -> Photo | None:
+    """Decode the request's picture, or None where the method looks at none. Raises what `decode` raises."""
     if request.image is None or request.method.consumes != "image":
         return None
     picture = decode(request.image, limits)
-    return _Photo(picture, _network_sees(model, picture))
+    return Photo(picture, _network_sees(model, picture))
 
 
 def _network_sees(model: Model, picture: Pixels) -> Pixels:
@@ -113,16 +118,20 @@ def _require_finite(visual: Visual) -> None:
         arrays.append(visual.values)
     elif isinstance(visual, Sheets):
         arrays += [tiles.values for tiles in visual.tiles]
+    elif isinstance(visual, Pictures):
+        arrays += [picture.values for picture in visual.pictures]
     if not all(np.isfinite(array).all() for array in arrays):
         raise NotFiniteError("the network holds or answers NaN or infinity: check its weights and its preprocessing")
 
 
 def _draw(
-    model: Model, visual: Visual, photo: _Photo | None, params: MethodParams
+    model: Model, visual: Visual, photo: Photo | None, params: MethodParams
 ) -> tuple[list[Drawing], dict[str, Any]]:
     if isinstance(visual, Sheets):
         assert isinstance(params, TilesRendering), "a method that returns Sheets takes TilesRendering parameters"
         return [draw_tiles(tiles, params, model.preprocessing.channel_order) for tiles in visual.tiles], visual.numbers
+    if isinstance(visual, Pictures):
+        return draw_pictures(visual), visual.numbers
     if not isinstance(visual, Heatmap):
         return [], {}
     assert isinstance(params, HeatmapRendering), "a method that returns a Heatmap takes HeatmapRendering parameters"
@@ -132,7 +141,7 @@ def _draw(
     return drawings, measure_heatmap(visual, params)
 
 
-def _encode(drawing: Drawing) -> ResultImage:
+def encode(drawing: Drawing) -> ResultImage:
     height, width = drawing.pixels.shape[:2]
     return ResultImage(name=drawing.name, layer=drawing.layer, width=width, height=height, data=encode_png(drawing))
 
@@ -159,20 +168,23 @@ def _predictions(model: Model, visual: Visual, params: MethodParams) -> list[Pre
     return [Prediction(index=index, label=model.label(index), score=float(scores[index])) for index in best]
 
 
-def _provenance(model: Model, request: Request, visual: Visual, photo: _Photo | None) -> Provenance:
+def _provenance(model: Model, request: Request, visual: Visual, photo: Photo | None) -> Provenance:
     params = request.params.model_dump()
     plan: dict[str, Any] = {}
     if isinstance(visual, Heatmap):
         params |= {"layer": visual.layer, "class_index": visual.target.index}
+    if isinstance(visual, Pictures):
+        params |= {"layer": visual.layer, **visual.resolved}
+        plan |= visual.plan
     if photo is not None:
-        plan = {
+        plan |= {
             "input_size": list(photo.seen.shape[:2]),
             "resampling": "pillow-bilinear",
             "preprocessing": model.preprocessing.name,
         }
     return Provenance(
         params=params,
-        seed=None,
+        seed=params.get("seed"),
         image_sha256=hashlib.sha256(request.image).hexdigest() if photo and request.image else None,
         model_sha256=model.digest,
         plan=plan,

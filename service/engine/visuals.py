@@ -1,6 +1,7 @@
 """What a method returns: what the picture *is*, never its colours or its size on screen."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from service.engine.probe import Array, Scores, Target
@@ -68,11 +69,16 @@ class Picture:
 
 @dataclass(frozen=True)
 class Pictures:
-    """Pictures of one layer in their own colours, and the numbers behind them; there may be none."""
+    """Pictures of one layer in their own colours, and the numbers behind them; there may be none.
+
+    `resolved` are parameters whose default the network decided, `plan` is how the pictures were computed.
+    """
 
     layer: str
     pictures: tuple[Picture, ...]
     numbers: dict[str, Any]
+    resolved: Mapping[str, Any] = field(default_factory=dict)
+    plan: Mapping[str, Any] = field(default_factory=dict)
 
 
 Visual = Heatmap | ScoreList | Sheets | Pictures

@@ -19,7 +19,7 @@ LIMITS = ImageLimits(max_bytes=2**20, max_pixels=10**6)
 WEIGHTS = [[1.0, 0.0], [0.0, 1.0], [0.0, 0.0]]
 
 
-def _photo(width: int = 30, height: int = 20) -> bytes:
+def a_photo(width: int = 30, height: int = 20) -> bytes:
     pixels = np.zeros((height, width, 3), np.uint8)
     pixels[: height // 2, : width // 2, 0] = 200
     pixels[height // 2 :, width // 2 :, 1] = 100
@@ -30,11 +30,11 @@ def _photo(width: int = 30, height: int = 20) -> bytes:
 
 def _request(method: str = "grad-cam", *, image: bytes | None = None, **params: object) -> Request:
     chosen = METHODS[method]
-    return Request(chosen, chosen.params.model_validate(params), image or _photo())
+    return Request(chosen, chosen.params.model_validate(params), image or a_photo())
 
 
 def test_result_tells_all_when_a_heat_map_is_asked_for():
-    photo = _photo()
+    photo = a_photo()
     model = closed_form_model(WEIGHTS, labels=("red", "green"))
     result = run(model, _request(image=photo, class_index=1, values="raw"), LIMITS)
     assert (result.model, result.version, result.method, result.layer) == ("closed", "1", "grad-cam", "maps")
@@ -109,7 +109,7 @@ def test_open_size_is_filled_when_the_network_leaves_it(input_size: tuple[int, i
 
 
 def test_longer_side_is_at_most_512_when_the_size_is_open():
-    result = run(_open_model(None), _request("predictions", image=_photo(1000, 500)), LIMITS)
+    result = run(_open_model(None), _request("predictions", image=a_photo(1000, 500)), LIMITS)
     assert result.provenance.plan["input_size"] == [256, 512]
 
 
