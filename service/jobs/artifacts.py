@@ -1,10 +1,32 @@
-"""Pictures and inputs of jobs, behind fsspec: in a folder, or in object storage that several machines share."""
+"""Pictures and inputs of jobs, behind fsspec: in a folder, or in object storage that several machines share.
 
-from collections.abc import Callable, Sequence
+Knows no records: what is in use it is told.
+"""
+
+import errno
+import hashlib
+import logging
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+from typing import Any, Final
+
+import fsspec
+from fsspec.implementations.local import LocalFileSystem
 
 from schemas.jobs import StoredImage
 from schemas.results import ResultImage
 from service.errors import ConvscopeError
+from service.jobs.durable import write_durably
+
+logger = logging.getLogger(__name__)
+
+_FULL: Final = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
+_SEGMENT: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
+_BATCH: Final = 500
 
 
 class StorageFullError(ConvscopeError):
@@ -27,27 +49,43 @@ class Artifacts:
     """
 
     def __init__(self, url: str) -> None:
-        raise NotImplementedError
+        self._url = url
 
     def write_input(self, data: bytes) -> str:
         """Keep an input; returns its SHA-256. Writing it again makes it young again. Raises StorageFullError."""
-        raise NotImplementedError
+        sha256 = hashlib.sha256(data).hexdigest()
+        with _explained("write an input"):
+            self._write("inputs", {sha256: data})
+        return sha256
 
     def read_input(self, sha256: str) -> bytes:
         """Raises ArtifactMissingError."""
-        raise NotImplementedError
+        return self._read("inputs", sha256)
 
     def write_pictures(self, job: str, chunk: int, fence: int, images: Sequence[ResultImage]) -> list[StoredImage]:
         """Write the pictures of one attempt, durably. Raises StorageFullError."""
-        raise NotImplementedError
+        folder = f"results/{job}/{chunk}-{fence}"
+        with _explained("write pictures"):
+            self._write(folder, {f"{image.name}.png": image.data for image in images})
+        return [
+            StoredImage(
+                **image.model_dump(exclude={"data"}),
+                file=f"{folder}/{image.name}.png",
+                sha256=hashlib.sha256(image.data).hexdigest(),
+            )
+            for image in images
+        ]
 
     def read(self, file: str) -> bytes:
         """The bytes of a picture by its `file`. Raises ArtifactMissingError."""
-        raise NotImplementedError
+        return self._read("results", file.removeprefix("results/"))
 
     def remove_jobs(self, jobs: Sequence[str]) -> None:
         """Remove the pictures of jobs; those of unknown ones are none."""
-        raise NotImplementedError
+        for job in jobs:
+            if _SEGMENT.fullmatch(job):
+                with _explained("remove pictures"), suppress(FileNotFoundError):
+                    self._files.rm(self._path("results", job), recursive=True)
 
     def collect(
         self, known: Callable[[Sequence[str]], set[str]], inputs: Callable[[], set[str]], *, older_than_seconds: float
@@ -56,4 +94,77 @@ class Artifacts:
 
         `known` gives those of some job ids that have a record, `inputs` the SHA-256 of every input in use.
         """
-        raise NotImplementedError
+        with _explained("look for files that nobody needs"):
+            self._files.invalidate_cache()
+            written, jobs = self._names("inputs"), self._names("results")
+        batches = [jobs[start : start + _BATCH] for start in range(0, len(jobs), _BATCH)]
+        orphans = [job for batch in batches for job in sorted(set(batch) - known(batch))]
+        unused = sorted(set(written) - inputs())
+        return self._remove_old("results", orphans, older_than_seconds) + self._remove_old(
+            "inputs", unused, older_than_seconds
+        )
+
+    @cached_property
+    def _opened(self) -> tuple[Any, str]:
+        # Late: the packages behind object storage take a second to import, and may be missing.
+        files, root = fsspec.url_to_fs(self._url)
+        return files, root
+
+    @property
+    def _files(self) -> Any:
+        return self._opened[0]
+
+    def _path(self, *parts: str) -> str:
+        return "/".join((self._opened[1].rstrip("/"), *parts))
+
+    def _write(self, folder: str, files: Mapping[str, bytes]) -> None:
+        if isinstance(self._files, LocalFileSystem):
+            write_durably(Path(self._path(folder)), files)
+            return
+        for name, data in files.items():
+            # One put: elsewhere an object appears whole.
+            self._files.pipe_file(self._path(folder, name), data)
+
+    def _read(self, folder: str, file: str) -> bytes:
+        if not all(_SEGMENT.fullmatch(part) for part in file.split("/")):
+            raise ArtifactMissingError("the picture's place in the record is not one of ours")
+        with _explained("read a file"):
+            try:
+                data: bytes = self._files.cat_file(self._path(folder, file))
+            except (FileNotFoundError, IsADirectoryError) as error:
+                raise ArtifactMissingError("the file is no longer there: its job has been deleted") from error
+        return data
+
+    def _names(self, folder: str) -> list[str]:
+        with suppress(FileNotFoundError):
+            return [PurePosixPath(path).name for path in self._files.ls(self._path(folder), detail=False)]
+        return []
+
+    def _remove_old(self, folder: str, names: Sequence[str], older_than_seconds: float) -> int:
+        removed = 0
+        for name in names:
+            path = self._path(folder, name)
+            # Looked at just before: a request may have written the same input again meanwhile.
+            with _explained("remove what nobody needs"), suppress(FileNotFoundError):
+                if time.time() - self._written(path) >= older_than_seconds:
+                    self._files.rm(path, recursive=True)
+                    removed += 1
+        return removed
+
+    def _written(self, path: str) -> float:
+        """When the youngest file at or below the path was written, in seconds since 1970."""
+        return max(float(self._files.modified(file).timestamp()) for file in self._files.find(path) or [path])
+
+
+@contextmanager
+def _explained(intention: str) -> Iterator[None]:
+    """Errors of any file system as ours. What they say names places, and stays in the log."""
+    try:
+        yield
+    except ConvscopeError:
+        raise
+    except Exception as error:  # each backend has exceptions of its own
+        logger.error("cannot %s: %r", intention, error)
+        if isinstance(error, OSError) and error.errno in _FULL:
+            raise StorageFullError("there is no room left for the pictures of jobs: try again later") from error
+        raise StorageUnavailableError("the place of jobs' pictures cannot be reached: try again later") from error
