@@ -17,7 +17,7 @@ from service.errors import ConvscopeError
 from service.jobs.broker import CeleryDoorbell
 from service.jobs.execution import Execution
 from service.jobs.reconciler import Reconciler
-from service.jobs.store import JobsUnavailableError, JobStore, Overdue, Worker
+from service.jobs.store import JobStore, JobsUnavailableError, Overdue, Worker
 from service.wiring import READINESS_MODEL, image_limits, open_artifacts, open_catalog, open_store
 from workers.app import app, settings
 

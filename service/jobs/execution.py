@@ -1,14 +1,10 @@
 """The worker's loop: claim a chunk, compute it, finish it. The same in the embedded worker and under Celery."""
 
-import io
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from typing import Final
-
-import numpy as np
-from PIL import Image
 
 from schemas.jobs import JobError, Part
 from schemas.results import Answer, Result
@@ -19,10 +15,11 @@ from service.engine.method import AnyMethod
 from service.engine.model import Model
 from service.engine.parameters import validate
 from service.engine.probe import Pixels
+from service.engine.rendering import decode_png
 from service.engine.run import Request
 from service.errors import ConvscopeError, MethodUnavailableError
 from service.jobs.artifacts import Artifacts
-from service.jobs.pulse import StoppedError, Pulse
+from service.jobs.pulse import Pulse, StoppedError
 from service.jobs.store import Claim, JobStore, JobsUnavailableError, Worker
 
 logger = logging.getLogger(__name__)
@@ -127,8 +124,7 @@ class Execution:
         images = [image for part in parts for image in part.images]
         for number, image in enumerate(images):
             report(number / len(images))
-            with Image.open(io.BytesIO(self._artifacts.read(image.file))) as picture:
-                yield image.name, np.asarray(picture)
+            yield image.name, decode_png(self._artifacts.read(image.file))
 
     def _finish(self, claim: Claim, outcome: Part | JobError) -> str:
         end = time.monotonic() + FINISH_PATIENCE_SECONDS
