@@ -99,10 +99,11 @@ def run_all(
     total, done = sum(map(len, work.chunks)), 0
     parts: list[Result] = []
     for items in work.chunks:
-        before, share = done / total, len(items) / total
-        parts.append(
-            compute(model, request, items, image_limits, lambda fraction, b=before, s=share: report(b + s * fraction))
-        )
+
+        def report_share(fraction: float, before: int = done, count: int = len(items)) -> None:
+            report((before + count * fraction) / total)
+
+        parts.append(compute(model, request, items, image_limits, report_share))
         done += len(items)
     if not work.combines:
         return parts[0]
