@@ -17,7 +17,7 @@ from schemas.tasks import QUEUES
 from service.engine.methods import METHODS
 from service.errors import ConvscopeError
 from service.jobs.execution import Execution
-from service.jobs.store import JobsUnavailableError, JobStore, Worker
+from service.jobs.store import JobStore, JobsUnavailableError, Worker
 from service.settings import Settings
 from service.wiring import READINESS_MODEL, image_limits, open_artifacts, open_catalog, open_store
 

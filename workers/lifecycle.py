@@ -17,7 +17,7 @@ from service.errors import ConvscopeError
 from service.jobs.broker import CeleryDoorbell
 from service.jobs.execution import Execution
 from service.jobs.reconciler import Reconciler
-from service.jobs.store import JobsUnavailableError, JobStore, Overdue, Worker
+from service.jobs.store import JobStore, JobsUnavailableError, Overdue, Worker
 from service.wiring import READINESS_MODEL, image_limits, open_artifacts, open_catalog, open_store
 from workers.app import app, settings
 
@@ -79,21 +79,25 @@ def _warm_up(**_: Any) -> None:
         equipment().catalog.model(READINESS_MODEL)
 
 
-@worker_ready.connect
-def _look_after_jobs(sender: Any, **_: Any) -> None:
-    def stop_process(overdue: Overdue) -> None:
+class _Pool:
+    """The children of this worker, as the reconciler's Supervisor."""
+
+    def __init__(self, consumer: Any) -> None:
+        self.name = os.environ[_NAME]
+        self._consumer = consumer
+
+    def stop_process(self, overdue: Overdue) -> None:
         pid = int(overdue.worker.process.rpartition(":")[2])
-        if any(child.pid == pid for child in sender.pool._pool._pool):
+        # Celery starts another in its place, and tells nobody of the task: the store knows.
+        if any(child.pid == pid for child in self._consumer.pool._pool._pool):
             os.kill(pid, signal.SIGKILL)
 
+
+@worker_ready.connect
+def _look_after_jobs(sender: Any, **_: Any) -> None:
+    jobs = settings.jobs
     Reconciler(
-        _store(),
-        open_artifacts(settings),
-        _doorbell(),
-        stop_process,
-        worker_name=os.environ[_NAME],
-        sweep_seconds=settings.jobs.sweep_seconds,
-        cancel_seconds=settings.jobs.cancel_seconds,
+        _store(), open_artifacts(settings), _doorbell(), _Pool(sender), jobs.sweep_seconds, jobs.cancel_seconds
     ).start()
 
 

@@ -10,7 +10,7 @@ from service.engine.images import ImageLimits
 from service.engine.method import Context
 from service.engine.model import Model
 from service.engine.probe import Pixels
-from service.engine.rendering import Drawing
+from service.engine.rendering import Drawing, decode_png
 from service.engine.run import Request, encode, refuse, run, take_photo
 from service.errors import JobTooLargeError
 
@@ -89,6 +89,27 @@ def combine(model: Model, request: Request, parts: Sequence[Answer], pictures: I
         provenance=_merge([part.provenance for part in parts]),
         timings_seconds=_add_up([part.timings_seconds for part in parts], perf_counter() - started),
     )
+
+
+def run_all(
+    model: Model, request: Request, image_limits: ImageLimits, job_limits: JobLimits, report: Callable[[float], None]
+) -> Result:
+    """A whole job in this process, chunk by chunk: the same bytes that workers would make of it."""
+    work = plan(model, request, image_limits, job_limits)
+    total, done = sum(map(len, work.chunks)), 0
+    parts: list[Result] = []
+    for items in work.chunks:
+
+        def report_share(fraction: float, before: int = done, count: int = len(items)) -> None:
+            report((before + count * fraction) / total)
+
+        parts.append(compute(model, request, items, image_limits, report_share))
+        done += len(items)
+    if not work.combines:
+        return parts[0]
+    images = [image for part in parts for image in part.images]
+    whole = combine(model, request, parts, ((image.name, decode_png(image.data)) for image in images))
+    return whole.model_copy(update={"images": [*whole.images, *images]})
 
 
 def _require_modest(name: str, request: Request, most: int) -> None:

@@ -113,6 +113,12 @@ def _to_pixels(values: Array) -> Pixels:
     return pixels[..., 0] if pixels.shape[-1] == 1 else pixels
 
 
+def decode_png(data: bytes) -> Pixels:
+    """Our own PNG back to (h, w) or (h, w, 3) uint8 RGB; the first frame of an animated one."""
+    with Image.open(io.BytesIO(data)) as image:
+        return np.asarray(image)
+
+
 def _shades(values: Array, size: tuple[int, ...], scale_max: float | None) -> Pixels:
     """Resize (h, w) bilinearly with half-pixel centres, then scale to 0…255; all zero where there is no evidence."""
     height, width = size

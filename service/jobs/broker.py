@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import Any, Final
 
 from celery import Celery
-from kombu import Queue
+from kombu.entity import Queue
 from redis import Redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry

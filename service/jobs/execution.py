@@ -1,14 +1,11 @@
 """The worker's loop: claim a chunk, compute it, finish it. The same in the embedded worker and under Celery."""
 
-import io
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Final
-
-import numpy as np
-from PIL import Image
 
 from schemas.jobs import JobError, Part
 from schemas.results import Answer, Result
@@ -19,10 +16,11 @@ from service.engine.method import AnyMethod
 from service.engine.model import Model
 from service.engine.parameters import validate
 from service.engine.probe import Pixels
+from service.engine.rendering import decode_png
 from service.engine.run import Request
 from service.errors import ConvscopeError, MethodUnavailableError
 from service.jobs.artifacts import Artifacts
-from service.jobs.pulse import StoppedError, Pulse
+from service.jobs.pulse import Pulse, StoppedError
 from service.jobs.store import Claim, JobStore, JobsUnavailableError, Worker
 
 logger = logging.getLogger(__name__)
@@ -40,34 +38,25 @@ class ModelChangedError(ConvscopeError):
     code = "model_changed"
 
 
+@dataclass(frozen=True)
 class Execution:
     """Computes chunks over the same engine as interactive requests."""
 
-    def __init__(
-        self,
-        store: JobStore,
-        artifacts: Artifacts,
-        catalog: Catalog,
-        *,
-        methods: Mapping[str, AnyMethod],
-        image_limits: ImageLimits,
-        lease_seconds: float,
-    ) -> None:
-        self._store = store
-        self._artifacts = artifacts
-        self._catalog = catalog
-        self._methods = methods
-        self._image_limits = image_limits
-        self._lease_seconds = lease_seconds
+    store: JobStore
+    artifacts: Artifacts
+    catalog: Catalog
+    methods: Mapping[str, AnyMethod]
+    image_limits: ImageLimits
+    lease_seconds: float
 
     def work(self, queue: str, worker: Worker) -> bool:
         """Compute the queue's oldest chunk; False where none waits. Raises JobsUnavailableError before it has one."""
-        claim = self._store.claim(queue, worker)
+        claim = self.store.claim(queue, worker)
         if claim is None:
             return False
         name = f"job {claim.record.id} chunk {claim.chunk} attempt {claim.attempt} fence {claim.fence}"
         logger.info("started %s", name)
-        with Pulse(self._store, claim, lease_seconds=self._lease_seconds) as pulse:
+        with Pulse(self.store, claim, lease_seconds=self.lease_seconds) as pulse:
             try:
                 outcome = self._attempt(claim, pulse.report)
                 order = self._finish(claim, outcome)
@@ -75,11 +64,11 @@ class Execution:
             except StoppedError as stop:
                 logger.info("gave up %s: %s", name, stop.order)
                 if stop.order == "release":
-                    self._store.hand_back(claim)
+                    self.store.hand_back(claim)
             except (SystemExit, KeyboardInterrupt):
                 # A signal ends the process, at any point: what is half done is another's to do.
                 with suppress(JobsUnavailableError):
-                    self._store.hand_back(claim)
+                    self.store.hand_back(claim)
                 raise
         return True
 
@@ -87,7 +76,7 @@ class Execution:
         """The chunk's part, or why there is none."""
         try:
             result = self._compute(claim, report)
-            images = self._artifacts.write_pictures(claim.record.id, claim.chunk, claim.fence, result.images)
+            images = self.artifacts.write_pictures(claim.record.id, claim.chunk, claim.fence, result.images)
             return Part(**_without_pictures(result), images=images)
         except JobsUnavailableError:
             raise
@@ -103,23 +92,23 @@ class Execution:
         record = claim.record
         model, request = self._model(claim), self._request(claim)
         if claim.chunk == len(record.chunks):
-            parts = [chunk.part for chunk in self._store.get(record.id).chunks if chunk.part is not None]
+            parts = [chunk.part for chunk in self.store.get(record.id).chunks if chunk.part is not None]
             return chunks.combine(model, request, parts, self._pictures(parts, report))
-        return chunks.compute(model, request, record.chunks[claim.chunk], self._image_limits, report)
+        return chunks.compute(model, request, record.chunks[claim.chunk], self.image_limits, report)
 
     def _model(self, claim: Claim) -> Model:
         asked = claim.record.request
-        model = self._catalog.model(asked.model, asked.version)
+        model = self.catalog.model(asked.model, asked.version)
         if model.digest != asked.model_sha256:
             raise ModelChangedError(f"the file of '{asked.model}' has changed since the job was sent: send it again")
         return model
 
     def _request(self, claim: Claim) -> Request:
         asked = claim.record.request
-        method = self._methods.get(asked.method)
+        method = self.methods.get(asked.method)
         if method is None:
             raise MethodUnavailableError(f"this worker is of a version that does not know '{asked.method}'")
-        image = None if asked.image is None else self._artifacts.read_input(asked.image)
+        image = None if asked.image is None else self.artifacts.read_input(asked.image)
         return Request(method, validate(method.params, asked.params), image)
 
     def _pictures(self, parts: list[Part], report: Report) -> Iterator[tuple[str, Pixels]]:
@@ -127,14 +116,13 @@ class Execution:
         images = [image for part in parts for image in part.images]
         for number, image in enumerate(images):
             report(number / len(images))
-            with Image.open(io.BytesIO(self._artifacts.read(image.file))) as picture:
-                yield image.name, np.asarray(picture)
+            yield image.name, decode_png(self.artifacts.read(image.file))
 
     def _finish(self, claim: Claim, outcome: Part | JobError) -> str:
         end = time.monotonic() + FINISH_PATIENCE_SECONDS
         while True:
             try:
-                return self._store.finish(claim, outcome)
+                return self.store.finish(claim, outcome)
             except JobsUnavailableError:
                 if time.monotonic() > end:
                     raise
