@@ -20,7 +20,15 @@ from service.engine.methods import METHODS
 from service.errors import ConvscopeError
 from service.jobs.submission import Submissions
 from service.settings import Settings
-from service.wiring import READINESS_MODEL, image_limits, job_rules, open_artifacts, open_catalog, open_store
+from service.wiring import (
+    READINESS_MODEL,
+    image_limits,
+    job_rules,
+    make_data_folder,
+    open_artifacts,
+    open_catalog,
+    open_store,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -44,6 +52,7 @@ def create_app(settings: Settings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        make_data_folder(settings)
         Thread(target=_warm_up, args=(services,), name="warm-up", daemon=True).start()
         yield
         services.jobs.stopping.set()

@@ -55,29 +55,24 @@ def job_rules(settings: Settings) -> JobRules:
 def open_store(settings: Settings) -> JobStore:
     """The job records: in Redis where there is one, else in a file. What cannot be reached yet is no error here."""
     jobs = settings.jobs
-    rules = Rules(
-        lease_seconds=jobs.lease_seconds, result_seconds=jobs.result_seconds, max_attempts=jobs.max_attempts
-    )
+    rules = Rules(lease_seconds=jobs.lease_seconds, result_seconds=jobs.result_seconds, max_attempts=jobs.max_attempts)
     if settings.redis_url:
         # Not at the top: without Redis nothing of it is imported.
         from service.jobs.redis import RedisJobStore
 
         return RedisJobStore(settings.redis_url, rules)
-    make_data_folder(settings.data_folder)
     return SqliteJobStore(settings.data_folder / "jobs.sqlite", rules)
 
 
 def open_artifacts(settings: Settings) -> Artifacts:
     """Where the pictures of jobs lie. What cannot be reached yet is no error here."""
-    if not settings.artifacts:
-        make_data_folder(settings.data_folder)
     return Artifacts(settings.artifacts_url)
 
 
-def make_data_folder(folder: Path) -> None:
+def make_data_folder(settings: Settings) -> None:
     """Make it for its owner alone: it holds what clients sent. A failure stops nothing but jobs."""
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        settings.data_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         logger.error("no jobs without the data folder (CONVSCOPE_DATA): %s", error)
 
