@@ -37,7 +37,7 @@ class Program(click.Group):
 def make_program(methods: Iterable[AnyMethod], place: OpenPlace) -> click.Command:
     """Every command, working at the places that `place` opens."""
     program = Program(
-        {method.name: make_method(method, place) for method in methods},
+        {method.name: make_method(method, place) for method in methods if method.kind != "job"},
         {"models": make_models(place), "layers": make_layers(place), "doctor": doctor, "serve": serve},
     )
     return click.version_option(package_name="convscope")(program)
