@@ -27,7 +27,8 @@ def make_router(methods: Iterable[AnyMethod]) -> APIRouter:
         return MethodList(methods=[method.describe() for method in methods])
 
     for method in methods:
-        _add_routes(router, method)
+        if method.kind != "job":
+            _add_routes(router, method)
     return router
 
 
