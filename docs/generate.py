@@ -33,7 +33,7 @@ def _rows(model: type[BaseModel], prefix: str) -> Iterator[str]:
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
             yield from _rows(field.annotation, f"{prefix}{name.upper()}__")
         else:
-            default = "empty" if field.default is None else f"`{field.default}`"
+            default = "empty" if field.default in (None, "", ()) else f"`{field.default}`"
             yield f"| `{prefix}{name.upper()}` | {default} | {field.description} |"
 
 

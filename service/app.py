@@ -6,22 +6,28 @@ from concurrent.futures import CancelledError
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 from threading import Event, Thread
+from typing import Final
 
 import numpy as np
 from fastapi import FastAPI
 
-from service.api import documentation, health, models, openapi, problems
+from service.api import documentation, events, health, jobs, models, openapi, problems
 from service.api.dependencies import Services
-from service.api.limits import BoundedExecutor
+from service.api.limits import BoundedExecutor, Places
 from service.api.visualizations import make_router
+from service.api.watching import JobServices
 from service.engine.methods import METHODS
 from service.errors import ConvscopeError
+from service.jobs.submission import Submissions
 from service.settings import Settings
-from service.wiring import image_limits, open_catalog
+from service.wiring import READINESS_MODEL, image_limits, job_rules, open_artifacts, open_catalog, open_store
 
 logger = logging.getLogger(__name__)
 
-READINESS_MODEL = "shapes"
+# Threads for calls of the job store and the artifacts, which wait far more than they compute; and how many calls may
+# wait for one.
+_STORE_THREADS: Final = 16
+_STORE_WAITING: Final = 512
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -30,6 +36,7 @@ def create_app(settings: Settings) -> FastAPI:
     services = Services(
         catalog=open_catalog(settings),
         executor=BoundedExecutor(running=limits.running_requests, waiting=limits.waiting_requests),
+        jobs=_open_jobs(settings),
         image_limits=image_limits(settings),
         body_timeout_seconds=limits.body_timeout_seconds,
         ready=Event(),
@@ -39,7 +46,10 @@ def create_app(settings: Settings) -> FastAPI:
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         Thread(target=_warm_up, args=(services,), name="warm-up", daemon=True).start()
         yield
+        services.jobs.stopping.set()
         services.executor.close()
+        services.jobs.executor.close()
+        services.jobs.store.close()
         services.catalog.close()
 
     app = FastAPI(
@@ -54,9 +64,31 @@ def create_app(settings: Settings) -> FastAPI:
     problems.install(app)
     openapi.install(app)
     documentation.install(app)
-    for router in (models.router, make_router(METHODS.values()), health.router):
+    for router in (models.router, make_router(METHODS.values()), jobs.router, events.router, health.router):
         app.include_router(router)
     return app
+
+
+def _open_jobs(settings: Settings) -> JobServices:
+    store, artifacts, limits = open_store(settings), open_artifacts(settings), settings.limits
+    return JobServices(
+        store=store,
+        artifacts=artifacts,
+        submissions=Submissions(store, artifacts, _NoDoorbell(), max_queued=limits.queued_jobs),
+        rules=job_rules(settings),
+        executor=BoundedExecutor(running=_STORE_THREADS, waiting=_STORE_WAITING, name="jobs"),
+        streams=Places(limits.event_streams),
+        waiters=Places(limits.event_streams),
+        max_wait_seconds=settings.jobs.max_wait_seconds,
+        stopping=Event(),
+    )
+
+
+class _NoDoorbell:
+    """Nobody computes jobs yet."""
+
+    def ring(self, queue: str, count: int) -> None:
+        """See Doorbell."""
 
 
 def _warm_up(services: Services) -> None:

@@ -1,14 +1,19 @@
 """Every setting, read once per process from the environment (`CONVSCOPE_*`) or a `.env` file."""
 
+import os
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 
 def _empty_is_none(value: object) -> object:
     return None if value == "" else value
+
+
+def _split(value: object) -> object:
+    return [item.strip() for item in value.split(",") if item.strip()] if isinstance(value, str) else value
 
 
 class Limits(BaseModel):
@@ -20,6 +25,34 @@ class Limits(BaseModel):
     waiting_requests: int = Field(64, ge=0, description="Requests that may wait beyond those; then 503.")
     body_timeout_seconds: float = Field(30, gt=0, description="How long a client may take to send a request's body.")
     traces_per_model: int = Field(64, ge=1, description="Compiled graphs kept per model, about 20 MB each.")
+    queued_jobs: int = Field(10_000, ge=1, description="Jobs that may be queued or running; then 503.")
+    event_streams: int = Field(
+        100, ge=1, description="Clients that may watch jobs, and as many that may wait for one, at the same time."
+    )
+    job_items: int = Field(2048, ge=1, description="Items, such as filters, that one job may ask for.")
+    job_steps: int = Field(1000, ge=1, description="Steps that one job may ask for.")
+    job_size: int = Field(512, ge=1, description="Largest side of a picture that one job may ask for, in pixels.")
+
+
+class Jobs(BaseModel):
+    """How long things of a job last."""
+
+    lease_seconds: float = Field(30, gt=0, description="How long a worker that is not heard of keeps its chunk.")
+    sweep_seconds: float = Field(5, gt=0, description="How often is looked for chunks whose worker has gone.")
+    cancel_seconds: float = Field(10, gt=0, description="How long a worker may go on after a cancel; then it is ended.")
+    result_seconds: float = Field(86_400, gt=0, description="How long a finished job is kept.")
+    max_attempts: int = Field(5, ge=1, description="How often a chunk is started before its job fails.")
+    max_wait_seconds: int = Field(60, ge=0, description="Longest wait that `Prefer: wait=N` is granted.")
+
+
+class WorkerLife(BaseModel):
+    """The processes that compute jobs."""
+
+    concurrency: int = Field(1, ge=1, description="Processes of one `convscope worker`; a GPU takes one.")
+    max_tasks: int = Field(200, ge=0, description="Tasks after which such a process is replaced; 0: never.")
+    max_memory_bytes: int = Field(8 * 2**30, ge=2**28, description="Memory beyond which a process is replaced.")
+    task_seconds: float = Field(3600, gt=0, description="How long one task may take; then its process is ended.")
+    grace_seconds: float = Field(20, gt=0, description="How long a worker that is told to end may take.")
 
 
 class Settings(BaseSettings):
@@ -34,6 +67,17 @@ class Settings(BaseSettings):
     models: Annotated[Path | None, BeforeValidator(_empty_is_none)] = Field(
         None, description="The repository folder; the built-in models stay served beside it."
     )
+    redis_url: str = Field("", description="Redis that API and workers share; empty: jobs run beside the API.")
+    data: Annotated[Path | None, BeforeValidator(_empty_is_none)] = Field(
+        None,
+        description="Folder of job records; empty: `convscope` in `$XDG_DATA_HOME`, which is `~/.local/share` by default.",
+    )
+    artifacts: str = Field(
+        "", description="Folder or fsspec URL of jobs' pictures, shared by API and workers; empty: `artifacts` in it."
+    )
+    gpu_models: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)] = Field(
+        (), description="Models whose jobs go to the workers with a GPU: patterns such as `vgg*,resnet*`."
+    )
     applications_weights: Literal["imagenet", "none"] = Field(
         "imagenet", description="Weights of the `keras.applications` models; `none`: random ones, for tests."
     )
@@ -43,3 +87,16 @@ class Settings(BaseSettings):
         description="Where those weights are fetched from on first use: Keras's own place, or a mirror of it.",
     )
     limits: Limits = Field(default_factory=Limits, description="See below.")
+    jobs: Jobs = Field(default_factory=Jobs, description="See below.")
+    worker: WorkerLife = Field(default_factory=WorkerLife, description="See below.")
+
+    @property
+    def data_folder(self) -> Path:
+        if self.data is not None:
+            return self.data
+        home = os.environ.get("XDG_DATA_HOME")
+        return (Path(home) if home else Path.home() / ".local" / "share") / "convscope"
+
+    @property
+    def artifacts_url(self) -> str:
+        return self.artifacts or str(self.data_folder / "artifacts")

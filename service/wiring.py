@@ -1,5 +1,6 @@
-"""What every composition root wires the same way: settings in, the catalog and the limits of an image out."""
+"""What every composition root wires the same way: settings in; catalog, job store, artifacts and limits out."""
 
+import logging
 from pathlib import Path
 
 from schemas.models import Task
@@ -8,12 +9,20 @@ from service.catalog.catalog import Catalog
 from service.catalog.folder import Folder, open_file
 from service.catalog.source import Source
 from service.catalog.weights import WeightsStore
+from service.engine.chunks import JobLimits
 from service.engine.images import ImageLimits
 from service.engine.keras.chatter import without_chatter
 from service.engine.model import Model
 from service.engine.probe import Probe
+from service.jobs.artifacts import Artifacts
+from service.jobs.sqlite import SqliteJobStore
+from service.jobs.store import JobStore, Rules
+from service.jobs.submission import JobRules
 from service.settings import Settings
 
+logger = logging.getLogger(__name__)
+
+READINESS_MODEL = "shapes"
 BUILT_IN_MODELS = Path(__file__).parent / "demo" / "models"
 
 
@@ -32,6 +41,45 @@ def open_model_file(file: Path, settings: Settings) -> Model:
 
 def image_limits(settings: Settings) -> ImageLimits:
     return ImageLimits(settings.limits.max_image_bytes, settings.limits.max_image_pixels)
+
+
+def job_rules(settings: Settings) -> JobRules:
+    limits = settings.limits
+    return JobRules(
+        image_limits(settings),
+        JobLimits(max_items=limits.job_items, max_steps=limits.job_steps, max_size=limits.job_size),
+        settings.gpu_models,
+    )
+
+
+def open_store(settings: Settings) -> JobStore:
+    """The job records: in Redis where there is one, else in a file. What cannot be reached yet is no error here."""
+    jobs = settings.jobs
+    rules = Rules(
+        lease_seconds=jobs.lease_seconds, result_seconds=jobs.result_seconds, max_attempts=jobs.max_attempts
+    )
+    if settings.redis_url:
+        # Not at the top: without Redis nothing of it is imported.
+        from service.jobs.redis import RedisJobStore
+
+        return RedisJobStore(settings.redis_url, rules)
+    make_data_folder(settings.data_folder)
+    return SqliteJobStore(settings.data_folder / "jobs.sqlite", rules)
+
+
+def open_artifacts(settings: Settings) -> Artifacts:
+    """Where the pictures of jobs lie. What cannot be reached yet is no error here."""
+    if not settings.artifacts:
+        make_data_folder(settings.data_folder)
+    return Artifacts(settings.artifacts_url)
+
+
+def make_data_folder(folder: Path) -> None:
+    """Make it for its owner alone: it holds what clients sent. A failure stops nothing but jobs."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        logger.error("no jobs without the data folder (CONVSCOPE_DATA): %s", error)
 
 
 def _sources(settings: Settings, threads: int) -> list[Source]:

@@ -9,6 +9,7 @@ import anyio.to_thread
 from fastapi import Depends, Path, Request
 
 from service.api.limits import BoundedExecutor
+from service.api.watching import JobServices
 from service.catalog.catalog import Catalog, unwrap
 from service.engine.images import ImageLimits
 from service.engine.model import Model
@@ -18,6 +19,7 @@ from service.engine.model import Model
 class Services:
     catalog: Catalog
     executor: BoundedExecutor
+    jobs: JobServices
     image_limits: ImageLimits
     body_timeout_seconds: float
     ready: Event
@@ -36,3 +38,5 @@ def _services(request: Request) -> Services:
 ServicesDependency = Annotated[Services, Depends(_services)]
 ModelName = Annotated[str, Path(description="A model's name, from `GET /v1/models`.", examples=["shapes"])]
 ModelVersion = Annotated[str, Path(description="One of the model's versions.", examples=["1"])]
+JobId = Annotated[str, Path(description="A job's id.", examples=["0197f3c2a1b24c0e9d5f6a7b8c9d0e1f"])]
+ImageName = Annotated[str, Path(description="A picture's name, from the job.", examples=["filter-3"])]

@@ -1,4 +1,4 @@
-"""The OpenAPI of a method's route: both request forms, what comes back, and an example of each."""
+"""The OpenAPI of a method's route: both request forms, headers, what comes back, and an example of each."""
 
 import base64
 import io
@@ -6,13 +6,30 @@ from typing import Any, Final
 
 from PIL import Image
 
+from schemas.jobs import Job
 from service.engine.method import AnyMethod
 
 _IMAGE: Final = {
     "type": "string",
     "description": "The picture: a file in a form; base64 or a data URL in JSON.",
 }
-_STATUSES: Final = (400, 404, 406, 408, 413, 415, 422, 503)
+_STATUSES: Final = (400, 404, 406, 408, 409, 410, 413, 415, 422, 503)
+_HEADERS: Final = {
+    "Prefer": (
+        "`respond-async`: answer with a job. `wait=30`: where a job answers, wait so many seconds for its result.",
+        "respond-async, wait=10",
+    ),
+    "Idempotency-Key": (
+        "Where a job answers: sent again with the same key, the same request answers with the same job.",
+        "6f1c0c1e-8a0f-4a53-9d0e-3c3f0f2b7d11",
+    ),
+    "Cache-Control": ("Where a job answers: `no-cache` has it computed anew.", "no-cache"),
+}
+_JOB_HEADERS: Final = {
+    "Location": ("The job.", "/v1/jobs/0197f3c2a1b24c0e9d5f6a7b8c9d0e1f"),
+    "Retry-After": ("Seconds until asking again is worth while.", "1"),
+    "Preference-Applied": ("What was done of `Prefer`.", "respond-async, wait=10"),
+}
 
 
 def request_body(method: AnyMethod) -> dict[str, Any]:
@@ -39,8 +56,24 @@ def result_responses(method: AnyMethod) -> dict[int | str, dict[str, Any]]:
     content: dict[str, Any] = {"application/json": {}}
     if method.makes_pictures:
         content["image/png"] = {"schema": {"type": "string", "format": "binary"}}
-    result = {"description": "The result; a PNG with `Accept: image/png`.", "content": content}
-    return {200: result, **{status: {} for status in _STATUSES}}
+    if method.kind == "job":
+        done = "The result, with `Prefer: wait`; the job, where it has ended before; a PNG with `Accept: image/png`."
+    else:
+        done = "The result; a PNG with `Accept: image/png`."
+    headers = {name: _header(*about) for name, about in _JOB_HEADERS.items()}
+    job = {"description": "The job that computes it.", "model": Job, "headers": headers}
+    return {200: {"description": done, "content": content}, 202: job, **{status: {} for status in _STATUSES}}
+
+
+def request_headers() -> dict[str, Any]:
+    """`openapi_extra`: what a request may say about the manner of its answer."""
+    return {
+        "parameters": [{"name": name, "in": "header", **_header(*about)} for name, about in _HEADERS.items()],
+    }
+
+
+def _header(description: str, example: str) -> dict[str, Any]:
+    return {"description": description, "schema": {"type": "string"}, "example": example}
 
 
 def _with_image(schema: dict[str, Any], form: dict[str, Any]) -> dict[str, Any]:

@@ -1,8 +1,9 @@
-"""A bounded executor: so many requests computed at once, so many waiting, the rest refused at once."""
+"""A bounded executor: so many requests computed at once, so many waiting, the rest refused at once. Likewise places."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from service.errors import ServerBusyError
@@ -13,8 +14,8 @@ T = TypeVar("T")
 class BoundedExecutor:
     """Runs functions on threads, never on the event loop. To be used from the event loop alone."""
 
-    def __init__(self, *, running: int, waiting: int) -> None:
-        self._threads = ThreadPoolExecutor(running, thread_name_prefix="compute")
+    def __init__(self, *, running: int, waiting: int, name: str = "compute") -> None:
+        self._threads = ThreadPoolExecutor(running, thread_name_prefix=name)
         self._limit = running + waiting
         self._admitted = 0
 
@@ -41,3 +42,20 @@ class BoundedExecutor:
         if not future.cancelled():
             # Marks the exception as seen where the waiter has gone.
             future.exception()
+
+
+class Places:
+    """So many at the same time. To be used from the event loop alone."""
+
+    def __init__(self, count: int) -> None:
+        self._free = count
+
+    @contextmanager
+    def take(self) -> Iterator[bool]:
+        """Hold a place while the block runs; False where none is free."""
+        granted = self._free > 0
+        self._free -= granted
+        try:
+            yield granted
+        finally:
+            self._free += granted

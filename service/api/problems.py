@@ -94,6 +94,36 @@ PROBLEMS: Final[dict[str, ProblemType]] = {
     "job_too_large": ProblemType(
         422, "Job too large", "One job may ask for only so much; the detail says the limit. Make it several jobs."
     ),
+    "jobs_unavailable": ProblemType(
+        503, "Jobs unavailable", "The place of the job records cannot be reached; other requests are answered."
+    ),
+    "storage_unavailable": ProblemType(
+        503, "Storage unavailable", "The place of jobs' pictures cannot be reached; other requests are answered."
+    ),
+    "storage_full": ProblemType(503, "Storage full", "There is no room for the pictures of jobs; try again later."),
+    "queue_full": ProblemType(503, "Queue full", "As many jobs wait as may wait; try again after `Retry-After`."),
+    "streams_full": ProblemType(
+        503, "Too many watchers", "As many clients watch jobs as may; ask `GET /v1/jobs/{id}` now and then instead."
+    ),
+    "job_not_found": ProblemType(404, "Unknown job", "No job of that id; `GET /v1/jobs` lists them."),
+    "job_expired": ProblemType(410, "Job expired", "The job's time is over and its pictures are gone; send it again."),
+    "job_ended": ProblemType(409, "Job has ended", "A job that has succeeded or failed cannot be cancelled."),
+    "image_not_found": ProblemType(404, "Unknown picture", "The job has no such picture, or not yet; it lists them."),
+    "idempotency_key_reused": ProblemType(
+        422, "Idempotency-Key reused", "The key came with another request before; make a new one for each request."
+    ),
+    "idempotency_key_invalid": ProblemType(
+        422, "Idempotency-Key invalid", "A key is 1 to 255 printable ASCII characters, such as a UUID."
+    ),
+    "request_in_progress": ProblemType(
+        409, "Request in progress", "The first request with this Idempotency-Key is not answered yet; try again."
+    ),
+    "model_changed": ProblemType(
+        409, "Model has changed", "The model's file is no longer the one that the job was made for; send it again."
+    ),
+    "worker_lost": ProblemType(
+        500, "Worker lost", "Every process that computed the job's work ended in the middle of it, most often for memory."
+    ),
     "server_busy": ProblemType(503, "Server busy", "As many requests wait as may wait; try again after `Retry-After`."),
     "not_ready": ProblemType(503, "Not ready", "The built-in model has not run yet; try again in a moment."),
     "invalid_parameters": ProblemType(
@@ -129,20 +159,25 @@ def respond(
 ) -> Response:
     """Build the problem+json response of a code; `members` are further members: `errors`, or extensions."""
     kind, members = PROBLEMS[code], dict(members or {})
-    problem = Problem(
-        type=f"/problems/{code}",
-        title=kind.title,
-        status=kind.status,
-        detail=detail,
-        instance=quote(request.scope["path"]),
-        code=code,
-        errors=members.pop("errors", None),
-    )
+    problem = make_problem(request, code, detail, errors=members.pop("errors", None))
     headers = dict(headers or {})
     if kind.status == HTTPStatus.SERVICE_UNAVAILABLE and code not in NOT_PASSING:
         headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
     content = problem.model_dump(exclude_none=True) | members
     return Response(to_json(content), kind.status, headers=headers, media_type=MEDIA_TYPE)
+
+
+def make_problem(request: Request, code: str, detail: str, *, errors: list[ProblemError] | None = None) -> Problem:
+    """Describe what is wrong with a request."""
+    return Problem(
+        type=f"/problems/{code}",
+        title=PROBLEMS[code].title,
+        status=PROBLEMS[code].status,
+        detail=detail,
+        instance=quote(request.scope["path"]),
+        code=code,
+        errors=errors,
+    )
 
 
 def install(app: FastAPI) -> None:

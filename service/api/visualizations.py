@@ -1,4 +1,4 @@
-"""A route for every method, made from METHODS: parameters and image in, a result or a picture out."""
+"""A route for every method, made from METHODS: parameters and image in; a result, a picture or a job out."""
 
 from collections.abc import Iterable
 from time import perf_counter
@@ -6,12 +6,15 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
+from schemas.jobs import Job, JobResult
 from schemas.methods import MethodList
 from schemas.results import Result
 from service.api.bodies import read_body
 from service.api.dependencies import ModelName, ModelVersion, Services, ServicesDependency
-from service.api.examples import request_body, result_responses
+from service.api.examples import request_body, request_headers, result_responses
+from service.api.job_requests import Asked, answer_with_job
 from service.api.negotiation import JSON, PNG, choose
+from service.api.preferences import read_preferences
 from service.engine import run as engine
 from service.engine.method import AnyMethod
 from service.engine.parameters import validate
@@ -44,9 +47,9 @@ def _add_routes(router: APIRouter, method: AnyMethod) -> None:
     shared: dict[str, Any] = {
         "methods": ["POST"],
         "description": method.description,
-        "response_model": Result,
+        "response_model": JobResult | Job if method.kind == "job" else Result,
         "responses": result_responses(method),
-        "openapi_extra": request_body(method),
+        "openapi_extra": request_body(method) | request_headers(),
     }
     identifier = method.name.replace("-", "_")
     router.add_api_route(
@@ -70,6 +73,9 @@ async def _answer(request: Request, services: Services, method: AnyMethod, name:
         timeout_seconds=services.body_timeout_seconds,
     )
     params = validate(method.params, body.params)
+    if method.kind == "job" or read_preferences(request.headers).respond_async:
+        work = engine.Request(method, params, body.image)
+        return await answer_with_job(request, services, Asked(name, version, work, media_type))
     model = await services.model(name, version)
     received = perf_counter()
 
@@ -78,4 +84,5 @@ async def _answer(request: Request, services: Services, method: AnyMethod, name:
         result = engine.run(model, work, services.image_limits)
         return result.images[0].data if media_type == PNG else result.model_dump_json().encode()
 
-    return Response(await services.executor.run(compute), media_type=media_type, headers={"Vary": "Accept"})
+    data = await services.executor.run(compute)
+    return Response(data, media_type=media_type, headers={"Vary": "Accept, Prefer"})

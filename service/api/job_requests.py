@@ -1,0 +1,94 @@
+"""A request that is answered with a job: made, or found again; waited for where the client prefers so."""
+
+import hashlib
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+
+from fastapi import Request, Response
+
+from service.api.dependencies import Services
+from service.api.negotiation import JSON, PNG
+from service.api.preferences import Preferences, read_idempotency_key, read_preferences, wants_fresh
+from service.engine import run as engine
+from service.errors import ConvscopeError
+from service.jobs.store import Snapshot
+from service.jobs.submission import draft_job, fingerprint
+from service.jobs.view import describe, is_final, job_route, make_result, stored_images
+
+RETRY_AFTER_SECONDS = 1
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a client asked for; `version` is None where it named none."""
+
+    model: str
+    version: str | None
+    work: engine.Request
+    media_type: str
+
+
+async def answer_with_job(request: Request, services: Services, asked: Asked) -> Response:
+    """Answer 202 and the job; or 200 and the result, where it is there in time. Raises a ConvscopeError."""
+    preferences = read_preferences(request.headers)
+    snapshot = await services.jobs.get(await _submit(request, services, asked))
+    if preferences.wait_seconds is not None:
+        # The store is asked at least once more, however short the wait.
+        seconds = min(preferences.wait_seconds, services.jobs.max_wait_seconds)
+        snapshot = await services.jobs.wait(snapshot, seconds)
+    response = await _present(services, snapshot, asked.media_type, waited=preferences.wait_seconds is not None)
+    response.headers["Location"] = job_route(snapshot.record.id)
+    response.headers["Vary"] = "Accept, Prefer"
+    if applied := _applied(preferences, services.jobs.max_wait_seconds):
+        response.headers["Preference-Applied"] = applied
+    return response
+
+
+async def _submit(request: Request, services: Services, asked: Asked) -> str:
+    """The id of the job."""
+    jobs, key = services.jobs, read_idempotency_key(request.headers)
+    if key is not None:
+        earlier = await jobs.call(lambda: jobs.store.reserve(key, _fingerprint(asked)))
+        if earlier is not None:
+            return earlier
+    try:
+        model = await services.model(asked.model, asked.version)
+        draft = await services.executor.run(partial(draft_job, model, asked.work, jobs.rules))
+        send = partial(jobs.submissions.send, fresh=wants_fresh(request.headers), idempotency_key=key)
+        return (await jobs.call(send, draft)).id
+    except Exception:
+        if key is not None:
+            with suppress(ConvscopeError):  # it frees itself after a while
+                await jobs.call(jobs.store.unreserve, key)
+        raise
+
+
+def _fingerprint(asked: Asked) -> str:
+    work = asked.work
+    image = None if work.image is None else hashlib.sha256(work.image).hexdigest()
+    params = work.params.model_dump(mode="json")
+    return fingerprint([work.method.name, asked.model, asked.version, params, image])
+
+
+async def _present(services: Services, snapshot: Snapshot, media_type: str, *, waited: bool) -> Response:
+    route = job_route(snapshot.record.id)
+    if snapshot.state == "succeeded":
+        images = stored_images(snapshot)
+        if media_type == PNG and images:
+            data = await services.jobs.call(services.jobs.artifacts.read, images[0].file)
+            where = f"{route}/images/{images[0].name}"
+            return Response(data, media_type=PNG, headers={"Content-Location": where})
+        if waited and (result := make_result(snapshot)):
+            return Response(result.model_dump_json(), media_type=JSON, headers={"Content-Location": route})
+    content = describe(snapshot).model_dump_json()
+    if is_final(snapshot) and not waited:
+        return Response(content, media_type=JSON, headers={"Content-Location": route})
+    return Response(content, 202, media_type=JSON, headers={"Retry-After": str(RETRY_AFTER_SECONDS)})
+
+
+def _applied(preferences: Preferences, max_wait_seconds: int) -> str:
+    applied = ["respond-async"] if preferences.respond_async else []
+    if preferences.wait_seconds is not None:
+        applied.append(f"wait={min(preferences.wait_seconds, max_wait_seconds)}")
+    return ", ".join(applied)

@@ -1,0 +1,82 @@
+"""Jobs for the event loop: blocking calls on threads of their own, and waiting that holds none."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from threading import Event
+from time import monotonic
+from typing import Final, TypeVar
+
+from service.api.limits import BoundedExecutor, Places
+from service.errors import ServerBusyError
+from service.jobs.artifacts import Artifacts
+from service.jobs.store import JobNotFoundError, JobStore, JobsUnavailableError, Snapshot
+from service.jobs.submission import JobRules, Submissions
+from service.jobs.view import is_final
+
+T = TypeVar("T")
+
+# How often the store is asked for a job's revision; sooner where somebody has just begun to wait, as many jobs are short.
+POLL_SECONDS: Final = 0.25
+_FIRST_POLL_SECONDS: Final = 0.03
+_ID: Final = re.compile(r"[0-9a-f]{32}")
+
+
+@dataclass(frozen=True)
+class JobServices:
+    """What the routes of jobs need. `stopping` is set when the server begins to shut down, and ends all waiting."""
+
+    store: JobStore
+    artifacts: Artifacts
+    submissions: Submissions
+    rules: JobRules
+    executor: BoundedExecutor
+    streams: Places
+    waiters: Places
+    max_wait_seconds: int
+    stopping: Event
+
+    async def call(self, function: Callable[..., T], *arguments: object) -> T:
+        """Call the store or the artifacts on a thread. Raises ServerBusyError, or what `function` raises."""
+        return await self.executor.run(partial(function, *arguments))
+
+    async def get(self, job: str) -> Snapshot:
+        """Raises JobNotFoundError also for what cannot be an id, and what the store raises."""
+        return await self.call(self.store.get, require_id(job))
+
+    async def wait(self, snapshot: Snapshot, seconds: float) -> Snapshot:
+        """The job as it stands when it has ended, or when the time is over; at once where too many wait already."""
+        end = monotonic() + seconds
+        with self.waiters.take() as granted:
+            if not granted or is_final(snapshot):
+                return snapshot
+            async for latest in self.follow(snapshot, until=end):
+                snapshot = latest
+        return snapshot
+
+    async def follow(self, snapshot: Snapshot, *, until: float | None = None) -> AsyncIterator[Snapshot]:
+        """Each look at the job that shows a change, until it has ended, the time is over or the server stops.
+
+        A store that cannot be reached is asked again. Raises JobNotFoundError or JobExpiredError when the job goes.
+        """
+        pause = _FIRST_POLL_SECONDS
+        while not (is_final(snapshot) or self.stopping.is_set()):
+            left = pause if until is None else until - monotonic()
+            if left <= 0:
+                return
+            await asyncio.sleep(min(pause, left))
+            pause = min(2 * pause, POLL_SECONDS)
+            with suppress(JobsUnavailableError, ServerBusyError):
+                if await self.call(self.store.revision, snapshot.record.id) != snapshot.revision:
+                    snapshot = await self.call(self.store.get, snapshot.record.id)
+                    yield snapshot
+
+
+def require_id(job: str) -> str:
+    """The id itself. Raises JobNotFoundError for what cannot be one."""
+    if not _ID.fullmatch(job):
+        raise JobNotFoundError(f"there is no job '{job[:64]}'; GET /v1/jobs lists them")
+    return job

@@ -1,0 +1,58 @@
+-- The tables of the job records. A change here raises VERSION in sqlite_file.py.
+CREATE TABLE jobs (
+    sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,
+    record TEXT NOT NULL,
+    input TEXT,
+    state TEXT NOT NULL DEFAULT 'queued',
+    revision INTEGER NOT NULL DEFAULT 1,
+    created REAL NOT NULL,
+    started REAL,
+    finished REAL,
+    expires REAL NOT NULL,
+    error TEXT
+);
+CREATE INDEX jobs_in_work ON jobs (state) WHERE state IN ('queued', 'running');
+CREATE INDEX jobs_to_expire ON jobs (expires) WHERE finished IS NOT NULL;
+CREATE INDEX jobs_by_input ON jobs (input);
+
+-- fence is 0 unless an attempt runs, or the chunk ended with it. lease and position are set while they mean something.
+CREATE TABLE chunks (
+    job TEXT NOT NULL,
+    number INTEGER NOT NULL,
+    queue TEXT NOT NULL,
+    state TEXT NOT NULL,
+    position INTEGER,
+    fence INTEGER NOT NULL DEFAULT 0,
+    lease REAL,
+    attempts INTEGER NOT NULL DEFAULT 0,
+    progress REAL NOT NULL DEFAULT 0,
+    revision INTEGER NOT NULL DEFAULT 0,
+    part TEXT,
+    PRIMARY KEY (job, number)
+);
+CREATE INDEX chunks_queued ON chunks (queue, position) WHERE position IS NOT NULL;
+CREATE INDEX chunks_leased ON chunks (lease) WHERE lease IS NOT NULL;
+
+-- What each process holds. `ended` is when the job ended under it; the row outlives the job.
+CREATE TABLE holds (
+    process TEXT PRIMARY KEY,
+    worker TEXT NOT NULL,
+    job TEXT NOT NULL,
+    chunk INTEGER NOT NULL,
+    fence INTEGER NOT NULL,
+    ended REAL
+);
+CREATE UNIQUE INDEX holds_by_fence ON holds (fence);
+CREATE INDEX holds_by_job ON holds (job);
+CREATE INDEX holds_ended ON holds (worker, ended) WHERE ended IS NOT NULL;
+
+CREATE TABLE duplicates (key TEXT PRIMARY KEY, job TEXT NOT NULL);
+CREATE INDEX duplicates_by_job ON duplicates (job);
+CREATE TABLE idempotency (key TEXT PRIMARY KEY, fingerprint TEXT, reserved REAL NOT NULL, job TEXT, ends REAL NOT NULL);
+CREATE INDEX idempotency_ends ON idempotency (ends);
+CREATE TABLE tombstones (job TEXT PRIMARY KEY, ends REAL NOT NULL);
+CREATE INDEX tombstones_ends ON tombstones (ends);
+CREATE TABLE releases (worker TEXT PRIMARY KEY, ends REAL NOT NULL);
+CREATE TABLE fences (last INTEGER NOT NULL);
+INSERT INTO fences VALUES (0);

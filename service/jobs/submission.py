@@ -1,0 +1,103 @@
+"""From a request to a job: checked, cut, its input kept, its record written, the bell rung. Loads no model."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from uuid import uuid4
+
+from pydantic_core import to_json
+
+from schemas.jobs import JobRecord, JobRequest
+from schemas.tasks import Queue
+from service.engine.chunks import JobLimits, plan
+from service.engine.images import ImageLimits
+from service.engine.model import Model
+from service.engine.run import Request, software
+from service.jobs.artifacts import Artifacts
+from service.jobs.doorbell import Doorbell
+from service.jobs.store import JobStore, Submission
+
+
+@dataclass(frozen=True)
+class JobRules:
+    """What jobs may be sent, and where they go: models whose name matches one of `gpu_models` to the GPU's queue."""
+
+    image_limits: ImageLimits
+    job_limits: JobLimits = JobLimits()
+    gpu_models: Sequence[str] = ()
+    max_queued: int | None = None
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A job that could be sent; sending it twice makes one job."""
+
+    record: JobRecord
+    duplicate_key: str
+    image: bytes | None
+
+
+def draft_job(model: Model, request: Request, rules: JobRules) -> Draft:
+    """Check all that can be known before computing, and cut the work. Raises a ConvscopeError."""
+    work = plan(model, request, rules.image_limits, rules.job_limits)
+    image = request.image if request.method.consumes == "image" else None
+    asked = JobRequest(
+        model=model.name,
+        version=model.version,
+        model_sha256=model.digest,
+        method=request.method.name,
+        params=request.params.model_dump(mode="json"),
+        image=None if image is None else hashlib.sha256(image).hexdigest(),
+    )
+    record = JobRecord(
+        id=uuid4().hex,
+        queue=_queue(model.name, rules.gpu_models),
+        request=asked,
+        unit=work.unit,
+        chunks=work.chunks,
+        combines=work.combines,
+    )
+    # Another version may compute the same request otherwise.
+    return Draft(record, fingerprint({"request": asked.model_dump(), "convscope": software().get("convscope")}), image)
+
+
+def fingerprint(value: object) -> str:
+    """SHA-256 over canonical JSON: members in order, no spaces."""
+    return hashlib.sha256(to_json(_in_order(value))).hexdigest()
+
+
+class Submissions:
+    """Writes drafts down. Safe to use from several threads."""
+
+    def __init__(self, store: JobStore, artifacts: Artifacts, doorbell: Doorbell, *, max_queued: int | None) -> None:
+        self._store = store
+        self._artifacts = artifacts
+        self._doorbell = doorbell
+        self._max_queued = max_queued
+
+    def send(self, draft: Draft, *, fresh: bool = False, idempotency_key: str | None = None) -> Submission:
+        """Make the job, or find the one that does the same. Raises what store and artifacts raise."""
+        if draft.image is not None:
+            # Before the record: a worker may claim the job at once.
+            self._artifacts.write_input(draft.image)
+        submission = self._store.submit(
+            draft.record,
+            duplicate_key=draft.duplicate_key,
+            fresh=fresh,
+            idempotency_key=idempotency_key,
+            max_queued=self._max_queued,
+        )
+        if submission.created:
+            self._doorbell.ring(draft.record.queue, len(draft.record.chunks))
+        return submission
+
+
+def _queue(model: str, gpu_models: Sequence[str]) -> Queue:
+    return "gpu" if any(fnmatchcase(model, pattern) for pattern in gpu_models) else "cpu"
+
+
+def _in_order(value: object) -> object:
+    if isinstance(value, dict):
+        return {name: _in_order(value[name]) for name in sorted(value)}
+    return [_in_order(item) for item in value] if isinstance(value, list | tuple) else value

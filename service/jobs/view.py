@@ -1,0 +1,120 @@
+"""A job as the store has it, as clients see it. Knows the routes of a job, nothing else of HTTP."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from schemas.jobs import (
+    FINAL_STATES,
+    Job,
+    JobImage,
+    JobLinks,
+    JobRecord,
+    JobResult,
+    JobSummary,
+    Part,
+    Progress,
+    StoredImage,
+)
+from schemas.results import Answer
+from service.jobs.store import Chunk, Snapshot
+
+
+def summarize(snapshot: Snapshot) -> JobSummary:
+    """Everything but pictures and numbers; also of a snapshot without parts."""
+    record, asked = snapshot.record, snapshot.record.request
+    route = job_route(record.id)
+    return JobSummary(
+        id=record.id,
+        state=snapshot.state,
+        revision=snapshot.revision,
+        progress=measure_progress(snapshot),
+        model=asked.model,
+        version=asked.version,
+        method=asked.method,
+        params=asked.params,
+        created_at=_time(snapshot.created),
+        started_at=None if snapshot.started is None else _time(snapshot.started),
+        finished_at=None if snapshot.finished is None else _time(snapshot.finished),
+        expires_at=_time(snapshot.expires),
+        attempts=max((chunk.attempts for chunk in snapshot.chunks), default=0),
+        error=snapshot.error,
+        links=JobLinks(self=route, events=f"{route}/events", cancel=f"{route}/cancel"),
+    )
+
+
+def describe(snapshot: Snapshot) -> Job:
+    """The job with its result, or with the pictures that are ready so far."""
+    summary, result = summarize(snapshot), make_result(snapshot)
+    images = [] if result else [_link(snapshot.record.id, image) for image in stored_images(snapshot)]
+    return Job(**_members(summary, JobSummary), images=images, result=result)
+
+
+def make_result(snapshot: Snapshot) -> JobResult | None:
+    """The numbers of the chunk that combined, or of the only one, and all pictures; None before the job succeeded."""
+    parts = list(_parts(snapshot))
+    if snapshot.state != "succeeded" or not parts:
+        return None
+    images = [_link(snapshot.record.id, image) for part in parts for image in part.images]
+    return JobResult(**_members(parts[0], Answer), images=images)
+
+
+def stored_images(snapshot: Snapshot) -> list[StoredImage]:
+    """Every picture so far: those of the whole first, then the chunks' own in order."""
+    return [image for part in _parts(snapshot) for image in part.images]
+
+
+def images_since(snapshot: Snapshot, revision: int) -> list[JobImage]:
+    """The pictures of chunks that have succeeded after that revision, in the order in which they did."""
+    chunks = [chunk for chunk in snapshot.chunks if chunk.part is not None and chunk.revision > revision]
+    chunks.sort(key=lambda chunk: chunk.revision)
+    return [_link(snapshot.record.id, image) for chunk in chunks if chunk.part for image in chunk.part.images]
+
+
+def measure_progress(snapshot: Snapshot) -> Progress:
+    """Items done, and the share of the work; combining, which is quick, does not count."""
+    record = snapshot.record
+    # A snapshot has one chunk more than the record where it combines.
+    chunks = list(zip(record.chunks, snapshot.chunks, strict=False))
+    done = sum(len(items) for items, chunk in chunks if chunk.state == "succeeded")
+    work = sum(len(items) * _share(chunk) for items, chunk in chunks)
+    fraction = min(1.0, work / record.total) if record.total else 1.0
+    return Progress(done=done, total=record.total, unit=record.unit, fraction=fraction)
+
+
+def is_final(snapshot: Snapshot) -> bool:
+    return snapshot.state in FINAL_STATES
+
+
+def job_route(job: str) -> str:
+    return f"/v1/jobs/{job}"
+
+
+def _parts(snapshot: Snapshot) -> Iterator[Part]:
+    chunks = snapshot.chunks
+    if snapshot.record.combines:
+        chunks = (chunks[_combining(snapshot.record)], *chunks[: _combining(snapshot.record)])
+    for chunk in chunks:
+        if chunk.part is not None:
+            yield chunk.part
+
+
+def _combining(record: JobRecord) -> int:
+    return len(record.chunks)
+
+
+def _share(chunk: Chunk) -> float:
+    if chunk.state == "succeeded":
+        return 1.0
+    return chunk.progress if chunk.state == "running" else 0.0
+
+
+def _link(job: str, image: StoredImage) -> JobImage:
+    return JobImage(**image.model_dump(exclude={"file"}), href=f"{job_route(job)}/images/{image.name}")
+
+
+def _members(value: Answer | JobSummary, kind: type[Answer | JobSummary]) -> dict[str, object]:
+    return {name: getattr(value, name) for name in kind.model_fields}
+
+
+def _time(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
