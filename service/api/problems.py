@@ -122,7 +122,9 @@ PROBLEMS: Final[dict[str, ProblemType]] = {
         409, "Model has changed", "The model's file is no longer the one that the job was made for; send it again."
     ),
     "worker_lost": ProblemType(
-        500, "Worker lost", "Every process that computed the job's work ended in the middle of it, most often for memory."
+        500,
+        "Worker lost",
+        "Every process that computed the job's work ended in the middle of it, most often for memory.",
     ),
     "server_busy": ProblemType(503, "Server busy", "As many requests wait as may wait; try again after `Retry-After`."),
     "not_ready": ProblemType(503, "Not ready", "The built-in model has not run yet; try again in a moment."),

@@ -30,8 +30,7 @@ def make_router(methods: Iterable[AnyMethod]) -> APIRouter:
         return MethodList(methods=[method.describe() for method in methods])
 
     for method in methods:
-        if method.kind != "job":
-            _add_routes(router, method)
+        _add_routes(router, method)
     return router
 
 

@@ -39,7 +39,13 @@ def make_program(methods: Iterable[AnyMethod], place: OpenPlace) -> click.Comman
     """Every command, working at the places that `place` opens."""
     program = Program(
         {method.name: make_method(method, place) for method in methods},
-        {"models": make_models(place), "layers": make_layers(place), "doctor": doctor, "serve": serve, "worker": worker},
+        {
+            "models": make_models(place),
+            "layers": make_layers(place),
+            "doctor": doctor,
+            "serve": serve,
+            "worker": worker,
+        },
     )
     return click.version_option(package_name="convscope")(program)
 

@@ -16,7 +16,6 @@ from service.cli.pictures import Picture, shorten
 from service.cli.places import Place, Report, Work
 from service.engine.method import AnyMethod
 
-
 # Steps of the progress bar per picture.
 _FINE = 1000
 

@@ -24,6 +24,10 @@ from service.settings import Settings
 from service.wiring import image_limits, job_limits, open_catalog
 
 
+# Is told the share of the work that is done, 0…1.
+Report = Callable[[float], None]
+
+
 @dataclass(frozen=True)
 class Work:
     """What to compute of every picture."""
@@ -46,7 +50,6 @@ class Place(Protocol):
     def layers(self, model: str, version: str | None) -> LayerList: ...
 
 
-Report = Callable[[float], None]
 # Opens the place at a service's URL, or here where it is None.
 OpenPlace = Callable[[str | None], AbstractContextManager[Place]]
 
