@@ -15,7 +15,8 @@ from service.engine.preprocessing import Preprocessing
 from service.engine.probe import Array, Ascended, Canvas, Schedule
 from service.errors import ComputationFailedError
 
-# As in the tutorials: keeps a vanishing gradient from being blown up.
+# As in the tutorials, keeps a vanishing gradient from being blown up. It counts in the network's units: against the
+# gradient with respect to 0…255 it would shorten the steps of a network of x/255 to a tenth, and leave it noise.
 EPSILON = 1e-5
 # So that whoever waits hears of the work, and can stop it, several times a second.
 CALL_SECONDS = 0.25
@@ -32,12 +33,13 @@ class Loop:
 
 def compile_loop(compute: Excerpt, shape: tuple[int, ...], preprocessing: Preprocessing | None) -> Loop:
     """Compile for canvases of (h, w, c)."""
+    epsilon = EPSILON * _scale(preprocessing)
 
     def step(canvas: Any, filters: Any, step_size: Any) -> tuple[Any, Any]:
         before, output = compute(_enter(canvas, preprocessing))
         gradient = _gradient(_means(output, filters), before, filters, canvas)
         size = tf.sqrt(tf.reduce_mean(tf.square(gradient), axis=(1, 2, 3), keepdims=True))
-        return canvas + step_size * (gradient / (size + EPSILON)), tf.reduce_any(gradient != 0, axis=(1, 2, 3))
+        return canvas + step_size * (gradient / (size + epsilon)), tf.reduce_any(gradient != 0, axis=(1, 2, 3))
 
     def climb(canvas: Any, filters: Any, step_size: Any, steps: Any) -> tuple[Any, Any]:
         def body(done: Any, canvas: Any, moved: Any) -> tuple[Any, Any, Any]:
@@ -107,6 +109,11 @@ def _until_stop(done: int, schedule: Schedule) -> int:
 
 def _is_stop(done: int, schedule: Schedule) -> bool:
     return done % schedule.keep_every == 0 or done == schedule.steps
+
+
+def _scale(preprocessing: Preprocessing | None) -> float:
+    """How many of the network's units one unit of the canvas is, the channels' root mean square."""
+    return 1.0 if preprocessing is None else float(np.sqrt(np.mean(np.square(preprocessing.scale))))
 
 
 def _enter(canvas: Any, preprocessing: Preprocessing | None) -> Any:
