@@ -28,6 +28,7 @@ from service.wiring import (
     READINESS_MODEL,
     image_limits,
     job_rules,
+    make_data_folder,
     open_artifacts,
     open_catalog,
     open_reconciler,
@@ -60,6 +61,7 @@ def create_app(settings: Settings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        make_data_folder(settings)
         begin = workforce.start if settings.worker.warm else _do_nothing
         Thread(target=_warm_up, args=(services, begin), name="warm-up", daemon=True).start()
         reconciler.start()

@@ -73,7 +73,7 @@ class Settings(BaseSettings):
     redis_url: str = Field("", description="Redis that API and workers share; empty: jobs run beside the API.")
     data: Annotated[Path | None, BeforeValidator(_empty_is_none)] = Field(
         None,
-        description="Folder of job records; empty: `convscope` in `$XDG_DATA_HOME`, which is `~/.local/share` by default.",
+        description="Folder of job records; empty: `convscope` in `$XDG_DATA_HOME`, or in `~/.local/share`.",
     )
     artifacts: str = Field(
         "", description="Folder or fsspec URL of jobs' pictures, shared by API and workers; empty: `artifacts` in it."

@@ -63,14 +63,11 @@ def open_store(settings: Settings) -> JobStore:
         from service.jobs.redis import RedisJobStore
 
         return RedisJobStore(settings.redis_url, rules)
-    make_data_folder(settings.data_folder)
     return SqliteJobStore(settings.data_folder / "jobs.sqlite", rules)
 
 
 def open_artifacts(settings: Settings) -> Artifacts:
     """Where the pictures of jobs lie. What cannot be reached yet is no error here."""
-    if not settings.artifacts:
-        make_data_folder(settings.data_folder)
     return Artifacts(settings.artifacts_url)
 
 
@@ -89,10 +86,10 @@ def open_reconciler(settings: Settings, store: JobStore, artifacts: Artifacts, w
     return Reconciler(store, artifacts, workforce, workforce, jobs.sweep_seconds, jobs.cancel_seconds)
 
 
-def make_data_folder(folder: Path) -> None:
+def make_data_folder(settings: Settings) -> None:
     """Make it for its owner alone: it holds what clients sent. A failure stops nothing but jobs."""
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        settings.data_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         logger.error("no jobs without the data folder (CONVSCOPE_DATA): %s", error)
 

@@ -24,8 +24,8 @@ _EXAMPLE: Final = (
 )
 _RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
     200: {
-        "description": "Events `job` (at first and with every change of state, the last one final), `progress`, `image` "
-        "(each picture as it is ready), `error` (a problem: the job has been deleted).",
+        "description": "Events `job` (at first and with every change of state, the last one final), `progress`, "
+        "`image` (each picture as it is ready), `error` (a problem: the job has been deleted).",
         "content": {"text/event-stream": {"schema": {"type": "string"}, "example": _EXAMPLE}},
     },
     404: {},

@@ -1,4 +1,4 @@
-"""What a client would like of the answer's manner: `Prefer` (RFC 7240), `Cache-Control: no-cache`, `Idempotency-Key`."""
+"""How a client would like to be answered: `Prefer` (RFC 7240), `Cache-Control: no-cache`, `Idempotency-Key`."""
 
 import re
 from collections.abc import Iterable
@@ -9,12 +9,12 @@ from starlette.datastructures import Headers
 
 from service.errors import ConvscopeError
 
-_TOKEN: Final = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
-_VALUE: Final = rf'(?:{_TOKEN}|"(?:[^"\\]|\\.)*")'
-_PARAMETER: Final = rf"{_TOKEN}(?:\s*=\s*{_VALUE})?"
+_WORD: Final = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+_VALUE: Final = rf'(?:{_WORD}|"(?:[^"\\]|\\.)*")'
+_PARAMETER: Final = rf"{_WORD}(?:\s*=\s*{_VALUE})?"
 # A preference with its parameters, which none of ours has; whatever else stands between commas is passed over.
 _PREFERENCE: Final = re.compile(
-    rf"\s*(?P<name>{_TOKEN})(?:\s*=\s*(?P<value>{_VALUE}))?(?:\s*;\s*(?:{_PARAMETER})?)*\s*(?:,|$)"
+    rf"\s*(?P<name>{_WORD})(?:\s*=\s*(?P<value>{_VALUE}))?(?:\s*;\s*(?:{_PARAMETER})?)*\s*(?:,|$)"
 )
 _REST: Final = re.compile(r'(?:[^,"]|"(?:[^"\\]|\\.)*"|")*?(?:,|$)')
 _KEY: Final = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,253}[\x21-\x7e])?")

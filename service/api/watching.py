@@ -13,13 +13,14 @@ from typing import Final, TypeVar
 from service.api.limits import BoundedExecutor, Places
 from service.errors import ServerBusyError
 from service.jobs.artifacts import Artifacts
-from service.jobs.store import JobNotFoundError, JobStore, JobsUnavailableError, Snapshot
+from service.jobs.refusals import not_found
+from service.jobs.store import JobStore, JobsUnavailableError, Snapshot
 from service.jobs.submission import JobRules, Submissions
 from service.jobs.view import is_final
 
 T = TypeVar("T")
 
-# How often the store is asked for a job's revision; sooner where somebody has just begun to wait, as many jobs are short.
+# How often the store is asked for a job's revision; sooner where a client has just come, as many jobs are short.
 POLL_SECONDS: Final = 0.25
 _FIRST_POLL_SECONDS: Final = 0.03
 _ID: Final = re.compile(r"[0-9a-f]{32}")
@@ -78,5 +79,5 @@ class JobServices:
 def require_id(job: str) -> str:
     """The id itself. Raises JobNotFoundError for what cannot be one."""
     if not _ID.fullmatch(job):
-        raise JobNotFoundError(f"there is no job '{job[:64]}'; GET /v1/jobs lists them")
+        raise not_found(job)
     return job

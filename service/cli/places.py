@@ -23,7 +23,6 @@ from service.errors import ImageInvalidError, ImageTooLargeError
 from service.settings import Settings
 from service.wiring import image_limits, job_limits, open_catalog
 
-
 # Is told the share of the work that is done, 0…1.
 Report = Callable[[float], None]
 

@@ -41,8 +41,8 @@ class RecordsFile:
         self._idle: list[sqlite3.Connection] = []
         # SQLite's own waiting is a poll without order; threads of this process wait in line instead.
         self._writing = threading.Lock()
-        with self._explained():
-            self._create()
+        # Opened with the first use, and tried again until it works: no jobs, but everything else, without it.
+        self._created = False
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
@@ -65,6 +65,13 @@ class RecordsFile:
 
     @contextmanager
     def _transaction(self, begin: str) -> Iterator[sqlite3.Connection]:
+        if not self._created:
+            self._create()
+        with self._begun(begin) as connection:
+            yield connection
+
+    @contextmanager
+    def _begun(self, begin: str) -> Iterator[sqlite3.Connection]:
         try:
             connection = self._idle.pop()
         except IndexError:
@@ -88,7 +95,7 @@ class RecordsFile:
     def _create(self) -> None:
         with closing(self._connect()) as connection:
             _until_unlocked(lambda: connection.execute("PRAGMA journal_mode = WAL"))
-        with self._transaction("BEGIN IMMEDIATE") as connection:
+        with self._begun("BEGIN IMMEDIATE") as connection:
             version = connection.execute("PRAGMA user_version").fetchone()[0]
             if version > VERSION:
                 raise JobsUnavailableError(
@@ -99,6 +106,7 @@ class RecordsFile:
                 for statement in _SCHEMA.read_text(encoding="utf-8").split(";\n"):
                     connection.execute(statement)
                 connection.execute(f"PRAGMA user_version = {VERSION}")
+        self._created = True
 
     @contextmanager
     def _explained(self) -> Iterator[None]:

@@ -24,9 +24,8 @@ class JobRules:
     """What jobs may be sent, and where they go: models whose name matches one of `gpu_models` to the GPU's queue."""
 
     image_limits: ImageLimits
-    job_limits: JobLimits = JobLimits()
+    job_limits: JobLimits
     gpu_models: Sequence[str] = ()
-    max_queued: int | None = None
 
 
 @dataclass(frozen=True)

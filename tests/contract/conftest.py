@@ -113,12 +113,13 @@ def repository(tmp_path_factory: pytest.TempPathFactory, keras_file: Callable[..
 
 
 @pytest.fixture(scope="session")
-def make_client(repository: Path) -> Iterator[MakeClient]:
+def make_client(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Iterator[MakeClient]:
     """Return a function that starts an application on a repository folder, with limits if need be."""
     with ExitStack() as stack:
 
         def make(models: Path = repository, **limits: float) -> TestClient:
-            app = create_app(Settings(models=models, limits=limits))
+            data = tmp_path_factory.mktemp("data")
+            app = create_app(Settings(models=models, data=data, limits=limits))
             return stack.enter_context(TestClient(app, raise_server_exceptions=False))
 
         yield make
@@ -136,8 +137,9 @@ def start_server(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> 
     with ExitStack() as stack:
 
         def start(**environment: str) -> Server:
-            log = tmp_path_factory.mktemp("server") / "log.txt"
-            return stack.enter_context(Server(log, CONVSCOPE_MODELS=str(repository), **environment))
+            folder = tmp_path_factory.mktemp("server")
+            places = {"CONVSCOPE_MODELS": str(repository), "CONVSCOPE_DATA": str(folder / "data")}
+            return stack.enter_context(Server(folder / "log.txt", **(places | environment)))
 
         yield start
 
