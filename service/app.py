@@ -1,13 +1,14 @@
 """The API's composition root: settings in, a wired FastAPI application out."""
 
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import CancelledError
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 from threading import Event, Thread
 from typing import Final
 
+import anyio.to_thread
 import numpy as np
 from fastapi import FastAPI
 
@@ -18,6 +19,9 @@ from service.api.visualizations import make_router
 from service.api.watching import JobServices
 from service.engine.methods import METHODS
 from service.errors import ConvscopeError
+from service.jobs.artifacts import Artifacts
+from service.jobs.doorbell import Doorbell
+from service.jobs.store import JobStore
 from service.jobs.submission import Submissions
 from service.settings import Settings
 from service.wiring import (
@@ -27,7 +31,9 @@ from service.wiring import (
     make_data_folder,
     open_artifacts,
     open_catalog,
+    open_reconciler,
     open_store,
+    open_workforce,
 )
 
 logger = logging.getLogger(__name__)
@@ -41,10 +47,13 @@ _STORE_WAITING: Final = 512
 def create_app(settings: Settings) -> FastAPI:
     """Wire the application. Models load in the background once it runs; nothing imports TensorFlow before."""
     limits = settings.limits
+    store, artifacts = open_store(settings), open_artifacts(settings)
+    workforce = open_workforce(settings, store)
+    reconciler = open_reconciler(settings, store, artifacts, workforce)
     services = Services(
         catalog=open_catalog(settings),
         executor=BoundedExecutor(running=limits.running_requests, waiting=limits.waiting_requests),
-        jobs=_open_jobs(settings),
+        jobs=_open_jobs(settings, store, artifacts, workforce),
         image_limits=image_limits(settings),
         body_timeout_seconds=limits.body_timeout_seconds,
         ready=Event(),
@@ -53,10 +62,14 @@ def create_app(settings: Settings) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         make_data_folder(settings)
-        Thread(target=_warm_up, args=(services,), name="warm-up", daemon=True).start()
+        begin = workforce.start if settings.worker.warm else _do_nothing
+        Thread(target=_warm_up, args=(services, begin), name="warm-up", daemon=True).start()
+        reconciler.start()
         yield
         services.jobs.stopping.set()
         services.executor.close()
+        reconciler.close()
+        await anyio.to_thread.run_sync(workforce.close)
         services.jobs.executor.close()
         services.jobs.store.close()
         services.catalog.close()
@@ -78,12 +91,12 @@ def create_app(settings: Settings) -> FastAPI:
     return app
 
 
-def _open_jobs(settings: Settings) -> JobServices:
-    store, artifacts, limits = open_store(settings), open_artifacts(settings), settings.limits
+def _open_jobs(settings: Settings, store: JobStore, artifacts: Artifacts, doorbell: Doorbell) -> JobServices:
+    limits = settings.limits
     return JobServices(
         store=store,
         artifacts=artifacts,
-        submissions=Submissions(store, artifacts, _NoDoorbell(), max_queued=limits.queued_jobs),
+        submissions=Submissions(store, artifacts, doorbell, max_queued=limits.queued_jobs),
         rules=job_rules(settings),
         executor=BoundedExecutor(running=_STORE_THREADS, waiting=_STORE_WAITING, name="jobs"),
         streams=Places(limits.event_streams),
@@ -93,15 +106,12 @@ def _open_jobs(settings: Settings) -> JobServices:
     )
 
 
-class _NoDoorbell:
-    """Nobody computes jobs yet."""
-
-    def ring(self, queue: str, count: int) -> None:
-        """See Doorbell."""
+def _do_nothing() -> None:
+    """The worker begins with the first job."""
 
 
-def _warm_up(services: Services) -> None:
-    """Run the built-in model for real, say that the service is ready, then load every other model."""
+def _warm_up(services: Services, begin_work: Callable[[], None]) -> None:
+    """Run the built-in model for real, say that the service is ready, then begin with jobs and all other models."""
     try:
         probe = services.catalog.model(READINESS_MODEL).probe
         height, width, channels = probe.anatomy.input_shape or (None, None, 3)
@@ -110,4 +120,5 @@ def _warm_up(services: Services) -> None:
         logger.error("the built-in model does not run: %s", error)
     else:
         services.ready.set()
+    begin_work()
     services.catalog.load_all()

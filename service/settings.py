@@ -48,6 +48,9 @@ class Jobs(BaseModel):
 class WorkerLife(BaseModel):
     """The processes that compute jobs."""
 
+    warm: bool = Field(
+        True, description="Without Redis: start the worker's process with the service, not with the first job."
+    )
     concurrency: int = Field(1, ge=1, description="Processes of one `convscope worker`; a GPU takes one.")
     max_tasks: int = Field(200, ge=0, description="Tasks after which such a process is replaced; 0: never.")
     max_memory_bytes: int = Field(8 * 2**30, ge=2**28, description="Memory beyond which a process is replaced.")

@@ -15,6 +15,8 @@ from service.engine.keras.chatter import without_chatter
 from service.engine.model import Model
 from service.engine.probe import Probe
 from service.jobs.artifacts import Artifacts
+from service.jobs.embedded_worker import EmbeddedWorker
+from service.jobs.reconciler import Reconciler, Workforce
 from service.jobs.sqlite import SqliteJobStore
 from service.jobs.store import JobStore, Rules
 from service.jobs.submission import JobRules
@@ -43,13 +45,13 @@ def image_limits(settings: Settings) -> ImageLimits:
     return ImageLimits(settings.limits.max_image_bytes, settings.limits.max_image_pixels)
 
 
-def job_rules(settings: Settings) -> JobRules:
+def job_limits(settings: Settings) -> JobLimits:
     limits = settings.limits
-    return JobRules(
-        image_limits(settings),
-        JobLimits(max_items=limits.job_items, max_steps=limits.job_steps, max_size=limits.job_size),
-        settings.gpu_models,
-    )
+    return JobLimits(max_items=limits.job_items, max_steps=limits.job_steps, max_size=limits.job_size)
+
+
+def job_rules(settings: Settings) -> JobRules:
+    return JobRules(image_limits(settings), job_limits(settings), settings.gpu_models)
 
 
 def open_store(settings: Settings) -> JobStore:
@@ -67,6 +69,21 @@ def open_store(settings: Settings) -> JobStore:
 def open_artifacts(settings: Settings) -> Artifacts:
     """Where the pictures of jobs lie. What cannot be reached yet is no error here."""
     return Artifacts(settings.artifacts_url)
+
+
+def open_workforce(settings: Settings, store: JobStore) -> Workforce:
+    """Who computes the jobs: workers behind Redis, or one process beside this one."""
+    if settings.redis_url:
+        # Not at the top: without Redis nothing of Celery is imported.
+        from service.jobs.broker import CeleryDoorbell, make_celery
+
+        return CeleryDoorbell(make_celery(settings.redis_url), settings.redis_url)
+    return EmbeddedWorker(store, settings.model_dump_json(), grace_seconds=settings.worker.grace_seconds)
+
+
+def open_reconciler(settings: Settings, store: JobStore, artifacts: Artifacts, workforce: Workforce) -> Reconciler:
+    jobs = settings.jobs
+    return Reconciler(store, artifacts, workforce, workforce, jobs.sweep_seconds, jobs.cancel_seconds)
 
 
 def make_data_folder(settings: Settings) -> None:

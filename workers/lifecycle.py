@@ -18,7 +18,7 @@ from service.jobs.broker import CeleryDoorbell
 from service.jobs.execution import Execution
 from service.jobs.reconciler import Reconciler
 from service.jobs.store import JobStore, JobsUnavailableError, Overdue, Worker
-from service.wiring import READINESS_MODEL, image_limits, open_artifacts, open_catalog, open_store
+from service.wiring import READINESS_MODEL, image_limits, make_data_folder, open_artifacts, open_catalog, open_store
 from workers.app import app, settings
 
 logger = logging.getLogger(__name__)
@@ -66,6 +66,7 @@ def _doorbell() -> CeleryDoorbell:
 
 @celeryd_init.connect
 def _prepare_children(conf: Any, options: dict[str, Any], **_: Any) -> None:
+    make_data_folder(settings)
     concurrency = int(options.get("concurrency") or conf.worker_concurrency)
     os.environ[_NAME] = f"worker-{uuid4().hex}"
     os.environ[_THREADS] = str(max(1, len(os.sched_getaffinity(0)) // concurrency))

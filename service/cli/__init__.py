@@ -1,4 +1,4 @@
-"""The terminal: `convscope serve | models | layers MODEL | doctor FILE | METHOD IMAGE…`, made from METHODS."""
+"""The terminal: `convscope serve | worker | models | layers MODEL | doctor FILE | METHOD IMAGE…`, made from METHODS."""
 
 import logging
 import os
@@ -11,6 +11,7 @@ from service.cli.lists import make_layers, make_models
 from service.cli.methods import make_method
 from service.cli.places import OpenPlace, open_place
 from service.cli.serve import serve
+from service.cli.worker import worker
 from service.engine.method import AnyMethod
 from service.engine.methods import METHODS
 
@@ -38,7 +39,13 @@ def make_program(methods: Iterable[AnyMethod], place: OpenPlace) -> click.Comman
     """Every command, working at the places that `place` opens."""
     program = Program(
         {method.name: make_method(method, place) for method in methods},
-        {"models": make_models(place), "layers": make_layers(place), "doctor": doctor, "serve": serve},
+        {
+            "models": make_models(place),
+            "layers": make_layers(place),
+            "doctor": doctor,
+            "serve": serve,
+            "worker": worker,
+        },
     )
     return click.version_option(package_name="convscope")(program)
 

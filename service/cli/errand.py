@@ -13,7 +13,11 @@ from service.cli.contact_sheet import Skipped, describe_predictions
 from service.cli.exits import PROBLEMS, Exit, fail, judge, say
 from service.cli.output import OutputFolder, readable, to_line
 from service.cli.pictures import Picture, shorten
-from service.cli.places import Place, Work
+from service.cli.places import Place, Report, Work
+from service.engine.method import AnyMethod
+
+# Steps of the progress bar per picture.
+_FINE = 1000
 
 
 class Echo(Protocol):
@@ -48,9 +52,9 @@ class Errand:
 
     def _go_through(self, pictures: list[Picture | None]) -> int:
         try:
-            with _progress(pictures, self._work.method.name) as (items, echo):
+            with _progress(pictures, self._work.method) as (items, echo, report):
                 for picture in items:
-                    self._one(picture, echo)
+                    self._one(picture, echo, report)
         except KeyboardInterrupt:
             return Exit.INTERRUPTED
         finally:
@@ -62,10 +66,10 @@ class Errand:
             return 0
         return Exit.SOME_FAILED if self._done else Exit.ALL_FAILED
 
-    def _one(self, picture: Picture | None, echo: Echo) -> None:
+    def _one(self, picture: Picture | None, echo: Echo, report: Report) -> None:
         path = None if picture is None else picture.path
         try:
-            result = self._place.run(self._work, path)
+            result = self._place.run(self._work, path, report)
         except PROBLEMS as problem:
             if judge(problem) is not None or path is None:
                 raise
@@ -79,11 +83,13 @@ class Errand:
 
 
 @contextmanager
-def _progress(pictures: list[Picture | None], label: str) -> Iterator[tuple[Iterable[Picture | None], Echo]]:
+def _progress(
+    pictures: list[Picture | None], method: AnyMethod
+) -> Iterator[tuple[Iterable[Picture | None], Echo, Report]]:
     """The pictures behind a progress bar, on a terminal only, and how to speak meanwhile: after the bar has gone."""
     stream = sys.stderr
-    if len(pictures) == 1 or not stream.isatty():
-        yield pictures, click.echo
+    if (len(pictures) == 1 and method.kind != "job") or not stream.isatty():
+        yield pictures, click.echo, _ignore
         return
     held: list[tuple[str, bool]] = []
 
@@ -94,11 +100,25 @@ def _progress(pictures: list[Picture | None], label: str) -> Iterator[tuple[Iter
             click.echo(text)
 
     try:
-        with click.progressbar(pictures, label=label, file=stream, show_pos=True) as items:
-            yield items, hold
+        with click.progressbar(length=_FINE * len(pictures), label=method.name, file=stream, show_eta=True) as bar:
+
+            def report(fraction: float) -> None:
+                """Move the bar within the picture that is under way."""
+                bar.update(bar.pos // _FINE * _FINE + int(fraction * (_FINE - 1)) - bar.pos)
+
+            def advance() -> Iterator[Picture | None]:
+                for count, picture in enumerate(pictures, 1):
+                    yield picture
+                    bar.update(count * _FINE - bar.pos)
+
+            yield advance(), hold, report
     finally:
         for text, err in held:
             click.echo(text, err=err)
+
+
+def _ignore(_: float) -> None:
+    """Where there is no bar."""
 
 
 def _sentence(path: Path | None, result: Result, files: tuple[str, ...]) -> str:

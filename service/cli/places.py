@@ -16,11 +16,15 @@ from service.catalog.catalog import Catalog
 from service.catalog.doctor import list_layers
 from service.client import Client
 from service.engine import run as engine
+from service.engine.chunks import JobLimits, run_all
 from service.engine.images import ImageLimits
 from service.engine.method import AnyMethod
 from service.errors import ImageInvalidError, ImageTooLargeError
 from service.settings import Settings
-from service.wiring import image_limits, open_catalog
+from service.wiring import image_limits, job_limits, open_catalog
+
+# Is told the share of the work that is done, 0…1.
+Report = Callable[[float], None]
 
 
 @dataclass(frozen=True)
@@ -36,7 +40,9 @@ class Work:
 class Place(Protocol):
     """Raises ConvscopeError or ServiceError, which both have a `code` and a `detail`."""
 
-    def run(self, work: Work, image: Path | None) -> Result: ...
+    def run(self, work: Work, image: Path | None, report: Report) -> Result:
+        """Compute one result. Where that takes long, `report` is told the share done, 0…1."""
+        ...
 
     def models(self, *, load: bool) -> ModelList: ...
 
@@ -56,7 +62,7 @@ def open_place(server: str | None) -> Iterator[Place]:
         return
     settings = read_settings()
     with closing(open_catalog(settings)) as catalog:
-        yield Here(catalog, image_limits(settings))
+        yield Here(catalog, image_limits(settings), job_limits(settings))
 
 
 def read_settings() -> Settings:
@@ -71,14 +77,19 @@ def read_settings() -> Settings:
 class Here:
     """This process."""
 
-    def __init__(self, catalog: Catalog, limits: ImageLimits) -> None:
+    def __init__(self, catalog: Catalog, limits: ImageLimits, job_limits: JobLimits) -> None:
         self._catalog = catalog
         self._limits = limits
+        self._job_limits = job_limits
 
-    def run(self, work: Work, image: Path | None) -> Result:
+    def run(self, work: Work, image: Path | None, report: Report) -> Result:
+        """See Place."""
         model = self._catalog.model(work.model, work.version)
         data = None if image is None else _read(image, self._limits.max_bytes)
-        return engine.run(model, engine.Request(work.method, work.params, data), self._limits)
+        request = engine.Request(work.method, work.params, data)
+        if work.method.kind == "job":
+            return run_all(model, request, self._limits, self._job_limits, report)
+        return engine.run(model, request, self._limits)
 
     def models(self, *, load: bool) -> ModelList:
         if load:
@@ -95,7 +106,8 @@ class There:
     def __init__(self, client: Client) -> None:
         self._client = client
 
-    def run(self, work: Work, image: Path | None) -> Result:
+    def run(self, work: Work, image: Path | None, report: Report) -> Result:
+        """See Place."""
         given = work.params.model_dump(mode="json", exclude_unset=True)
         data = None if image is None else _read(image)
         return self._client.run(work.method.name, work.model, version=work.version, image=data, **given)

@@ -4,8 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-
-from service.engine.probe import Array, Pixels
+from numpy.typing import NDArray
 
 ChannelOrder = Literal["rgb", "bgr"]
 
@@ -27,7 +26,7 @@ class Preprocessing:
         """False where the three channels are treated differently."""
         return len(set(self.scale)) == len(set(self.offset)) == 1
 
-    def apply(self, pixels: Pixels) -> Array:
+    def apply(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """(h, w, c) uint8 RGB or gray to (h, w, c) float32 in the network's units."""
         channels = pixels.shape[-1]
         values = pixels * np.asarray(self.scale[:channels], np.float32)

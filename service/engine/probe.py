@@ -1,11 +1,13 @@
 """All that a method may ask of a network: the `Probe` protocol and the facts and answers that it gives."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from service.engine.preprocessing import Preprocessing
 
 Array = NDArray[np.float32]
 Pixels = NDArray[np.uint8]
@@ -112,6 +114,80 @@ class Kernel:
     values: Array
 
 
+@dataclass(frozen=True)
+class LayerOnCanvas:
+    """How a layer comes out where a canvas of some size goes in, and what that costs, for one image.
+
+    `output_shape` is without the batch axis, its last axis the filters. `operations` are those of one forward pass in
+    floating point, `values` the numbers that it leaves in memory.
+    """
+
+    layer: str
+    output_shape: tuple[int, ...]
+    operations: int
+    values: int
+
+    @property
+    def filters(self) -> int:
+        return self.output_shape[-1]
+
+
+@dataclass(frozen=True)
+class FilterMeans:
+    """An objective: for image i the mean over space of what filter `filters[i]` of the layer answers."""
+
+    layer: str
+    filters: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Canvas:
+    """What is changed: `start` (n, h, w, c) float32, in 0…255 RGB or gray that `preprocessing` turns into an input.
+
+    Without preprocessing the canvas is what enters the network.
+    """
+
+    start: Array
+    preprocessing: Preprocessing | None
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Steps of `step_size` along each image's gradient over its root mean square.
+
+    With `keep_every` k the start, every k-th and the last canvas are kept.
+    """
+
+    steps: int
+    step_size: float
+    keep_every: int = 0
+
+
+@dataclass(frozen=True)
+class Ascent:
+    """Gradient ascent on the input: what is to grow, on what, and how."""
+
+    objective: FilterMeans
+    canvas: Canvas
+    schedule: Schedule
+
+
+@dataclass(frozen=True)
+class Ascended:
+    """The last canvas (n, h, w, c), the objective there (n,), and the canvases kept (frames, n, h, w, c), all float32.
+
+    `moved` (n,) is False for an image whose gradient was zero in every step. `device` is CPU or GPU, `threads` those of
+    one operation.
+    """
+
+    canvas: Array
+    activations: Array
+    moved: NDArray[np.bool_]
+    frames: Array
+    device: str
+    threads: int
+
+
 class Probe(Protocol):
     """A network that answers questions about one image at a time.
 
@@ -143,5 +219,20 @@ class Probe(Protocol):
 
         `layer` None takes the default layer, `class_index` None the best class. Raises LayerNotFoundError,
         LayerNotSpatialError, LayerNotConnectedError or ClassOutOfRangeError.
+        """
+        ...
+
+    def layer_on_canvas(self, layer: str, size: tuple[int, int]) -> LayerOnCanvas:
+        """How a layer comes out of a canvas of (h, w), whatever size the network was made for; runs nothing.
+
+        Raises LayerNotFoundError, LayerWithoutFilterError or SizeUnsuitableError.
+        """
+        ...
+
+    def ascend(self, ascent: Ascent, report: Callable[[float], None]) -> Ascended:
+        """Climb. Images do not influence each other.
+
+        `report(fraction)` is called several times a second, as far as single steps are quick enough, and may raise.
+        Raises what `layer_on_canvas` raises, or ComputationFailedError.
         """
         ...

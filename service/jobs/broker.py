@@ -16,6 +16,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from schemas.tasks import QUEUES, WORK_TASK
+from service.jobs.store import Overdue
 
 logger = logging.getLogger(__name__)
 
@@ -51,7 +52,12 @@ def make_celery(redis_url: str) -> Celery:
 
 
 class CeleryDoorbell:
-    """Publishes bells on a thread of its own, as long as the broker's list is short."""
+    """Publishes bells on a thread of its own, as long as the broker's list is short.
+
+    As a Workforce it keeps no process: every worker looks after its own.
+    """
+
+    name = "elsewhere"
 
     def __init__(self, app: Celery, redis_url: str) -> None:
         self._app = app
@@ -69,6 +75,12 @@ class CeleryDoorbell:
         self._waiting += 1
         with suppress(RuntimeError):  # closed
             self._thread.submit(self._publish, queue, count)
+
+    def start(self) -> None:
+        """See Workforce."""
+
+    def stop_process(self, overdue: Overdue) -> None:
+        """See Supervisor."""
 
     def close(self) -> None:
         self._thread.shutdown(wait=False, cancel_futures=True)

@@ -28,6 +28,16 @@ class Supervisor(Protocol):
         ...
 
 
+class Workforce(Doorbell, Supervisor, Protocol):
+    """Who computes a service's jobs, seen from the service."""
+
+    def start(self) -> None:
+        """Make ready for the first job, where that is this process's business."""
+        ...
+
+    def close(self) -> None: ...
+
+
 @dataclass
 class Reconciler:
     """Rounds on a thread of its own: overdue leases are ended, bells rung again, what has expired is removed.

@@ -1,6 +1,6 @@
 """Fakes of the engine's and the catalog's ports: a network whose every answer can be worked out by hand."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from threading import Event
@@ -11,8 +11,20 @@ import numpy as np
 from schemas.models import Task
 from service.engine.model import Model
 from service.engine.preprocessing import Preprocessing
-from service.engine.probe import Anatomy, Array, Kernel, LayerActivations, LayerFacts, LayerGradients, Scores, Target
-from service.errors import ModelFailedError
+from service.engine.probe import (
+    Anatomy,
+    Array,
+    Ascended,
+    Ascent,
+    Kernel,
+    LayerActivations,
+    LayerFacts,
+    LayerGradients,
+    LayerOnCanvas,
+    Scores,
+    Target,
+)
+from service.errors import ModelFailedError, SizeUnsuitableError
 
 
 class ClosedFormProbe:
@@ -23,6 +35,8 @@ class ClosedFormProbe:
 
     def __init__(self, weights: Iterable[Iterable[float]], *, size: tuple[int, int] = (4, 6)) -> None:
         self.weights = np.asarray(list(weights), np.float32)
+        self.operations = 10**9
+        self.ascents: list[Ascent] = []
         height, width = size
         layers = (
             LayerFacts("maps", "Conv2D", (None, height, width, 3), (1, 1, 3, 3), (3,), 12),
@@ -61,6 +75,32 @@ class ClosedFormProbe:
         value = float(image.mean(axis=(0, 1)) @ self.weights[:, index])
         target = Target(index, float(scores.values[index]), "logit", value)
         return LayerGradients(layer or "maps", image, np.asarray(gradients, np.float32), target, scores)
+
+    def layer_on_canvas(self, layer: str, size: tuple[int, int]) -> LayerOnCanvas:
+        """Layer `maps` with three filters, of which the last is dead; it needs two pixels a side."""
+        if min(size) < 2:
+            raise SizeUnsuitableError(f"'{layer}' needs two pixels")
+        return LayerOnCanvas(layer, (*size, 3), self.operations, size[0] * size[1] * 3)
+
+    def ascend(self, ascent: Ascent, report: Callable[[float], None]) -> Ascended:
+        """Filter k is channel k, so each step adds sqrt(3) * step_size there; what is dead does not move."""
+        self.ascents.append(ascent)
+        schedule, filters = ascent.schedule, ascent.objective.filters
+        canvas, frames = ascent.canvas.start.copy(), [ascent.canvas.start]
+        for step in range(1, schedule.steps + 1):
+            for image, number in enumerate(filters):
+                canvas[image, ..., number] += (number != 2) * np.sqrt(3) * schedule.step_size
+            if schedule.keep_every and (step % schedule.keep_every == 0 or step == schedule.steps):
+                frames.append(canvas.copy())
+            report(step / schedule.steps)
+        return Ascended(
+            canvas=canvas,
+            activations=np.asarray([canvas[i, ..., number].mean() for i, number in enumerate(filters)], np.float32),
+            moved=np.asarray([number != 2 for number in filters]),
+            frames=np.stack(frames)[: len(frames) if schedule.keep_every else 0],
+            device="CPU",
+            threads=1,
+        )
 
 
 RAW = Preprocessing("none", (1.0,), (0.0,))

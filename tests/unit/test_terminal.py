@@ -23,6 +23,7 @@ from service.cli import main, make_program
 from service.cli.exits import Exit, judge
 from service.cli.places import Here, Place
 from service.client import ServiceError
+from service.engine.chunks import JobLimits
 from service.engine.images import ImageLimits
 from service.engine.method import AnyMethod, Method
 from service.engine.methods import METHODS
@@ -93,7 +94,7 @@ def convscope(folder: Path) -> Run:
     @contextmanager
     def open_place(_: str | None) -> Iterator[Place]:
         catalog = Catalog([Folder(folder / "models", FakeLoader())])
-        yield Here(catalog, ImageLimits(2**20, 10**6))
+        yield Here(catalog, ImageLimits(2**20, 10**6), JobLimits())
         catalog.close()
 
     def run(*arguments: str, method: AnyMethod | None = None) -> Result:

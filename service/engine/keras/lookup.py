@@ -6,7 +6,16 @@ from difflib import get_close_matches
 from service.engine.keras.graph import Call, Wiring
 from service.engine.keras.kernels import read_kernels
 from service.engine.probe import Kernel, is_spatial
-from service.errors import LayerNotFoundError, LayerNotSpatialError, LayerWithoutKernelError
+from service.errors import (
+    LayerNotFoundError,
+    LayerNotSpatialError,
+    LayerWithoutFilterError,
+    LayerWithoutKernelError,
+)
+
+# Whatever their last axis is, it is not filters.
+_REARRANGING = {"InputLayer", "Flatten", "Reshape", "Permute", "RepeatVector", "Transpose", "ExpandDims"}
+_PASSING_ON = {"Dropout", "SpatialDropout2D", "GaussianNoise", "GaussianDropout", "AlphaDropout", "Identity", "Cast"}
 
 
 def find_layer(wiring: Wiring, reference: str) -> Call:
@@ -47,6 +56,33 @@ def find_kernels(wiring: Wiring, reference: str) -> list[Kernel]:
         advice = f"; nearest with one: '{nearest.site.path}'" if nearest else ""
         raise LayerWithoutKernelError(f"layer '{call.site.path}' has no kernel to show{advice}")
     return kernels
+
+
+def find_layer_with_filters(wiring: Wiring, reference: str) -> Call:
+    """The layer, if its last axis counts what it has learned to see.
+
+    Raises LayerNotFoundError or LayerWithoutFilterError.
+    """
+    call = find_layer(wiring, reference)
+    if _has_filters(wiring, call):
+        return call
+    nearest = _nearest(wiring, call, lambda other: _has_filters(wiring, other))
+    advice = f"; nearest with some: '{nearest.site.path}'" if nearest else ""
+    raise LayerWithoutFilterError(f"layer '{call.site.path}' has no filters to look for{advice}")
+
+
+def _has_filters(wiring: Wiring, call: Call) -> bool:
+    source = call
+    while type(source.operation).__name__ in _PASSING_ON and source.inputs:
+        source = source.inputs[0].call
+    if type(source.operation).__name__ in _REARRANGING or len(call.outputs[0].shape) < 2:
+        return False
+    # Before the first layer that has learned something there are only the picture's own channels.
+    return any(_learns(value.call) for value in wiring.ancestors(call.outputs[0]))
+
+
+def _learns(call: Call) -> bool:
+    return any(len(weight.shape) > 1 for weight in getattr(call.operation, "weights", []))
 
 
 def not_spatial(wiring: Wiring, call: Call) -> LayerNotSpatialError:

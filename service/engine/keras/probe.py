@@ -10,24 +10,36 @@ import tensorflow as tf
 from keras import tree
 
 from service.engine.keras import anatomy as anatomical
+from service.engine.keras.ascent import climb, compile_loop
+from service.engine.keras.canvases import Canvases
+from service.engine.keras.compiling import compile_graph, first_of_batch
+from service.engine.keras.excerpt import excerpt
 from service.engine.keras.graph import Call, Site, functional, infer, replay, wire
 from service.engine.keras.landmarks import Head, find_default_layers, find_head
-from service.engine.keras.lookup import find_kernels, find_layer, find_spatial_layer, not_spatial
+from service.engine.keras.lookup import (
+    find_kernels,
+    find_layer,
+    find_layer_with_filters,
+    find_spatial_layer,
+    not_spatial,
+)
 from service.engine.keras.scoring import first_tensor, preactivation, score
 from service.engine.keras.traces import Traces
 from service.engine.probe import (
     Anatomy,
     Array,
+    Ascended,
+    Ascent,
     Kernel,
     LayerActivations,
     LayerGradients,
+    LayerOnCanvas,
     Scores,
     Target,
     Task,
 )
 from service.errors import (
     ClassOutOfRangeError,
-    ComputationFailedError,
     LayerNotConnectedError,
     LayerNotFoundError,
     MethodUnavailableError,
@@ -65,6 +77,7 @@ class KerasProbe:
         self._wiring = wire(network)
         self._head: Head = find_head(self._wiring.outputs[0])
         self._sources = self._wiring.ancestors(self._head.value)
+        self._canvases = Canvases(network, self._wiring)
         self.traces = Traces(max_traces)
         self.anatomy = self._examine(task, default_layer, repairs)
 
@@ -72,7 +85,7 @@ class KerasProbe:
         """See Probe."""
         self._require_classes()
         trace = self.traces.get("scores", self._trace_scores)
-        (scores,) = _first_of_batch(trace, image)
+        (scores,) = first_of_batch(trace, image)
         return Scores(scores)
 
     def activations(self, image: Array, layers: Sequence[str]) -> list[LayerActivations]:
@@ -80,7 +93,7 @@ class KerasProbe:
         calls = [find_layer(self._wiring, layer) for layer in layers]
         # One trace gives every layer: a trace for each combination that clients think of would fill the cache.
         trace = self.traces.get("activations", self._trace_activations)
-        answers = _first_of_batch(trace, image)
+        answers = first_of_batch(trace, image)
         return [LayerActivations(call.site.path, answers[call.order]) for call in calls]
 
     def kernels(self, layer: str) -> list[Kernel]:
@@ -97,13 +110,30 @@ class KerasProbe:
         call = self._spatial_layer(layer)
         trace = self.traces.get(call.site, lambda: self._trace_gradients(call.site))
         asked = BEST_CLASS if class_index is None else class_index
-        answers = _first_of_batch(trace, image, tf.constant([asked], tf.int32))
+        answers = first_of_batch(trace, image, tf.constant([asked], tf.int32))
         activations, gradients, scores, values, indices = answers
         self._require_space(call, activations)
         index = int(indices)
         assert self.anatomy.target_kind is not None
         target = Target(index, float(scores[index]), self.anatomy.target_kind, float(values))
         return LayerGradients(call.site.path, activations, gradients, target, Scores(scores))
+
+    def layer_on_canvas(self, layer: str, size: tuple[int, int]) -> LayerOnCanvas:
+        """See Probe."""
+        self._require_image()
+        return self._canvases.look(find_layer_with_filters(self._wiring, layer), size)
+
+    def ascend(self, ascent: Ascent, report: Callable[[float], None]) -> Ascended:
+        """See Probe."""
+        objective, canvas = ascent.objective, ascent.canvas
+        shape = canvas.start.shape[1:]
+        self.layer_on_canvas(objective.layer, shape[:2])
+        call = find_layer_with_filters(self._wiring, objective.layer)
+        loop = self.traces.get(
+            ("ascent", call.site, shape, canvas.preprocessing),
+            lambda: compile_loop(excerpt(self._network, self._wiring, call), shape, canvas.preprocessing),
+        )
+        return climb(loop, objective.filters, canvas, ascent.schedule, report=report)
 
     def run_once(self, open_size: tuple[int, int] = (224, 224)) -> None:
         """Run the network on zeros: proof that it works, and a warm-up of the first trace.
@@ -141,6 +171,10 @@ class KerasProbe:
             repairs=repairs,
         )
 
+    def _require_image(self) -> None:
+        if self.anatomy.input_shape is None:
+            raise MethodUnavailableError("no single picture goes into this network")
+
     def _require_classes(self) -> int:
         if self.anatomy.classes is None or self.anatomy.input_shape is None:
             raise MethodUnavailableError("this network takes no single picture or gives no class scores")
@@ -161,7 +195,7 @@ class KerasProbe:
             raise not_spatial(self._wiring, call)
 
     def _trace_scores(self) -> Callable[..., Any]:
-        return _compile(lambda images: (self._pass(images).scores,), self._image_spec())
+        return compile_graph(lambda images: (self._pass(images).scores,), self._image_spec())
 
     def _trace_activations(self) -> Callable[..., Any]:
         def compute(images: Any) -> list[Any]:
@@ -176,7 +210,7 @@ class KerasProbe:
             replay(self._network, [entry], hook)
             return [tf.cast(outputs.get(call.site, entry), tf.float32) for call in self._wiring.calls]
 
-        return _compile(compute, self._image_spec())
+        return compile_graph(compute, self._image_spec())
 
     def _trace_gradients(self, site: Site) -> Callable[..., Any]:
         def compute(images: Any, classes: Any) -> tuple[Any, ...]:
@@ -189,7 +223,7 @@ class KerasProbe:
             gradients = tf.zeros_like(answer.layer) if gradients is None else gradients
             return tf.cast(answer.layer, tf.float32), tf.cast(gradients, tf.float32), answer.scores, values, indices
 
-        return _compile(compute, self._image_spec(), tf.TensorSpec([None], tf.int32))
+        return compile_graph(compute, self._image_spec(), tf.TensorSpec([None], tf.int32))
 
     def _image_spec(self) -> tf.TensorSpec:
         return tf.TensorSpec([None, *(self.anatomy.input_shape or ())], tf.float32)
@@ -223,26 +257,9 @@ class KerasProbe:
         return _Pass(scores, targets, kept.get("layer"))
 
 
-def _first_of_batch(trace: Callable[..., Any], image: Array, *others: Any) -> list[Any]:
-    """Run a trace on one image and take its answers out of the batch."""
-    try:
-        return [answer.numpy()[0] for answer in trace(tf.constant(image[None]), *others)]
-    except tf.errors.OpError as error:
-        height, width = image.shape[:2]
-        raise ComputationFailedError(
-            f"the network cannot compute a picture of {height} x {width} ({type(error).__name__}): "
-            "send a larger one, or set input_size in model.toml"
-        ) from error
-
-
 def _flat(tensor: Any) -> Any:
     """(n, …, classes) to (n, classes) float32."""
     tensor = tf.cast(tensor, tf.float32)
     if tensor.shape.rank == 2:
         return tensor
     return tf.reshape(tensor, [-1, int(np.prod(tensor.shape[1:]))])
-
-
-def _compile(function: Callable[..., Any], *signature: tf.TensorSpec) -> Callable[..., Any]:
-    # AutoGraph would rewrite the walker; a concrete function never retraces.
-    return tf.function(function, autograph=False).get_concrete_function(*signature)

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import keras
 import tensorflow as tf
 from keras import tree
 
@@ -19,14 +18,11 @@ def first_tensor(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
 
 
 def preactivation(layer: Any, inputs: Any) -> Any:
-    """What a Dense or Conv2D layer computes before its activation, without touching the layer."""
-    inputs = tf.cast(inputs, layer.compute_dtype)
-    kernel = tf.cast(tf.convert_to_tensor(layer.kernel), layer.compute_dtype)
-    if isinstance(layer, keras.layers.Dense):
-        outputs = tf.matmul(inputs, kernel)
-    else:
-        outputs = layer.convolution_op(inputs, kernel)
-    return outputs + tf.cast(tf.convert_to_tensor(layer.bias), outputs.dtype) if layer.use_bias else outputs
+    """What a layer with a fused activation computes before it, without touching the layer."""
+    # `copy.copy` would serialise and reload the layer.
+    twin = object.__new__(type(layer))
+    twin.__dict__.update(layer.__dict__, activation=None)
+    return twin(inputs)
 
 
 def score(head: Head, task: Task, output: Any, logits: Any) -> tuple[Any, Any]:

@@ -1,0 +1,147 @@
+"""Gradient ascent on the input: one compiled loop whose objective, canvas and schedule come as values."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from service.engine.keras.compiling import compile_graph
+from service.engine.keras.excerpt import Excerpt
+from service.engine.preprocessing import Preprocessing
+from service.engine.probe import Array, Ascended, Canvas, Schedule
+from service.errors import ComputationFailedError
+
+# As in the tutorials, keeps a vanishing gradient from being blown up. It counts in the network's units: against the
+# gradient with respect to 0…255 it would shorten the steps of a network of x/255 to a tenth, and leave it noise.
+EPSILON = 1e-5
+# So that whoever waits hears of the work, and can stop it, several times a second.
+CALL_SECONDS = 0.25
+_MAX_GROWTH = 8
+
+
+@dataclass(frozen=True)
+class Loop:
+    """`climb(canvas, filters, step_size, steps)` gives (canvas, moved), `measure(canvas, filters)` the objective."""
+
+    climb: Callable[..., Any]
+    measure: Callable[..., Any]
+
+
+def compile_loop(compute: Excerpt, shape: tuple[int, ...], preprocessing: Preprocessing | None) -> Loop:
+    """Compile for canvases of (h, w, c)."""
+    epsilon = EPSILON * _scale(preprocessing)
+
+    def step(canvas: Any, filters: Any, step_size: Any) -> tuple[Any, Any]:
+        before, output = compute(_enter(canvas, preprocessing))
+        gradient = _gradient(_means(output, filters), before, filters, canvas)
+        size = tf.sqrt(tf.reduce_mean(tf.square(gradient), axis=(1, 2, 3), keepdims=True))
+        return canvas + step_size * (gradient / (size + epsilon)), tf.reduce_any(gradient != 0, axis=(1, 2, 3))
+
+    def climb(canvas: Any, filters: Any, step_size: Any, steps: Any) -> tuple[Any, Any]:
+        def body(done: Any, canvas: Any, moved: Any) -> tuple[Any, Any, Any]:
+            canvas, moves = step(canvas, filters, step_size)
+            return done + 1, canvas, moved | moves
+
+        still = tf.zeros_like(filters, tf.bool)
+        _, canvas, moved = tf.while_loop(lambda done, *_: done < steps, body, (0, canvas, still))
+        return canvas, moved
+
+    def measure(canvas: Any, filters: Any) -> Any:
+        return _means(compute(_enter(canvas, preprocessing))[1], filters)
+
+    canvases, filters = tf.TensorSpec([None, *shape], tf.float32), tf.TensorSpec([None], tf.int32)
+    one, count = tf.TensorSpec([], tf.float32), tf.TensorSpec([], tf.int32)
+    return Loop(compile_graph(climb, canvases, filters, one, count), compile_graph(measure, canvases, filters))
+
+
+def climb(
+    loop: Loop, filters: tuple[int, ...], canvas: Canvas, schedule: Schedule, *, report: Callable[[float], None]
+) -> Ascended:
+    """Run a loop in calls of CALL_SECONDS, `report` in between. Raises ComputationFailedError."""
+    try:
+        return _climb(loop, filters, canvas.start, schedule, report)
+    except tf.errors.OpError as error:
+        raise ComputationFailedError(
+            f"the network failed on the canvas ({type(error).__name__}): try a smaller 'size'"
+        ) from error
+
+
+def _climb(
+    loop: Loop, filters: tuple[int, ...], start: Array, schedule: Schedule, report: Callable[[float], None]
+) -> Ascended:
+    chosen, step_size = tf.constant(filters, tf.int32), tf.constant(schedule.step_size, tf.float32)
+    canvas, moved = tf.constant(start), np.zeros(len(filters), np.bool_)
+    frames = [start] if schedule.keep_every else []
+    done, wanted = 0, 1
+    while done < schedule.steps:
+        steps = min(wanted, _until_stop(done, schedule))
+        started = perf_counter()
+        canvas, moves = loop.climb(canvas, chosen, step_size, tf.constant(steps, tf.int32))
+        moved |= moves.numpy()
+        done += steps
+        wanted = _steps_per_call(steps, perf_counter() - started)
+        if schedule.keep_every and _is_stop(done, schedule):
+            frames.append(canvas.numpy())
+        report(done / schedule.steps)
+    return Ascended(
+        canvas=canvas.numpy(),
+        activations=loop.measure(canvas, chosen).numpy(),
+        moved=moved,
+        frames=np.stack(frames) if frames else np.zeros((0, *start.shape), np.float32),
+        device="GPU" if tf.config.list_logical_devices("GPU") else "CPU",
+        threads=tf.config.threading.get_intra_op_parallelism_threads() or len(os.sched_getaffinity(0)),
+    )
+
+
+def _steps_per_call(steps: int, seconds: float) -> int:
+    return max(1, min(_MAX_GROWTH * steps, int(CALL_SECONDS * steps / max(seconds, 1e-6))))
+
+
+def _until_stop(done: int, schedule: Schedule) -> int:
+    left = schedule.steps - done
+    every = schedule.keep_every
+    return min(left, every - done % every) if every else left
+
+
+def _is_stop(done: int, schedule: Schedule) -> bool:
+    return done % schedule.keep_every == 0 or done == schedule.steps
+
+
+def _scale(preprocessing: Preprocessing | None) -> float:
+    """How many of the network's units one unit of the canvas is, the channels' root mean square."""
+    return 1.0 if preprocessing is None else float(np.sqrt(np.mean(np.square(preprocessing.scale))))
+
+
+def _enter(canvas: Any, preprocessing: Preprocessing | None) -> Any:
+    """From a canvas in 0…255 RGB to the network's units; differentiable."""
+    if preprocessing is None:
+        return canvas
+    channels = canvas.shape[-1]
+    scale, offset = (np.asarray(row[:channels], np.float32) for row in (preprocessing.scale, preprocessing.offset))
+    values = canvas * scale + offset
+    return values[..., ::-1] if preprocessing.channel_order == "bgr" else values
+
+
+def _means(output: Any, filters: Any) -> Any:
+    """Of image i the mean over space of filter i: (n,) float32."""
+    output = tf.cast(output, tf.float32)
+    means = tf.reduce_mean(output, axis=list(range(1, output.shape.rank - 1))) if output.shape.rank > 2 else output
+    return tf.gather(means, filters, batch_dims=1)
+
+
+def _gradient(means: Any, before: Any, filters: Any, canvas: Any) -> Any:
+    """Of each image's own objective with respect to its canvas, (n, h, w, c).
+
+    Where an activation lets nothing through for an image, the objective is what lies before the activation.
+    """
+    axes = list(range(1, before.shape.rank))
+    (upstream,) = tf.gradients(tf.reduce_sum(means), [before])
+    (unactivated,) = tf.gradients(tf.reduce_sum(_means(before, filters)), [before])
+    passes = tf.reduce_any(upstream != 0, axis=axes, keepdims=True)
+    # Images of a batch do not mix in inference mode: the gradient of the sum is each image's own.
+    (gradient,) = tf.gradients([before], [canvas], grad_ys=[tf.where(passes, upstream, unactivated)])
+    return tf.zeros_like(canvas) if gradient is None else tf.cast(gradient, tf.float32)
