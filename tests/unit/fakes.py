@@ -129,3 +129,13 @@ class FakeLoader:
         if path.read_bytes() == b"broken":
             raise ModelFailedError("the file is broken")
         return ClosedFormProbe([[1, 0], [0, 1], [0, 0]])
+
+
+class SilentDoorbell:
+    """Wakes nobody; counts."""
+
+    def __init__(self) -> None:
+        self.rung: list[tuple[str, int]] = []
+
+    def ring(self, queue: str, count: int) -> None:
+        self.rung.append((queue, count))
