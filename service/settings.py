@@ -49,7 +49,7 @@ class WorkerLife(BaseModel):
     """The processes that compute jobs."""
 
     warm: bool = Field(
-        True, description="Without Redis: start the worker's process with the service, not with the first job."
+        default=True, description="Without Redis: start the worker's process with the service, not with the first job."
     )
     concurrency: int = Field(1, ge=1, description="Processes of one `convscope worker`; a GPU takes one.")
     max_tasks: int = Field(200, ge=0, description="Tasks after which such a process is replaced; 0: never.")

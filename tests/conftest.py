@@ -1,13 +1,14 @@
 """Fixtures that several rooms share. TensorFlow is imported inside them: the unit tests must not pay for it."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 
 import pytest
 
 from service.engine.model import Model
+from tests.redis_server import RedisServer
 
 
 @pytest.fixture(scope="session")
@@ -25,3 +26,10 @@ def load(test_data: Path) -> Callable[[str], Model]:
     from tests.oracle import NETWORKS, load_model
 
     return cache(lambda name: load_model(NETWORKS[name], test_data))
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """One server for the session. A test that needs an empty one flushes it; one that harms it starts its own."""
+    with RedisServer(tmp_path_factory.mktemp("redis")) as server:
+        yield server

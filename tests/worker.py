@@ -38,10 +38,10 @@ class WorkerProcess:
                 command, cwd=ROOT, env=self._environment, stdout=log, stderr=log, start_new_session=True
             )
 
-    def wait_until_ready(self) -> None:
-        """Until Celery takes tasks, which it does once its children have warmed up."""
+    def wait_until_ready(self, processes: int = 1) -> None:
+        """Until so many of its children, ended ones included, have warmed up, and Celery takes tasks."""
         end = time.monotonic() + START_SECONDS
-        while " ready." not in self.log():
+        while " ready." not in self.log() or self.log().count(" is warm") < processes:
             if time.monotonic() > end or self._process.poll() is not None:
                 self.kill()
                 raise AssertionError(f"the worker does not start:\n{self.log()}")

@@ -78,6 +78,7 @@ def _warm_up(**_: Any) -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with suppress(ConvscopeError):
         equipment().catalog.model(READINESS_MODEL)
+    logger.info("process %d is warm", os.getpid())
 
 
 class _Pool:

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from service.engine.keras.compiling import compile_graph
-from service.engine.keras.excerpt import Excerpt
+from service.engine.keras.excerpt import Excerpt, Excerpted
 from service.engine.preprocessing import Preprocessing
 from service.engine.probe import Array, Ascended, Canvas, Schedule
 from service.errors import ComputationFailedError
@@ -36,10 +36,9 @@ def compile_loop(compute: Excerpt, shape: tuple[int, ...], preprocessing: Prepro
     epsilon = EPSILON * _scale(preprocessing)
 
     def step(canvas: Any, filters: Any, step_size: Any) -> tuple[Any, Any]:
-        before, output = compute(_enter(canvas, preprocessing))
-        gradient = _gradient(_means(output, filters), before, filters, canvas)
+        gradient = _gradient(compute(_enter(canvas, preprocessing)), filters, canvas)
         size = tf.sqrt(tf.reduce_mean(tf.square(gradient), axis=(1, 2, 3), keepdims=True))
-        return canvas + step_size * (gradient / (size + epsilon)), tf.reduce_any(gradient != 0, axis=(1, 2, 3))
+        return canvas + step_size * (gradient / (size + epsilon)), _any_per_image(gradient)
 
     def climb(canvas: Any, filters: Any, step_size: Any, steps: Any) -> tuple[Any, Any]:
         def body(done: Any, canvas: Any, moved: Any) -> tuple[Any, Any, Any]:
@@ -51,7 +50,7 @@ def compile_loop(compute: Excerpt, shape: tuple[int, ...], preprocessing: Prepro
         return canvas, moved
 
     def measure(canvas: Any, filters: Any) -> Any:
-        return _means(compute(_enter(canvas, preprocessing))[1], filters)
+        return _means(compute(_enter(canvas, preprocessing)).output, filters)
 
     canvases, filters = tf.TensorSpec([None, *shape], tf.float32), tf.TensorSpec([None], tf.int32)
     one, count = tf.TensorSpec([], tf.float32), tf.TensorSpec([], tf.int32)
@@ -133,15 +132,19 @@ def _means(output: Any, filters: Any) -> Any:
     return tf.gather(means, filters, batch_dims=1)
 
 
-def _gradient(means: Any, before: Any, filters: Any, canvas: Any) -> Any:
+def _gradient(found: Excerpted, filters: Any, canvas: Any) -> Any:
     """Of each image's own objective with respect to its canvas, (n, h, w, c).
 
-    Where an activation lets nothing through for an image, the objective is what lies before the activation.
+    Where an activation lets nothing through for an image, its objective is what lies before the activation.
     """
-    axes = list(range(1, before.shape.rank))
-    (upstream,) = tf.gradients(tf.reduce_sum(means), [before])
-    (unactivated,) = tf.gradients(tf.reduce_sum(_means(before, filters)), [before])
-    passes = tf.reduce_any(upstream != 0, axis=axes, keepdims=True)
+    means = _means(found.output, filters)
+    slopes = tf.gradients(tf.reduce_sum(means), found.sources, stop_gradients=found.sources)
+    passes = tf.reduce_any([_any_per_image(slope) for slope in slopes if slope is not None], axis=0)
+    objective = tf.where(passes, means, _means(found.unactivated, filters))
     # Images of a batch do not mix in inference mode: the gradient of the sum is each image's own.
-    (gradient,) = tf.gradients([before], [canvas], grad_ys=[tf.where(passes, upstream, unactivated)])
+    (gradient,) = tf.gradients(tf.reduce_sum(objective), [canvas])
     return tf.zeros_like(canvas) if gradient is None else tf.cast(gradient, tf.float32)
+
+
+def _any_per_image(tensor: Any) -> Any:
+    return tf.reduce_any(tensor != 0, axis=list(range(1, tensor.shape.rank)))

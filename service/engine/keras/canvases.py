@@ -58,7 +58,9 @@ class Canvases:
         compute = excerpt(self._network, self._wiring, call)
         channels = self._wiring.inputs[0].shape[3]
         try:
-            trace = compile_graph(lambda images: compute(images)[1], tf.TensorSpec([1, *size, channels], tf.float32))
+            trace = compile_graph(
+                lambda images: compute(images).output, tf.TensorSpec([1, *size, channels], tf.float32)
+            )
         except (ValueError, tf.errors.OpError):
             return None
         shape = tuple(trace.outputs[0].shape)

@@ -1,9 +1,10 @@
-"""The part of a network that one layer depends on: its output, and what it computes before its activation.
+"""The part of a network that one layer depends on: its output, and the same as if its last activation let all through.
 
 Nothing beyond the layer is touched, so that a picture may have a size which the network's end could not take.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -32,43 +33,81 @@ FUSED = (
 _ACTIVATIONS = {"Activation", "ReLU", "LeakyReLU", "PReLU", "ELU", "Softmax", "Relu", "Relu6", "LeakyRelu", "Elu"} | {
     "Gelu", "Silu", "Selu", "Sigmoid", "Softplus", "Softsign", "Tanh", "HardSigmoid", "HardSilu", "HardTanh", "Mish"
 }  # fmt: skip
+# What an activation's output may go through, channel by channel, and still be that activation's.
+_PASSING_ON = {"Concatenate", "Dropout", "SpatialDropout2D", "Identity", "BatchNormalization", "ZeroPadding2D"} | {
+    "MaxPooling2D", "AveragePooling2D", "GlobalMaxPooling2D", "GlobalAveragePooling2D", "UpSampling2D", "Cropping2D"
+}  # fmt: skip
 _ABSENT = object()
 
-Excerpt = Callable[[Any], tuple[Any, Any]]
+
+@dataclass(frozen=True)
+class Excerpted:
+    """A layer's `output`, and `unactivated`, the same without the activation that comes last.
+
+    `sources` are the tensors before that activation: several where a layer puts branches together. Without an
+    activation `unactivated` is the output, which is its own source.
+    """
+
+    output: Any
+    unactivated: Any
+    sources: list[Any]
+
+
+Excerpt = Callable[[Any], Excerpted]
 
 
 def excerpt(network: keras.Model, wiring: Wiring, call: Call) -> Excerpt:
-    """A function from a batch of images to (before the layer's activation, the layer's output).
-
-    The two are the same tensor where the layer has no activation.
-    """
+    """A function from a batch of images to what the layer makes of them."""
     needed = {value.call.site for value in wiring.ancestors(call.outputs[0])}
+    tail = _tail(call)
 
-    def compute(images: Any) -> tuple[Any, Any]:
-        kept: list[Any] = []
+    def compute(images: Any) -> Excerpted:
+        # By id of a tensor of the tail, which stays alive in there.
+        made: dict[int, Excerpted] = {}
 
         def hook(here: Site, node: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
             if here not in needed:
                 return [_ABSENT] * len(node.outputs)
-            if here != call.site:
+            if here not in tail:
                 return infer(node, args, kwargs)
-            before, output = _split(node, args, kwargs)
-            kept.extend((before, tree.flatten(output)[0]))
-            return output
+            found = _split(node, args, kwargs, made)
+            made[id(found.output)] = made[0] = found
+            return found.output
 
         replay(network, [tf.cast(images, functional(network).inputs[0].dtype)], hook)
-        return kept[0], kept[1]
+        # The layer itself comes last of its ancestors.
+        return made[0]
 
     return compute
 
 
-def _split(node: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any]:
+def _tail(call: Call) -> set[Site]:
+    """The layer, and where it only passes on what others made, those too."""
+    tail: set[Site] = set()
+    waiting = [call]
+    while waiting:
+        current = waiting.pop()
+        if current.site not in tail and not current.is_input:
+            tail.add(current.site)
+            if type(current.operation).__name__ in _PASSING_ON:
+                waiting += [value.call for value in current.inputs]
+    return tail
+
+
+def _split(node: Any, args: tuple[Any, ...], kwargs: dict[str, Any], made: dict[int, Excerpted]) -> Excerpted:
     operation = node.operation
     if isinstance(operation, FUSED) and activation_of(operation) != "linear":
         before = preactivation(operation, first_tensor(args, kwargs))
-        return before, operation.activation(before)
-    output = infer(node, args, kwargs)
+        return Excerpted(operation.activation(before), before, [before])
+    output = tree.flatten(infer(node, args, kwargs))[0]
     if type(operation).__name__ in _ACTIVATIONS:
-        return first_tensor(args, kwargs), output
-    before = tree.flatten(output)[0]
-    return before, output
+        before = first_tensor(args, kwargs)
+        return Excerpted(output, before, [before])
+    inputs = [made[id(item)] for item in tree.flatten((args, kwargs)) if id(item) in made]
+    if type(operation).__name__ not in _PASSING_ON or not inputs:
+        return Excerpted(output, output, [output])
+    args, kwargs = tree.map_structure(
+        lambda item: made[id(item)].unactivated if id(item) in made else item, (args, kwargs)
+    )
+    unactivated = tree.flatten(infer(node, args, kwargs))[0]
+    return Excerpted(output, unactivated, [source for found in inputs for source in found.sources])

@@ -1,0 +1,180 @@
+-- Shared by all scripts: put after the first line of each. Every script may run twice, as a reply can be lost.
+--
+-- Redis 7 or newer: the first line of a script says whether it may run with memory full. Without `allow-oom` Redis
+-- refuses the whole script before its first write, so that nothing is left half written; what has been accepted may
+-- be finished, and what frees memory may always run.
+--
+-- job:ID          hash: the record, the job, and per chunk c0.state, .fence, .attempts, .progress, .revision
+-- parts:ID        hash: chunk -> what it came to
+-- queue:NAME      zset: 'ID:chunk' by position     leases   zset: 'ID:chunk' by the lease's end
+-- jobs            zset: ID by order of creation    expiry   zset: final jobs by their end
+-- active          set: jobs queued or running      queues   set: names of queues
+-- hold:FENCE      hash: what a process holds; outlives the job, and has `ended` from the job's end on
+-- process:NAME    the fence that a process holds   ended:WORKER  zset: fences of ended jobs by when they ended
+-- gone:ID         'expired', or the token of the delete    duplicate:KEY  ID    idempotency:KEY  hash
+local P = 'convscope:'
+local DAY = 86400
+
+local call = redis.call
+
+local function now()
+    local time = call('TIME')
+    return tonumber(time[1]) + tonumber(time[2]) / 1e6
+end
+
+local function seconds(time)
+    return string.format('%.6f', time)
+end
+
+local function milliseconds(duration)
+    return string.format('%.0f', math.max(1, tonumber(duration) * 1000))
+end
+
+local function job_key(job)
+    return P .. 'job:' .. job
+end
+
+local function field(number, name)
+    return 'c' .. number .. '.' .. name
+end
+
+local function member(job, number)
+    return job .. ':' .. number
+end
+
+local function split(entry)
+    return string.match(entry, '^(.*):(%d+)$')
+end
+
+local function absent(job)
+    return {call('GET', P .. 'gone:' .. job) == 'expired' and 'expired' or 'missing'}
+end
+
+local function enqueue(queue, job, number, at_head)
+    local key = P .. 'queue:' .. queue
+    local edge = call(at_head and 'ZRANGE' or 'ZREVRANGE', key, 0, 0, 'WITHSCORES')
+    call('ZADD', key, (tonumber(edge[2]) or 0) + (at_head and -1 or 1), member(job, number))
+    call('SADD', P .. 'queues', queue)
+end
+
+local function let_go(fence)
+    local hold = call('HMGET', P .. 'hold:' .. fence, 'process', 'worker')
+    if hold[1] then
+        call('DEL', P .. 'hold:' .. fence, P .. 'process:' .. hold[1])
+        call('ZREM', P .. 'ended:' .. hold[2], fence)
+    end
+end
+
+-- The job ends under the process that holds a chunk. A worker whose machine is gone never lets go: a day is enough.
+local function end_hold(fence, at)
+    local hold = call('HMGET', P .. 'hold:' .. fence, 'process', 'worker')
+    if hold[1] then
+        call('HSET', P .. 'hold:' .. fence, 'ended', seconds(at))
+        call('ZADD', P .. 'ended:' .. hold[2], seconds(at), fence)
+        call('EXPIRE', P .. 'hold:' .. fence, DAY)
+        call('EXPIRE', P .. 'process:' .. hold[1], DAY)
+        call('EXPIRE', P .. 'ended:' .. hold[2], DAY)
+    end
+end
+
+-- How an attempt stands: running, done (it has committed something), cancel or fenced.
+local function standing(job, number, fence)
+    local chunk = call('HMGET', job_key(job), field(number, 'state'), field(number, 'fence'))
+    if chunk[1] and chunk[2] ~= fence then
+        return 'fenced'
+    end
+    if not chunk[1] or chunk[1] == 'cancelled' then
+        let_go(fence)
+        return 'cancel'
+    end
+    return chunk[1] == 'running' and 'running' or 'done'
+end
+
+local function stop_chunks(job, at)
+    local key = job_key(job)
+    local facts = call('HMGET', key, 'queue', 'count')
+    for number = 0, tonumber(facts[2]) - 1 do
+        local state = call('HGET', key, field(number, 'state'))
+        if state == 'queued' then
+            call('ZREM', P .. 'queue:' .. facts[1], member(job, number))
+        elseif state == 'running' then
+            call('ZREM', P .. 'leases', member(job, number))
+            end_hold(call('HGET', key, field(number, 'fence')), at)
+        end
+        if state == 'queued' or state == 'running' or state == 'waiting' then
+            call('HSET', key, field(number, 'state'), 'cancelled')
+        end
+    end
+end
+
+local function free_duplicate(job)
+    local key = P .. 'duplicate:' .. call('HGET', job_key(job), 'duplicate_key')
+    if call('GET', key) == job then
+        call('DEL', key)
+    end
+end
+
+local function set_final(job, state, at, result_seconds)
+    local expires = seconds(at + tonumber(result_seconds))
+    call('HSET', job_key(job), 'state', state, 'finished', seconds(at), 'expires', expires)
+    call('SREM', P .. 'active', job)
+    call('ZADD', P .. 'expiry', expires, job)
+end
+
+local function end_job(job, state, at, result_seconds)
+    stop_chunks(job, at)
+    free_duplicate(job)
+    set_final(job, state, at, result_seconds)
+    call('HINCRBY', job_key(job), 'revision', 1)
+end
+
+local function fail(job, number, error, at, result_seconds)
+    local key = job_key(job)
+    let_go(call('HGET', key, field(number, 'fence')))
+    call('ZREM', P .. 'leases', member(job, number))
+    call('HSET', key, field(number, 'state'), 'failed', 'error', error)
+    end_job(job, 'failed', at, result_seconds)
+end
+
+local function forget(job, at)
+    local key = job_key(job)
+    local input = call('HGET', key, 'input')
+    if call('SISMEMBER', P .. 'active', job) == 1 then
+        stop_chunks(job, at)
+    end
+    free_duplicate(job)
+    if input and call('HINCRBY', P .. 'inputs', input, -1) <= 0 then
+        call('HDEL', P .. 'inputs', input)
+    end
+    call('UNLINK', key, P .. 'parts:' .. job)
+    call('SREM', P .. 'active', job)
+    call('ZREM', P .. 'jobs', job)
+    call('ZREM', P .. 'expiry', job)
+end
+
+-- Queue a running chunk again, at the head or the tail.
+local function queue_again(job, number, at_head)
+    local key = job_key(job)
+    let_go(call('HGET', key, field(number, 'fence')))
+    call('ZREM', P .. 'leases', member(job, number))
+    call('HDEL', key, field(number, 'fence'), field(number, 'progress'))
+    call('HSET', key, field(number, 'state'), 'queued')
+    call('HINCRBY', key, 'revision', 1)
+    enqueue(call('HGET', key, 'queue'), job, number, at_head)
+end
+
+local function hand_back(job, number)
+    queue_again(job, number, true)
+    call('HINCRBY', job_key(job), field(number, 'attempts'), -1)
+end
+
+-- End the attempt of a worker that is gone: the chunk goes to the tail, or its job fails with `error`.
+local function take_back(job, number, max_attempts, error, result_seconds)
+    local attempts = tonumber(call('HGET', job_key(job), field(number, 'attempts')))
+    if attempts < tonumber(max_attempts) then
+        queue_again(job, number, false)
+    else
+        fail(job, number, error, now(), result_seconds)
+        call('HDEL', job_key(job), field(number, 'fence'))
+    end
+end

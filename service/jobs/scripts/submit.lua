@@ -1,0 +1,45 @@
+#!lua
+local job, record, queue, count, combines, input = unpack(ARGV, 1, 6)
+local duplicate_key, fresh, idempotency_key, max_queued = unpack(ARGV, 7, 10)
+local result_seconds, idempotency_seconds = unpack(ARGV, 11, 12)
+
+if call('EXISTS', job_key(job)) == 1 then
+    return {'created', job}
+end
+local answers = P .. 'idempotency:' .. idempotency_key
+local earlier = idempotency_key ~= '' and call('HGET', answers, 'job')
+if not earlier and fresh == '0' then
+    earlier = call('GET', P .. 'duplicate:' .. duplicate_key)
+end
+if not earlier and max_queued ~= '' and call('SCARD', P .. 'active') >= tonumber(max_queued) then
+    return {'full'}
+end
+if idempotency_key ~= '' then
+    call('HSET', answers, 'job', earlier or job)
+    call('PEXPIRE', answers, milliseconds(idempotency_seconds))
+end
+if earlier then
+    return {'earlier', earlier}
+end
+
+local at = now()
+call('HSET', job_key(job), 'record', record, 'queue', queue, 'count', count, 'left', count,
+    'duplicate_key', duplicate_key, 'state', 'queued', 'revision', 1,
+    'created', seconds(at), 'expires', seconds(at + tonumber(result_seconds)))
+if input ~= '' then
+    call('HSET', job_key(job), 'input', input)
+    call('HINCRBY', P .. 'inputs', input, 1)
+end
+for number = 0, tonumber(count) - 1 do
+    if combines == '1' and number == tonumber(count) - 1 then
+        call('HSET', job_key(job), field(number, 'state'), 'waiting')
+    else
+        call('HSET', job_key(job), field(number, 'state'), 'queued')
+        enqueue(queue, job, number, false)
+    end
+end
+call('SET', P .. 'duplicate:' .. duplicate_key, job)
+call('DEL', P .. 'gone:' .. job)
+call('SADD', P .. 'active', job)
+call('ZADD', P .. 'jobs', call('INCR', P .. 'sequence'), job)
+return {'created', job}

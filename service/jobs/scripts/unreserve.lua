@@ -1,0 +1,6 @@
+#!lua flags=allow-oom
+local answers = P .. 'idempotency:' .. ARGV[1]
+if not call('HGET', answers, 'job') then
+    call('DEL', answers)
+end
+return {'ok'}
