@@ -26,7 +26,7 @@ _RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
     200: {
         "description": "Events `job` (at first and with every change of state, the last one final), `progress`, "
         "`image` (each picture as it is ready), `error` (a problem: the job has been deleted).",
-        "content": {"text/event-stream": {"schema": {"type": "string"}, "example": _EXAMPLE}},
+        "content": {"text/event-stream": {"example": _EXAMPLE}},
     },
     404: {},
     410: {},
@@ -50,7 +50,9 @@ class Watch:
 async def _watch(
     services: ServicesDependency,
     job: JobId,
-    last_event_id: Annotated[str | None, Header(description="Where an earlier stream broke off.")] = None,
+    last_event_id: Annotated[
+        str | None, Header(alias="Last-Event-ID", description="Where an earlier stream broke off.")
+    ] = None,
 ) -> AsyncIterator[Watch]:
     """Refuse before the stream begins, with a problem; hold the stream's place until it has ended."""
     jobs = services.jobs

@@ -325,6 +325,10 @@ def test_job_is_refused_when_as_many_wait_as_may(tmp_path: Path, repository: Pat
         assert int(response.headers["retry-after"]) >= 1
 
 
+def test_listing_is_refused_when_the_page_before_ended_with_an_unknown_job(workshop: Workshop) -> None:
+    assert_problem(workshop.client.get("/v1/jobs?after=" + "0" * 32), 404, "job_not_found")
+
+
 @pytest.mark.parametrize("route", ["", "/events", "/images/overlay", "/cancel"])
 @pytest.mark.parametrize("job", ["0" * 32, "nonsense", "A" * 32, "0" * 31, "..%2f..", "0" * 5000])
 def test_job_is_unknown_when_its_id_is(workshop: Workshop, job: str, route: str) -> None:
