@@ -59,7 +59,8 @@ class Client:
 
         A method that takes a job is waited for, and `report` called with the share done, 0…1.
         """
-        headers = {"Prefer": f"wait={_WAIT_SECONDS}"}
+        # Somebody who looks at the progress is not to wait for the first of it.
+        headers = {"Prefer": f"wait={_WAIT_SECONDS}"} if report is None else {}
         response = self._post(method, _route(model, version), headers, image, params)
         if "location" not in response.headers:
             return read(Result, response)
