@@ -190,8 +190,8 @@ class JobStore(Protocol):
     def finish(self, claim: Claim, outcome: Part | JobError) -> Order:
         """Commit what the chunk came to: `continue`, also when repeated; any other order says that nothing was.
 
-        The last chunk makes the job succeed (or, with `combines`, the last but one queues the combining chunk). An
-        error makes the job fail, and its other chunks cancelled.
+        The last chunk makes the job succeed (or, with `combines`, the last but one queues the combining chunk, at the
+        head). An error makes the job fail, and its other chunks cancelled.
         """
         ...
 

@@ -66,6 +66,7 @@ def test_a_killed_process_leaves_whole_records(tmp_path: Path) -> None:
 def test_a_locked_file_says_to_try_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sqlite_file, "BUSY_SECONDS", 0.05)
     store = SqliteJobStore(tmp_path / "jobs.db", Rules())
+    store.sweep()  # opens the file
     with closing(sqlite3.connect(tmp_path / "jobs.db")) as other:
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(JobsUnavailableError, match=r"locked.*Try again"):
@@ -94,18 +95,18 @@ def test_a_file_of_a_newer_version_is_refused(tmp_path: Path) -> None:
     with closing(sqlite3.connect(tmp_path / "jobs.db")) as db:
         db.execute("PRAGMA user_version = 99")
     with pytest.raises(JobsUnavailableError, match=r"newer.*99"):
-        SqliteJobStore(tmp_path / "jobs.db", Rules())
+        SqliteJobStore(tmp_path / "jobs.db", Rules()).sweep()
 
 
 def test_a_file_that_is_no_database_is_named_damaged(tmp_path: Path) -> None:
     (tmp_path / "jobs.db").write_bytes(b"no database" * 1000)
     with pytest.raises(JobsUnavailableError, match="damaged"):
-        SqliteJobStore(tmp_path / "jobs.db", Rules())
+        SqliteJobStore(tmp_path / "jobs.db", Rules()).sweep()
 
 
 def test_a_folder_that_is_not_there_is_asked_for_without_its_path(tmp_path: Path) -> None:
     with pytest.raises(JobsUnavailableError, match="CONVSCOPE_DATA exists") as caught:
-        SqliteJobStore(tmp_path / "nowhere" / "jobs.db", Rules())
+        SqliteJobStore(tmp_path / "nowhere" / "jobs.db", Rules()).sweep()
     assert str(tmp_path) not in caught.value.detail
 
 

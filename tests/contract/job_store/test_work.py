@@ -143,7 +143,7 @@ def test_a_finish_is_one_when_repeated(store: JobStore) -> None:
     assert store.get(record.id).state == "failed"
 
 
-def test_the_combining_chunk_is_queued_at_the_tail_when_all_others_have_succeeded(store: JobStore) -> None:
+def test_the_combining_chunk_is_queued_at_the_head_when_all_others_have_succeeded(store: JobStore) -> None:
     record, other = a_record(chunks=2, combines=True), a_record()
     submit(store, record)
     first, second = claim(store), claim(store)
@@ -152,10 +152,10 @@ def test_the_combining_chunk_is_queued_at_the_tail_when_all_others_have_succeede
     submit(store, other)
     store.finish(second, a_part())
     assert states(store, record.id) == ["succeeded", "succeeded", "queued"]
-    assert claim(store).record == other
     combining = claim(store)
     assert (combining.record, combining.chunk) == (record, 2)
     assert store.get(record.id).state == "running"
+    assert claim(store).record == other
     store.finish(combining, a_part("whole"))
     assert store.get(record.id).state == "succeeded"
 
