@@ -36,9 +36,9 @@ def main() -> None:
         star = {"image": (IMAGES / "scene.png").read_bytes()}
         activations = _first(client.post("/v1/models/shapes/activations", files=star, data={"layer": "conv2"}))
         filters = _first(client.post("/v1/models/shapes/filters", json={"columns": 12}))
-        _save_grid(client, "shapes", {"layer": "conv3", "filters": "0-31", "size": 96})
+        _save_grid(client, "patterns-shapes", "shapes", {"layer": "conv3", "filters": "0-31", "size": 96})
         if VGG16.exists():
-            _save_grid(client, "vgg16-blocks", {"layer": "block2_conv2", "filters": "0-63", "size": 80})
+            _save_grid(client, "patterns", "vgg16-blocks", {"layer": "block2_conv2", "filters": "0-63", "size": 80})
     Image.fromarray(activations).save(IMAGES / "activations.png", optimize=True)
     Image.fromarray(filters).save(IMAGES / "filters.png", optimize=True)
     sheet = np.vstack(
@@ -57,14 +57,14 @@ def _settings(folder: Path) -> Settings:
     return Settings(_env_file=None, models=folder / "models", data=folder / "data")
 
 
-def _save_grid(client: TestClient, model: str, params: dict[str, Any]) -> None:
+def _save_grid(client: TestClient, name: str, model: str, params: dict[str, Any]) -> None:
     """The grid of a filter-patterns job."""
     route = f"/v1/models/{model}/filter-patterns"
     while True:
         response = client.post(route, json=params, headers={"Prefer": "wait=60", "Accept": "image/png"})
         response.raise_for_status()
         if response.headers["content-type"] == "image/png":
-            (IMAGES / f"patterns-{model}.png").write_bytes(response.content)
+            (IMAGES / f"{name}.png").write_bytes(response.content)
             return
         if response.json()["state"] not in ("queued", "running"):
             raise RuntimeError(response.text)
