@@ -34,14 +34,19 @@ class Server:
         self._environment = inherited | environment | {"CONVSCOPE_PORT": str(self.port)}
 
     def __enter__(self) -> Self:
-        command = [sys.executable, "-m", "service.cli", "serve"]
-        with self._log.open("wb") as log:
-            self._process = subprocess.Popen(command, cwd=ROOT, env=self._environment, stdout=log, stderr=log)
-        self._wait_for("/livez")
+        self._log.unlink(missing_ok=True)
+        self.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+
+    def start(self) -> None:
+        """Start, also again after an end: the same port, and the log goes on."""
+        command = [sys.executable, "-m", "service.cli", "serve"]
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(command, cwd=ROOT, env=self._environment, stdout=log, stderr=log)
+        self._wait_for("/livez")
 
     def wait_until_ready(self) -> None:
         """Until the built-in model has run."""
@@ -54,6 +59,16 @@ class Server:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self.exit_code = self._process.wait(STOP_SECONDS)
+
+    def kill(self) -> None:
+        """SIGKILL: this process alone, whatever it has started."""
+        self._process.kill()
+        self.exit_code = self._process.wait(STOP_SECONDS)
+
+    def children(self) -> list[int]:
+        """Process ids of what it has started, by whichever thread."""
+        lists = Path(f"/proc/{self._process.pid}/task").glob("*/children")
+        return [int(pid) for text in lists for pid in text.read_text(encoding="ascii").split()]
 
     def log(self) -> str:
         return self._log.read_text(encoding="utf-8", errors="replace")

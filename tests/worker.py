@@ -51,6 +51,9 @@ class WorkerProcess:
     def pid(self) -> int:
         return self._process.pid
 
+    def is_running(self) -> bool:
+        return self._process.poll() is None
+
     def children(self) -> list[int]:
         """Process ids of the pool's children."""
         text = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text(encoding="ascii")
