@@ -25,7 +25,7 @@ def main() -> None:
     if arguments.only != "jobs":
         report |= _measure_engine(arguments)
     if arguments.only != "engine":
-        report["jobs"] = measure_jobs(QUICK if arguments.quick else Extent(), _print)
+        report["jobs"] = measure_jobs(_extent(arguments), _print)
     arguments.result.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     _print(f"\nwritten: {arguments.result}")
 
@@ -72,10 +72,15 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("result", nargs="?", type=Path, default=Path("benchmark.json"))
     parser.add_argument("--only", choices=("engine", "jobs"))
     parser.add_argument("--quick", action="store_true", help="shorter jobs, too short for figures to be believed")
+    parser.add_argument("--job-seconds", type=float, default=Extent.job_seconds, help="of the job that is compared")
     parser.add_argument("--rounds", type=int, default=25)
     parser.add_argument("--requests", type=int, default=1000)
     parser.set_defaults(test_data=ROOT / os.environ.get("CONVSCOPE_TEST_DATA", "../shared"))
     return parser.parse_args()
+
+
+def _extent(arguments: argparse.Namespace) -> Extent:
+    return QUICK if arguments.quick else Extent(job_seconds=arguments.job_seconds)
 
 
 def _models(test_data: Path) -> list[Model]:

@@ -28,7 +28,7 @@ def measure_start(home: Home, jobs: int) -> dict[str, Any]:
     recorded, seen = [], []
     for _ in range(jobs):
         # The worker becomes idle, and no two jobs meet its habits at the same moment.
-        time.sleep(random.uniform(0.2, 0.4))
+        time.sleep(random.uniform(0.05, 0.2))
         sent = time.time()
         job = home.submit("shapes", SHORT)
         running = [event.at for event in home.watch(job) if event.state not in (None, "queued")]
@@ -49,8 +49,7 @@ def measure_gap(home: Home, model: str, seconds: float) -> dict[str, Any]:
             home.cancel(job)
             break
     home.finish(home.submit("shapes", SHORT))
-    gaps = [after - before for before, after in pairwise(heard)]
-    return {"seconds": heard[-1] - heard[0], "events": len(heard), "longest_gap_seconds": max(gaps)}
+    return {"seconds": heard[-1] - heard[0], "events": len(heard), "longest_gap_seconds": longest_gap(heard)}
 
 
 def measure_cancel(home: Home, model: str, times: int) -> dict[str, Any]:
@@ -67,6 +66,10 @@ def measure_cancel(home: Home, model: str, times: int) -> dict[str, Any]:
         taken.append(moment(home.finish(following), "started_at") - at)
         assert home.get(cancelled)["state"] in FINAL
     return {"times": times, "median_seconds": median(taken), "longest_seconds": max(taken)}
+
+
+def longest_gap(times: list[float]) -> float:
+    return max((after - before for before, after in pairwise(times)), default=0.0)
 
 
 def spread(values: list[float]) -> dict[str, float]:
