@@ -4,7 +4,7 @@ BIN := .venv/bin
 COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" pyproject.toml
 
-.PHONY: help serve serve-redis test chaos check bench families pictures docs demo lock audit clean
+.PHONY: help serve serve-redis test chaos check bench families pictures gallery screenshots docs demo lock audit clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-12s %s\n", $$1, $$2}'
@@ -38,6 +38,13 @@ families: .venv/.develop  ## replay, logits and default layer on nine applicatio
 
 pictures: .venv/.develop  ## draw the README's pictures with the service itself
 	$(BIN)/python -m docs.pictures
+
+gallery: .venv/.develop  ## make docs/gallery.md, every method with picture and request, with the service itself
+	$(BIN)/python -m docs.gallery
+
+screenshots: .venv/.develop  ## take the pictures of the page
+	@tests/install-parts
+	$(BIN)/python -m docs.screenshots
 
 docs: .venv/.develop  ## write the generated pages (settings table, OpenAPI snapshot)
 	$(BIN)/python -m docs.generate

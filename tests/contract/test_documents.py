@@ -10,6 +10,7 @@ import yaml
 
 from docs.generate import PAGES
 from service.api.problems import PROBLEMS
+from service.engine.methods import METHODS
 from service.errors import ConvscopeError
 
 ROOT = Path(__file__).parents[2]
@@ -52,6 +53,13 @@ def test_links_lead_somewhere_when_they_are_relative():
             if not (page.parent / target).exists():
                 broken.append(f"{page.relative_to(ROOT)}: {target}")
     assert broken == []
+
+
+def test_gallery_shows_every_method_when_one_is_added():
+    gallery = (ROOT / "docs" / "gallery.md").read_text(encoding="utf-8")
+    sections = dict(re.findall(r"^## (.+?)\n(.*?)(?=^## |\Z)", gallery, re.MULTILINE | re.DOTALL))
+    for method in METHODS.values():
+        assert f"/v1/models/shapes/{method.name}" in sections[method.title], "run `make gallery`"
 
 
 def test_locks_hold_no_host_when_they_are_resolved():
