@@ -22,6 +22,9 @@ class Server:
     Runs in the project's folder, whose packages then come before installed ones, with the given environment variables.
     """
 
+    # What is run in place of the program itself, by a test of the tests.
+    program = "service.cli"
+
     def __init__(self, log: Path, **environment: str) -> None:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
@@ -34,14 +37,27 @@ class Server:
         self._environment = inherited | environment | {"CONVSCOPE_PORT": str(self.port)}
 
     def __enter__(self) -> Self:
-        command = [sys.executable, "-m", "service.cli", "serve"]
-        with self._log.open("wb") as log:
-            self._process = subprocess.Popen(command, cwd=ROOT, env=self._environment, stdout=log, stderr=log)
-        self._wait_for("/livez")
+        self.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+
+    def start(self) -> None:
+        """Start, again on the same port, until it answers."""
+        command = [sys.executable, "-m", self.program, "serve"]
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(command, cwd=ROOT, env=self._environment, stdout=log, stderr=log)
+        self._wait_for("/livez")
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def kill(self) -> None:
+        """End it at once, as a machine that loses power does."""
+        self._process.kill()
+        self.exit_code = self._process.wait(STOP_SECONDS)
 
     def wait_until_ready(self) -> None:
         """Until the built-in model has run."""

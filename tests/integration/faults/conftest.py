@@ -12,6 +12,7 @@ import pytest
 
 from service.settings import Settings
 from service.wiring import open_store
+from tests.integration.faults.home import Home, open_embedded_home, open_redis_home
 from tests.integration.faults.scenario import Attempt, Witness, wait_until
 from tests.redis_server import RedisServer
 from tests.server import Server
@@ -124,3 +125,17 @@ def witness(site: Site) -> Witness:
 
 def _url(port: int) -> str:
     return f"redis://127.0.0.1:{port}/0"
+
+
+@pytest.fixture(scope="package")
+def redis_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
+    """Two APIs and a worker of one process; whoever harms them mends them."""
+    with open_redis_home(tmp_path_factory.mktemp("redis-home")) as home:
+        yield home
+
+
+@pytest.fixture(scope="package")
+def embedded_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
+    """One API that computes its jobs itself; whoever harms it mends it."""
+    with open_embedded_home(tmp_path_factory.mktemp("embedded-home")) as home:
+        yield home
