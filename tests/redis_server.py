@@ -55,6 +55,9 @@ class RedisServer:
         """SIGKILL: what was written to the append-only file is all that is left."""
         self._end(signal.SIGKILL)
 
+    def is_running(self) -> bool:
+        return self._process is not None
+
     def pause(self) -> None:
         """SIGSTOP: connections open, no answer."""
         assert self._process is not None

@@ -37,6 +37,7 @@ class Server:
         self._environment = inherited | environment | {"CONVSCOPE_PORT": str(self.port)}
 
     def __enter__(self) -> Self:
+        self._log.unlink(missing_ok=True)
         self.start()
         return self
 
@@ -44,7 +45,7 @@ class Server:
         self.stop()
 
     def start(self) -> None:
-        """Start, again on the same port, until it answers."""
+        """Start, also again after an end: the same port, and the log goes on."""
         command = [sys.executable, "-m", self.program, "serve"]
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(command, cwd=ROOT, env=self._environment, stdout=log, stderr=log)
@@ -53,11 +54,6 @@ class Server:
     @property
     def pid(self) -> int:
         return self._process.pid
-
-    def kill(self) -> None:
-        """End it at once, as a machine that loses power does."""
-        self._process.kill()
-        self.exit_code = self._process.wait(STOP_SECONDS)
 
     def wait_until_ready(self) -> None:
         """Until the built-in model has run."""
@@ -70,6 +66,16 @@ class Server:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self.exit_code = self._process.wait(STOP_SECONDS)
+
+    def kill(self) -> None:
+        """SIGKILL: this process alone, whatever it has started."""
+        self._process.kill()
+        self.exit_code = self._process.wait(STOP_SECONDS)
+
+    def children(self) -> list[int]:
+        """Process ids of what it has started, by whichever thread."""
+        lists = Path(f"/proc/{self._process.pid}/task").glob("*/children")
+        return [int(pid) for text in lists for pid in text.read_text(encoding="ascii").split()]
 
     def log(self) -> str:
         return self._log.read_text(encoding="utf-8", errors="replace")

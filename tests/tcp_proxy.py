@@ -16,6 +16,7 @@ class TcpProxy:
         self.port = int(self._listener.getsockname()[1])
         self._lock = threading.Lock()
         self._open: set[socket.socket] = set()
+        self._stranded: set[socket.socket] = set()
         self._refuses = False
         self._swallows = threading.Event()
         self._trigger = b""
@@ -53,6 +54,11 @@ class TcpProxy:
             self._swallows.clear()
             self._refuses = False
 
+    def strand(self) -> None:
+        """Let nothing pass any more on the connections there are, and never say so; new ones work."""
+        with self._lock:
+            self._stranded |= self._open
+
     def lose_replies(self, trigger: bytes, times: int = 1) -> None:
         """Cut the connection once the server has answered a request that contains `trigger`; `lost` counts them."""
         with self._lock:
@@ -83,7 +89,7 @@ class TcpProxy:
 
     def _pump(self, source: socket.socket, sink: socket.socket, armed: threading.Event, *, asks: bool) -> None:
         for data in _received(source):
-            if self._swallows.is_set():
+            if self._swallows.is_set() or source in self._stranded:
                 continue
             if asks:
                 self._arm(data, armed)
@@ -97,6 +103,7 @@ class TcpProxy:
             _hang_up(connection)
         with self._lock:
             self._open.discard(source)
+            self._stranded.discard(source)
         source.close()
 
     def _arm(self, data: bytes, armed: threading.Event) -> None:

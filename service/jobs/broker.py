@@ -28,6 +28,8 @@ _TRANSPORT: Final = {
     "socket_connect_timeout": 3,
     "socket_keepalive": True,
     "health_check_interval": 10,
+    # Bells need no second record of who has heard them; and writing it ended the worker when Redis was full.
+    "ack_emulation": False,
 }
 
 

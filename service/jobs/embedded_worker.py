@@ -40,6 +40,9 @@ class EmbeddedWorker:
         self._process: subprocess.Popen[bytes] | None = None
         self._process_name = ""
         self._thread = Thread(target=self._keep_running, name="embedded-worker", daemon=True)
+        # Taken now: while the service imports TensorFlow its standard error is diverted, and a child that started just
+        # then would speak into nothing for good.
+        self._standard_error = _duplicate_standard_error()
 
     def start(self) -> None:
         """Start the child; later calls do nothing."""
@@ -88,7 +91,7 @@ class EmbeddedWorker:
     def _run_once(self) -> None:
         self._process_name = f"{self.name}-{uuid4().hex[:8]}"
         command = [sys.executable, "-m", "service.embedded", self.name, self._process_name]
-        process = subprocess.Popen(command, stdin=subprocess.PIPE)  # noqa: S603 - this very program
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=self._standard_error)  # noqa: S603 - us
         assert process.stdin is not None
         with suppress(OSError):
             process.stdin.write(self._configuration.encode() + b"\n")
@@ -109,3 +112,10 @@ class EmbeddedWorker:
         """What the dead child held is free at once, instead of when its lease ends."""
         with suppress(JobsUnavailableError):
             self._store.abandon(self._process_name)
+
+
+def _duplicate_standard_error() -> int | None:
+    """A descriptor of its own, until the end of the process; None where there is no standard error."""
+    with suppress(OSError):
+        return os.dup(2)
+    return None

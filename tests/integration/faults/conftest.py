@@ -41,9 +41,9 @@ class Site:
     worker: WorkerProcess
     extra: list[WorkerProcess] = field(default_factory=list)
 
-    @property
-    def artifacts(self) -> Path:
-        return self.folder / "data" / "artifacts"
+    def pictures(self, job: str, attempt: Attempt) -> Path:
+        """The folder in which an attempt leaves its pictures."""
+        return self.folder / "data" / "artifacts" / "results" / job / f"{attempt.chunk}-{attempt.fence}"
 
     def ask(self, *words: str) -> str:
         """One plain Redis command, past the proxies; its bulk reply, empty where there is none."""
@@ -59,23 +59,27 @@ class Site:
         os.kill(self.holder(attempt), signal.SIGKILL)
 
     def add_worker(self) -> WorkerProcess:
-        """One more worker, until the test is over."""
+        """One more worker, warm, until the test is over; it takes the place of the first one if that has ended."""
         self.extra.append(self.start_worker())
+        self.extra[-1].wait_until_ready(2)
         return self.extra[-1]
 
     def heal(self) -> None:
-        """Proxies behave, nothing runs any more, and the one worker has both its children."""
+        """Redis runs, proxies behave, nothing is computed, and one worker has both its children."""
+        if not self.redis.is_running():
+            self.redis.start()
         for proxy in (self.api_proxy, self.worker_proxy):
             proxy.lose_replies(b"", 0)
             proxy.mend()
+        for job in self.witness.jobs:
+            self.witness.cancel(job)
+        self.witness.jobs.clear()
+        if not self.worker.is_running():
+            self.worker = self.extra.pop() if self.extra else self.start_worker()
+            self.worker.wait_until_ready(2)
         for worker in self.extra:
             worker.stop()
         self.extra.clear()
-        for job in self.witness.jobs:
-            self.witness.client.post(f"/v1/jobs/{job}/cancel")
-        self.witness.jobs.clear()
-        if not self.worker.is_running():
-            self.worker = self.start_worker()
         wait_until(lambda: len(self.worker.children()) == 2, "the worker has two children")
 
 
@@ -121,6 +125,15 @@ def site(shared_site: Site) -> Iterator[Site]:
 @pytest.fixture
 def witness(site: Site) -> Witness:
     return site.witness
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process still runs; one that has ended and is waited for does not."""
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text(encoding="ascii")
+    except FileNotFoundError:
+        return False
+    return status.rpartition(")")[2].split()[0] != "Z"
 
 
 def _url(port: int) -> str:

@@ -79,8 +79,7 @@ class Home:
     def _children(self) -> list[int]:
         if self.workers:
             return self.worker.children()
-        children = psutil.Process(self.servers[0].pid).children()
-        return [child.pid for child in children if "service.embedded" in child.cmdline()]
+        return self.servers[0].children()
 
 
 @contextmanager

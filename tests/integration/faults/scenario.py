@@ -1,4 +1,4 @@
-"""What the fault tests share: a job that takes seconds, and what can be seen of it over HTTP, in the record, in logs."""
+"""What the fault tests share: jobs, and what is seen of them over HTTP, in the record and in the workers' logs."""
 
 import re
 import time
@@ -134,6 +134,13 @@ class Witness:
         for image in images:
             assert sha256(self._get(image["href"]).content).hexdigest() == image["sha256"], image
         return self.attempts(job)
+
+    def cancel(self, job: str) -> None:
+        """Have done with a job, whatever its state."""
+        end = time.monotonic() + PATIENCE_SECONDS
+        while self.client.post(f"/v1/jobs/{job}/cancel").status_code == 503:
+            assert time.monotonic() < end, "the store does not come back"
+            time.sleep(0.1)
 
     def _assert_one_effect(self, snapshot: Snapshot) -> None:
         """One part for each chunk, of one attempt; no log says that two have committed."""

@@ -1,0 +1,71 @@
+"""Fault 1 and 2: what computes is killed, at every stage of its work."""
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.integration.faults.conftest import Site, is_alive
+from tests.integration.faults.scenario import Attempt, Witness, quick, slow, wait_until
+
+
+def _numbers(attempts: list[Attempt]) -> list[tuple[int, int]]:
+    return [(attempt.chunk, attempt.number) for attempt in attempts]
+
+
+@pytest.mark.parametrize("fraction", [0.0, 0.3, 0.7])
+def test_another_process_does_the_chunk_when_its_own_is_killed(site: Site, witness: Witness, fraction: float):
+    job = witness.submit(slow())
+    attempt = witness.wait_for_start(job)
+    witness.wait_for_fraction(job, fraction)
+    site.kill(attempt)
+    starts = witness.assert_succeeded(job)
+    assert _numbers(starts) == [(0, 1), (0, 2), (1, 1)]
+    assert witness.outcome(job, attempt) == ""
+    assert witness.look(job)["attempts"] == 2
+
+
+def test_pictures_are_written_anew_when_the_process_is_killed_before_it_says_so(site: Site, witness: Witness):
+    job = witness.submit(slow())
+    attempt = witness.wait_for_start(job)
+    witness.wait_for_fraction(job, 0.3)
+    site.worker_proxy.black_hole()
+    written = site.pictures(job, attempt)
+    wait_until(lambda: (written / "filter-3.png").exists(), "the pictures are written")
+    site.kill(attempt)
+    site.worker_proxy.mend()
+    starts = witness.assert_succeeded(job)
+    assert _numbers(starts) == [(0, 1), (0, 2), (1, 1)]
+    assert witness.outcome(job, attempt) == ""
+    # Those that nobody committed lie beside those of the record, until they are collected.
+    assert _read(written) == _read(site.pictures(job, starts[1]))
+
+
+def test_job_fails_and_the_next_one_runs_when_every_process_that_starts_it_is_killed(site: Site, witness: Witness):
+    job = witness.submit(slow(steps=1000))
+    for number in (1, 2, 3):
+        site.kill(witness.wait_for_start(job, number))
+    failed = witness.wait_for_state(job, "failed")
+    assert failed["error"]["code"] == "worker_lost"
+    assert failed["attempts"] == 3
+    following = witness.submit(quick())
+    witness.assert_succeeded(following)
+    assert _numbers(witness.attempts(job)) == [(0, 1), (0, 2), (0, 3)]
+
+
+def test_other_worker_finishes_and_no_child_is_left_when_a_worker_is_killed(site: Site, witness: Witness):
+    worker, other = site.worker, site.add_worker()
+    job = witness.submit(slow(filters="0-31"))
+    wait_until(lambda: job in worker.log() and job in other.log(), "both work on the job")
+    children = worker.children()
+    os.kill(worker.pid, signal.SIGKILL)
+    worker.wait()
+    wait_until(lambda: not any(map(is_alive, children)), "the children of a dead worker end")
+    starts = witness.assert_succeeded(job)
+    assert {attempt.number for attempt in starts} == {1, 2}
+    assert {attempt.chunk for attempt in starts} == {0, 1, 2, 3, 4}
+
+
+def _read(folder: Path) -> dict[str, bytes]:
+    return {file.name: file.read_bytes() for file in folder.glob("*.png")}
