@@ -11,7 +11,7 @@ import psutil
 
 from service.settings import Settings
 from service.wiring import open_store
-from tests.integration.faults.scenario import Witness, wait_until
+from tests.integration.faults.scenario import Attempt, Witness, wait_until
 from tests.redis_server import RedisServer
 from tests.server import Server
 from tests.worker import WorkerProcess
@@ -60,6 +60,10 @@ class Home:
         wait_until(lambda: len(self._children()) == 1, "there is one child")
         return self._children()[0]
 
+    def holder(self, attempt: Attempt) -> int:
+        """The process id of the child that makes this attempt."""
+        return int(self.ask("HGET", f"convscope:hold:{attempt.fence}", "process").rpartition(":")[2])
+
     def ask(self, *words: str) -> str:
         """One plain Redis command; its reply, bulk or a number."""
         assert self.redis is not None
@@ -73,8 +77,10 @@ class Home:
         return "".join(source.log() for source in (self.workers or self.servers))
 
     def stop(self) -> None:
-        for process in (*self.workers, *self.servers):
-            process.stop()
+        for worker in self.workers:
+            worker.stop()
+        for server in self.servers:
+            server.stop()
 
     def _children(self) -> list[int]:
         if self.workers:
