@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from contextlib import suppress
+from functools import cache
 from threading import Event, Lock, Thread
 from time import monotonic
 from typing import Final
@@ -33,6 +34,7 @@ class EmbeddedWorker:
         self.name = f"embedded-{uuid4().hex}"
         self._store = store
         self._configuration = configuration
+        self._standard_error = _standard_error()
         self._grace_seconds = grace_seconds
         self._lock = Lock()
         self._started = False
@@ -40,9 +42,6 @@ class EmbeddedWorker:
         self._process: subprocess.Popen[bytes] | None = None
         self._process_name = ""
         self._thread = Thread(target=self._keep_running, name="embedded-worker", daemon=True)
-        # Taken now: while the service imports TensorFlow its standard error is diverted, and a child that started just
-        # then would speak into nothing for good.
-        self._standard_error = _duplicate_standard_error()
 
     def start(self) -> None:
         """Start the child; later calls do nothing."""
@@ -91,7 +90,9 @@ class EmbeddedWorker:
     def _run_once(self) -> None:
         self._process_name = f"{self.name}-{uuid4().hex[:8]}"
         command = [sys.executable, "-m", "service.embedded", self.name, self._process_name]
-        process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=self._standard_error)  # noqa: S603 - us
+        process = subprocess.Popen(  # noqa: S603 - this very program
+            command, stdin=subprocess.PIPE, stderr=self._standard_error
+        )
         assert process.stdin is not None
         with suppress(OSError):
             process.stdin.write(self._configuration.encode() + b"\n")
@@ -114,8 +115,10 @@ class EmbeddedWorker:
             self._store.abandon(self._process_name)
 
 
-def _duplicate_standard_error() -> int | None:
-    """A descriptor of its own, until the end of the process; None where there is no standard error."""
-    with suppress(OSError):
+@cache
+def _standard_error() -> int | None:
+    """A copy from the beginning: a child that starts while TensorFlow's chatter is held back must be heard too."""
+    try:
         return os.dup(2)
-    return None
+    except OSError:  # a process without
+        return None
