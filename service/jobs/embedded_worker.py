@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from contextlib import suppress
+from functools import cache
 from threading import Event, Lock, Thread
 from time import monotonic
 from typing import Final
@@ -33,6 +34,7 @@ class EmbeddedWorker:
         self.name = f"embedded-{uuid4().hex}"
         self._store = store
         self._configuration = configuration
+        self._standard_error = _standard_error()
         self._grace_seconds = grace_seconds
         self._lock = Lock()
         self._started = False
@@ -88,7 +90,9 @@ class EmbeddedWorker:
     def _run_once(self) -> None:
         self._process_name = f"{self.name}-{uuid4().hex[:8]}"
         command = [sys.executable, "-m", "service.embedded", self.name, self._process_name]
-        process = subprocess.Popen(command, stdin=subprocess.PIPE)  # noqa: S603 - this very program
+        process = subprocess.Popen(  # noqa: S603 - this very program
+            command, stdin=subprocess.PIPE, stderr=self._standard_error
+        )
         assert process.stdin is not None
         with suppress(OSError):
             process.stdin.write(self._configuration.encode() + b"\n")
@@ -109,3 +113,12 @@ class EmbeddedWorker:
         """What the dead child held is free at once, instead of when its lease ends."""
         with suppress(JobsUnavailableError):
             self._store.abandon(self._process_name)
+
+
+@cache
+def _standard_error() -> int | None:
+    """A copy from the beginning: a child that starts while TensorFlow's chatter is held back must be heard too."""
+    try:
+        return os.dup(2)
+    except OSError:  # a process without
+        return None

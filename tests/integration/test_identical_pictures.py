@@ -7,6 +7,7 @@ import sys
 from contextlib import ExitStack
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -32,7 +33,7 @@ def models(test_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def _compute_here(model: str, params: dict[str, object], folder: Path) -> Digests:
+def _compute_here(model: str, params: dict[str, Any], folder: Path) -> Digests:
     """By `convscope filter-patterns`, in its own process."""
     options = [item for name, value in params.items() for item in (f"--{name}", str(value))]
     command = [sys.executable, "-m", "service.cli", "filter-patterns", "--model", model, *options, "-o", str(folder)]
@@ -41,7 +42,7 @@ def _compute_here(model: str, params: dict[str, object], folder: Path) -> Digest
     return {file.stem.removeprefix(stem): sha256(file.read_bytes()).hexdigest() for file in folder.glob("*.png")}
 
 
-def _compute_there(url: str, model: str, params: dict[str, object]) -> Digests:
+def _compute_there(url: str, model: str, params: dict[str, Any]) -> Digests:
     """As a job of a service, computed anew."""
     with Client(url) as client:
         job = client.wait(client.submit("filter-patterns", model, fresh=True, **params).id)
@@ -55,7 +56,7 @@ def test_pictures_are_the_same_bytes_when_others_compute_them(
     models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CONVSCOPE_MODELS", str(models))
-    requests: list[tuple[str, dict[str, object]]] = [("shapes", SHAPES), ("vgg16-blocks", VGG16)]
+    requests: list[tuple[str, dict[str, Any]]] = [("shapes", SHAPES), ("vgg16-blocks", VGG16)]
     found: dict[str, list[Digests]] = {}
     with Server(tmp_path / "embedded.log", CONVSCOPE_DATA=str(tmp_path / "embedded")) as server:
         found["embedded"] = [_compute_there(server.url, *request) for request in requests]

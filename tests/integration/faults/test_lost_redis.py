@@ -40,10 +40,10 @@ def test_chunk_is_committed_once_when_redis_is_away_while_it_is_finished(site: S
     attempt = witness.wait_for_start(job)
     witness.wait_for_fraction(job, 0.3)
     site.redis.kill()
-    wait_until(lambda: (site.pictures(job, attempt) / "filter-3.png").exists(), "the pictures are written")
+    wait_until((site.pictures(job, attempt) / "filter-3.png").exists, "the pictures are written")
     site.redis.start()
     starts = [start for start in witness.assert_succeeded(job) if start.chunk == 0]
     # Whoever comes first: the process that waited with the finished chunk, or the look for overdue leases.
     assert len(starts) <= 2
     wait_until(lambda: all(witness.outcome(job, start) for start in starts), "every attempt has noticed its end")
-    assert sorted(witness.outcome(job, start) for start in starts)[0] == "committed"
+    assert [witness.outcome(job, start) for start in starts].count("committed") == 1
