@@ -12,6 +12,7 @@ from service.engine.model import Model
 from tests.benchmark.endurance import measure_endurance
 from tests.benchmark.jobs.measure import QUICK, Extent, measure_jobs
 from tests.benchmark.machine import describe_machine
+from tests.benchmark.page import measure_page
 from tests.benchmark.speed import measure_ratio, random_vgg16
 from tests.oracle import NETWORKS, load_model
 
@@ -22,10 +23,12 @@ def main() -> None:
     arguments = _arguments()
     configure_devices()
     report: dict[str, Any] = {"machine": describe_machine()}
-    if arguments.only != "jobs":
+    if arguments.only in (None, "engine"):
         report |= _measure_engine(arguments)
-    if arguments.only != "engine":
+    if arguments.only in (None, "jobs"):
         report["jobs"] = measure_jobs(_extent(arguments), _print)
+    if arguments.only in (None, "page"):
+        report["page"] = _measure_page(arguments.rounds)
     arguments.result.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     _print(f"\nwritten: {arguments.result}")
 
@@ -40,6 +43,14 @@ def _measure_engine(arguments: argparse.Namespace) -> dict[str, Any]:
     report["speed"] = _speed(models, arguments.rounds)
     _print("")
     return report
+
+
+def _measure_page(rounds: int) -> dict[str, Any]:
+    numbers = measure_page(rounds)
+    for name, what in (("photo", "a photo is dropped"), ("class", "a class is pressed")):
+        times = numbers[f"{name}_to_heat_map_ms"]
+        _print(f"page: heat map {times['p50']:.0f} ms after {what} (p95 {times['p95']:.0f} ms)")
+    return numbers
 
 
 def _speed(models: list[Model], rounds: int) -> dict[str, Any]:
@@ -70,7 +81,7 @@ def _endurance(models: list[Model], photos: list[Path], requests: int) -> dict[s
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmark", description=__doc__)
     parser.add_argument("result", nargs="?", type=Path, default=Path("benchmark.json"))
-    parser.add_argument("--only", choices=("engine", "jobs"))
+    parser.add_argument("--only", choices=("engine", "jobs", "page"))
     parser.add_argument("--quick", action="store_true", help="shorter jobs, too short for figures to be believed")
     parser.add_argument("--job-seconds", type=float, default=Extent.job_seconds, help="of the job that is compared")
     parser.add_argument("--rounds", type=int, default=25)

@@ -1,0 +1,103 @@
+"""How long a person waits on the page: from dropping a photo, or pressing a class, to the heat map on the screen."""
+
+import base64
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from playwright.sync_api import Page
+
+from service.demo.scenes import draw_scene
+from tests.benchmark.jobs.latency import spread
+from tests.browser.chromium import open_chromium
+from tests.server import Server
+
+PHOTO_SIDE = 1024
+WARM_UP = 3
+# Counts what is painted onto heat maps, whoever paints.
+COUNT_PAINTS = """
+window.paints = 0;
+const put = CanvasRenderingContext2D.prototype.putImageData;
+CanvasRenderingContext2D.prototype.putImageData = function (...all) {
+  if (this.canvas.classList.contains("heat")) window.paints += 1;
+  return put.apply(this, all);
+};
+"""
+# Milliseconds from `act()` to the frame after the next paint, which is when the screen shows it.
+UNTIL_SHOWN = """
+  const before = window.paints;
+  const start = performance.now();
+  act();
+  return new Promise((resolve) => {
+    const look = () => requestAnimationFrame(() => {
+      if (window.paints === before) look();
+      else requestAnimationFrame(() => resolve(performance.now() - start));
+    });
+    look();
+  });
+"""
+DROP = f"""(encoded) => {{
+  const bytes = Uint8Array.from(atob(encoded), (c) => c.charCodeAt(0));
+  const transfer = new DataTransfer();
+  transfer.items.add(new File([bytes], "photo.jpg", {{ type: "image/jpeg" }}));
+  const options = {{ dataTransfer: transfer, bubbles: true, cancelable: true }};
+  const act = () => document.body.dispatchEvent(new DragEvent("drop", options));
+  {UNTIL_SHOWN}
+}}"""
+PRESS = f"""(button) => {{
+  const act = () => button.click();
+  {UNTIL_SHOWN}
+}}"""
+
+
+def measure_page(repetitions: int) -> dict[str, Any]:
+    """Milliseconds in Chromium on a warm service, with the built-in model and a new photo each time."""
+    dropped, pressed = [], []
+    with _open_page() as page:
+        for number in range(WARM_UP + repetitions):
+            first, second = _look_at_new_photo(page, number)
+            if number >= WARM_UP:
+                dropped.append(first)
+                pressed.append(second)
+        version = page.context.browser.version if page.context.browser else ""
+    return {
+        "chromium": version,
+        "repetitions": repetitions,
+        "photo_side": PHOTO_SIDE,
+        "photo_to_heat_map_ms": spread(dropped),
+        "class_to_heat_map_ms": spread(pressed),
+    }
+
+
+def _look_at_new_photo(page: Page, seed: int) -> tuple[float, float]:
+    first = page.evaluate(DROP, base64.b64encode(_photo(seed)).decode("ascii"))
+    classes = page.get_by_role("region", name="Predictions").get_by_role("button")
+    second = classes.nth(1).evaluate(PRESS)
+    return first, second
+
+
+@contextmanager
+def _open_page() -> Iterator[Page]:
+    with (
+        TemporaryDirectory() as folder,
+        Server(Path(folder) / "log") as server,
+        open_chromium() as browser,
+    ):
+        server.wait_until_ready()
+        page = browser.new_page(locale="en-GB")
+        page.add_init_script(COUNT_PAINTS)
+        page.goto(server.url)
+        page.wait_for_function("window.paints > 0")
+        yield page
+
+
+def _photo(seed: int) -> bytes:
+    buffer = io.BytesIO()
+    scene = draw_scene(np.random.default_rng(seed), size=PHOTO_SIDE)
+    Image.fromarray(scene.image).save(buffer, "JPEG", quality=90)
+    return buffer.getvalue()
