@@ -49,7 +49,7 @@ def _measure_page(rounds: int) -> dict[str, Any]:
     numbers = measure_page(rounds)
     for name, what in (("photo", "a photo is dropped"), ("class", "a class is pressed")):
         times = numbers[f"{name}_to_heat_map_ms"]
-        _print(f"page: heat map {times['p50']:.0f} ms after {what} (p95 {times['p95']:.0f} ms)")
+        _print(f"page: heat map {times['median']:.0f} ms after {what} (p95 {times['p95']:.0f} ms)")
     return numbers
 
 

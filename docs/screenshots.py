@@ -1,0 +1,69 @@
+"""Takes the pictures of the page for the README, in a real Chromium. `make screenshots`."""
+
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Literal
+
+from PIL import Image
+from playwright.sync_api import Browser, Page, ViewportSize
+
+from tests.browser.chromium import open_chromium
+from tests.browser.gestures import heat_map, region
+from tests.server import Server
+
+IMAGES = Path(__file__).parent / "images"
+DESKTOP: ViewportSize = {"width": 1200, "height": 780}
+PHONE: ViewportSize = {"width": 390, "height": 780}
+PATIENCE_MS = 60_000
+COLOURS = 256
+
+
+@dataclass(frozen=True)
+class View:
+    """An address, and what must be there before the picture is taken."""
+
+    name: str
+    path: str
+    wait: Callable[[Page], None]
+    viewport: ViewportSize = DESKTOP
+    scheme: Literal["light", "dark"] = "light"
+
+
+def _until_explained(page: Page) -> None:
+    heat_map(page).wait_for()
+    region(page, "Network").get_by_role("button").first.wait_for()
+    page.wait_for_load_state("networkidle")
+
+
+VIEWS = (
+    View("page-look", "/?scene=star", _until_explained),
+    View("page-dark", "/?scene=star&compare=1&class2=2", _until_explained, scheme="dark"),
+    View("page-phone", "/?scene=star", _until_explained, viewport=PHONE),
+)
+
+
+def main() -> None:
+    """Write `page-*.png` anew."""
+    with TemporaryDirectory() as folder, Server(Path(folder) / "log") as server, open_chromium() as browser:
+        server.wait_until_ready()
+        for view in VIEWS:
+            _take(browser, server.url, view)
+            print(f"wrote {view.name}.png")
+
+
+def _take(browser: Browser, address: str, view: View) -> None:
+    page = browser.new_page(viewport=view.viewport, color_scheme=view.scheme, locale="en-GB", reduced_motion="reduce")
+    page.set_default_timeout(PATIENCE_MS)
+    page.goto(address + view.path)
+    view.wait(page)
+    with Image.open(io.BytesIO(page.screenshot())) as shot:
+        smaller = shot.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
+        smaller.save(IMAGES / f"{view.name}.png", optimize=True)
+    page.close()
+
+
+if __name__ == "__main__":
+    main()

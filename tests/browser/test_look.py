@@ -1,0 +1,82 @@
+"""A photo and its heat maps: the page's first purpose."""
+
+import base64
+import io
+import re
+from pathlib import Path
+
+import httpx2
+import numpy as np
+from PIL import Image
+from playwright.sync_api import expect
+
+from tests.browser.conftest import Visit
+from tests.browser.gestures import SCENE, choose_photo, classes, drop_photo, heat_map, pixels, region
+from tests.browser.watch import Watch
+
+
+def test_heat_map_is_there_when_the_page_is_opened(visit: Visit):
+    page = visit()
+    expect(heat_map(page)).to_be_visible()
+    expect(classes(page).first).to_have_attribute("aria-pressed", "true")
+
+
+def test_heat_map_changes_when_a_class_is_clicked(visit: Visit):
+    page = visit()
+    choose_photo(page, SCENE)
+    expect(heat_map(page, "star")).to_be_visible()
+    star = pixels(heat_map(page))
+    classes(page).nth(1).click()
+    expect(heat_map(page, "triangle")).to_be_visible()
+    assert pixels(heat_map(page)) != star
+
+
+def test_map_equals_the_services_when_it_is_coloured_by_the_page(visit: Visit, address: str):
+    page = visit()
+    choose_photo(page, SCENE)
+    expect(heat_map(page, "star")).to_be_visible()
+    region(page, "Heat map").get_by_label("Colour map").select_option("viridis")
+    with Image.open(io.BytesIO(pixels(heat_map(page)))) as shown:
+        seen = np.asarray(shown.convert("RGB"))
+    answer = httpx2.post(
+        f"{address}/v1/models/shapes/grad-cam",
+        files={"image": ("scene.png", SCENE.read_bytes())},
+        data={"colormap": "viridis"},
+    ).json()
+    data = next(image["data"] for image in answer["images"] if image["name"] == "heatmap")
+    with Image.open(io.BytesIO(base64.b64decode(data))) as sent:
+        assert np.array_equal(seen, np.asarray(sent.convert("RGB")))
+
+
+def test_two_maps_stand_side_by_side_when_classes_are_compared(visit: Visit):
+    page = visit()
+    choose_photo(page, SCENE)
+    expect(heat_map(page, "star")).to_be_visible()
+    region(page, "Heat map").get_by_role("button", name="Compare", exact=True).click()
+    maps = region(page, "Heat map").get_by_role("img", name=re.compile("^Heat map of"))
+    expect(maps).to_have_count(2)
+    expect(maps.nth(1)).to_have_accessible_name(re.compile("^Heat map of triangle"))
+    assert pixels(maps.nth(0)) != pixels(maps.nth(1))
+
+
+def test_photo_is_looked_at_when_it_is_dropped(visit: Visit):
+    page = visit()
+    expect(heat_map(page)).to_be_visible()
+    drop_photo(page, SCENE)
+    expect(region(page, "Photo").get_by_text("scene.png, 288")).to_be_visible()
+    expect(heat_map(page, "star")).to_be_visible()
+
+
+def test_reason_is_readable_when_a_file_is_no_picture(visit: Visit, watch: Watch, tmp_path: Path):
+    watch.permit(400, 415, 422)
+    page = visit()
+    expect(heat_map(page)).to_be_visible()
+    (tmp_path / "letter.png").write_text("no picture at all")
+    choose_photo(page, tmp_path / "letter.png")
+    trouble = region(page, "Heat map").get_by_role("alert")
+    expect(trouble).to_be_visible()
+    expect(trouble).to_contain_text("image")
+    assert "{" not in trouble.inner_text()
+    choose_photo(page, SCENE)
+    expect(heat_map(page, "star")).to_be_visible()
+    expect(trouble).to_have_count(0)
