@@ -8,15 +8,15 @@ from tempfile import TemporaryDirectory
 from typing import Literal
 
 from PIL import Image
-from playwright.sync_api import Browser, Page, ViewportSize
+from playwright.sync_api import Browser, Page
 
 from tests.browser.chromium import open_chromium
 from tests.browser.gestures import heat_map, region
 from tests.server import Server
 
 IMAGES = Path(__file__).parent / "images"
-DESKTOP: ViewportSize = {"width": 1200, "height": 780}
-PHONE: ViewportSize = {"width": 390, "height": 780}
+DESKTOP = (1200, 780)
+PHONE = (390, 780)
 PATIENCE_MS = 60_000
 COLOURS = 256
 
@@ -28,13 +28,13 @@ class View:
     name: str
     path: str
     wait: Callable[[Page], None]
-    viewport: ViewportSize = DESKTOP
+    viewport: tuple[int, int] = DESKTOP
     scheme: Literal["light", "dark"] = "light"
 
 
 def _until_explained(page: Page) -> None:
     heat_map(page).wait_for()
-    region(page, "Network").get_by_role("button").first.wait_for()
+    region(page, "Network").get_by_role("option").first.wait_for()
     page.wait_for_load_state("networkidle")
 
 
@@ -55,7 +55,12 @@ def main() -> None:
 
 
 def _take(browser: Browser, address: str, view: View) -> None:
-    page = browser.new_page(viewport=view.viewport, color_scheme=view.scheme, locale="en-GB", reduced_motion="reduce")
+    page = browser.new_page(
+        viewport={"width": view.viewport[0], "height": view.viewport[1]},
+        color_scheme=view.scheme,
+        locale="en-GB",
+        reduced_motion="reduce",
+    )
     page.set_default_timeout(PATIENCE_MS)
     page.goto(address + view.path)
     view.wait(page)

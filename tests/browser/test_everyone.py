@@ -92,7 +92,7 @@ def settle(page: Page, view: str) -> None:
     """Until the view shows what it has."""
     if view == "look":
         expect(heat_map(page)).to_be_visible()
-        expect(region(page, "Network").get_by_role("button").first).to_be_visible()
+        expect(region(page, "Network").get_by_role("option").first).to_be_visible()
     else:
         expect(region(page, view.capitalize())).to_be_visible()
         page.wait_for_load_state("networkidle")

@@ -25,4 +25,6 @@ def test_fault_is_seen_when_a_page_does_it(visit: Visit, watch: Watch, script: s
     while not any(seen.startswith(fault) for seen in watch.faults) and time.monotonic() < end:
         page.wait_for_timeout(20)
     assert any(seen.startswith(fault) for seen in watch.faults), watch.faults
+    # Nothing more is seen from here on.
+    page.context.close()
     watch.faults.clear()
