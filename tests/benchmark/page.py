@@ -15,6 +15,7 @@ from playwright.sync_api import Page
 from service.demo.scenes import draw_scene
 from tests.benchmark.jobs.latency import spread
 from tests.browser.chromium import open_chromium
+from tests.browser.gestures import classes, heat_map
 from tests.server import Server
 
 PHOTO_SIDE = 1024
@@ -76,8 +77,7 @@ def measure_page(repetitions: int) -> dict[str, Any]:
 
 def _look_at_new_photo(page: Page, seed: int) -> tuple[float, float]:
     first = page.evaluate(DROP, base64.b64encode(_photo(seed)).decode("ascii"))
-    classes = page.get_by_role("region", name="Predictions").get_by_role("button")
-    second = classes.nth(1).evaluate(PRESS)
+    second = classes(page).nth(1).evaluate(PRESS)
     return first, second
 
 
@@ -92,7 +92,7 @@ def _open_page() -> Iterator[Page]:
         page = browser.new_page(locale="en-GB")
         page.add_init_script(COUNT_PAINTS)
         page.goto(server.url)
-        page.wait_for_function("window.paints > 0")
+        heat_map(page).wait_for()
         yield page
 
 
