@@ -33,10 +33,11 @@ export function given(params = {}) {
   return Object.fromEntries(entries);
 }
 
-function form({ params, image }) {
+function form({ params, image, images = [] }) {
   const body = new FormData();
   for (const [name, value] of Object.entries(given(params))) body.append(name, String(value));
   if (image) body.append("image", image, "image");
+  for (const item of images) body.append("images", item, item.name);
   return body;
 }
 

@@ -1,11 +1,16 @@
 // The page's composition root: what is shown, in which order, and what follows from what.
 
+import { prepareActivations, showActivations } from "./activations.js";
 import { get } from "./api.js";
+import { prepareChannel, showChannel } from "./channel.js";
 import { copy } from "./code.js";
 import { setTables } from "./colours.js";
 import { find } from "./elements.js";
 import { explain, onExplained, setChoices, showHeatmaps } from "./heatmap.js";
+import { prepareJobs } from "./jobs.js";
+import { isSpatial, prepareStrip, showLayers } from "./layers.js";
 import { language, loadMessages, setLanguage, t } from "./messages.js";
+import { prepareMethods, setKnown } from "./methods.js";
 import { describeModel, showModelChoice } from "./model.js";
 import { onPicture, showPhotoChoice } from "./photo.js";
 import { askPredictions, preparePredictions, setTask, showPredictions } from "./predictions.js";
@@ -17,31 +22,38 @@ async function start() {
   prepareFrame();
   const facts = await get("/ui/facts.json");
   setTables(facts.colormaps);
-  showHeatmaps();
-  preparePredictions();
+  for (const prepare of [showHeatmaps, preparePredictions, prepareStrip, prepareActivations, prepareChannel, prepareJobs]) prepare();
   onExplained((result, problem) => (result ? showPredictions(result.predictions) : askPredictions(problem)));
   await showModelChoice();
-  onPicture(() => explain());
-  watch(["model"], lookAtModel);
   await showPhotoChoice(facts.scenes);
-  await describe();
+  onPicture(lookAtPicture);
+  watch(["model"], lookAtModel);
+  await Promise.all([lookAtModel(), prepareMethods()]);
 }
+
+/** The answer first, then the network behind it. */
+async function lookAtPicture() {
+  await explain();
+  await Promise.all([showActivations(), showChannel()]);
+}
+
+let looking;
 
 async function lookAtModel() {
+  looking?.abort();
+  looking = new AbortController();
+  const { signal } = looking;
   setChoices({ classes: [], layers: [] });
   await explain();
-  await describe();
-}
-
-async function describe() {
   try {
-    const detail = await describeModel();
+    const [detail, layers] = await Promise.all([describeModel(signal), showLayers(signal)]);
+    if (signal.aborted) return;
     setTask(detail.task);
-    setChoices({ classes: detail.classes ?? [] });
-    const { layers } = await get(`/v1/models/${encodeURIComponent(state.model)}/layers`);
-    setChoices({ layers: layers.filter((layer) => layer.output_shape.length === 4).map((layer) => layer.path) });
+    setKnown(detail);
+    setChoices({ classes: detail.classes ?? [], layers: layers.filter(isSpatial).map((layer) => layer.path) });
+    await Promise.all([showActivations(), showChannel()]);
   } catch (error) {
-    find("#model-problem").replaceChildren(problemBox(error));
+    if (!signal.aborted) find("#model-problem").replaceChildren(problemBox(error));
   }
 }
 

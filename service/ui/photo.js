@@ -39,6 +39,7 @@ function sceneButton(name) {
 const sceneUrl = (name) => `/ui/scenes/${encodeURIComponent(name)}.png`;
 
 async function takeScene(name) {
+  if (picture?.sceneUrl === sceneUrl(name)) return;
   const load = (loads += 1);
   const response = await fetch(sceneUrl(name));
   const blob = await response.blob();

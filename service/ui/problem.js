@@ -14,3 +14,14 @@ export function problemBox(problem, retry) {
 
 /** True for a request that was given up because something newer was asked. */
 export const isAborted = (error) => error?.name === "AbortError";
+
+/** Run what a person asked for; a problem is shown at `place`, where the last one is taken away. */
+export async function guard(place, action) {
+  place.replaceChildren();
+  try {
+    return await action();
+  } catch (error) {
+    if (!isAborted(error)) place.replaceChildren(problemBox(error));
+    return undefined;
+  }
+}
