@@ -86,10 +86,17 @@ function addTiles(grid, { images: [sheet], values }, more) {
   grid.append(el("div", { class: "sheet", role: "presentation", vars: { sheet: `url("${addressOf(sheet)}")`, columns, rows, ratio } },
     values.channels.map((channel, index) => el("button", { type: "button", role: "option", "data-channel": channel,
       "aria-label": t(dead.has(channel) ? "activations.dead" : "activations.channel", { channel }), title: `${channel}`,
-      class: dead.has(channel) ? "dead" : undefined, onclick: () => update({ channel }, { push: true }),
+      class: dead.has(channel) ? "dead" : undefined, onclick: () => choose(channel),
       vars: { x: `${place(index % columns, columns)}%`, y: `${place(Math.floor(index / columns), rows)}%` } }))));
   more.hidden = values.page >= values.pages;
   mark();
+}
+
+function choose(channel) {
+  update({ channel }, { push: true });
+  // On a narrow screen it stands below all channels.
+  const place = find("#channel");
+  if (place.getBoundingClientRect().top > innerHeight - 100) place.scrollIntoView();
 }
 
 function mark() {

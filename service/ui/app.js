@@ -11,10 +11,10 @@ import { prepareJobs } from "./jobs.js";
 import { isSpatial, prepareStrip, showLayers } from "./layers.js";
 import { language, loadMessages, setLanguage, t } from "./messages.js";
 import { prepareMethods, setKnown } from "./methods.js";
-import { describeModel, showModelChoice } from "./model.js";
+import { describeModel, hasFailed, showModelChoice } from "./model.js";
 import { onPicture, showPhotoChoice } from "./photo.js";
 import { askPredictions, preparePredictions, setTask, showPredictions } from "./predictions.js";
-import { problemBox } from "./problem.js";
+import { isAborted, problemBox } from "./problem.js";
 import { address, state, update, watch } from "./state.js";
 
 async function start() {
@@ -23,7 +23,11 @@ async function start() {
   const facts = await get("/ui/facts.json");
   setTables(facts.colormaps);
   for (const prepare of [showHeatmaps, preparePredictions, prepareStrip, prepareActivations, prepareChannel, prepareJobs]) prepare();
-  onExplained((result, problem) => (result ? showPredictions(result.predictions) : askPredictions(problem)));
+  onExplained((result, problem) => {
+    if (result) showPredictions(result.predictions);
+    else if (isHopeless(problem)) showPredictions([]);
+    else askPredictions();
+  });
   await showModelChoice();
   await showPhotoChoice(facts.scenes);
   onPicture(lookAtPicture);
@@ -33,9 +37,15 @@ async function start() {
 
 /** The answer first, then the network behind it. */
 async function lookAtPicture() {
-  await explain();
-  await Promise.all([showActivations(), showChannel()]);
+  if (hasFailed(state.model)) return;
+  const problem = await explain();
+  if (isAborted(problem)) return;
+  if (problem && isHopeless(problem)) find("#activations").replaceChildren();
+  else await Promise.all([showActivations(), showChannel()]);
 }
+
+/** Whether nothing else can be asked either: the picture or the model is at fault, not the question. */
+const isHopeless = ({ code = "" }) => /^(image_|model_|weights_|$)/.test(code);
 
 let looking;
 
@@ -44,14 +54,17 @@ async function lookAtModel() {
   looking = new AbortController();
   const { signal } = looking;
   setChoices({ classes: [], layers: [] });
-  await explain();
+  find("#main").classList.toggle("no-model", hasFailed(state.model));
+  if (hasFailed(state.model)) return;
+  const problem = await explain();
+  if (signal.aborted) return;
   try {
     const [detail, layers] = await Promise.all([describeModel(signal), showLayers(signal)]);
     if (signal.aborted) return;
     setTask(detail.task);
     setKnown(detail);
     setChoices({ classes: detail.classes ?? [], layers: layers.filter(isSpatial).map((layer) => layer.path) });
-    await Promise.all([showActivations(), showChannel()]);
+    if (!problem || !isHopeless(problem)) await Promise.all([showActivations(), showChannel()]);
   } catch (error) {
     if (!signal.aborted) find("#model-problem").replaceChildren(problemBox(error));
   }

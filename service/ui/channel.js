@@ -16,7 +16,7 @@ let controller;
 let pattern;
 
 export function prepareChannel() {
-  pattern = patternPlace(t("channel.draw"));
+  pattern = patternPlace(t("channel.draw"), { main: true });
   watch(["channel", "layer"], showChannel);
 }
 

@@ -1,20 +1,15 @@
 // Where the network finds its evidence for a class: the map over the photo, one or two side by side.
 
-import { run } from "./api.js";
-import { codeButtons } from "./code.js";
-import { colormaps, paint, paintScale, readShades } from "./colours.js";
-import { save } from "./download.js";
+import { paint } from "./colours.js";
 import { el, find } from "./elements.js";
+import { answerTo } from "./evidence.js";
+import { heatmapControls } from "./heatmap_controls.js";
 import { number, percent, t } from "./messages.js";
 import { awaitsLoad } from "./model.js";
 import { picture } from "./photo.js";
 import { isAborted, problemBox } from "./problem.js";
 import { state, update, watch } from "./state.js";
 
-const TOP = 10;
-const KEPT = 24;
-// Answers by what was asked, so that what was seen before is there at once.
-const answers = new Map();
 const stages = [];
 const listeners = [];
 let choices = { classes: [], layers: [] };
@@ -26,13 +21,14 @@ export function showHeatmaps() {
   const first = makeStage({ classKey: "class", layerKey: "at", leads: true });
   const second = makeStage({ classKey: "class2", layerKey: "at2", leads: false });
   stages.push(first, second);
-  find("#heatmap").append(el("div", { class: "stages" }, first.node, second.node), controls());
+  find("#heatmap").append(el("div", { class: "stages" }, first.node, second.node), heatmapControls(() => ({ result: first.shown()?.result, maximum: first.maximum() })));
   watch(["class", "at"], () => first.ask());
   watch(["class2", "at2", "compare"], () => second.ask());
+  watch(["same", "compare"], () => shareScale().catch(() => { /* the maps stay as they are */ }));
   watch(["colormap", "opacity"], () => stages.forEach((stage) => stage.colour()));
 }
 
-/** Ask anew for a new picture or model; resolves when the first map is there. */
+/** Ask anew for a new picture or model; resolves when the first map is there, to the problem if there is one. */
 export function explain() {
   stages[1].ask();
   return stages[0].ask();
@@ -43,11 +39,6 @@ export function setChoices(changes) {
   choices = { ...choices, ...changes };
   stages.forEach((stage) => stage.offer());
 }
-
-export const heatmapRequest = (classIndex, layer) => ({
-  model: state.model, method: "grad-cam", image: picture?.blob, picture,
-  params: { class_index: classIndex, layer, colormap: state.colormap, opacity: state.opacity, top: TOP },
-});
 
 function makeStage({ classKey, layerKey, leads }) {
   const photo = el("img", { class: "photo", alt: t("photo.alt") });
@@ -60,38 +51,44 @@ function makeStage({ classKey, layerKey, leads }) {
   const node = el("figure", { class: "stage" }, el("div", { class: "row" }, t("heat.for"), classes, t("heat.at"), layers), frame, trouble, caption);
   let controller;
   let shown;
+  let scaled;
+  let top;
 
   async function ask() {
     controller?.abort();
     node.hidden = !leads && !state.compare;
-    if (node.hidden || !picture || !state.model) return;
+    if (node.hidden || !picture || !state.model) return undefined;
     controller = new AbortController();
     const { signal } = controller;
     photo.src = picture.url;
+    frame.hidden = !picture.readable;
     node.classList.add("waiting");
     if (awaitsLoad(state.model)) caption.textContent = t("model.loading", { name: state.model });
     try {
       const answer = await answerTo(state[classKey], state[layerKey], signal);
-      if (!signal.aborted) show(answer);
+      if (!signal.aborted) await show(answer, signal);
     } catch (error) {
-      if (isAborted(error) || signal.aborted) return;
+      if (isAborted(error) || signal.aborted) return error;
       fail(error);
+      return error;
+    } finally {
+      if (!signal.aborted) node.classList.remove("waiting");
     }
-    node.classList.remove("waiting");
+    return undefined;
   }
 
-  function show(answer) {
-    const { target, layer, values } = answer.result;
-    shown = answer;
+  async function show(answer, signal) {
+    const { target, layer } = answer.result;
+    [shown, scaled, top] = [answer, undefined, undefined];
     trouble.replaceChildren();
     if (!picture.readable) photo.src = answer.input;
+    frame.hidden = false;
     canvas.hidden = false;
     canvas.setAttribute("aria-label", t("heat.alt", { label: target.label, layer }));
-    caption.textContent = values.empty ? t("heat.empty") : t("heat.caption",
-      { label: target.label, layer, score: percent(target.score), max: number(values.max) });
     offer();
     colour();
     if (leads) listeners.forEach((listener) => listener(answer.result));
+    await shareScale(signal);
   }
 
   function fail(error) {
@@ -104,8 +101,18 @@ function makeStage({ classKey, layerKey, leads }) {
 
   function colour() {
     if (!shown) return;
-    paint(canvas, shown.shades, state.colormap);
+    const { result: { target, layer, values }, shades } = scaled ?? shown;
+    paint(canvas, shades, state.colormap);
     canvas.style.opacity = state.opacity;
+    caption.textContent = values.empty ? t("heat.empty") : t("heat.caption",
+      { label: target.label, layer, score: percent(target.score), max: number(top ?? values.max) });
+  }
+
+  /** Draw anew so that `maximum` is full colour, or the map's own greatest value. */
+  async function scaleTo(maximum, signal) {
+    top = maximum;
+    scaled = maximum && shown ? await answerTo(state[classKey], state[layerKey], signal, maximum) : undefined;
+    if (!signal?.aborted) colour();
   }
 
   function offer() {
@@ -115,59 +122,19 @@ function makeStage({ classKey, layerKey, leads }) {
     fill(layers, choices.layers.map((path) => [path, path]), state[layerKey] || shown?.result.layer);
   }
 
-  return { node, ask, colour, offer, shown: () => shown };
+  return { node, ask, colour, offer, scaleTo, shown: () => shown, maximum: () => top };
+}
+
+/** Two maps of one layer share their scale, so that the same colour means as much evidence in both. */
+async function shareScale(signal) {
+  const results = stages.map((stage) => stage.shown()?.result);
+  const comparable = state.compare && state.same && results.every(Boolean) && results[0].layer === results[1].layer;
+  const maximum = comparable ? Math.max(...results.map((result) => result.values.max)) : 0;
+  await Promise.all(stages.map((stage) => stage.scaleTo(maximum > 0 ? maximum : undefined, signal)));
 }
 
 function fill(select, pairs, chosen) {
   select.replaceChildren(...pairs.map(([value, text]) => el("option", { value }, text)));
   select.value = chosen ?? "";
   select.disabled = pairs.length === 0;
-}
-
-async function answerTo(classIndex, layer, signal) {
-  const key = JSON.stringify([picture.url, state.model, classIndex, layer]);
-  if (!answers.has(key)) {
-    const request = heatmapRequest(classIndex, layer);
-    // Gray shades: the page colours them itself, at once, with the service's own tables.
-    const result = await run({ ...request, params: { ...request.params, colormap: "gray" } }, { signal });
-    const urls = Object.fromEntries(result.images.map((image) => [image.name, `data:${image.media_type};base64,${image.data}`]));
-    answers.set(key, { result: { ...result, images: [] }, shades: await readShades(urls.heatmap), input: urls.input });
-    if (answers.size > KEPT) answers.delete(answers.keys().next().value);
-  }
-  return answers.get(key);
-}
-
-function controls() {
-  const opacity = el("input", { type: "range", id: "opacity", min: 0, max: 1, step: 0.05,
-    oninput: () => update({ opacity: opacity.value }) });
-  opacity.value = state.opacity;
-  const scale = el("canvas", { class: "scale", "aria-hidden": "true" });
-  const colormap = el("select", { id: "colormap", onchange: () => update({ colormap: colormap.value }) },
-    colormaps().map((name) => el("option", {}, name)));
-  const compare = el("button", { type: "button", class: "quiet", onclick: toggleComparison });
-  const mark = () => {
-    colormap.value = state.colormap;
-    opacity.value = state.opacity;
-    paintScale(scale, state.colormap);
-    compare.textContent = state.compare ? t("heat.stop_comparing") : t("heat.compare");
-  };
-  watch(["colormap", "opacity", "compare"], mark);
-  mark();
-  return el("div", { class: "controls row" },
-    el("label", { for: "opacity" }, t("heat.opacity")), opacity,
-    el("label", { for: "colormap" }, t("heat.colormap")), colormap, scale, compare,
-    el("button", { type: "button", class: "quiet", onclick: savePicture }, t("heat.save")),
-    codeButtons(() => heatmapRequest(state.class, state.at)));
-}
-
-/** Compare with the second best class at first. */
-function toggleComparison() {
-  const second = stages[0].shown()?.result.predictions[1];
-  update(state.compare ? { compare: "", class2: "", at2: "" } : { compare: "1", class2: second?.index ?? "", at2: state.at });
-}
-
-/** The service's own picture, not a copy of the screen. */
-async function savePicture() {
-  const target = stages[0].shown()?.result.target;
-  save(await run(heatmapRequest(state.class, state.at), { picture: true }), `heat-map-${target?.label ?? "class"}.png`);
 }

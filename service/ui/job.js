@@ -89,9 +89,13 @@ function makePanel(id, label = (image) => image.name) {
   function add(image) {
     if (gallery.querySelector(`[data-name="${CSS.escape(image.name)}"]`)) return;
     const isGrid = image.name.startsWith("grid");
-    // The grid of all is made last, and is the one to be looked at first; of a single picture it says nothing more.
+    // Of a single picture the grid says nothing more.
     if (isGrid && total === 1) return;
-    gallery[isGrid ? "prepend" : "append"](figure(image, label(image)));
+    const item = figure(image, isGrid ? image.name : label(image));
+    const grid = gallery.querySelector('[data-name^="grid"]');
+    // Finished jobs list it first, but what it is made of is seen before.
+    if (isGrid) gallery.append(item);
+    else gallery.insertBefore(item, grid);
   }
 
   function progress({ done, total: all, unit, fraction }) {

@@ -27,6 +27,9 @@ export async function showModelChoice() {
 /** Whether the first request will have to load it. */
 export const awaitsLoad = (name) => details.some((item) => item.name === name && item.state === "available");
 
+/** Whether it cannot be loaded; then there is nothing to ask. */
+export const hasFailed = (name) => details.some((item) => item.name === name && item.state === "failed");
+
 /** What is known of the chosen model, once it is loaded; says it beside the choice. */
 export async function describeModel(signal) {
   const detail = await get(`/v1/models/${encodeURIComponent(state.model)}`, signal);

@@ -10,9 +10,9 @@ import { state, update } from "./state.js";
 const METHOD = "filter-patterns";
 
 /** A place for patterns of one layer's filters; `filters()` is the selection that its button asks for. */
-export function patternPlace(text) {
+export function patternPlace(text, { main = false } = {}) {
   const node = el("div", { class: "patterns" });
-  const button = el("button", { type: "button", class: "quiet", onclick: draw }, text);
+  const button = el("button", { type: "button", class: main ? "main" : "quiet", onclick: draw }, text);
   let layer;
   let filters;
 

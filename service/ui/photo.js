@@ -75,7 +75,7 @@ function note() {
   const place = find("#photo-note");
   place.replaceChildren();
   if (!original) return;
-  place.append(`${picture.name}, ${picture.width} × ${picture.height}. `);
+  place.append(picture.readable ? `${picture.name}, ${picture.width} × ${picture.height}. ` : picture.name);
   if (picture.blob === original) return;
   place.append(t("photo.shrunk"), " ", el("button", { type: "button", class: "quiet",
     onclick: () => setPicture(original, { name: picture.name }) }, t("photo.original")));

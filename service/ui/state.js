@@ -1,7 +1,7 @@
 // What is looked at, kept in the address so that a link reproduces it. Everything is text; the default is left out.
 
 const DEFAULTS = {
-  view: "look", model: "", scene: "", class: "", at: "", compare: "", class2: "", at2: "",
+  view: "look", model: "", scene: "", class: "", at: "", compare: "", same: "1", class2: "", at2: "",
   layer: "", channel: "", colormap: "inferno", opacity: "0.4", method: "", job: "",
 };
 
