@@ -3,11 +3,13 @@
 import { el } from "./elements.js";
 import { t } from "./messages.js";
 
-/** {node, read, refuse}: `suggestions` maps a parameter's name to [[value, text]] to choose from. */
-export function makeForm(schema, suggestions = {}) {
+/** {node, suggest, read, refuse} */
+export function makeForm(schema) {
   const fields = Object.entries(schema.properties ?? {}).map(([name, raw]) =>
-    makeField(name, settle(raw, schema.$defs ?? {}), (schema.required ?? []).includes(name), suggestions[name]));
+    makeField(name, settle(raw, schema.$defs ?? {}), (schema.required ?? []).includes(name)));
   return {
+    /** By parameter, [[value, text]] to choose from; what was typed stays. */
+    suggest: (suggestions) => fields.forEach((field) => field.suggest(suggestions[field.name] ?? [])),
     node: el("div", { class: "fields" }, fields.map((field) => field.node)),
     /** What differs from the defaults. */
     read: () => Object.fromEntries(fields.map((field) => [field.name, field.read()]).filter(([, value]) => value !== undefined)),
@@ -39,20 +41,23 @@ function settle(raw, definitions) {
   return { ...best, ...rest, nullable: real.length < variants.length || variants.some((item) => item.nullable) };
 }
 
-function makeField(name, schema, required, suggested) {
+function makeField(name, schema, required) {
   const id = `field-${name}`;
   const fallback = schema.default ?? "";
-  const input = makeInput(schema, { id, name, required, "aria-describedby": `${id}-hint ${id}-error` }, suggested);
+  const input = makeInput(schema, { id, name, required, "aria-describedby": `${id}-hint ${id}-error` });
   const error = el("p", { class: "error", id: `${id}-error` });
   if (input.type === "checkbox") input.checked = fallback === true;
   else input.value = [fallback].flat().join(",");
-  const list = suggested && input.tagName === "INPUT" && el("datalist", { id: `${id}-list` },
-    suggested.map(([value, text]) => el("option", { value }, text === value ? "" : text)));
-  if (list) input.setAttribute("list", list.id);
+  const list = input.tagName === "INPUT" && el("datalist", { id: `${id}-list` });
   return {
     name,
     node: el("div", { class: "field" }, el("label", { for: id }, name), input, list,
       el("p", { class: "hint", id: `${id}-hint`, lang: "en" }, withCode(schema.description ?? "")), error),
+    suggest: (pairs) => {
+      if (!list || pairs.length === 0) return;
+      list.replaceChildren(...pairs.map(([value, text]) => el("option", { value }, text === value ? "" : text)));
+      input.setAttribute("list", list.id);
+    },
     read: () => {
       const value = input.type === "checkbox" ? input.checked : input.value.trim();
       if (value === "" || String(value) === String(fallback)) return undefined;

@@ -14,6 +14,7 @@ import { state, update, watch } from "./state.js";
 
 let methods = [];
 let known = { classes: [], availability: [] };
+let apply = () => {};
 
 export async function prepareMethods() {
   ({ methods } = await get("/v1/methods"));
@@ -21,10 +22,10 @@ export async function prepareMethods() {
   show();
 }
 
-/** What is known of the model: its classes, and which methods work on it. */
+/** What is known of the model: its classes, and which methods work on it. A form that is being filled in stays. */
 export function setKnown(detail) {
   known = { classes: detail.classes ?? [], availability: detail.methods ?? [] };
-  show();
+  apply();
 }
 
 function show() {
@@ -33,20 +34,26 @@ function show() {
   const select = el("select", { id: "method", onchange: () => update({ method: select.value, job: "" }, { push: true }) },
     methods.map((item) => el("option", { value: item.name }, item.title)));
   select.value = method.name;
-  const form = makeForm(method.parameters, suggestions());
+  const form = makeForm(method.parameters);
   const images = method.consumes === "images" && el("input", { type: "file", multiple: true, "aria-label": t("methods.images") });
   const answer = el("div", { class: "answer", "aria-live": "polite" });
-  const refusal = known.availability.find((item) => item.name === method.name && !item.available);
+  const refusal = el("div");
   const request = (asJob) => ({ model: state.model, method: method.name, kind: method.kind, asJob, params: form.read(),
     images: images ? [...images.files] : undefined, ...(method.consumes === "image" ? { image: picture?.blob, picture } : {}) });
   const isJob = method.kind === "job";
   const node = el("form", { class: "panel", "aria-label": method.title, onsubmit: (event) => {
     event.preventDefault();
     send(request(isJob || event.submitter?.value === "job"), form, answer);
-  } }, el("p", { class: "hint" }, uses(method)), refusal && problemBox({ title: t("methods.unavailable"), detail: refusal.reason }),
+  } }, el("p", { class: "hint" }, uses(method)), refusal,
     images, form.node, el("div", { class: "row" }, el("button", { class: "main" }, t("methods.run")),
       !isJob && el("button", { value: "job" }, t("methods.run_job")), codeButtons(() => request(isJob))));
   find("#methods").replaceChildren(el("div", { class: "row" }, el("label", { for: "method" }, t("methods.method")), select), node, answer);
+  apply = () => {
+    const own = known.availability.find((item) => item.name === method.name && !item.available);
+    refusal.replaceChildren(...(own ? [problemBox({ title: t("methods.unavailable"), detail: own.reason })] : []));
+    form.suggest(suggestions());
+  };
+  apply();
   if (state.job) showJob(answer, state.job);
 }
 

@@ -77,6 +77,7 @@ def test_job_is_listed_and_forgotten_when_it_is_deleted(visit: Visit):
     expect(_job(page).get_by_role("img", name="filter-0")).to_be_visible(timeout=START_MS)
     page.get_by_role("link", name="Jobs").click()
     rows = region(page, "Jobs").get_by_role("list", name="Jobs").get_by_role("listitem")
+    expect(rows.first).to_be_visible()
     before = rows.count()
     rows.first.get_by_role("button", name="Delete").click()
     expect(rows).to_have_count(before - 1)

@@ -1,5 +1,7 @@
 """Every method's form on the page, made from its schema alone."""
 
+import re
+
 import pytest
 from playwright.sync_api import expect
 
@@ -34,4 +36,8 @@ def test_field_is_named_when_its_value_is_refused(visit: Visit, watch: Watch):
     form = region(page, "Methods")
     form.get_by_label("class_index", exact=True).fill("99")
     form.get_by_role("button", name="Run", exact=True).click()
-    expect(form.get_by_role("alert")).to_contain_text("99")
+    expect(form.get_by_role("alert")).to_be_visible()
+    field = form.get_by_label("class_index", exact=True)
+    expect(field).to_have_attribute("aria-invalid", "true")
+    expect(field).to_have_accessible_description(re.compile("99"))
+    expect(field).to_be_focused()
