@@ -15,7 +15,7 @@ VIEWS = ("look", "methods", "jobs")
 
 def test_class_is_explained_when_only_the_keyboard_is_used(visit: Visit):
     page = visit()
-    expect(heat_map(page)).to_be_visible()
+    settle(page, "look")
     tab_to(page, page.get_by_label("Photo file"))
     with page.expect_file_chooser() as chooser:
         page.keyboard.press("Enter")
