@@ -17,7 +17,7 @@ let pattern;
 
 export function prepareChannel() {
   pattern = patternPlace(t("channel.draw"), { main: true });
-  watch(["channel", "layer"], showChannel);
+  watch(["channel", "layer"], (changed) => changed.includes("model") || showChannel());
 }
 
 /** Draw the chosen channel, or say that one can be chosen. */

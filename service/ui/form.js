@@ -3,10 +3,11 @@
 import { el } from "./elements.js";
 import { t } from "./messages.js";
 
-/** {node, read, refuse}: `suggestions` maps a parameter's name to [[value, text]] to choose from. */
-export function makeForm(schema, suggestions = {}) {
+/** {node, read, refuse}: `suggestions` maps a parameter's name to [[value, text]] to choose from, `values` are filled in. */
+export function makeForm(schema, suggestions = {}, values = {}) {
   const fields = Object.entries(schema.properties ?? {}).map(([name, raw]) =>
     makeField(name, settle(raw, schema.$defs ?? {}), (schema.required ?? []).includes(name), suggestions[name]));
+  for (const field of fields) if (field.name in values) field.write(values[field.name]);
   return {
     node: el("div", { class: "fields" }, fields.map((field) => field.node)),
     /** What differs from the defaults. */
@@ -44,13 +45,17 @@ function makeField(name, schema, required, suggested) {
   const fallback = schema.default ?? "";
   const input = makeInput(schema, { id, name, required, "aria-describedby": `${id}-hint ${id}-error` }, suggested);
   const error = el("p", { class: "error", id: `${id}-error` });
-  if (input.type === "checkbox") input.checked = fallback === true;
-  else input.value = [fallback].flat().join(",");
+  const write = (value) => {
+    if (input.type === "checkbox") input.checked = value === true;
+    else input.value = [value].flat().join(",");
+  };
+  write(fallback);
   const list = suggested && input.tagName === "INPUT" && el("datalist", { id: `${id}-list` },
     suggested.map(([value, text]) => el("option", { value }, text === value ? "" : text)));
   if (list) input.setAttribute("list", list.id);
   return {
     name,
+    write,
     node: el("div", { class: "field" }, el("label", { for: id }, name), input, list,
       el("p", { class: "hint", id: `${id}-hint`, lang: "en" }, withCode(schema.description ?? "")), error),
     read: () => {

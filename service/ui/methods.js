@@ -14,12 +14,16 @@ import { state, update, watch } from "./state.js";
 
 let methods = [];
 let known = { classes: [], availability: [] };
+let shown;
 
 export async function prepareMethods() {
   ({ methods } = await get("/v1/methods"));
-  watch(["method", "view"], show);
+  // Whoever comes back from another view finds all as it was.
+  watch(["method", "view"], () => shown?.name === nameOf(state.method) || show());
   show();
 }
+
+const nameOf = (name) => (methods.find((item) => item.name === name) ?? methods[0]).name;
 
 /** What is known of the model: its classes, and which methods work on it. */
 export function setKnown(detail) {
@@ -28,12 +32,16 @@ export function setKnown(detail) {
 }
 
 function show() {
-  if (state.view !== "methods") return;
-  const method = methods.find((item) => item.name === state.method) ?? methods[0];
+  if (state.view !== "methods" || methods.length === 0) {
+    shown = undefined;
+    return;
+  }
+  const method = methods.find((item) => item.name === nameOf(state.method));
   const select = el("select", { id: "method", onchange: () => update({ method: select.value, job: "" }, { push: true }) },
     methods.map((item) => el("option", { value: item.name }, item.title)));
   select.value = method.name;
-  const form = makeForm(method.parameters, suggestions());
+  const form = makeForm(method.parameters, suggestions(), shown?.name === method.name ? shown.form.read() : {});
+  shown = { name: method.name, form };
   const images = method.consumes === "images" && el("input", { type: "file", multiple: true, "aria-label": t("methods.images") });
   const answer = el("div", { class: "answer", "aria-live": "polite" });
   const refusal = known.availability.find((item) => item.name === method.name && !item.available);
@@ -47,7 +55,13 @@ function show() {
     images, form.node, el("div", { class: "row" }, el("button", { class: "main" }, t("methods.run")),
       !isJob && el("button", { value: "job" }, t("methods.run_job")), codeButtons(() => request(isJob))));
   find("#methods").replaceChildren(el("div", { class: "row" }, el("label", { for: "method" }, t("methods.method")), select), node, answer);
-  if (state.job) showJob(answer, state.job);
+  if (state.job) resume(method, answer);
+}
+
+/** The job of the address is found again where its method is looked at. */
+async function resume(method, answer) {
+  const job = await get(`/v1/jobs/${encodeURIComponent(state.job)}`).catch(() => undefined);
+  if (job?.method === method.name && answer.isConnected) showJob(answer, job.id);
 }
 
 async function send(request, form, answer) {
