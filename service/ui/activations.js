@@ -20,7 +20,7 @@ let patterns;
 
 export function prepareActivations() {
   patterns = patternPlace(t("activations.patterns"));
-  watch(["layer"], showActivations);
+  watch(["layer"], (changed) => changed.includes("model") || showActivations());
   watch(["channel"], mark);
 }
 

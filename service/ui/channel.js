@@ -3,6 +3,7 @@
 import { run } from "./api.js";
 import { codeButtons } from "./code.js";
 import { el, find } from "./elements.js";
+import { drawKernel } from "./kernel.js";
 import { number, percent, t } from "./messages.js";
 import { openLayer } from "./layers.js";
 import { patternPlace } from "./patterns.js";
@@ -17,7 +18,7 @@ let pattern;
 
 export function prepareChannel() {
   pattern = patternPlace(t("channel.draw"), { main: true });
-  watch(["channel", "layer"], showChannel);
+  watch(["channel", "layer"], (changed) => changed.includes("model") || showChannel());
 }
 
 /** Draw the chosen channel, or say that one can be chosen. */
@@ -41,7 +42,7 @@ export async function showChannel() {
   await Promise.all([
     fill(map, signal, async () => drawMap(channel, await run({ ...request, params: { ...request.params, values: "raw" } }, { signal }))),
     layer.kernel_shape && fill(kernel, signal, async () => drawKernel(channel,
-      await run({ model: state.model, method: "filters", params: { layer: layer.path, filters: channel } }, { signal }))),
+      await run({ model: state.model, method: "filters", params: { layer: layer.path, filters: channel, margin: 0 } }, { signal }))),
   ]);
 }
 
@@ -60,14 +61,11 @@ async function fill(place, signal, draw) {
 function drawMap(channel, { images: [image], values }) {
   const numbers = [values.map].flat(Infinity);
   const map = el("img", { class: "pixels", src: addressOf(image), alt: t("channel.activation", { channel }) });
-  const frame = el("div", { class: "frame map" }, el("img", { class: "photo", src: picture.url, alt: "" }), map);
+  const single = numbers.length === 1;
+  const frame = el("div", { class: single ? "frame map single" : "frame map" }, el("img", { class: "photo", src: picture.url, alt: "" }), map);
   const over = el("input", { type: "checkbox", onchange: () => frame.classList.toggle("over", over.checked) });
+  if (single) return [frame, measure(numbers)];
   return [frame, el("label", { class: "row" }, over, t("channel.over")), histogram(numbers), measure(numbers)];
-}
-
-function drawKernel(channel, { images }) {
-  return [el("h3", {}, t("channel.kernel_heading")), ...images.map((image, index) => el("img", { class: "pixels kernel", src: addressOf(image),
-    alt: index ? t("channel.kernel_inputs", { channel }) : t("channel.kernel", { channel }), width: image.width, height: image.height }))];
 }
 
 function measure(numbers) {

@@ -3,10 +3,11 @@
 import { el } from "./elements.js";
 import { t } from "./messages.js";
 
-/** {node, suggest, read, refuse} */
-export function makeForm(schema) {
+/** {node, suggest, read, refuse}: `values` are filled in. */
+export function makeForm(schema, values = {}) {
   const fields = Object.entries(schema.properties ?? {}).map(([name, raw]) =>
     makeField(name, settle(raw, schema.$defs ?? {}), (schema.required ?? []).includes(name)));
+  for (const field of fields) if (field.name in values) field.write(values[field.name]);
   return {
     /** By parameter, [[value, text]] to choose from; what was typed stays. */
     suggest: (suggestions) => fields.forEach((field) => field.suggest(suggestions[field.name] ?? [])),
@@ -46,11 +47,15 @@ function makeField(name, schema, required) {
   const fallback = schema.default ?? "";
   const input = makeInput(schema, { id, name, required, "aria-describedby": `${id}-hint ${id}-error` });
   const error = el("p", { class: "error", id: `${id}-error` });
-  if (input.type === "checkbox") input.checked = fallback === true;
-  else input.value = [fallback].flat().join(",");
+  const write = (value) => {
+    if (input.type === "checkbox") input.checked = value === true;
+    else input.value = [value].flat().join(",");
+  };
+  write(fallback);
   const list = input.tagName === "INPUT" && el("datalist", { id: `${id}-list` });
   return {
     name,
+    write,
     node: el("div", { class: "field" }, el("label", { for: id }, name), input, list,
       el("p", { class: "hint", id: `${id}-hint`, lang: "en" }, withCode(schema.description ?? "")), error),
     suggest: (pairs) => {

@@ -22,8 +22,10 @@ export function showHeatmaps() {
   const second = makeStage({ classKey: "class2", layerKey: "at2", leads: false });
   stages.push(first, second);
   find("#heatmap").append(el("div", { class: "stages" }, first.node, second.node), heatmapControls(() => ({ result: first.shown()?.result, maximum: first.maximum() })));
-  watch(["class", "at"], () => first.ask());
-  watch(["class2", "at2", "compare"], () => second.ask());
+  // A new model or picture is asked about by `explain`.
+  const isOwn = (changed) => !changed.includes("model") && !changed.includes("scene");
+  watch(["class", "at"], (changed) => isOwn(changed) && first.ask());
+  watch(["class2", "at2", "compare"], (changed) => isOwn(changed) && second.ask());
   watch(["same", "compare"], () => shareScale().catch(() => { /* the maps stay as they are */ }));
   watch(["colormap", "opacity"], () => stages.forEach((stage) => stage.colour()));
 }

@@ -56,5 +56,5 @@ function mark() {
   setStop(options, chosen);
   const strip = find(".strip");
   // Not scrollIntoView, which would move the page as well.
-  if (chosen) strip.scrollLeft = chosen.offsetLeft - strip.offsetLeft - strip.clientWidth / 2 + chosen.clientWidth / 2;
+  if (chosen) strip.scrollLeft = chosen.offsetLeft - strip.clientWidth / 2 + chosen.clientWidth / 2;
 }

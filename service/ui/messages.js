@@ -28,12 +28,14 @@ export function setLanguage(tag) {
   location.reload();
 }
 
-export const number = (value, options = { maximumSignificantDigits: 4 }) =>
+export const number = (value, options = { maximumSignificantDigits: 4, notation: isTiny(value) ? "scientific" : "standard" }) =>
   new Intl.NumberFormat(language, options).format(value);
 export const percent = (share) =>
   new Intl.NumberFormat(language, { style: "percent", minimumFractionDigits: 1, maximumFractionDigits: 1 }).format(share);
 export const moment = (text) =>
   new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "short" }).format(new Date(text));
+
+const isTiny = (value) => value !== 0 && Math.abs(value) < 1e-3;
 
 function stored() {
   try {

@@ -14,27 +14,35 @@ import { state, update, watch } from "./state.js";
 
 let methods = [];
 let known = { classes: [], availability: [] };
-let apply = () => {};
+let shown;
 
 export async function prepareMethods() {
   ({ methods } = await get("/v1/methods"));
-  watch(["method", "view"], show);
+  // Whoever comes back from another view finds all as it was.
+  watch(["method", "view"], () => shown?.name === nameOf(state.method) || show());
+  // An answer of another model would mislead.
+  watch(["model"], show);
   show();
 }
 
-/** What is known of the model: its classes, and which methods work on it. A form that is being filled in stays. */
+const nameOf = (name) => (methods.find((item) => item.name === name) ?? methods[0]).name;
+
+/** What is known of the model: its classes, and which methods work on it. The form and its answer stay as they are. */
 export function setKnown(detail) {
   known = { classes: detail.classes ?? [], availability: detail.methods ?? [] };
-  apply();
+  shown?.apply();
 }
 
 function show() {
-  if (state.view !== "methods") return;
-  const method = methods.find((item) => item.name === state.method) ?? methods[0];
+  if (state.view !== "methods" || methods.length === 0) {
+    shown = undefined;
+    return;
+  }
+  const method = methods.find((item) => item.name === nameOf(state.method));
   const select = el("select", { id: "method", onchange: () => update({ method: select.value, job: "" }, { push: true }) },
     methods.map((item) => el("option", { value: item.name }, item.title)));
   select.value = method.name;
-  const form = makeForm(method.parameters);
+  const form = makeForm(method.parameters, shown?.name === method.name ? shown.form.read() : {});
   const images = method.consumes === "images" && el("input", { type: "file", multiple: true, "aria-label": t("methods.images") });
   const answer = el("div", { class: "answer", "aria-live": "polite" });
   const refusal = el("div");
@@ -48,13 +56,20 @@ function show() {
     images, form.node, el("div", { class: "row" }, el("button", { class: "main" }, t("methods.run")),
       !isJob && el("button", { value: "job" }, t("methods.run_job")), codeButtons(() => request(isJob))));
   find("#methods").replaceChildren(el("div", { class: "row" }, el("label", { for: "method" }, t("methods.method")), select), node, answer);
-  apply = () => {
+  const apply = () => {
     const own = known.availability.find((item) => item.name === method.name && !item.available);
     refusal.replaceChildren(...(own ? [problemBox({ title: t("methods.unavailable"), detail: own.reason })] : []));
     form.suggest(suggestions());
   };
+  shown = { name: method.name, form, apply };
   apply();
-  if (state.job) showJob(answer, state.job);
+  if (state.job) resume(method, answer);
+}
+
+/** The job of the address is found again where its method is looked at. */
+async function resume(method, answer) {
+  const job = await get(`/v1/jobs/${encodeURIComponent(state.job)}`).catch(() => undefined);
+  if (job?.method === method.name && answer.isConnected) showJob(answer, job.id);
 }
 
 async function send(request, form, answer) {

@@ -6,7 +6,7 @@ import { t } from "./messages.js";
 import { state, update, watch } from "./state.js";
 
 // Larger photos are made smaller before they are sent: the network sees far fewer pixels than this.
-const MAX_SIDE = 1600;
+const MAX_SIDE = 1024;
 const listeners = [];
 let original;
 let loads = 0;

@@ -18,7 +18,8 @@ export function addressOf(image) {
 export function figure(image, label = image.name) {
   const file = `${image.name}.png`;
   const small = Math.max(image.width, image.height) < 512;
-  return el("figure", { class: "picture", "data-name": image.name },
+  const wide = image.width > 512 || image.width > 2 * image.height;
+  return el("figure", { class: wide ? "picture wide" : "picture", "data-name": image.name },
     el("img", { src: addressOf(image), alt: label, width: image.width, height: image.height, loading: "lazy",
       class: small ? "pixels" : undefined }),
     el("figcaption", {}, el("span", {}, image.name), " ",

@@ -8,7 +8,7 @@ const DEFAULTS = {
 export const state = read();
 const listeners = [];
 
-/** Call `listener(changed)` whenever one of the keys changes. */
+/** Call `listener(changed)` whenever one of the keys changes; `changed` are all keys that did so together. */
 export function watch(keys, listener) {
   listeners.push({ keys, listener });
 }
@@ -45,6 +45,6 @@ function assign(changes) {
 function tell(changed) {
   for (const { keys, listener } of listeners) {
     const own = changed.filter((key) => keys.includes(key));
-    if (own.length > 0) listener(own);
+    if (own.length > 0) listener(changed);
   }
 }
