@@ -54,7 +54,7 @@ def test_job_fails_and_the_next_one_runs_when_every_process_that_starts_it_is_ki
     assert _numbers(witness.attempts(job)) == [(0, 1), (0, 2), (0, 3)]
 
 
-def test_other_worker_finishes_and_no_child_is_left_when_a_worker_is_killed(site: Site, witness: Witness):
+def test_two_workers_share_a_job_and_one_does_the_rest_when_the_other_is_killed(site: Site, witness: Witness):
     worker, other = site.worker, site.add_worker()
     job = witness.submit(slow(filters="0-31"))
     wait_until(lambda: job in worker.log() and job in other.log(), "both work on the job")
