@@ -22,6 +22,9 @@ class Server:
     Runs in the project's folder, whose packages then come before installed ones, with the given environment variables.
     """
 
+    # What is run in place of the program itself, by a test of the tests.
+    program = "service.cli"
+
     def __init__(self, log: Path, **environment: str) -> None:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
@@ -31,7 +34,9 @@ class Server:
         self._log = log
         # Other tests ask TensorFlow for more words; a service must be silent by itself.
         inherited = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
-        self._environment = inherited | environment | {"CONVSCOPE_PORT": str(self.port)}
+        # Records of its own; and a process for jobs only where there are some.
+        own = {"CONVSCOPE_DATA": str(log.parent / "data"), "CONVSCOPE_WORKER__WARM": "false"}
+        self._environment = inherited | own | environment | {"CONVSCOPE_PORT": str(self.port)}
 
     def __enter__(self) -> Self:
         self._log.unlink(missing_ok=True)
@@ -43,10 +48,14 @@ class Server:
 
     def start(self) -> None:
         """Start, also again after an end: the same port, and the log goes on."""
-        command = [sys.executable, "-m", "service.cli", "serve"]
+        command = [sys.executable, "-m", self.program, "serve"]
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(command, cwd=ROOT, env=self._environment, stdout=log, stderr=log)
         self._wait_for("/livez")
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
 
     def wait_until_ready(self) -> None:
         """Until the built-in model has run."""

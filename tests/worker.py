@@ -17,6 +17,9 @@ STOP_SECONDS = 40.0
 class WorkerProcess:
     """A worker whose children are warm once the block is entered; what it wrote so far is `log()`."""
 
+    # What is run in place of the program itself, by a test of the tests.
+    program = "service.cli"
+
     def __init__(self, log: Path, *arguments: str, **environment: str) -> None:
         self._log = log
         self._arguments = arguments
@@ -32,7 +35,7 @@ class WorkerProcess:
         self.stop()
 
     def start(self) -> None:
-        command = [sys.executable, "-m", "service.cli", "worker", *self._arguments]
+        command = [sys.executable, "-m", self.program, "worker", *self._arguments]
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 command, cwd=ROOT, env=self._environment, stdout=log, stderr=log, start_new_session=True

@@ -29,6 +29,8 @@ _TRANSPORT: Final = {
     "socket_keepalive": True,
     # A worker whose connection died unheard notices after at most twice that and a second.
     "health_check_interval": 5,
+    # A bell needs no record of who has heard it; writing one ended the worker when Redis was full.
+    "ack_emulation": False,
 }
 
 

@@ -1,13 +1,11 @@
 """Watching a job: what one sees of it live, after a break, and when things go wrong on the way."""
 
-import json
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import httpx2
 import pytest
@@ -18,44 +16,8 @@ from service.jobs.sqlite import SqliteJobStore
 from service.jobs.store import JobsUnavailableError, Rules
 from tests.contract.conftest import assert_problem
 from tests.contract.workshop import LIMIT_SECONDS, Workshop, build, open_workshop, serve
+from tests.event_stream import Event, Stream
 from tests.server import Server
-
-
-@dataclass(frozen=True)
-class Event:
-    name: str
-    data: Any
-    id: int | None
-
-
-class Stream:
-    """The events of one open answer, one by one."""
-
-    def __init__(self, response: httpx2.Response) -> None:
-        assert response.status_code == 200, response.read()
-        assert response.headers["content-type"].startswith("text/event-stream")
-        assert response.headers["cache-control"] == "no-cache"
-        self._lines = response.iter_lines()
-
-    def __iter__(self) -> Iterator[Event]:
-        fields: dict[str, str] = {}
-        for line in self._lines:
-            if line and not line.startswith(":"):
-                name, _, value = line.partition(": ")
-                fields[name] = value
-            elif not line and fields:
-                given = fields.pop("id", None)
-                yield Event(fields["event"], json.loads(fields["data"]), None if given is None else int(given))
-                fields = {}
-
-    def until(self, name: str) -> list[Event]:
-        """The events up to the next one of that name, which is the last."""
-        seen = []
-        for event in self:
-            seen.append(event)
-            if event.name == name:
-                return seen
-        raise AssertionError(f"the stream ended without '{name}': {seen}")
 
 
 @pytest.fixture(scope="module")
@@ -155,6 +117,16 @@ def test_everything_is_told_when_the_last_id_makes_no_sense(workshop: Workshop, 
     with workshop.client.stream("GET", f"/v1/jobs/{job}/events", headers={"Last-Event-ID": last}) as response:
         events = list(Stream(response))
     assert [event.name for event in events] == ["image", "image", "job"]
+
+
+def test_nothing_more_comes_when_the_end_was_seen(workshop: Workshop) -> None:
+    job = workshop.submit(chunks=1, combines=False)
+    workshop.finish(workshop.claim())
+    with _watch(workshop, job) as stream:
+        last = list(stream)[-1].id
+    # What a browser sends when it reconnects after the stream has ended, as it always does.
+    response = workshop.client.get(f"/v1/jobs/{job}/events", headers={"Last-Event-ID": str(last)})
+    assert (response.status_code, response.content) == (204, b"")
 
 
 @pytest.mark.parametrize("end", ["succeeded", "failed", "cancelled"])

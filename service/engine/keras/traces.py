@@ -1,10 +1,14 @@
 """A bounded cache of compiled traces, each built once even when many threads ask at the same time."""
 
+import logging
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from concurrent.futures import Future
 from threading import Lock
+from time import perf_counter
 from typing import Any
+
+logger = logging.getLogger(__name__)
 
 
 class Traces:
@@ -35,6 +39,7 @@ class Traces:
         return future.result()
 
     def _build(self, key: Hashable, future: Future[Any], build: Callable[[], Any]) -> None:
+        started = perf_counter()
         try:
             trace = build()
         except BaseException as error:  # noqa: BLE001 - whoever waits for this trace must hear of it
@@ -44,4 +49,5 @@ class Traces:
         else:
             with self._lock:
                 self.built += 1
+            logger.info("trace %d of a model built in %.1f s", self.built, perf_counter() - started)
             future.set_result(trace)

@@ -9,9 +9,12 @@ from pathlib import Path
 
 import httpx2
 import pytest
+from PIL import Image
 
 from service.settings import Settings
 from service.wiring import open_store
+from tests.contract.conftest import png
+from tests.integration.faults.home import Home, open_embedded_home, open_redis_home
 from tests.integration.faults.scenario import Attempt, Witness, wait_until
 from tests.redis_server import RedisServer
 from tests.server import Server
@@ -137,3 +140,23 @@ def is_alive(pid: int) -> bool:
 
 def _url(port: int) -> str:
     return f"redis://127.0.0.1:{port}/0"
+
+
+@pytest.fixture(scope="session")
+def photo() -> bytes:
+    """Some PNG."""
+    return png(Image.effect_noise((96, 96), 60))
+
+
+@pytest.fixture(scope="package")
+def redis_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
+    """Two APIs and a worker of one process; whoever harms them mends them."""
+    with open_redis_home(tmp_path_factory.mktemp("redis-home")) as home:
+        yield home
+
+
+@pytest.fixture(scope="package")
+def embedded_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
+    """One API that computes its jobs itself; whoever harms it mends it."""
+    with open_embedded_home(tmp_path_factory.mktemp("embedded-home")) as home:
+        yield home

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.integration.faults.conftest import Site
+from tests.integration.faults.home import Home
 from tests.integration.faults.scenario import Witness, slow, wait_until
 
 
@@ -15,7 +16,7 @@ def test_process_commits_nothing_when_it_has_slept_through_its_lease(site: Site,
     sleep_through_lease(site, witness, until)
 
 
-def sleep_through_lease(site: Site, witness: Witness, until: str) -> None:
+def sleep_through_lease(site: Site | Home, witness: Witness, until: str) -> None:
     """Freeze a process, let another do its chunk, and wake it; fails where both commit, as without fences."""
     job = witness.submit(slow())
     attempt = witness.wait_for_start(job)

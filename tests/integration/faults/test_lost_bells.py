@@ -1,0 +1,79 @@
+"""Fault 7: nobody is told of a job that is written down. And fault 12: who does without the reconciler loses it."""
+
+import os
+import signal
+import time
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from service.jobs.broker import CeleryDoorbell, make_celery
+from tests.integration.faults.home import Home, open_redis_home
+from tests.integration.faults.scenario import PATIENCE_SECONDS, quick, wait_until
+
+MUTANT = "tests.integration.faults.mutant"
+# The reconciler looks every second, and a job takes a moment; without it nothing would come in any time.
+MUTANT_SECONDS = 8.0
+
+
+def lose_the_worker(home: Home) -> str:
+    """Submit a job whose bell is heard by a worker that dies before it claims anything, and start another worker."""
+    child = home.child()
+    heard = home.worker.log().count(" received")
+    os.kill(child, signal.SIGSTOP)
+    job = home.witness.submit(quick())
+    wait_until(lambda: home.worker.log().count(" received") > heard, "the bell is heard")
+    assert home.witness.look(job)["state"] == "queued"
+    home.worker.kill()
+    home.start_worker()
+    home.worker.wait_until_ready()
+    return job
+
+
+def write_without_ringing(home: Home, like: str) -> str:
+    """What an API leaves that dies between the record and the bell: a job like another one."""
+    store = home.witness.store
+    record = store.get(like).record.model_copy(update={"id": uuid4().hex})
+    return store.submit(record, duplicate_key=record.id).id
+
+
+def are_done(home: Home, *jobs: str, seconds: float = PATIENCE_SECONDS) -> bool:
+    """Whether all of them succeed in that time."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if all(home.witness.look(job)["state"] == "succeeded" for job in jobs):
+            return True
+        time.sleep(0.1)
+    return False
+
+
+def test_job_is_done_when_its_worker_dies_between_hearing_and_claiming(redis_home: Home) -> None:
+    job = lose_the_worker(redis_home)
+    assert are_done(redis_home, job)
+    assert [attempt.number for attempt in redis_home.witness.assert_succeeded(job)] == [1, 1]
+
+
+@pytest.mark.parametrize("mode", ["redis", "embedded"])
+def test_job_is_done_when_its_service_dies_before_it_rings(mode: str, request: pytest.FixtureRequest) -> None:
+    home: Home = request.getfixturevalue(f"{mode}_home")
+    like = home.witness.submit(quick())
+    home.witness.assert_succeeded(like)
+    job = write_without_ringing(home, like)
+    assert are_done(home, job)
+    home.witness.assert_succeeded(job)
+
+
+def test_jobs_are_lost_when_there_is_no_reconciler(tmp_path: Path) -> None:
+    with open_redis_home(tmp_path, services=1, program=MUTANT, MUTATION="reconciler") as home:
+        home.witness.assert_succeeded(home.witness.submit(quick()))
+        first = lose_the_worker(home)
+        second = write_without_ringing(home, first)
+        assert not are_done(home, first, seconds=MUTANT_SECONDS / 2)
+        assert not are_done(home, second, seconds=MUTANT_SECONDS / 2)
+        # And nothing but a bell was missing.
+        assert home.redis is not None
+        doorbell = CeleryDoorbell(make_celery(home.redis.url), home.redis.url)
+        doorbell.ring("cpu", 1)
+        assert are_done(home, first, second)
+        doorbell.close()
