@@ -26,7 +26,7 @@ check: .venv/.develop  ## format, lint, spelling, types, import contracts
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: .venv/.develop  ## ratios against a plain compiled forward pass, as a table and JSON
+bench: .venv/.develop  ## ratios against a plain compiled forward pass, and jobs, as a table and JSON
 	$(BIN)/python -m tests.benchmark
 
 chaos: .venv/.develop  ## a thousand jobs while workers and Redis are killed

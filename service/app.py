@@ -42,6 +42,10 @@ logger = logging.getLogger(__name__)
 # wait for one.
 _STORE_THREADS: Final = 16
 _STORE_WAITING: Final = 512
+_MODES: Final = {
+    "redis": "jobs are kept on Redis and computed by workers (convscope worker)",
+    "embedded": "jobs are computed one at a time by a process beside this one; for more, set CONVSCOPE_REDIS_URL",
+}
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -56,12 +60,14 @@ def create_app(settings: Settings) -> FastAPI:
         jobs=_open_jobs(settings, store, artifacts, workforce),
         image_limits=image_limits(settings),
         body_timeout_seconds=limits.body_timeout_seconds,
+        jobs_mode=settings.jobs_mode,
         ready=Event(),
     )
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         make_data_folder(settings)
+        logger.info(_MODES[settings.jobs_mode])
         begin = workforce.start if settings.worker.warm else _do_nothing
         Thread(target=_warm_up, args=(services, begin), name="warm-up", daemon=True).start()
         reconciler.start()

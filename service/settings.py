@@ -94,6 +94,10 @@ class Settings(BaseSettings):
     worker: WorkerLife = Field(default_factory=WorkerLife, description="See below.")
 
     @property
+    def jobs_mode(self) -> Literal["redis", "embedded"]:
+        return "redis" if self.redis_url else "embedded"
+
+    @property
     def data_folder(self) -> Path:
         if self.data is not None:
             return self.data

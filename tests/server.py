@@ -34,7 +34,9 @@ class Server:
         self._log = log
         # Other tests ask TensorFlow for more words; a service must be silent by itself.
         inherited = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
-        self._environment = inherited | environment | {"CONVSCOPE_PORT": str(self.port)}
+        # Records of its own; and a process for jobs only where there are some.
+        own = {"CONVSCOPE_DATA": str(log.parent / "data"), "CONVSCOPE_WORKER__WARM": "false"}
+        self._environment = inherited | own | environment | {"CONVSCOPE_PORT": str(self.port)}
 
     def __enter__(self) -> Self:
         self._log.unlink(missing_ok=True)

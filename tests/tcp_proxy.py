@@ -60,7 +60,10 @@ class TcpProxy:
             self._stranded |= self._open
 
     def lose_replies(self, trigger: bytes, times: int = 1) -> None:
-        """Cut the connection once the server has answered a request that contains `trigger`; `lost` counts them."""
+        """Cut the connection once the server has answered a request that contains `trigger`; `lost` counts them.
+
+        Redis' errors pass: an unknown script, which the client then sends in full, has not run.
+        """
         with self._lock:
             self._trigger, self._losing = trigger, times
 
@@ -93,7 +96,7 @@ class TcpProxy:
                 continue
             if asks:
                 self._arm(data, armed)
-            elif armed.is_set():
+            elif armed.is_set() and self._loses(data, armed):
                 break
             try:
                 sink.sendall(data)
@@ -109,9 +112,16 @@ class TcpProxy:
     def _arm(self, data: bytes, armed: threading.Event) -> None:
         with self._lock:
             if self._losing and self._trigger in data:
-                self._losing -= 1
-                self.lost += 1
                 armed.set()
+
+    def _loses(self, reply: bytes, armed: threading.Event) -> bool:
+        with self._lock:
+            armed.clear()
+            if reply.startswith(b"-") or not self._losing:
+                return False
+            self._losing -= 1
+            self.lost += 1
+            return True
 
 
 def _received(source: socket.socket) -> Iterator[bytes]:

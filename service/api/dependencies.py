@@ -22,6 +22,7 @@ class Services:
     jobs: JobServices
     image_limits: ImageLimits
     body_timeout_seconds: float
+    jobs_mode: str
     ready: Event
 
     async def model(self, name: str, version: str | None) -> Model:

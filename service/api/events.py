@@ -3,10 +3,12 @@
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Header, Request
 from fastapi.sse import EventSourceResponse, ServerSentEvent
+from starlette.exceptions import HTTPException
 
 from service.api.dependencies import JobId, ServicesDependency
 from service.api.problems import make_problem
@@ -26,8 +28,9 @@ _RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
     200: {
         "description": "Events `job` (at first and with every change of state, the last one final), `progress`, "
         "`image` (each picture as it is ready), `error` (a problem: the job has been deleted).",
-        "content": {"text/event-stream": {"schema": {"type": "string"}, "example": _EXAMPLE}},
+        "content": {"text/event-stream": {"example": _EXAMPLE}},
     },
+    204: {"description": "`Last-Event-ID` is that of the last event: there is nothing more to come."},
     404: {},
     410: {},
     503: {},
@@ -50,15 +53,21 @@ class Watch:
 async def _watch(
     services: ServicesDependency,
     job: JobId,
-    last_event_id: Annotated[str | None, Header(description="Where an earlier stream broke off.")] = None,
+    last_event_id: Annotated[
+        str | None, Header(alias="Last-Event-ID", description="Where an earlier stream broke off.")
+    ] = None,
 ) -> AsyncIterator[Watch]:
     """Refuse before the stream begins, with a problem; hold the stream's place until it has ended."""
     jobs = services.jobs
     first = await jobs.get(job)
+    seen = _seen(last_event_id, first.revision)
+    if is_final(first) and seen == first.revision:
+        # Browsers reconnect whenever a stream ends; this is how they are told not to.
+        raise HTTPException(HTTPStatus.NO_CONTENT)
     with jobs.streams.take() as granted:
         if not granted:
             raise StreamsFullError(f"as many clients watch jobs as may: ask GET /v1/jobs/{job} now and then instead")
-        yield Watch(jobs, first, _seen(last_event_id, first.revision))
+        yield Watch(jobs, first, seen)
 
 
 @router.get(

@@ -28,6 +28,6 @@ async def readyz(request: Request, services: ServicesDependency) -> Response | d
     return respond(request, "not_ready", "the built-in model has not run yet: try again in a moment")
 
 
-@router.get("/version", summary="Versions of the service and of what it runs on")
-async def version() -> dict[str, str]:
-    return software() | {"python": platform.python_version()}
+@router.get("/version", summary="Versions of the service and of what it runs on, and who computes jobs")
+async def version(services: ServicesDependency) -> dict[str, str]:
+    return software() | {"python": platform.python_version(), "jobs": services.jobs_mode}

@@ -29,7 +29,7 @@ _PICTURE: Final[dict[int | str, dict[str, Any]]] = {
 }
 
 
-@router.get("", summary="List the jobs, newest first", operation_id="list_jobs", responses={422: {}, 503: {}})
+@router.get("", summary="List the jobs, newest first", operation_id="list_jobs", responses=_ERRORS | {422: {}})
 async def list_jobs(
     services: ServicesDependency,
     limit: Annotated[int, Query(ge=1, le=MAX_PAGE, description="Jobs on one page.")] = 50,

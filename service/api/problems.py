@@ -202,6 +202,8 @@ async def _convscope_error(request: Request, error: Exception) -> Response:
 
 async def _http_exception(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
+    if error.status_code < HTTPStatus.BAD_REQUEST:
+        return Response(status_code=error.status_code, headers=error.headers)
     codes = {404: "not_found", 405: "method_not_allowed", 500: "internal_error"}
     code = codes.get(error.status_code, "bad_request")
     details = {

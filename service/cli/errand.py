@@ -16,6 +16,8 @@ from service.cli.pictures import Picture, shorten
 from service.cli.places import Place, Report, Work
 from service.engine.method import AnyMethod
 
+# So many files are named in a sentence; the rest are counted.
+_NAMED = 3
 # Steps of the progress bar per picture.
 _FINE = 1000
 
@@ -125,4 +127,9 @@ def _sentence(path: Path | None, result: Result, files: tuple[str, ...]) -> str:
     """A result in a line: beside pictures the best class, else every prediction that was asked for."""
     subject = result.model if path is None else readable(path)
     said = describe_predictions(result, 1 if files else len(result.predictions))
-    return f"{subject}: {said or ', '.join(files) or 'done'}"
+    return f"{subject}: {said or _list(files) or 'done'}"
+
+
+def _list(files: tuple[str, ...]) -> str:
+    more = f" and {len(files) - _NAMED} more" if len(files) > _NAMED else ""
+    return ", ".join(files[:_NAMED]) + more

@@ -110,7 +110,7 @@ class There:
         """See Place."""
         given = work.params.model_dump(mode="json", exclude_unset=True)
         data = None if image is None else _read(image)
-        return self._client.run(work.method.name, work.model, version=work.version, image=data, **given)
+        return self._client.run(work.method.name, work.model, version=work.version, image=data, report=report, **given)
 
     def models(self, *, load: bool) -> ModelList:
         if load:

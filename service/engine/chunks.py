@@ -42,6 +42,8 @@ def plan(model: Model, request: Request, image_limits: ImageLimits, job_limits: 
     take_photo(model, request, image_limits)
     _require_modest("steps", request, job_limits.max_steps)
     _require_modest("size", request, job_limits.max_size)
+    if request.method.check is not None:
+        request.method.check(model.probe, request.params)
     axis = request.method.axis
     if axis is None:
         return Plan("images" if request.method.consumes == "image" else "results", [[0]], combines=False)

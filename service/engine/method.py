@@ -57,7 +57,8 @@ class Method(Generic[P]):
     """`compute(probe, image, params)` computes one item; `refuse` says why a network cannot be asked, or None.
 
     `image` is (h, w, c) float32 in the network's units, or None for a method that consumes none. With an `axis` a
-    fourth argument, a Context, says which items to compute.
+    fourth argument, a Context, says which items to compute. `check(probe, params)` raises, without computing, where
+    parameters and network do not go together, so that a job is refused when it is sent; `axis.cut` does it as well.
     """
 
     name: str
@@ -70,6 +71,7 @@ class Method(Generic[P]):
     refuse: Callable[[Anatomy], str | None]
     makes_pictures: bool = True
     axis: Axis[P] | None = None
+    check: Callable[[Probe, P], None] | None = None
 
     def describe(self) -> MethodDescription:
         return MethodDescription(

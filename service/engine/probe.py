@@ -208,6 +208,10 @@ class Probe(Protocol):
         """
         ...
 
+    def layer(self, reference: str) -> LayerFacts:
+        """The layer that a path, a unique name or an index means. Raises LayerNotFoundError."""
+        ...
+
     def kernels(self, layer: str) -> list[Kernel]:
         """The layer's kernels: one, or two for a separable convolution. Raises LayerWithoutKernelError."""
         ...
@@ -220,6 +224,10 @@ class Probe(Protocol):
         `layer` None takes the default layer, `class_index` None the best class. Raises LayerNotFoundError,
         LayerNotSpatialError, LayerNotConnectedError or ClassOutOfRangeError.
         """
+        ...
+
+    def require_target(self, *, layer: str | None, class_index: int | None) -> None:
+        """Raise what `activations_and_gradients` would, as far as it can be known without computing."""
         ...
 
     def layer_on_canvas(self, layer: str, size: tuple[int, int]) -> LayerOnCanvas:

@@ -10,6 +10,7 @@ from service.jobs.store import Claim, JobStore, JobsUnavailableError, Order
 
 logger = logging.getLogger(__name__)
 
+# At the latest; sooner where a step has been taken, but not twice within half of it.
 BEAT_SECONDS: Final = 0.5
 # Loading and tracing take no steps; whatever takes longer than this hangs, and its lease must end.
 MAX_SILENCE_SECONDS: Final = 180.0
@@ -34,12 +35,14 @@ class Pulse:
         self._stepped = monotonic()
         self._order: Order = "continue"
         self._stopped = Event()
+        self._moved = Event()
         self._thread = Thread(target=self._beat, name="pulse", daemon=True)
 
     def report(self, fraction: float) -> None:
         """Note the share done, 0…1. Raises StoppedError once the store has ordered so."""
         self._fraction = fraction
         self._stepped = monotonic()
+        self._moved.set()
         if self._order != "continue":
             raise StoppedError(self._order)
 
@@ -51,9 +54,10 @@ class Pulse:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stopped.set()
+        self._moved.set()
 
     def _beat(self) -> None:
-        while not self._stopped.wait(self._period) and monotonic() - self._stepped < MAX_SILENCE_SECONDS:
+        while self._pause() and monotonic() - self._stepped < MAX_SILENCE_SECONDS:
             try:
                 order = self._store.beat(self._claim, self._fraction)
             except JobsUnavailableError as error:
@@ -63,3 +67,12 @@ class Pulse:
             if order != "continue":
                 self._order = order
                 return
+
+    def _pause(self) -> bool:
+        """Until the next beat is due; False when the work is over."""
+        if self._stopped.wait(self._period / 2):
+            return False
+        # A long step is told of when it ends: a fixed period would add up to itself to what a client waits.
+        self._moved.wait(self._period / 2)
+        self._moved.clear()
+        return not self._stopped.is_set()

@@ -210,7 +210,8 @@ class SqliteJobStore:
         )
 
     def _expire(self, db: sqlite3.Connection, now: float) -> tuple[str, ...]:
-        rows = db.execute("SELECT id FROM jobs WHERE finished IS NOT NULL AND expires <= ?", (now,)).fetchall()
+        query = "SELECT id FROM jobs WHERE finished IS NOT NULL AND expires <= ? ORDER BY expires"
+        rows = db.execute(query, (now,)).fetchall()
         expired = tuple(str(row["id"]) for row in rows)
         for job in expired:
             chunks.forget(db, job, now)

@@ -123,7 +123,7 @@ def succeed(db: sqlite3.Connection, claim: Claim, part: Part, *, at: Moment) -> 
         )
     elif [row["state"] for row in left] == ["waiting"]:
         db.execute(
-            f"UPDATE chunks SET state = 'queued', position = {_TAIL} WHERE job = ?2 AND state = 'waiting'",  # noqa: S608 - our own text
+            f"UPDATE chunks SET state = 'queued', position = {_HEAD} WHERE job = ?2 AND state = 'waiting'",  # noqa: S608 - our own text
             (claim.record.queue, job),
         )
 

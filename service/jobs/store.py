@@ -52,7 +52,8 @@ class RequestInProgressError(ConvscopeError):
 class Rules:
     """How long things last, and how often a chunk is started before its job fails with `worker_lost`.
 
-    `reservation_seconds` is how long a request with an Idempotency-Key may take before the key is free again.
+    `reservation_seconds` is how long a request with an Idempotency-Key may take before the same request may try again;
+    another one may use the key only after `idempotency_seconds`.
     """
 
     lease_seconds: float = 30.0
@@ -73,7 +74,7 @@ class Worker:
 
 @dataclass(frozen=True)
 class Claim:
-    """One chunk in the hands of one process until its lease ends; `fence` tells this attempt from every other."""
+    """One chunk in the hands of one process until a sweep finds its lease over; `fence` names the attempt."""
 
     record: JobRecord
     chunk: int
@@ -158,8 +159,9 @@ class JobStore(Protocol):
     ) -> Submission:
         """Write record, chunks, queue entries, duplicate key and the answer to an Idempotency-Key, all or nothing.
 
-        A job with the same duplicate key that is queued, running or has succeeded is answered instead, unless `fresh`.
-        The same id again is the same submission. Raises QueueFullError where `max_queued` jobs are queued or running.
+        A job with the same duplicate key that is queued, running or has succeeded is answered instead, unless `fresh`;
+        so is the one that the Idempotency-Key was answered with. The same id again is the same submission. Raises
+        QueueFullError where `max_queued` jobs are queued or running.
         """
         ...
 
@@ -172,14 +174,17 @@ class JobStore(Protocol):
         ...
 
     def list(self, *, limit: int, after: str | None = None) -> Sequence[Snapshot]:
-        """Jobs, newest first, without their parts; `after` is the last id of the page before."""
+        """Jobs, newest first, without their parts; `after` is the last id of the page before.
+
+        Raises what `get` raises where the job `after` is gone.
+        """
         ...
 
     def claim(self, queue: str, worker: Worker) -> Claim | None:
         """Take the oldest chunk of the queue; None where none waits.
 
         A process that holds a chunk already gets that one again, with the same fence. One of a worker that is being
-        released gets none.
+        released gets none, and what it holds is handed back: a process that claims computes nothing.
         """
         ...
 
@@ -190,8 +195,8 @@ class JobStore(Protocol):
     def finish(self, claim: Claim, outcome: Part | JobError) -> Order:
         """Commit what the chunk came to: `continue`, also when repeated; any other order says that nothing was.
 
-        The last chunk makes the job succeed (or, with `combines`, the last but one queues the combining chunk). An
-        error makes the job fail, and its other chunks cancelled.
+        The last chunk makes the job succeed (or, with `combines`, the last but one queues the combining chunk, at the
+        head). An error makes the job fail, and its other chunks cancelled.
         """
         ...
 

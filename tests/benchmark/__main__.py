@@ -10,6 +10,7 @@ from typing import Any
 from service.engine.keras.loading import configure_devices
 from service.engine.model import Model
 from tests.benchmark.endurance import measure_endurance
+from tests.benchmark.jobs.measure import QUICK, Extent, measure_jobs
 from tests.benchmark.machine import describe_machine
 from tests.benchmark.speed import measure_ratio, random_vgg16
 from tests.oracle import NETWORKS, load_model
@@ -20,15 +21,25 @@ ROOT = Path(__file__).parent.parent.parent
 def main() -> None:
     arguments = _arguments()
     configure_devices()
-    models = _models(arguments.test_data)
     report: dict[str, Any] = {"machine": describe_machine()}
+    if arguments.only != "jobs":
+        report |= _measure_engine(arguments)
+    if arguments.only != "engine":
+        report["jobs"] = measure_jobs(_extent(arguments), _print)
+    arguments.result.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    _print(f"\nwritten: {arguments.result}")
+
+
+def _measure_engine(arguments: argparse.Namespace) -> dict[str, Any]:
+    models = _models(arguments.test_data)
+    report = {}
     if models:
         # First, as VGG16's gigabyte would hide a leak in the ratio.
         photos = sorted((arguments.test_data / "images" / "photos").iterdir())
         report["endurance"] = _endurance(models, photos, arguments.requests)
     report["speed"] = _speed(models, arguments.rounds)
-    arguments.result.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-    _print(f"\nwritten: {arguments.result}")
+    _print("")
+    return report
 
 
 def _speed(models: list[Model], rounds: int) -> dict[str, Any]:
@@ -59,10 +70,17 @@ def _endurance(models: list[Model], photos: list[Path], requests: int) -> dict[s
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmark", description=__doc__)
     parser.add_argument("result", nargs="?", type=Path, default=Path("benchmark.json"))
+    parser.add_argument("--only", choices=("engine", "jobs"))
+    parser.add_argument("--quick", action="store_true", help="shorter jobs, too short for figures to be believed")
+    parser.add_argument("--job-seconds", type=float, default=Extent.job_seconds, help="of the job that is compared")
     parser.add_argument("--rounds", type=int, default=25)
     parser.add_argument("--requests", type=int, default=1000)
     parser.set_defaults(test_data=ROOT / os.environ.get("CONVSCOPE_TEST_DATA", "../shared"))
     return parser.parse_args()
+
+
+def _extent(arguments: argparse.Namespace) -> Extent:
+    return QUICK if arguments.quick else Extent(job_seconds=arguments.job_seconds)
 
 
 def _models(test_data: Path) -> list[Model]:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from tests.redis_server import RedisServer
 from tests.worker import WorkerProcess
 
-PAUSE_SECONDS = 1.5
+PAUSE_SECONDS = 2.5
 # One kill in so many hits a whole worker, which nobody restarts but we.
 WORKER_EVERY = 8
 

@@ -119,7 +119,8 @@ def make_client(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> I
 
         def make(models: Path = repository, **limits: float) -> TestClient:
             data = tmp_path_factory.mktemp("data")
-            app = create_app(Settings(models=models, data=data, limits=limits))
+            # Few tests need the worker; it costs each application a process with TensorFlow.
+            app = create_app(Settings(models=models, data=data, limits=limits, worker={"warm": False}))
             return stack.enter_context(TestClient(app, raise_server_exceptions=False))
 
         yield make
@@ -139,6 +140,7 @@ def start_server(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> 
         def start(**environment: str) -> Server:
             folder = tmp_path_factory.mktemp("server")
             places = {"CONVSCOPE_MODELS": str(repository), "CONVSCOPE_DATA": str(folder / "data")}
+            places["CONVSCOPE_WORKER__WARM"] = "false"
             return stack.enter_context(Server(folder / "log.txt", **(places | environment)))
 
         yield start

@@ -607,5 +607,9 @@ def test_method_is_refused_when_the_network_has_no_classes(client: TestClient, p
         response = client.post(f"/v1/models/features/{method}", files={"image": picture})
         assert_problem(response, 422, "method_unavailable", method, "features", "class scores")
     methods = {item["name"]: item for item in client.get("/v1/models/features").json()["methods"]}
-    assert {name for name, item in methods.items() if item["available"]} == {"activations", "filters"}
+    assert {name for name, item in methods.items() if item["available"]} == {
+        "activations",
+        "filters",
+        "filter-patterns",
+    }
     assert all(item["available"] or item["reason"] for item in methods.values())

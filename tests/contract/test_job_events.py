@@ -119,6 +119,16 @@ def test_everything_is_told_when_the_last_id_makes_no_sense(workshop: Workshop, 
     assert [event.name for event in events] == ["image", "image", "job"]
 
 
+def test_nothing_more_comes_when_the_end_was_seen(workshop: Workshop) -> None:
+    job = workshop.submit(chunks=1, combines=False)
+    workshop.finish(workshop.claim())
+    with _watch(workshop, job) as stream:
+        last = list(stream)[-1].id
+    # What a browser sends when it reconnects after the stream has ended, as it always does.
+    response = workshop.client.get(f"/v1/jobs/{job}/events", headers={"Last-Event-ID": str(last)})
+    assert (response.status_code, response.content) == (204, b"")
+
+
 @pytest.mark.parametrize("end", ["succeeded", "failed", "cancelled"])
 def test_stream_ends_when_the_job_has(workshop: Workshop, end: str) -> None:
     job = workshop.submit(chunks=1, combines=False)

@@ -316,6 +316,33 @@ def test_request_is_refused_at_once_when_it_could_not_be_computed(workshop: Work
     assert workshop.client.get("/v1/jobs").json()["jobs"] == []
 
 
+@pytest.mark.parametrize(
+    ("method", "params", "code"),
+    [
+        ("grad-cam", {"layer": "conv9"}, "layer_not_found"),
+        ("grad-cam", {"layer": "scores"}, "layer_not_spatial"),
+        ("grad-cam", {"class_index": "99"}, "class_out_of_range"),
+        ("activations", {"layers": "0,conv9"}, "layer_not_found"),
+        ("activations", {"channels": "0-9999"}, "channel_out_of_range"),
+        ("filters", {"layer": "0"}, "layer_without_kernel"),
+        ("filters", {"filters": "9999"}, "filter_out_of_range"),
+        ("filter-patterns", {"layer": "conv9"}, "layer_not_found"),
+        ("filter-patterns", {"layer": "0"}, "layer_without_filters"),
+        ("filter-patterns", {"filters": "9999"}, "filter_out_of_range"),
+        ("filter-patterns", {"steps": "1001"}, "job_too_large"),
+        ("filter-patterns", {"steps": "10000000"}, "invalid_parameters"),
+        ("filter-patterns", {"size": "513"}, "job_too_large"),
+        ("filter-patterns", {"size": "0"}, "invalid_parameters"),
+    ],
+)
+def test_job_is_refused_at_once_when_its_parameters_do_not_suit_the_model(
+    workshop: Workshop, picture: bytes, method: str, params: dict[str, str], code: str
+) -> None:
+    response = _ask(workshop, picture, f"/v1/models/tiny/{method}", data=params, headers=ASYNC)
+    assert_problem(response, 422, code)
+    assert workshop.client.get("/v1/jobs").json()["jobs"] == []
+
+
 def test_job_is_refused_when_as_many_wait_as_may(tmp_path: Path, repository: Path, picture: bytes) -> None:
     with open_workshop(repository, tmp_path, limits={"queued_jobs": 1}) as workshop:
         assert _ask(workshop, picture).status_code == 202
@@ -323,6 +350,10 @@ def test_job_is_refused_when_as_many_wait_as_may(tmp_path: Path, repository: Pat
         response = _ask(workshop, picture, data={"opacity": "0.1"})
         assert_problem(response, 503, "queue_full", "Try again")
         assert int(response.headers["retry-after"]) >= 1
+
+
+def test_listing_is_refused_when_the_page_before_ended_with_an_unknown_job(workshop: Workshop) -> None:
+    assert_problem(workshop.client.get("/v1/jobs?after=" + "0" * 32), 404, "job_not_found")
 
 
 @pytest.mark.parametrize("route", ["", "/events", "/images/overlay", "/cancel"])

@@ -461,6 +461,7 @@ def test_readiness_waits_for_the_built_in_model_when_asked(client: TestClient) -
 def test_version_names_what_runs_when_asked(client: TestClient) -> None:
     facts = client.get("/version").json()
     assert {"convscope", "tensorflow", "keras", "python"} <= set(facts)
+    assert facts["jobs"] == "embedded"
 
 
 def _stretch(rows: NDArray[np.float64], height: int) -> NDArray[np.float64]:

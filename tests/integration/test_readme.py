@@ -47,8 +47,15 @@ def test_picture_is_a_heat_map_when_the_first_command_is_pasted(address: str, tm
         assert heatmap.tobytes() != scene.convert("RGB").tobytes()
 
 
+def test_picture_is_a_grid_of_patterns_when_the_job_command_is_pasted(address: str, tmp_path: Path):
+    _paste(_commands()[3], address, tmp_path)
+    with Image.open(tmp_path / "patterns.png") as grid:
+        assert grid.format == "PNG"
+        assert grid.width == 8 * 96 + 7 * 5
+
+
 def test_answer_is_a_result_when_the_other_commands_are_pasted(address: str, tmp_path: Path):
-    _, form, posted_json = _commands()
+    _, form, posted_json, _ = _commands()
     result = json.loads(_paste(form, address, tmp_path / "form"))
     assert result["target"]["index"] == 3
     assert result["provenance"]["params"]["colormap"] == "viridis"

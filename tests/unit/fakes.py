@@ -24,7 +24,7 @@ from service.engine.probe import (
     Scores,
     Target,
 )
-from service.errors import ModelFailedError, SizeUnsuitableError
+from service.errors import ClassOutOfRangeError, LayerNotFoundError, ModelFailedError, SizeUnsuitableError
 
 
 class ClosedFormProbe:
@@ -62,6 +62,17 @@ class ClosedFormProbe:
     def activations(self, image: Array, layers: Sequence[str]) -> list[LayerActivations]:
         answers = {"maps": image, "scores": self.scores(image).values}
         return [LayerActivations(layer, answers[layer]) for layer in layers]
+
+    def layer(self, reference: str) -> LayerFacts:
+        found = [layer for layer in self.anatomy.layers if layer.path == reference]
+        if not found:
+            raise LayerNotFoundError(f"layer '{reference}' is not in this network")
+        return found[0]
+
+    def require_target(self, *, layer: str | None, class_index: int | None) -> None:
+        self.layer(layer or "maps")
+        if class_index is not None and class_index >= self.weights.shape[1]:
+            raise ClassOutOfRangeError(f"class {class_index} does not exist")
 
     def kernels(self, layer: str) -> list[Kernel]:
         return [Kernel(layer, "kernel", self.weights[None, None])]

@@ -1,11 +1,13 @@
 """The Python client against answers made by hand: what it sends, what it reads, what it raises."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
 
+from schemas.jobs import JobImage, JobSummary
 from schemas.results import Provenance, Result, ResultImage, Timings
 from service.client import Client, ServiceError
 
@@ -129,3 +131,97 @@ def test_no_other_route_is_asked_when_a_name_would_lead_there(name: str):
     with pytest.raises(ServiceError):
         service.client().layers(name)
     assert service.requests == []
+
+
+JOB_ID = "0" * 32
+JOB: dict[str, Any] = {
+    "id": JOB_ID,
+    "state": "running",
+    "revision": 3,
+    "progress": {"done": 0, "total": 2, "unit": "filters", "fraction": 0.1},
+    "model": "shapes",
+    "version": "1",
+    "method": "filter-patterns",
+    "params": {},
+    "created_at": "2030-01-01T00:00:00Z",
+    "started_at": None,
+    "finished_at": None,
+    "expires_at": "2030-01-02T00:00:00Z",
+    "attempts": 1,
+    "error": None,
+    "links": {"self": f"/v1/jobs/{JOB_ID}", "events": "e", "cancel": "c"},
+}
+IMAGES = [
+    {"name": name, "layer": "a", "width": 1, "height": 1, "href": f"/v1/jobs/{JOB_ID}/images/{name}", "sha256": "0"}
+    for name in ("filter-0", "filter-1")
+]
+
+
+def _event(name: str, data: Any, event_id: int | None = None) -> str:
+    return f"event: {name}\ndata: {json.dumps(data)}\n" + (f"id: {event_id}\n" if event_id else "") + "\n"
+
+
+def _stream(*events: str) -> httpx2.Response:
+    return httpx2.Response(200, text=": ping\n\n" + "".join(events), headers={"Content-Type": "text/event-stream"})
+
+
+@pytest.fixture
+def _no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.client.watching._PAUSE_SECONDS", 0.0)
+
+
+@pytest.mark.usefixtures("_no_pause")
+def test_no_picture_is_missed_or_told_twice_when_the_stream_breaks():
+    service = FakeService(
+        _stream(_event("job", JOB, 3), _event("news", {}), _event("image", IMAGES[0])),
+        httpx2.ConnectError("refused"),
+        _stream(_event("image", IMAGES[0]), _event("image", IMAGES[1], 5), _event("job", JOB | {"state": "failed"}, 6)),
+    )
+    events = list(service.client().watch(JOB_ID))
+    assert [event.name for event in events if isinstance(event, JobImage)] == ["filter-0", "filter-1"]
+    assert [event.state for event in events if isinstance(event, JobSummary)] == ["running", "failed"]
+    assert [request.headers.get("last-event-id") for request in service.requests] == [None, "3", "3"]
+
+
+@pytest.mark.usefixtures("_no_pause")
+def test_service_is_asked_now_and_then_when_too_many_watch():
+    full = PROBLEM | {"code": "streams_full", "status": 503}
+    jobs = [
+        JOB | {"images": IMAGES[:1], "result": None},
+        JOB | {"images": IMAGES, "result": None, "progress": JOB["progress"] | {"done": 1}},
+        JOB | {"images": IMAGES, "result": None, "state": "cancelled"},
+    ]
+    service = FakeService(httpx2.Response(503, json=full), *(httpx2.Response(200, json=job) for job in jobs))
+    events = list(service.client().watch(JOB_ID))
+    kinds = [type(event).__name__ for event in events]
+    assert kinds == ["JobImage", "JobSummary", "JobImage", "Progress", "JobSummary"]
+
+
+def test_problem_is_raised_when_the_stream_ends_with_one():
+    service = FakeService(_stream(_event("job", JOB, 3), _event("error", PROBLEM | {"code": "job_not_found"})))
+    with pytest.raises(ServiceError) as raised:
+        list(service.client().watch(JOB_ID))
+    assert raised.value.code == "job_not_found"
+
+
+@pytest.mark.usefixtures("_no_pause")
+def test_watching_is_given_up_when_the_service_stays_away():
+    service = FakeService(httpx2.ConnectError("refused"))
+    with pytest.raises(ServiceError) as raised:
+        list(service.client(patience_seconds=-1).watch(JOB_ID))
+    assert raised.value.code == "unreachable"
+
+
+def test_all_jobs_are_listed_when_there_are_pages():
+    pages = [{"jobs": [JOB], "next": "/v1/jobs?limit=1&after=x"}, {"jobs": [JOB], "next": None}]
+    service = FakeService(*(httpx2.Response(200, json=page) for page in pages))
+    assert len(list(service.client().jobs())) == 2
+    assert service.requests[1].url.raw_path == b"/base/v1/jobs?limit=1&after=x"
+
+
+def test_key_stays_the_same_when_a_busy_service_is_asked_again():
+    busy = httpx2.Response(503, json=PROBLEM | {"code": "queue_full"}, headers={"Retry-After": "0"})
+    service = FakeService(busy, httpx2.Response(202, json=JOB | {"images": [], "result": None}))
+    assert service.client().submit("filter-patterns", "shapes", fresh=True).id == JOB_ID
+    assert len({request.headers["idempotency-key"] for request in service.requests}) == 1
+    assert service.requests[0].headers["cache-control"] == "no-cache"

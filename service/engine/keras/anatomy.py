@@ -59,10 +59,11 @@ def target_kind(task: Task, head: Head) -> TargetKind | None:
 
 def list_layers(wiring: Wiring) -> Iterable[LayerFacts]:
     """Every leaf call in execution order, a shared layer once."""
-    return map(_facts, wiring.layers)
+    return map(describe_layer, wiring.layers)
 
 
-def _facts(call: Call) -> LayerFacts:
+def describe_layer(call: Call) -> LayerFacts:
+    """The facts about one call's layer."""
     layer = call.operation
     return LayerFacts(
         path=call.site.path,

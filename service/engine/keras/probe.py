@@ -32,6 +32,7 @@ from service.engine.probe import (
     Ascent,
     Kernel,
     LayerActivations,
+    LayerFacts,
     LayerGradients,
     LayerOnCanvas,
     Scores,
@@ -96,6 +97,10 @@ class KerasProbe:
         answers = first_of_batch(trace, image)
         return [LayerActivations(call.site.path, answers[call.order]) for call in calls]
 
+    def layer(self, reference: str) -> LayerFacts:
+        """See Probe."""
+        return anatomical.describe_layer(find_layer(self._wiring, reference))
+
     def kernels(self, layer: str) -> list[Kernel]:
         """See Probe."""
         return find_kernels(self._wiring, layer)
@@ -104,10 +109,7 @@ class KerasProbe:
         self, image: Array, *, layer: str | None = None, class_index: int | None = None
     ) -> LayerGradients:
         """See Probe."""
-        classes = self._require_classes()
-        if class_index is not None and not 0 <= class_index < classes:
-            raise ClassOutOfRangeError(f"class {class_index} does not exist: the classes are 0 to {classes - 1}")
-        call = self._spatial_layer(layer)
+        call = self._target_layer(layer, class_index)
         trace = self.traces.get(call.site, lambda: self._trace_gradients(call.site))
         asked = BEST_CLASS if class_index is None else class_index
         answers = first_of_batch(trace, image, tf.constant([asked], tf.int32))
@@ -117,6 +119,10 @@ class KerasProbe:
         assert self.anatomy.target_kind is not None
         target = Target(index, float(scores[index]), self.anatomy.target_kind, float(values))
         return LayerGradients(call.site.path, activations, gradients, target, Scores(scores))
+
+    def require_target(self, *, layer: str | None, class_index: int | None) -> None:
+        """See Probe."""
+        self._target_layer(layer, class_index)
 
     def layer_on_canvas(self, layer: str, size: tuple[int, int]) -> LayerOnCanvas:
         """See Probe."""
@@ -180,7 +186,10 @@ class KerasProbe:
             raise MethodUnavailableError("this network takes no single picture or gives no class scores")
         return self.anatomy.classes
 
-    def _spatial_layer(self, path: str | None) -> Call:
+    def _target_layer(self, path: str | None, class_index: int | None) -> Call:
+        classes = self._require_classes()
+        if class_index is not None and not 0 <= class_index < classes:
+            raise ClassOutOfRangeError(f"class {class_index} does not exist: the classes are 0 to {classes - 1}")
         path = path or self.anatomy.default_layer
         if path is None:
             raise LayerNotFoundError("this network has no default layer: name one with 'layer'")

@@ -49,11 +49,15 @@ class ActivationsParams(TilesRendering):
 
 
 def activations(probe: Probe, image: Array, params: ActivationsParams) -> Sheets:
-    layers = [*([params.layer] if params.layer else []), *params.layers] or [_default_layer(probe.anatomy)]
+    layers = _asked_layers(probe, params)
     pairs = [_draw(answer, params) for answer in probe.activations(image, layers)]
     numbers = [own for _, own in pairs]
     # A single layer's numbers stand at the top as well, where every other method has them.
     return Sheets(tuple(tiles for tiles, _ in pairs), {"layers": numbers} | (numbers[0] if len(numbers) == 1 else {}))
+
+
+def _asked_layers(probe: Probe, params: ActivationsParams) -> list[str]:
+    return [*([params.layer] if params.layer else []), *params.layers] or [_default_layer(probe.anatomy)]
 
 
 def _default_layer(anatomy: Anatomy) -> str:
@@ -129,6 +133,13 @@ def _raw(values: Array, indices: list[int], params: ActivationsParams) -> Any:
     return chosen[..., 0].tolist() if params.channel is not None else chosen.tolist()
 
 
+def _check(probe: Probe, params: ActivationsParams) -> None:
+    for layer in _asked_layers(probe, params):
+        shape = probe.layer(layer).output_shape
+        if shape[-1] is not None:
+            _choose(params, shape[-1])
+
+
 ACTIVATIONS = Method(
     name="activations",
     title="Activations of a layer",
@@ -138,4 +149,5 @@ ACTIVATIONS = Method(
     params=ActivationsParams,
     compute=activations,
     refuse=refuse_without_image,
+    check=_check,
 )

@@ -117,6 +117,11 @@ def _refuse(anatomy: Anatomy) -> str | None:
     return None
 
 
+def _check(probe: Probe, params: FiltersParams) -> None:
+    # Nothing is computed here but from the weights: that is quick.
+    filters(probe, None, params)
+
+
 FILTERS = Method(
     name="filters",
     title="Filters of a layer",
@@ -126,4 +131,5 @@ FILTERS = Method(
     params=FiltersParams,
     compute=filters,
     refuse=_refuse,
+    check=_check,
 )

@@ -34,6 +34,10 @@ def grad_cam(probe: Probe, image: Array, params: GradCamParams) -> Heatmap:
     return Heatmap(values, answer.layer, answer.target, answer.scores)
 
 
+def _check(probe: Probe, params: GradCamParams) -> None:
+    probe.require_target(layer=params.layer, class_index=params.class_index)
+
+
 GRAD_CAM = Method(
     name="grad-cam",
     title="Class heat map (Grad-CAM)",
@@ -43,4 +47,5 @@ GRAD_CAM = Method(
     params=GradCamParams,
     compute=grad_cam,
     refuse=refuse_without_spatial_layer,
+    check=_check,
 )

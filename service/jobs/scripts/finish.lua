@@ -21,6 +21,7 @@ if left == 0 then
     set_final(job, 'succeeded', now(), result_seconds)
 elseif left == 1 and call('HGET', key, field(last, 'state')) == 'waiting' then
     call('HSET', key, field(last, 'state'), 'queued')
-    enqueue(call('HGET', key, 'queue'), job, last, false)
+    -- At the head: it takes a moment, and the job is done.
+    enqueue(call('HGET', key, 'queue'), job, last, true)
 end
 return {'continue'}

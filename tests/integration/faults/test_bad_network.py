@@ -2,6 +2,7 @@
 
 import re
 import time
+from functools import partial
 from hashlib import sha1
 
 import pytest
@@ -68,10 +69,10 @@ def _ring_into_hole(site: Site, witness: Witness) -> str:
     where the bell came in between."""
     for _ in range(20):
         wait_until(lambda: _bells(site) == 0, "no bell is left")
-        rung = _rung(site)
+        before = _rung(site)
         site.worker_proxy.black_hole()
         job = witness.submit(quick())
-        wait_until(lambda before=rung: _rung(site) > before, "the bell is rung")
+        wait_until(partial(_has_rung_since, site, before), "the bell is rung")
         if _bells(site) == 0:
             return job
         site.worker_proxy.mend()
@@ -86,6 +87,10 @@ def _bells(site: Site) -> int:
 def _rung(site: Site) -> int:
     found = re.search(r"cmdstat_lpush:calls=(\d+)", site.redis.command("INFO", "commandstats"))
     return int(found[1]) if found else 0
+
+
+def _has_rung_since(site: Site, before: int) -> bool:
+    return _rung(site) > before
 
 
 def _digest(script: str) -> bytes:

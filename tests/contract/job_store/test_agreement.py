@@ -1,0 +1,125 @@
+"""Both stores, driven by the same random sequence of calls, show the same jobs: they cannot drift apart."""
+
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from schemas.jobs import JobRecord
+from service.errors import ConvscopeError
+from service.jobs.redis import RedisJobStore
+from service.jobs.sqlite import SqliteJobStore
+from service.jobs.store import Claim, JobStore, Rules, Snapshot
+from tests.contract.job_store.jobs import ERROR, a_part, a_record, a_worker
+from tests.redis_server import RedisServer
+
+STEPS = 250
+WORKERS = [a_worker("one"), a_worker("one"), a_worker("two"), a_worker("two")]
+# A lease that has always ended, or never does; the same for what is kept.
+HASTY = Rules(lease_seconds=-1.0, result_seconds=-1.0, max_attempts=2, idempotency_seconds=1000.0)
+PATIENT = Rules(max_attempts=2, idempotency_seconds=1000.0)
+
+
+class Twin:
+    """One store, the claims it gave, and how it answers a call that the other one gets too."""
+
+    def __init__(self, patient: JobStore, hasty: JobStore) -> None:
+        self._stores = {"patient": patient, "hasty": hasty}
+        self._claims: list[Claim] = []
+
+    def answer(self, rules: str, call: str, *arguments: Any, **options: Any) -> object:
+        given = [self._claim(one) if isinstance(one, Held) else one for one in arguments]
+        try:
+            found = getattr(self._stores[rules], call)(*given, **options)
+        except ConvscopeError as error:
+            return type(error), error.detail
+        if isinstance(found, Claim):
+            self._claims.append(found)
+        return frozenset(found) if call == "overdue" else found
+
+    def shown(self) -> list[object]:
+        store = self._stores["patient"]
+        return [_without_times(store.get(job.record.id)) for job in store.list(limit=1000)]
+
+    def claims(self) -> int:
+        return len(self._claims)
+
+    def _claim(self, held: "Held") -> Claim:
+        return self._claims[held.number]
+
+
+class Held:
+    """The n-th claim that a store gave."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_both_stores_show_the_same_after_the_same_calls(seed: int, tmp_path: Path, redis_server: RedisServer) -> None:
+    redis_server.command("FLUSHALL")
+    stores: list[JobStore] = []
+    for rules in (PATIENT, HASTY):
+        stores += [SqliteJobStore(tmp_path / "jobs.db", rules), RedisJobStore(redis_server.url, rules)]
+    twins = Twin(stores[0], stores[2]), Twin(stores[1], stores[3])
+    dice = random.Random(seed)
+    jobs: list[JobRecord] = []
+    for step in range(STEPS):
+        call, arguments, options = _draw(dice, jobs, twins[0].claims())
+        chosen = "hasty" if dice.random() < 0.1 else "patient"
+        answers = [twin.answer(chosen, call, *arguments, **options) for twin in twins]
+        assert answers[0] == answers[1], f"step {step}: {call} {arguments} {options}"
+        assert twins[0].shown() == twins[1].shown(), f"step {step}: {call} {arguments} {options}"
+    for store in stores:
+        store.close()
+
+
+def _draw(dice: random.Random, jobs: list[JobRecord], claims: int) -> tuple[str, tuple[Any, ...], dict[str, Any]]:
+    kinds = ["submit"] * 3 + ["claim"] * 6 + ["sweep", "overdue", "release", "reserve", "unreserve"]
+    kinds += ["cancel", "delete", "abandon", "known"] if jobs else []
+    kinds += (["beat"] * 4 + ["finish"] * 5 + ["hand_back"]) if claims else []
+    call = dice.choice(kinds)
+    worker = dice.choice(WORKERS)
+    key = dice.choice("abc")
+    if call == "submit":
+        return call, (_record(dice, jobs),), _submit_options(dice)
+    if call == "claim":
+        return call, ("cpu", worker), {}
+    if call in {"beat", "finish", "hand_back"}:
+        # Mostly a late claim, sometimes any: zombies too.
+        number = claims - 1 - min(int(dice.expovariate(0.5)), claims - 1)
+        value = {"beat": (dice.random(),), "finish": (dice.choice([a_part(), a_part("b"), ERROR]),), "hand_back": ()}
+        return call, (Held(number), *value[call]), {}
+    choices: dict[str, tuple[Any, ...]] = {
+        "sweep": (),
+        "overdue": (worker.name, dice.choice([0.0, 1000.0])),
+        "release": (dice.choice(["two", *["nobody"] * 20]),),
+        "reserve": (key, dice.choice("fg")),
+        "unreserve": (key,),
+        "abandon": (worker.process,),
+    }
+    if call in choices:
+        return call, choices[call], {}
+    job = dice.choice(jobs).id
+    return call, ([job, "never"],) if call == "known" else (job,), {}
+
+
+def _record(dice: random.Random, jobs: list[JobRecord]) -> JobRecord:
+    if jobs and dice.random() < 0.1:
+        return dice.choice(jobs)
+    jobs.append(a_record(chunks=dice.choice([1, 2, 3]), combines=dice.random() < 0.4, image=dice.choice("xyz")))
+    return jobs[-1]
+
+
+def _submit_options(dice: random.Random) -> dict[str, Any]:
+    return {
+        "duplicate_key": dice.choice("0123456789"),
+        "fresh": dice.random() < 0.2,
+        "idempotency_key": dice.choice([None, None, "a", "b", "c"]),
+        "max_queued": dice.choice([None, 4]),
+    }
+
+
+def _without_times(job: Snapshot) -> object:
+    return job.record, job.state, job.revision, job.error, job.chunks, job.started is None, job.finished is None
