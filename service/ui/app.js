@@ -16,6 +16,7 @@ import { onPicture, showPhotoChoice } from "./photo.js";
 import { askPredictions, preparePredictions, setTask, showPredictions } from "./predictions.js";
 import { isAborted, problemBox } from "./problem.js";
 import { address, state, update, watch } from "./state.js";
+import { showThumbnails } from "./thumbnails.js";
 
 async function start() {
   await loadMessages();
@@ -41,11 +42,16 @@ async function lookAtPicture() {
   const problem = await explain();
   if (isAborted(problem)) return;
   if (problem && isHopeless(problem)) find("#activations").replaceChildren();
-  else await Promise.all([showActivations(), showChannel()]);
+  else await lookInside();
 }
 
 /** Whether nothing else can be asked either: the picture or the model is at fault, not the question. */
 const isHopeless = ({ code = "" }) => /^(image_|model_|weights_|$)/.test(code);
+
+async function lookInside() {
+  await Promise.all([showActivations(), showChannel()]);
+  showThumbnails();
+}
 
 let looking;
 
@@ -64,7 +70,7 @@ async function lookAtModel() {
     if (signal.aborted) return;
     know(detail);
     setChoices({ layers: layers.filter(isSpatial).map((layer) => layer.path) });
-    if (!problem || !isHopeless(problem)) await Promise.all([showActivations(), showChannel()]);
+    if (!problem || !isHopeless(problem)) await lookInside();
   } catch (error) {
     if (!signal.aborted) find("#model-problem").replaceChildren(problemBox(error));
   }
