@@ -51,7 +51,8 @@ function makeStage({ classKey, layerKey, leads }) {
   const layers = el("select", { "aria-label": t("heat.layer"), onchange: () => update({ [layerKey]: layers.value }) });
   const caption = el("figcaption", {});
   const trouble = el("div");
-  const node = el("figure", { class: "stage" }, el("div", { class: "row" }, t("heat.for"), classes, t("heat.at"), layers), frame, trouble, caption);
+  const node = el("figure", { class: "stage" }, el("div", { class: "row" },
+    el("span", { class: "pair" }, t("heat.for"), classes), el("span", { class: "pair" }, t("heat.at"), layers)), frame, trouble, caption);
   let controller;
   let shown;
   let scaled;
