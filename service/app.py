@@ -12,7 +12,7 @@ import anyio.to_thread
 import numpy as np
 from fastapi import FastAPI
 
-from service.api import documentation, events, health, jobs, models, openapi, problems
+from service.api import documentation, events, health, jobs, models, openapi, pages, problems
 from service.api.dependencies import Services
 from service.api.limits import BoundedExecutor, Places
 from service.api.visualizations import make_router
@@ -92,6 +92,7 @@ def create_app(settings: Settings) -> FastAPI:
     problems.install(app)
     openapi.install(app)
     documentation.install(app)
+    pages.install(app)
     for router in (models.router, make_router(METHODS.values()), jobs.router, events.router, health.router):
         app.include_router(router)
     return app

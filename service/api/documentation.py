@@ -4,7 +4,7 @@ from html import escape
 
 from fastapi import APIRouter, FastAPI
 from fastapi.openapi.docs import get_swagger_ui_html
-from fastapi.responses import HTMLResponse, RedirectResponse
+from fastapi.responses import HTMLResponse
 from starlette.exceptions import HTTPException
 from starlette.staticfiles import StaticFiles
 
@@ -18,11 +18,6 @@ def install(app: FastAPI) -> None:
     """Add the pages and the viewer's files, which come from the locked `fastapi-swagger` package."""
     app.include_router(router)
     app.mount(_ASSETS, StaticFiles(packages=[("fastapi_swagger", "resources")]), name="docs-assets")
-
-
-@router.get("/")
-async def start_page() -> RedirectResponse:
-    return RedirectResponse("/docs")
 
 
 @router.get("/docs")

@@ -373,12 +373,6 @@ def test_methods_are_listed_when_asked(client: TestClient) -> None:
         assert all("description" in field for field in method["parameters"]["properties"].values())
 
 
-def test_start_page_leads_to_the_documents_when_opened(client: TestClient) -> None:
-    response = client.get("/")
-    assert response.status_code == 200
-    assert response.url.path == "/docs"
-
-
 def test_viewer_asks_no_other_host_when_opened(client: TestClient) -> None:
     page = client.get("/docs").text
     assert "/openapi.json" in page

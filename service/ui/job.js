@@ -1,0 +1,131 @@
+// One job as it happens: progress, pictures as they are made, cancel, and what to take away when it is done.
+
+import { get, postEmpty } from "./api.js";
+import { saveJson } from "./download.js";
+import { el } from "./elements.js";
+import { number, t } from "./messages.js";
+import { figure, saveAll } from "./pictures.js";
+import { guard, problemBox } from "./problem.js";
+import { numbersOf } from "./result.js";
+
+const POLL_MILLISECONDS = 1000;
+const STATES = { queued: "job.queued", running: "job.running", succeeded: "job.succeeded", failed: "job.failed", cancelled: "job.cancelled" };
+const watched = new WeakMap();
+
+export const isFinal = ({ state }) => !["queued", "running"].includes(state);
+export const stateName = (state) => t(STATES[state]);
+
+/** Show a job at `place` and watch it until it has ended; whatever was watched there is watched no longer. */
+export async function showJob(place, id, { label } = {}) {
+  leaveJob(place);
+  const controller = new AbortController();
+  watched.set(place, controller);
+  const panel = makePanel(id, label);
+  place.replaceChildren(panel.node);
+  const refresh = async () => {
+    const job = await get(`/v1/jobs/${id}`, controller.signal);
+    panel.show(job);
+    return job;
+  };
+  try {
+    const job = await refresh();
+    if (!isFinal(job)) follow(job, panel, refresh, controller.signal);
+  } catch (error) {
+    if (!controller.signal.aborted) place.replaceChildren(problemBox(error));
+  }
+}
+
+/** Stop watching what is shown at `place`. */
+export function leaveJob(place) {
+  watched.get(place)?.abort();
+  watched.delete(place);
+}
+
+function follow(job, panel, refresh, signal) {
+  const events = new EventSource(job.links.events);
+  signal.addEventListener("abort", () => events.close());
+  const end = () => {
+    events.close();
+    refresh().catch((error) => signal.aborted || panel.fail(error));
+  };
+  events.addEventListener("job", ({ data }) => {
+    const news = JSON.parse(data);
+    panel.update(news);
+    if (isFinal(news)) end();
+  });
+  events.addEventListener("progress", ({ data }) => panel.progress(JSON.parse(data)));
+  events.addEventListener("image", ({ data }) => panel.add(JSON.parse(data)));
+  events.addEventListener("error", ({ data }) => {
+    if (data) {
+      events.close();
+      panel.fail(JSON.parse(data));
+    } else if (events.readyState === EventSource.CLOSED) poll(panel, refresh, signal);
+    // Else the browser connects again by itself.
+  });
+}
+
+/** For when no stream can be had: there are too many watchers, or a proxy is in the way. */
+async function poll(panel, refresh, signal) {
+  try {
+    while (!signal.aborted && !isFinal(await refresh())) await new Promise((done) => { setTimeout(done, POLL_MILLISECONDS); });
+  } catch (error) {
+    if (!signal.aborted) panel.fail(error);
+  }
+}
+
+function makePanel(id, label = (image) => image.name) {
+  const bar = el("progress", { max: 1, "aria-label": t("job.progress") });
+  const word = el("span", { class: "state" });
+  const count = el("span", { class: "hint" });
+  const cancel = el("button", { type: "button", class: "quiet", onclick: () => guard(trouble, () => postEmpty(`/v1/jobs/${id}/cancel`)) }, t("job.cancel"));
+  const trouble = el("div");
+  const gallery = el("div", { class: "gallery" });
+  const foot = el("div");
+  let total;
+  const node = el("div", { class: "job", role: "group", "aria-label": t("job.group") },
+    el("div", { class: "row" }, word, bar, count, cancel), trouble, gallery, foot);
+  const panel = { node, add, progress, update, show, fail: (error) => trouble.replaceChildren(problemBox(error)) };
+
+  function add(image) {
+    if (gallery.querySelector(`[data-name="${CSS.escape(image.name)}"]`)) return;
+    const isGrid = image.name.startsWith("grid");
+    // Of a single picture the grid says nothing more.
+    if (isGrid && total === 1) return;
+    const item = figure(image, isGrid ? image.name : label(image));
+    const grid = gallery.querySelector('[data-name^="grid"]');
+    // Finished jobs list it first, but what it is made of is seen before.
+    if (isGrid) gallery.append(item);
+    else gallery.insertBefore(item, grid);
+  }
+
+  function progress({ done, total: all, unit, fraction }) {
+    total = all;
+    bar.value = fraction;
+    count.textContent = t("job.count", { done: number(done), total: number(all), unit });
+  }
+
+  function update(job) {
+    word.textContent = stateName(job.state);
+    word.dataset.state = job.state;
+    progress(job.progress);
+    bar.hidden = cancel.hidden = isFinal(job);
+    if (job.error) trouble.replaceChildren(problemBox({ title: t("job.failed"), ...job.error }));
+  }
+
+  function show(job) {
+    update(job);
+    const images = job.result?.images ?? job.images;
+    images.forEach(add);
+    if (isFinal(job)) foot.replaceChildren(...takeAway(job, images));
+  }
+
+  return panel;
+}
+
+function takeAway(job, images) {
+  const name = `${job.model}-${job.method}-${job.id.slice(0, 8)}`;
+  return [el("div", { class: "row" },
+    images.length > 0 && el("button", { type: "button", class: "quiet", onclick: () => saveAll(images, job, name) }, t("result.zip")),
+    el("button", { type: "button", class: "quiet", onclick: () => saveJson(job, `${name}.json`) }, t("result.json"))),
+    ...(job.result ? [numbersOf(job.result)] : [])];
+}

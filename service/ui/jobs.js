@@ -1,0 +1,91 @@
+// All jobs of the service, newest first; one of them shown in full.
+
+import { get, postEmpty, remove } from "./api.js";
+import { say } from "./announce.js";
+import { el, find } from "./elements.js";
+import { isFinal, leaveJob, showJob, stateName } from "./job.js";
+import { moment, percent, t } from "./messages.js";
+import { guard, problemBox } from "./problem.js";
+import { state, update, watch } from "./state.js";
+
+const REFRESH_MILLISECONDS = 2000;
+const PAGE = 20;
+let timer;
+let count = PAGE;
+let opened;
+
+export function prepareJobs() {
+  find("#jobs").append(el("h2", {}, t("jobs.heading")), el("div", { id: "jobs-problem" }), el("div", { id: "jobs-list" }), el("div", { id: "jobs-one" }));
+  watch(["view", "job"], show);
+  show();
+}
+
+async function show() {
+  clearTimeout(timer);
+  if (state.view !== "jobs") {
+    leaveJob(find("#jobs-one"));
+    opened = undefined;
+    return;
+  }
+  open();
+  await list();
+}
+
+function open() {
+  if (opened === state.job) return;
+  opened = state.job;
+  if (state.job) showJob(find("#jobs-one"), state.job);
+  else {
+    leaveJob(find("#jobs-one"));
+    find("#jobs-one").replaceChildren();
+  }
+}
+
+async function list() {
+  clearTimeout(timer);
+  try {
+    const { jobs, next } = await get(`/v1/jobs?limit=${count}`);
+    draw(jobs, next);
+    find("#jobs-problem").replaceChildren();
+    if (jobs.some((job) => !isFinal(job)) && state.view === "jobs") timer = setTimeout(list, REFRESH_MILLISECONDS);
+  } catch (error) {
+    find("#jobs-problem").replaceChildren(problemBox(error, list));
+  }
+}
+
+function draw(jobs, next) {
+  const place = find("#jobs-list");
+  // A list that is drawn anew must not take the focus away.
+  const focus = document.activeElement?.dataset.key;
+  if (jobs.length === 0) {
+    place.replaceChildren(el("p", { class: "panel" }, t("jobs.none")));
+    return;
+  }
+  place.replaceChildren(el("ul", { class: "jobs", "aria-label": t("jobs.list") }, jobs.map(row)),
+    ...(next ? [el("button", { type: "button", class: "quiet", onclick: () => { count = Math.min(200, count + PAGE); list(); } }, t("jobs.more"))] : []));
+  if (focus) place.querySelector(`[data-key="${CSS.escape(focus)}"]`)?.focus();
+}
+
+function row(job) {
+  const act = (name, text, action) => el("button", { type: "button", class: "quiet", "data-key": `${name} ${job.id}`,
+    "aria-label": `${text}: ${job.method}, ${moment(job.created_at)}`, onclick: action }, text);
+  const asked = Object.entries(job.params).filter(([name, value]) => ["layer", "filters", "class_index", "channels"].includes(name) && value !== null);
+  return el("li", { "aria-current": job.id === state.job ? "true" : undefined },
+    el("span", { class: "state", "data-state": job.state }, isFinal(job) ? stateName(job.state) : `${stateName(job.state)} ${percent(job.progress.fraction)}`),
+    el("span", { class: "what" }, el("b", {}, job.method), ` ${job.model} `, el("span", { class: "hint" },
+      asked.map(([name, value]) => `${name} ${value}`).join(", "), " ", moment(job.created_at))),
+    el("span", { class: "row" }, act("show", t("jobs.show"), () => update({ job: job.id }, { push: true })),
+      !isFinal(job) && act("cancel", t("job.cancel"), () => change(() => postEmpty(job.links.cancel), t("jobs.cancelled"))),
+      act("delete", t("jobs.delete"), () => forget(job))));
+}
+
+async function forget(job) {
+  await change(() => remove(job.links.self), t("jobs.deleted"));
+  if (state.job === job.id) update({ job: "" });
+}
+
+async function change(action, news) {
+  const done = await guard(find("#jobs-problem"), async () => { await action(); return true; });
+  if (done) say(news);
+  await list();
+}

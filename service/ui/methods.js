@@ -1,0 +1,90 @@
+// Every method there is, with a form of its parameters; whatever the service adds appears here by itself.
+
+import { get, run } from "./api.js";
+import { codeButtons } from "./code.js";
+import { el, find } from "./elements.js";
+import { makeForm } from "./form.js";
+import { leaveJob, showJob } from "./job.js";
+import { layers } from "./layers.js";
+import { t } from "./messages.js";
+import { picture } from "./photo.js";
+import { isAborted, problemBox } from "./problem.js";
+import { resultView } from "./result.js";
+import { state, update, watch } from "./state.js";
+
+let methods = [];
+let known = { classes: [], availability: [] };
+let shown;
+
+export async function prepareMethods() {
+  ({ methods } = await get("/v1/methods"));
+  // Whoever comes back from another view finds all as it was.
+  watch(["method", "view"], () => shown?.name === nameOf(state.method) || show());
+  show();
+}
+
+const nameOf = (name) => (methods.find((item) => item.name === name) ?? methods[0]).name;
+
+/** What is known of the model: its classes, and which methods work on it. */
+export function setKnown(detail) {
+  known = { classes: detail.classes ?? [], availability: detail.methods ?? [] };
+  show();
+}
+
+function show() {
+  if (state.view !== "methods" || methods.length === 0) {
+    shown = undefined;
+    return;
+  }
+  const method = methods.find((item) => item.name === nameOf(state.method));
+  const select = el("select", { id: "method", onchange: () => update({ method: select.value, job: "" }, { push: true }) },
+    methods.map((item) => el("option", { value: item.name }, item.title)));
+  select.value = method.name;
+  const form = makeForm(method.parameters, suggestions(), shown?.name === method.name ? shown.form.read() : {});
+  shown = { name: method.name, form };
+  const images = method.consumes === "images" && el("input", { type: "file", multiple: true, "aria-label": t("methods.images") });
+  const answer = el("div", { class: "answer", "aria-live": "polite" });
+  const refusal = known.availability.find((item) => item.name === method.name && !item.available);
+  const request = (asJob) => ({ model: state.model, method: method.name, kind: method.kind, asJob, params: form.read(),
+    images: images ? [...images.files] : undefined, ...(method.consumes === "image" ? { image: picture?.blob, picture } : {}) });
+  const isJob = method.kind === "job";
+  const node = el("form", { class: "panel", "aria-label": method.title, onsubmit: (event) => {
+    event.preventDefault();
+    send(request(isJob || event.submitter?.value === "job"), form, answer);
+  } }, el("p", { class: "hint" }, uses(method)), refusal && problemBox({ title: t("methods.unavailable"), detail: refusal.reason }),
+    images, form.node, el("div", { class: "row" }, el("button", { class: "main" }, t("methods.run")),
+      !isJob && el("button", { value: "job" }, t("methods.run_job")), codeButtons(() => request(isJob))));
+  find("#methods").replaceChildren(el("div", { class: "row" }, el("label", { for: "method" }, t("methods.method")), select), node, answer);
+  if (state.job) resume(method, answer);
+}
+
+/** The job of the address is found again where its method is looked at. */
+async function resume(method, answer) {
+  const job = await get(`/v1/jobs/${encodeURIComponent(state.job)}`).catch(() => undefined);
+  if (job?.method === method.name && answer.isConnected) showJob(answer, job.id);
+}
+
+async function send(request, form, answer) {
+  leaveJob(answer);
+  answer.replaceChildren(el("p", { class: "hint waiting" }, t("methods.computing")));
+  form.refuse([]);
+  try {
+    const result = await run(request);
+    update({ job: result.links ? result.id : "" });
+    if (result.links) showJob(answer, result.id);
+    else answer.replaceChildren(resultView(result));
+  } catch (error) {
+    if (isAborted(error)) return;
+    const rest = form.refuse(error.errors ?? []);
+    const shown = (error.errors ?? []).length > 0 && rest.length === 0;
+    answer.replaceChildren(problemBox(shown ? { ...error, detail: t("methods.see_fields") } : error));
+  }
+}
+
+const uses = ({ consumes, kind }) =>
+  [consumes === "image" ? t("methods.uses_photo") : t("methods.uses_none"), kind === "job" ? t("methods.is_job") : ""].join(" ");
+
+function suggestions() {
+  const paths = layers.map(({ path }) => [path, path]);
+  return { layer: paths, class_index: known.classes.map((label, index) => [String(index), label]) };
+}

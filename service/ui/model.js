@@ -1,0 +1,55 @@
+// Which model is looked into: the choice, its state and reasons, and what is known of the chosen one.
+
+import { get } from "./api.js";
+import { el, find } from "./elements.js";
+import { number, t } from "./messages.js";
+import { problemBox } from "./problem.js";
+import { state, update, watch } from "./state.js";
+
+const GROUPS = { ready: "model.ready", available: "model.available", failed: "model.failed" };
+let details = [];
+
+/** List the models; without one in the address the first that is ready is taken. */
+export async function showModelChoice() {
+  const select = find("#model");
+  select.addEventListener("change", () =>
+    update({ model: select.value, class: "", class2: "", at: "", at2: "", layer: "", channel: "", job: "" }, { push: true }));
+  watch(["model"], markModel);
+  details = (await get("/v1/models")).details;
+  for (const [kind, key] of Object.entries(GROUPS)) {
+    const own = details.filter((item) => item.state === kind);
+    if (own.length) select.append(el("optgroup", { label: t(key) }, own.map((item) => el("option", {}, item.name))));
+  }
+  if (!state.model) update({ model: (details.find((item) => item.state === "ready") ?? details[0]).name });
+  markModel();
+}
+
+/** Whether the first request will have to load it. */
+export const awaitsLoad = (name) => details.some((item) => item.name === name && item.state === "available");
+
+/** Whether it is unknown or cannot be loaded; then there is nothing to ask. */
+export const isUnusable = (name) => !details.some((item) => item.name === name && item.state !== "failed");
+
+/** What is known of the chosen model, once it is loaded; says it beside the choice. */
+export async function describeModel(signal) {
+  const detail = await get(`/v1/models/${encodeURIComponent(state.model)}`, signal);
+  const summary = details.find((item) => item.name === detail.name);
+  if (summary) summary.state = detail.state;
+  const size = detail.input && `${detail.input.width ?? "…"} × ${detail.input.height ?? "…"}`;
+  const facts = [size && t("model.input", { size }), detail.parameters &&
+    t("model.parameters", { count: number(detail.parameters.parameters, {}) }), ...detail.repairs];
+  find("#model-facts").textContent = facts.filter(Boolean).join(" · ");
+  return detail;
+}
+
+function whyUnusable(name) {
+  const known = details.find((item) => item.name === name);
+  return known ? { title: t("model.failed_title", { name }), detail: known.reason, code: "model_failed" }
+    : { title: t("model.unknown", { name }), detail: t("model.unknown_detail"), code: "model_not_found" };
+}
+
+function markModel() {
+  find("#model").value = state.model;
+  find("#model-facts").textContent = awaitsLoad(state.model) ? t("model.first_use") : "";
+  find("#model-problem").replaceChildren(...(isUnusable(state.model) ? [problemBox(whyUnusable(state.model))] : []));
+}
