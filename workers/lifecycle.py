@@ -6,8 +6,6 @@ import signal
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
-from threading import Thread
-from time import sleep
 from typing import Any, Final
 from uuid import uuid4
 
@@ -27,9 +25,7 @@ logger = logging.getLogger(__name__)
 
 # How the children, which are fresh interpreters, learn whose they are and how many threads are theirs.
 _NAME: Final = "CONVSCOPE_WORKER_NAME"
-_PARENT: Final = "CONVSCOPE_WORKER_PARENT"
 _THREADS: Final = "CONVSCOPE_WORKER_THREADS"
-_PARENT_SECONDS: Final = 1.0
 
 
 @dataclass(frozen=True)
@@ -73,25 +69,16 @@ def _prepare_children(conf: Any, options: dict[str, Any], **_: Any) -> None:
     make_data_folder(settings)
     concurrency = int(options.get("concurrency") or conf.worker_concurrency)
     os.environ[_NAME] = f"worker-{uuid4().hex}"
-    os.environ[_PARENT] = str(os.getpid())
     os.environ[_THREADS] = str(max(1, len(os.sched_getaffinity(0)) // concurrency))
 
 
 @worker_process_init.connect
 def _warm_up(**_: Any) -> None:
     """Import TensorFlow and run a model, so that the first job need not wait for it."""
-    Thread(target=_end_with_parent, name="parent", daemon=True).start()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with suppress(ConvscopeError):
         equipment().catalog.model(READINESS_MODEL)
     logger.info("process %d is warm", os.getpid())
-
-
-def _end_with_parent() -> None:
-    """Nobody could stop a child whose worker was killed, and another worker does its chunk when the lease ends."""
-    while os.getppid() == int(os.environ[_PARENT]):
-        sleep(_PARENT_SECONDS)
-    os._exit(1)
 
 
 class _Pool:

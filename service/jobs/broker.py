@@ -1,6 +1,6 @@
 """The Celery application and its bell. Imported in Redis mode alone; knows no task, only the name of one.
 
-Early acknowledgement and no retry by Celery: the job's record is the truth, and the reconciler rings again. Every
+No acknowledgement and no retry by Celery: the job's record is the truth, and the reconciler rings again. Every
 setting that differs from Celery's default says why.
 """
 

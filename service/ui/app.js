@@ -11,11 +11,12 @@ import { prepareJobs } from "./jobs.js";
 import { isSpatial, prepareStrip, showLayers } from "./layers.js";
 import { language, loadMessages, setLanguage, t } from "./messages.js";
 import { prepareMethods, setKnown } from "./methods.js";
-import { describeModel, hasFailed, showModelChoice } from "./model.js";
+import { awaitsLoad, describeModel, isUnusable, showModelChoice } from "./model.js";
 import { onPicture, showPhotoChoice } from "./photo.js";
 import { askPredictions, preparePredictions, setTask, showPredictions } from "./predictions.js";
 import { isAborted, problemBox } from "./problem.js";
 import { address, state, update, watch } from "./state.js";
+import { showThumbnails } from "./thumbnails.js";
 
 async function start() {
   await loadMessages();
@@ -37,15 +38,20 @@ async function start() {
 
 /** The answer first, then the network behind it. */
 async function lookAtPicture() {
-  if (hasFailed(state.model)) return;
+  if (isUnusable(state.model)) return;
   const problem = await explain();
   if (isAborted(problem)) return;
   if (problem && isHopeless(problem)) find("#activations").replaceChildren();
-  else await Promise.all([showActivations(), showChannel()]);
+  else await lookInside();
 }
 
 /** Whether nothing else can be asked either: the picture or the model is at fault, not the question. */
 const isHopeless = ({ code = "" }) => /^(image_|model_|weights_|$)/.test(code);
+
+async function lookInside() {
+  await Promise.all([showActivations(), showChannel()]);
+  showThumbnails();
+}
 
 let looking;
 
@@ -53,21 +59,28 @@ async function lookAtModel() {
   looking?.abort();
   looking = new AbortController();
   const { signal } = looking;
-  setChoices({ classes: [], layers: [] });
-  find("#main").classList.toggle("no-model", hasFailed(state.model));
-  if (hasFailed(state.model)) return;
-  const problem = await explain();
-  if (signal.aborted) return;
+  setChoices({ classes: [], layers: [], refusal: undefined });
+  find("#main").classList.toggle("no-model", isUnusable(state.model));
+  if (isUnusable(state.model)) return;
   try {
+    // One that is not loaded yet has nothing to say of itself before the first question.
+    if (!awaitsLoad(state.model)) know(await describeModel(signal));
+    const problem = await explain();
     const [detail, layers] = await Promise.all([describeModel(signal), showLayers(signal)]);
     if (signal.aborted) return;
-    setTask(detail.task);
-    setKnown(detail);
-    setChoices({ classes: detail.classes ?? [], layers: layers.filter(isSpatial).map((layer) => layer.path) });
-    if (!problem || !isHopeless(problem)) await Promise.all([showActivations(), showChannel()]);
+    know(detail);
+    setChoices({ layers: layers.filter(isSpatial).map((layer) => layer.path) });
+    if (!problem || !isHopeless(problem)) await lookInside();
   } catch (error) {
     if (!signal.aborted) find("#model-problem").replaceChildren(problemBox(error));
   }
+}
+
+function know(detail) {
+  const refusal = (name) => detail.methods.find((method) => method.name === name && !method.available)?.reason;
+  setTask(detail.task, refusal("predictions"));
+  setKnown(detail);
+  setChoices({ classes: detail.classes ?? [], refusal: refusal("grad-cam") });
 }
 
 function prepareFrame() {

@@ -39,6 +39,7 @@ export function explain() {
 /** Which classes and layers can be chosen from. */
 export function setChoices(changes) {
   choices = { ...choices, ...changes };
+  find("#heatmap").classList.toggle("refused", Boolean(choices.refusal));
   stages.forEach((stage) => stage.offer());
 }
 
@@ -50,7 +51,8 @@ function makeStage({ classKey, layerKey, leads }) {
   const layers = el("select", { "aria-label": t("heat.layer"), onchange: () => update({ [layerKey]: layers.value }) });
   const caption = el("figcaption", {});
   const trouble = el("div");
-  const node = el("figure", { class: "stage" }, el("div", { class: "row" }, t("heat.for"), classes, t("heat.at"), layers), frame, trouble, caption);
+  const node = el("figure", { class: "stage" }, el("div", { class: "row" },
+    el("span", { class: "pair" }, t("heat.for"), classes), el("span", { class: "pair" }, t("heat.at"), layers)), frame, trouble, caption);
   let controller;
   let shown;
   let scaled;
@@ -64,6 +66,7 @@ function makeStage({ classKey, layerKey, leads }) {
     const { signal } = controller;
     photo.src = picture.url;
     frame.hidden = !picture.readable;
+    if (choices.refusal) return refuse();
     node.classList.add("waiting");
     if (awaitsLoad(state.model)) caption.textContent = t("model.loading", { name: state.model });
     try {
@@ -93,12 +96,25 @@ function makeStage({ classKey, layerKey, leads }) {
     await shareScale(signal);
   }
 
+  /** Known beforehand: no question that can only be answered with a problem. */
+  function refuse() {
+    const problem = { code: "method_unavailable" };
+    clear(problem);
+    caption.textContent = t("heat.unavailable", { reason: choices.refusal });
+    return problem;
+  }
+
   function fail(error) {
+    clear(error);
+    trouble.replaceChildren(problemBox(error, ask));
+  }
+
+  function clear(problem) {
     shown = undefined;
     canvas.hidden = true;
     caption.textContent = "";
-    trouble.replaceChildren(problemBox(error, ask));
-    if (leads) listeners.forEach((listener) => listener(undefined, error));
+    trouble.replaceChildren();
+    if (leads) listeners.forEach((listener) => listener(undefined, problem));
   }
 
   function colour() {

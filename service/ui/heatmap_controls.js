@@ -33,8 +33,8 @@ export function heatmapControls(shown) {
   watch(["colormap", "opacity", "compare", "same"], mark);
   mark();
   return el("div", { class: "controls row" },
-    el("label", { for: "opacity" }, t("heat.opacity")), opacity,
-    el("label", { for: "colormap" }, t("heat.colormap")), colormap, scale, compare, sameLabel,
+    el("span", { class: "pair" }, el("label", { for: "opacity" }, t("heat.opacity")), opacity),
+    el("span", { class: "pair" }, el("label", { for: "colormap" }, t("heat.colormap")), colormap, scale), compare, sameLabel,
     el("button", { type: "button", class: "quiet", onclick: () => guard(trouble, () => savePicture(shown())) }, t("heat.save")),
     codeButtons(() => heatmapRequest(state.class, state.at, shown().maximum)), trouble);
 }

@@ -21,7 +21,7 @@ async function wrap(image, count, label) {
   row.src = addressOf(image);
   await row.decode();
   const [width, height] = [image.width / count, image.height];
-  const columns = Math.ceil(Math.sqrt(count));
+  const columns = count < 5 ? count : Math.ceil(Math.sqrt(count));
   const gap = Math.ceil(width / 12);
   const canvas = el("canvas", { class: "pixels kernel", role: "img", "aria-label": label });
   canvas.width = columns * (width + gap) - gap;

@@ -43,8 +43,8 @@ function block(layer) {
   return el("button", { type: "button", role: "option", class: kind, "data-path": layer.path,
     "aria-label": `${layer.path}, ${layer.type}, ${shapeOf(layer)}`,
     onclick: () => update({ layer: layer.path, channel: "", job: "" }, { push: true }) },
-    // Heights follow the maps' side, widths the number of channels, both by their logarithm.
-    el("span", { class: "block", vars: { side: Math.log2((side ?? 64) + 1), channels: Math.log2((channels ?? 1) + 1) } }),
+    // The side follows the maps' side, the depth the number of channels, both by their logarithm.
+    el("span", { class: isSpatial(layer) ? "block maps" : "block", vars: { side: Math.log2((side ?? 64) + 1), channels: Math.log2((channels ?? 1) + 1) } }),
     el("span", { class: "name" }, layer.name), el("span", { class: "hint" }, shapeOf(layer)));
 }
 

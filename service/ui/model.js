@@ -27,8 +27,8 @@ export async function showModelChoice() {
 /** Whether the first request will have to load it. */
 export const awaitsLoad = (name) => details.some((item) => item.name === name && item.state === "available");
 
-/** Whether it cannot be loaded; then there is nothing to ask. */
-export const hasFailed = (name) => details.some((item) => item.name === name && item.state === "failed");
+/** Whether it is unknown or cannot be loaded; then there is nothing to ask. */
+export const isUnusable = (name) => !details.some((item) => item.name === name && item.state !== "failed");
 
 /** What is known of the chosen model, once it is loaded; says it beside the choice. */
 export async function describeModel(signal) {
@@ -42,10 +42,14 @@ export async function describeModel(signal) {
   return detail;
 }
 
+function whyUnusable(name) {
+  const known = details.find((item) => item.name === name);
+  return known ? { title: t("model.failed_title", { name }), detail: known.reason, code: "model_failed" }
+    : { title: t("model.unknown", { name }), detail: t("model.unknown_detail"), code: "model_not_found" };
+}
+
 function markModel() {
   find("#model").value = state.model;
   find("#model-facts").textContent = awaitsLoad(state.model) ? t("model.first_use") : "";
-  const failed = details.find((item) => item.name === state.model && item.state === "failed");
-  const problem = { title: t("model.failed_title", { name: state.model }), detail: failed?.reason, code: "model_failed" };
-  find("#model-problem").replaceChildren(...(failed ? [problemBox(problem)] : []));
+  find("#model-problem").replaceChildren(...(isUnusable(state.model) ? [problemBox(whyUnusable(state.model))] : []));
 }

@@ -10,13 +10,15 @@ import { state, update, watch } from "./state.js";
 const SHARES = ["classification", "binary"];
 let shown = [];
 let task = "classification";
+let refusal;
 
 export function preparePredictions() {
   rove(find("#classes"), "button");
   watch(["class"], mark);
 }
 
-export const setTask = (name) => { task = name; };
+/** What the scores mean, and why there are none, if so. */
+export const setTask = (name, reason) => { [task, refusal] = [name, reason]; };
 
 export function showPredictions(predictions) {
   if (JSON.stringify(predictions) !== JSON.stringify(shown)) {
@@ -28,6 +30,11 @@ export function showPredictions(predictions) {
 
 /** For models without heat maps: ask for the predictions alone, or say why there are none. */
 export async function askPredictions() {
+  if (refusal) {
+    shown = [];
+    find("#classes").replaceChildren(el("p", { class: "hint" }, t("predictions.none", { reason: refusal })));
+    return;
+  }
   try {
     showPredictions((await run({ model: state.model, method: "predictions", params: { top: 10 }, image: picture.blob })).predictions);
   } catch (error) {

@@ -18,7 +18,11 @@ from tests.worker import WorkerProcess
 FINAL = ("succeeded", "failed", "cancelled")
 # Guards against hanging.
 TIMEOUT_SECONDS = 180.0
-PLAIN = {"CONVSCOPE_APPLICATIONS_WEIGHTS": "none", "TF_CPP_MIN_LOG_LEVEL": "3"}
+PLAIN = {
+    "CONVSCOPE_APPLICATIONS_WEIGHTS": "none",
+    "CONVSCOPE_WORKER__WARM": "true",
+    "TF_CPP_MIN_LOG_LEVEL": "3",
+}
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """Fault 7: nobody is told of a job that is written down. And fault 12: who does without the reconciler loses it."""
 
 import os
+import re
 import signal
 import time
 from pathlib import Path
@@ -15,20 +16,37 @@ from tests.integration.faults.scenario import PATIENCE_SECONDS, quick, wait_unti
 MUTANT = "tests.integration.faults.mutant"
 # The reconciler looks every second, and a job takes a moment; without it nothing would come in any time.
 MUTANT_SECONDS = 8.0
+_RECEIVED = re.compile(r"Task convscope\.work\[(\S+)\] received")
 
 
 def lose_the_worker(home: Home) -> str:
     """Submit a job whose bell is heard by a worker that dies before it claims anything, and start another worker."""
-    child = home.child()
-    heard = home.worker.log().count(" received")
-    os.kill(child, signal.SIGSTOP)
-    job = home.witness.submit(quick())
-    wait_until(lambda: home.worker.log().count(" received") > heard, "the bell is heard")
-    assert home.witness.look(job)["state"] == "queued"
+    child = _stop_idle_child(home)
+    try:
+        heard = len(_RECEIVED.findall(home.worker.log()))
+        job = home.witness.submit(quick())
+        wait_until(lambda: len(_RECEIVED.findall(home.worker.log())) > heard, "the bell is heard")
+        assert home.witness.look(job)["state"] == "queued"
+    except AssertionError:
+        os.kill(child, signal.SIGCONT)
+        raise
     home.worker.kill()
     home.start_worker()
     home.worker.wait_until_ready()
     return job
+
+
+def _stop_idle_child(home: Home) -> int:
+    """SIGSTOP the child while it hears no bell: its worker then takes the next one from the list, and no other."""
+    child = home.child()
+    while True:
+        os.kill(child, signal.SIGSTOP)
+        time.sleep(0.2)
+        log = home.worker.log()
+        if all(f"[{task}] succeeded" in log for task in _RECEIVED.findall(log)[-1:]):
+            return child
+        os.kill(child, signal.SIGCONT)
+        time.sleep(0.2)
 
 
 def write_without_ringing(home: Home, like: str) -> str:

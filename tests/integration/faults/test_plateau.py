@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.contract.conftest import assert_problem
-from tests.integration.faults.home import Home, find_images, memory, open_redis_home
+from tests.integration.faults.home import Home, memory, open_redis_home
 from tests.integration.faults.scenario import quick, wait_until
 
 JOBS = 500
@@ -65,7 +65,7 @@ def test_memory_and_traces_reach_a_plateau_when_many_jobs_are_computed(home: Hom
     assert len(set(jobs)) == JOBS
     # One each to see whether the canvas suits the layer, one for the ascent.
     assert count_traces(home.worker.log()) - before == 2 * len(SHAPES)
-    wait_until(lambda: not find_images(home.artifacts), "all pictures are removed")
+    wait_until(lambda: not list((home.artifacts / "results").iterdir()), "all pictures are removed")
     assert home.redis is not None
     for keys in ("convscope:job:*", "convscope:parts:*", "convscope:hold:*", "convscope:duplicate:*"):
         assert home.redis.command("KEYS", keys).split("\r\n")[0] == "*0"

@@ -2,24 +2,13 @@
 
 import os
 import signal
-from collections.abc import Iterator
-from pathlib import Path
 
-import pytest
-
-from tests.integration.faults.home import Home, open_redis_home
+from tests.integration.faults.home import Home
 from tests.integration.faults.scenario import ROUTE, quick, wait_until
 
 ROOM_BYTES = 300_000
 # Far more than fit.
 MOST = 2000
-
-
-@pytest.fixture
-def home(tmp_path: Path) -> Iterator[Home]:
-    """Of its own: it is left with hundreds of jobs."""
-    with open_redis_home(tmp_path, services=1) as home:
-        yield home
 
 
 def used_bytes(home: Home) -> int:
@@ -48,26 +37,28 @@ def fill(home: Home) -> list[str]:
     raise AssertionError("Redis is never full")
 
 
-def test_jobs_are_refused_whole_and_accepted_ones_done_when_redis_is_full(home: Home) -> None:
-    witness = home.witness
+def test_jobs_are_refused_whole_and_accepted_ones_done_when_redis_is_full(redis_home: Home) -> None:
+    home, witness = redis_home, redis_home.witness
     before = witness.submit(quick())
     witness.assert_succeeded(before)
-    child = home.child()
+    child, records = home.child(), count_records(home)
     os.kill(child, signal.SIGSTOP)
     try:
         home.ask("CONFIG", "SET", "maxmemory", str(used_bytes(home) + ROOM_BYTES))
         accepted = fill(home)
-        assert count_records(home) == len(accepted) + 1
+        assert count_records(home) == records + len(accepted)
         assert home.cancel(accepted[-1]).status_code == 202
         assert witness.look(before)["state"] == "succeeded"
+        os.kill(child, signal.SIGCONT)
+        # The worker hears bells while Redis is full, and must live.
+        witness.assert_succeeded(accepted[0])
     finally:
         os.kill(child, signal.SIGCONT)
-    # The worker hears bells while Redis is full, and must live.
-    witness.assert_succeeded(accepted[0])
-    home.ask("CONFIG", "SET", "maxmemory", "0")
+        home.ask("CONFIG", "SET", "maxmemory", "0")
     for job in accepted[:-1]:
         witness.wait_for_state(job, "succeeded")
     assert witness.look(accepted[-1])["state"] == "cancelled"
     witness.assert_succeeded(witness.submit(quick()))
     wait_until(lambda: home.ask("SCARD", "convscope:active") == "0", "nothing is left over")
     assert home.worker.is_running()
+    assert home.child() == child

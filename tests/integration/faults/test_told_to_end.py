@@ -1,7 +1,7 @@
 """Fault 3: SIGTERM, as at every roll-out, in the middle of a chunk."""
 
 from tests.integration.faults.conftest import Site
-from tests.integration.faults.scenario import Witness, slow, wait_until
+from tests.integration.faults.scenario import Witness, slow
 
 
 def test_chunk_is_queued_as_if_never_started_when_its_worker_is_told_to_end(site: Site, witness: Witness):
@@ -17,19 +17,4 @@ def test_chunk_is_queued_as_if_never_started_when_its_worker_is_told_to_end(site
     site.add_worker()
     starts = witness.assert_succeeded(job)
     assert [(start.chunk, start.number) for start in starts] == [(0, 1), (0, 1), (1, 1)]
-    assert witness.look(job)["attempts"] == 1
-
-
-def test_two_workers_share_a_job_and_one_does_the_rest_when_the_other_is_told_to_end(site: Site, witness: Witness):
-    worker, other = site.worker, site.add_worker()
-    job = witness.submit(slow(filters="0-47"))
-    wait_until(lambda: job in worker.log() and job in other.log(), "both work on the job")
-    worker.terminate()
-    assert worker.wait() == 0
-    starts = witness.assert_succeeded(job)
-    assert {attempt.chunk for attempt in starts} == set(range(7))
-    assert {attempt.number for attempt in starts} == {1}
-    released = [attempt for attempt in starts if witness.outcome(job, attempt) == "release"]
-    assert released
-    assert len(starts) == 7 + len(released)
     assert witness.look(job)["attempts"] == 1
