@@ -38,9 +38,15 @@ def _until_explained(page: Page) -> None:
     page.wait_for_load_state("networkidle")
 
 
+def _until_inside(page: Page) -> None:
+    _until_explained(page)
+    region(page, "Channel").get_by_role("img").first.wait_for()
+    region(page, "Network").evaluate("(node) => node.scrollIntoView()")
+
+
 VIEWS = (
-    View("page-look", "/?scene=star", _until_explained),
-    View("page-dark", "/?scene=star&compare=1&class2=2", _until_explained, scheme="dark"),
+    View("page-look", "/?scene=mistaken&compare=1&class=6&class2=5", _until_explained),
+    View("page-inside", "/?scene=star&layer=conv2&channel=1", _until_inside, scheme="dark"),
     View("page-phone", "/?scene=star", _until_explained, viewport=PHONE),
 )
 
