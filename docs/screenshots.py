@@ -15,7 +15,7 @@ from tests.browser.gestures import heat_map, region
 from tests.server import Server
 
 IMAGES = Path(__file__).parent / "images"
-DESKTOP = (1200, 780)
+DESKTOP = (1200, 900)
 PHONE = (390, 780)
 PATIENCE_MS = 60_000
 COLOURS = 256
@@ -46,7 +46,7 @@ def _until_inside(page: Page) -> None:
 
 VIEWS = (
     View("page-look", "/?scene=mistaken&compare=1&class=6&class2=5", _until_explained),
-    View("page-inside", "/?scene=star&layer=conv2&channel=1", _until_inside, scheme="dark"),
+    View("page-inside", "/?scene=star&layer=conv2&channel=11", _until_inside, scheme="dark"),
     View("page-phone", "/?scene=star", _until_explained, viewport=PHONE),
 )
 

@@ -17,7 +17,7 @@ START_MS = 60_000
 
 def test_progress_and_pictures_are_live_when_patterns_are_drawn(visit: Visit, watch: Watch):
     page = visit("/?view=methods&method=filter-patterns")
-    _submit(page, filters="0-15", steps="150", size="64")
+    _submit(page, filters="0-15", steps="100", size="64")
     bar = _job(page).get_by_role("progressbar")
     expect(bar).to_be_visible(timeout=START_MS)
     values = _watch_progress(page, bar)
@@ -48,7 +48,7 @@ def test_job_ends_when_it_is_cancelled(visit: Visit):
 
 def test_job_goes_on_when_the_page_is_loaded_again(visit: Visit):
     page = visit("/?view=methods&method=filter-patterns")
-    _submit(page, filters="0-15", steps="300", size="64", seed="2")
+    _submit(page, filters="0-15", steps="150", size="64", seed="2")
     expect(_job(page).get_by_role("progressbar")).to_be_visible(timeout=START_MS)
     page.reload()
     expect(_job(page).get_by_role("progressbar")).to_be_visible()
