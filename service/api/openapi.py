@@ -40,6 +40,9 @@ def _document(app: FastAPI) -> dict[str, Any]:
 def _refer(responses: dict[str, Any]) -> Any:
     for status, response in responses.items():
         if int(status) < _ERRORS_FROM:
+            for media in response.get("content", {}).values():
+                # Of OpenAPI 3.2, which FastAPI writes for event streams whatever version it announces.
+                media.pop("itemSchema", None)
             yield status, response
         elif "HTTPValidationError" not in str(response):
             # FastAPI announces that one of its own accord, for path parameters that any text satisfies.
