@@ -30,8 +30,8 @@ from service.wiring import (
     job_rules,
     make_data_folder,
     open_artifacts,
-    open_catalog,
     open_reconciler,
+    open_shared_catalog,
     open_store,
     open_workforce,
 )
@@ -55,7 +55,7 @@ def create_app(settings: Settings) -> FastAPI:
     workforce = open_workforce(settings, store)
     reconciler = open_reconciler(settings, store, artifacts, workforce)
     services = Services(
-        catalog=open_catalog(settings),
+        catalog=open_shared_catalog(settings),
         executor=BoundedExecutor(running=limits.running_requests, waiting=limits.waiting_requests),
         jobs=_open_jobs(settings, store, artifacts, workforce),
         image_limits=image_limits(settings),

@@ -21,7 +21,13 @@ class Limits(BaseModel):
 
     max_image_bytes: int = Field(20 * 2**20, ge=1, description="Largest image file taken, in bytes.")
     max_image_pixels: int = Field(40_000_000, ge=1, description="Largest picture decoded, in pixels.")
-    running_requests: int = Field(2, ge=1, description="Requests computed at the same time.")
+    running_requests: int = Field(
+        16, ge=1, description="Requests in work at the same time; each may hold a decoded picture."
+    )
+    batch_size: int = Field(8, ge=1, description="Pictures that one computation takes together, where so many wait.")
+    activation_cache_bytes: int = Field(
+        128 * 2**20, ge=0, description="Memory for what was computed of recent pictures, for another class; 0: none."
+    )
     waiting_requests: int = Field(64, ge=0, description="Requests that may wait beyond those; then 503.")
     body_timeout_seconds: float = Field(30, gt=0, description="How long a client may take to send a request's body.")
     traces_per_model: int = Field(64, ge=1, description="Compiled graphs kept per model, about 20 MB each.")
@@ -77,6 +83,9 @@ class Settings(BaseSettings):
     )
     artifacts: str = Field(
         "", description="Folder or fsspec URL of jobs' pictures, shared by API and workers; empty: `artifacts` in it."
+    )
+    folding: bool = Field(
+        default=True, description="Compute batch normalisation within the convolution before it, about 1e-5 apart."
     )
     gpu_models: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)] = Field(
         (), description="Models whose jobs go to the workers with a GPU: patterns such as `vgg*,resnet*`."

@@ -5,15 +5,20 @@ from pathlib import Path
 
 from schemas.models import Task
 from service.catalog.applications import Applications
+from service.catalog.batched import Batched
 from service.catalog.catalog import Catalog
 from service.catalog.folder import Folder, open_file
 from service.catalog.source import Source
 from service.catalog.weights import WeightsStore
+from service.engine.batching import Device
 from service.engine.chunks import JobLimits
 from service.engine.images import ImageLimits
 from service.engine.keras.chatter import without_chatter
+from service.engine.keras.tuning import Tuning
 from service.engine.model import Model
+from service.engine.observation import UNOBSERVED, Observer
 from service.engine.probe import Probe
+from service.engine.reuse import ActivationCache
 from service.jobs.artifacts import Artifacts
 from service.jobs.embedded_worker import EmbeddedWorker
 from service.jobs.reconciler import Reconciler, Workforce
@@ -33,12 +38,21 @@ def open_catalog(settings: Settings, *, threads: int = 0) -> Catalog:
 
     `threads` is how many TensorFlow may use in this process, 0 as many as there are cores.
     """
-    return Catalog(_sources(settings, threads))
+    return Catalog(_sources(settings, Tuning(settings.limits.traces_per_model, settings.folding), threads))
+
+
+def open_shared_catalog(settings: Settings, observer: Observer = UNOBSERVED) -> Catalog:
+    """The same for a process that answers many at once: questions are merged, and pictures remembered."""
+    limits = settings.limits
+    device = Device(max_batch=limits.batch_size, max_waiting=limits.waiting_requests, observer=observer)
+    reuse = ActivationCache(limits.activation_cache_bytes, observer)
+    tuning = Tuning(limits.traces_per_model, settings.folding, reuse)
+    return Catalog([Batched(source, device) for source in _sources(settings, tuning, threads=0)])
 
 
 def open_model_file(file: Path, settings: Settings) -> Model:
     """One file from anywhere, as a folder's model. Raises ModelFailedError."""
-    return open_file(file, _KerasLoader(settings.limits.traces_per_model, threads=0))
+    return open_file(file, _KerasLoader(Tuning(settings.limits.traces_per_model, settings.folding), threads=0))
 
 
 def image_limits(settings: Settings) -> ImageLimits:
@@ -94,22 +108,21 @@ def make_data_folder(settings: Settings) -> None:
         logger.error("no jobs without the data folder (CONVSCOPE_DATA): %s", error)
 
 
-def _sources(settings: Settings, threads: int) -> list[Source]:
+def _sources(settings: Settings, tuning: Tuning, threads: int) -> list[Source]:
     """Where models come from; a model of an earlier source hides one of the same name in a later one."""
-    max_traces = settings.limits.traces_per_model
     folders = [BUILT_IN_MODELS, *([settings.models] if settings.models else [])]
     store = WeightsStore(settings.applications_origin, settings.models)
     return [
-        *(Folder(folder, _KerasLoader(max_traces, threads)) for folder in folders),
-        Applications(_ApplicationLoader(max_traces, threads), store, weights=settings.applications_weights),
+        *(Folder(folder, _KerasLoader(tuning, threads)) for folder in folders),
+        Applications(_ApplicationLoader(tuning, threads), store, weights=settings.applications_weights),
     ]
 
 
 class _KerasLoader:
     """The catalog's Loader over Keras; importing it waits until a model is loaded, as TensorFlow takes seconds."""
 
-    def __init__(self, max_traces: int, threads: int) -> None:
-        self._max_traces = max_traces
+    def __init__(self, tuning: Tuning, threads: int) -> None:
+        self._tuning = tuning
         self._threads = threads
 
     def __call__(
@@ -119,16 +132,14 @@ class _KerasLoader:
             from service.engine.keras.loading import configure_devices, load_probe
 
         configure_devices(self._threads)
-        return load_probe(
-            path, task=task, default_layer=default_layer, input_size=input_size, max_traces=self._max_traces
-        )
+        return load_probe(path, task=task, default_layer=default_layer, input_size=input_size, tuning=self._tuning)
 
 
 class _ApplicationLoader:
     """The catalog's ApplicationLoader over Keras, imported as late."""
 
-    def __init__(self, max_traces: int, threads: int) -> None:
-        self._max_traces = max_traces
+    def __init__(self, tuning: Tuning, threads: int) -> None:
+        self._tuning = tuning
         self._threads = threads
 
     def __call__(self, function: str, *, weights: Path | None, side: int | None) -> Probe:
@@ -137,4 +148,4 @@ class _ApplicationLoader:
             from service.engine.keras.loading import configure_devices
 
         configure_devices(self._threads)
-        return load_application(function, weights=weights, side=side, max_traces=self._max_traces)
+        return load_application(function, weights=weights, side=side, tuning=self._tuning)

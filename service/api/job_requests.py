@@ -54,7 +54,7 @@ async def _submit(request: Request, services: Services, asked: Asked) -> str:
             return earlier
     try:
         model = await services.model(asked.model, asked.version)
-        draft = await services.executor.run(partial(draft_job, model, asked.work, jobs.rules))
+        draft = await services.executor.run(partial(draft_job, model, asked.work, jobs.rules), lane=asked.model)
         send = partial(jobs.submissions.send, fresh=wants_fresh(request.headers), idempotency_key=key)
         return (await jobs.call(send, draft)).id
     except Exception:

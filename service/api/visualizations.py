@@ -83,5 +83,5 @@ async def _answer(request: Request, services: Services, method: AnyMethod, name:
         result = engine.run(model, work, services.image_limits)
         return result.images[0].data if media_type == PNG else result.model_dump_json().encode()
 
-    data = await services.executor.run(compute)
+    data = await services.executor.run(compute, lane=name)
     return Response(data, media_type=media_type, headers={"Vary": "Accept, Prefer"})

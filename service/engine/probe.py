@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -243,4 +243,17 @@ class Probe(Protocol):
         `report(fraction)` is called several times a second, as far as single steps are quick enough, and may raise.
         Raises what `layer_on_canvas` raises, or ComputationFailedError.
         """
+        ...
+
+
+@runtime_checkable
+class BatchProbe(Probe, Protocol):
+    """A Probe that answers for several images of one shape at once, in the order given."""
+
+    def scores_of(self, images: Sequence[Array]) -> list[Scores]: ...
+
+    def gradients_of(
+        self, images: Sequence[Array], classes: Sequence[int | None], *, layer: str | None = None
+    ) -> list[LayerGradients]:
+        """See `activations_and_gradients`; each image has a class of its own."""
         ...

@@ -14,6 +14,7 @@ from PIL import Image
 from service.catalog.preprocessing import PRESETS
 from service.engine.images import ImageLimits
 from service.engine.keras.probe import KerasProbe
+from service.engine.keras.tuning import Tuning
 from service.engine.methods import METHODS
 from service.engine.model import Model
 from service.engine.run import Request, run
@@ -108,7 +109,7 @@ def test_nothing_is_traced_again_and_memory_stays_when_a_hundred_requests_are_mi
     for number in range(WARM_UP, WARM_UP + REQUESTS):
         model, request = requests[number % len(requests)]
         run(model, request, LIMITS)
-    assert [probe.traces.built for probe in probes] == built == [3, 3]
+    assert [probe.traces.built for probe in probes] == built == [5, 5]
     assert [counter.runs for counter in counters] == runs
     assert process.memory_info().rss - before < MAX_GROWTH_BYTES
 
@@ -119,10 +120,10 @@ def test_traces_are_bounded_when_a_client_walks_through_every_layer():
     for index in range(5):
         maps = layers.Conv2D(2, 3, padding="same", name=f"maps{index}")(maps)
     network = keras.Model(inputs, layers.Dense(2, activation="softmax")(layers.GlobalAveragePooling2D()(maps)))
-    probe = KerasProbe(network, max_traces=2)
+    probe = KerasProbe(network, tuning=Tuning(max_traces=4))
     image = np.zeros((8, 8, 3), np.float32)
     for index in (0, 1, 2, 3, 4, 4, 3):
         probe.activations_and_gradients(image, layer=f"maps{index}")
-    assert probe.traces.built == 5
+    assert probe.traces.built == 10
     probe.activations_and_gradients(image, layer="maps0")
-    assert probe.traces.built == 6
+    assert probe.traces.built == 12

@@ -186,7 +186,7 @@ def test_network_is_as_it_was_when_questions_have_been_answered(name: str, test_
         probe.activations_and_gradients(image, class_index=index)
         probe.activations_and_gradients(image, layer=earlier, class_index=index)
     after = snapshot(network)
-    assert probe.traces.built == 3
+    assert probe.traces.built == 5
     assert after["nodes"] == before["nodes"]
     assert all(mine is yours for mine, yours in zip(after["activations"], before["activations"], strict=True))
     assert after == before

@@ -114,6 +114,32 @@ class ClosedFormProbe:
         )
 
 
+class BatchingClosedFormProbe(ClosedFormProbe):
+    """The same for several images at once; notes how many came together."""
+
+    def __init__(self, weights: Iterable[Iterable[float]]) -> None:
+        super().__init__(weights)
+        self.batches: list[int] = []
+
+    def scores_of(self, images: Sequence[Array]) -> list[Scores]:
+        self.batches.append(len(images))
+        return [self.scores(image) for image in images]
+
+    def gradients_of(
+        self, images: Sequence[Array], classes: Sequence[int | None], *, layer: str | None = None
+    ) -> list[LayerGradients]:
+        self.batches.append(len(images))
+        return [
+            self.activations_and_gradients(image, layer=layer, class_index=index)
+            for image, index in zip(images, classes, strict=True)
+        ]
+
+
+def image_of(seed: int) -> Array:
+    """(4, 6, 3) float32 in 0…1, another for every seed."""
+    return np.random.default_rng(seed).random((4, 6, 3), np.float32)
+
+
 RAW = Preprocessing("none", (1.0,), (0.0,))
 
 

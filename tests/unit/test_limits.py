@@ -1,6 +1,7 @@
 """The bounded executor: who runs, who waits, who is refused."""
 
 import asyncio
+from functools import partial
 from threading import Event, current_thread
 
 import pytest
@@ -65,3 +66,17 @@ def test_place_is_given_back_when_the_work_fails():
         executor.close()
 
     asyncio.run(scenario())
+
+
+def test_lanes_take_turns_when_one_of_them_is_full():
+    order: list[str] = []
+
+    async def scenario() -> None:
+        executor = BoundedExecutor(running=1, waiting=20)
+        loud = [executor.run(partial(order.append, f"loud {number}"), lane="loud") for number in range(5)]
+        quiet = [executor.run(partial(order.append, f"quiet {number}"), lane="quiet") for number in range(2)]
+        await asyncio.gather(*loud, *quiet)
+        executor.close()
+
+    asyncio.run(scenario())
+    assert order == ["loud 0", "loud 1", "quiet 0", "loud 2", "quiet 1", "loud 3", "loud 4"]

@@ -12,13 +12,14 @@ import numpy as np
 
 from service.engine.keras.loading import first_line, run_once
 from service.engine.keras.probe import KerasProbe
+from service.engine.keras.tuning import UNTUNED, Tuning
 from service.errors import ModelFailedError
 
 RANDOM = "the weights are random, not trained: scores and maps mean nothing"
 
 
 def load_application(
-    function: str, *, weights: Path | None = None, side: int | None = None, max_traces: int = 64
+    function: str, *, weights: Path | None = None, side: int | None = None, tuning: Tuning = UNTUNED
 ) -> KerasProbe:
     """Build `keras.applications.<function>` with ImageNet's weights or, without a file, with random ones.
 
@@ -37,7 +38,7 @@ def load_application(
         raise ModelFailedError(f"Keras cannot build '{function}': {reason}") from error
     if weights is None:
         _randomize(network, seed=crc32(function.encode()))
-    probe = KerasProbe(network, max_traces=max_traces, repairs=() if weights else (RANDOM,))
+    probe = KerasProbe(network, tuning=tuning, repairs=() if weights else (RANDOM,))
     run_once(probe)
     return probe
 

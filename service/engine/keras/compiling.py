@@ -1,6 +1,7 @@
-"""Python to compiled graphs, and running one on a single picture."""
+"""Python to compiled graphs, and what may go wrong when they run."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import tensorflow as tf
@@ -14,10 +15,11 @@ def compile_graph(function: Callable[..., Any], *signature: tf.TensorSpec) -> An
     return tf.function(function, autograph=False).get_concrete_function(*signature)
 
 
-def first_of_batch(trace: Callable[..., Any], image: Array, *others: Any) -> list[Any]:
-    """Run a trace on one image and take its answers out of the batch. Raises ComputationFailedError."""
+@contextmanager
+def computing(image: Array) -> Iterator[None]:
+    """Raise ComputationFailedError where TensorFlow gives up on a batch of such images."""
     try:
-        return [answer.numpy()[0] for answer in trace(tf.constant(image[None]), *others)]
+        yield
     except tf.errors.OpError as error:
         height, width = image.shape[:2]
         raise ComputationFailedError(

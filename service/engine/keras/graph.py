@@ -49,6 +49,11 @@ def infer(node: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     return operation(*args, **kwargs)
 
 
+def plainly(_: Site, node: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """The hook that computes every call as it is."""
+    return infer(node, args, kwargs)
+
+
 def _walk(function: Any, inputs: Sequence[Any], prefix: str, calls: Counter[str], hook: Hook) -> list[Any]:
     live = {id(symbol): value for symbol, value in zip(function.inputs, inputs, strict=True)}
     for depth in sorted(function._nodes_by_depth, reverse=True):
@@ -100,6 +105,7 @@ class Wiring:
     outputs: tuple[Value, ...]
     calls: tuple[Call, ...]
     by_path: dict[str, Call] = field(repr=False)
+    by_site: dict[Site, Call] = field(repr=False)
 
     @property
     def layers(self) -> list[Call]:
@@ -137,4 +143,10 @@ def wire(network: keras.Model) -> Wiring:
         layer = symbol._keras_history.operation
         inputs += add(Site(layer.name, 0), layer, (), [symbol])
     outputs = replay(network, inputs, note)
-    return Wiring(tuple(inputs), tuple(outputs), tuple(calls), {call.site.path: call for call in calls})
+    return Wiring(
+        inputs=tuple(inputs),
+        outputs=tuple(outputs),
+        calls=tuple(calls),
+        by_path={call.site.path: call for call in calls},
+        by_site={call.site: call for call in calls},
+    )

@@ -15,6 +15,7 @@ from service.engine.keras.graph import functional
 from service.engine.keras.legacy import is_old, keras_version, readable
 from service.engine.keras.probe import KerasProbe
 from service.engine.keras.stored_weights import verify_weights
+from service.engine.keras.tuning import UNTUNED, Tuning
 from service.engine.probe import Task
 from service.errors import ConvscopeError, ModelFailedError
 
@@ -41,7 +42,7 @@ def load_probe(
     task: Task | None = None,
     default_layer: str | None = None,
     input_size: tuple[int, int] | None = None,
-    max_traces: int = 64,
+    tuning: Tuning = UNTUNED,
 ) -> KerasProbe:
     """Load a `.keras` or HDF5 file, refuse what carries code, and run the network once.
 
@@ -55,7 +56,7 @@ def load_probe(
             "rebuild it as a Functional or Sequential model"
         )
     try:
-        probe = KerasProbe(network, task=task, default_layer=default_layer, max_traces=max_traces, repairs=repairs)
+        probe = KerasProbe(network, task=task, default_layer=default_layer, tuning=tuning, repairs=repairs)
     except ModelFailedError:
         raise
     except ConvscopeError as error:

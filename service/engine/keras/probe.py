@@ -1,7 +1,8 @@
-"""The Probe over a Keras network: each question is one compiled graph, traced once, with the batch axis open."""
+"""The Probe over a Keras network: each question is compiled once, with the batch axis open."""
 
+import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 
 import keras
@@ -12,9 +13,10 @@ from keras import tree
 from service.engine.keras import anatomy as anatomical
 from service.engine.keras.ascent import climb, compile_loop
 from service.engine.keras.canvases import Canvases
-from service.engine.keras.compiling import compile_graph, first_of_batch
+from service.engine.keras.compiling import compile_graph, computing
 from service.engine.keras.excerpt import excerpt
-from service.engine.keras.graph import Call, Site, functional, infer, replay, wire
+from service.engine.keras.folding import Folding
+from service.engine.keras.graph import Call, Site, Value, functional, infer, replay, wire
 from service.engine.keras.landmarks import Head, find_default_layers, find_head
 from service.engine.keras.lookup import (
     find_kernels,
@@ -23,8 +25,9 @@ from service.engine.keras.lookup import (
     find_spatial_layer,
     not_spatial,
 )
-from service.engine.keras.scoring import first_tensor, preactivation, score
+from service.engine.keras.passes import Passes
 from service.engine.keras.traces import Traces
+from service.engine.keras.tuning import UNTUNED, Tuning
 from service.engine.probe import (
     Anatomy,
     Array,
@@ -39,6 +42,7 @@ from service.engine.probe import (
     Target,
     Task,
 )
+from service.engine.reuse import ActivationCache, fingerprint
 from service.errors import (
     ClassOutOfRangeError,
     LayerNotConnectedError,
@@ -47,16 +51,11 @@ from service.errors import (
     ModelFailedError,
 )
 
+logger = logging.getLogger(__name__)
+
 BEST_CLASS = -1
-
-
-@dataclass(frozen=True)
-class _Pass:
-    """What one replay yields, batch first: the network's scores, the differentiable numbers, one layer's output."""
-
-    scores: Any
-    targets: Any
-    layer: Any
+# Of scores, between a network as it is and folded.
+FOLDING_TOLERANCE = 1e-3
 
 
 class KerasProbe:
@@ -71,31 +70,49 @@ class KerasProbe:
         *,
         task: Task | None = None,
         default_layer: str | None = None,
-        max_traces: int = 64,
         repairs: tuple[str, ...] = (),
+        tuning: Tuning = UNTUNED,
     ) -> None:
         self._network = network
         self._wiring = wire(network)
         self._head: Head = find_head(self._wiring.outputs[0])
-        self._sources = self._wiring.ancestors(self._head.value)
+        self._sources = self._wiring.ancestors(_before(self._head))
         self._canvases = Canvases(network, self._wiring)
-        self.traces = Traces(max_traces)
+        self._reuse = tuning.reuse or ActivationCache(0)
+        # Names this probe's entries there, and keeps nothing alive.
+        self._owner = object()
+        self.traces = Traces(tuning.max_traces)
         self.anatomy = self._examine(task, default_layer, repairs)
+        folding = Folding(self._wiring) if tuning.fold else None
+        self._passes = Passes(network, self._wiring, self._head, self.anatomy.task, folding, self.traces)
 
     def scores(self, image: Array) -> Scores:
         """See Probe."""
+        return self.scores_of([image])[0]
+
+    def scores_of(self, images: Sequence[Array]) -> list[Scores]:
+        """See BatchProbe."""
         self._require_classes()
-        trace = self.traces.get("scores", self._trace_scores)
-        (scores,) = first_of_batch(trace, image)
-        return Scores(scores)
+        call = self._waypoint()
+        with computing(images[0]):
+            scores = self._passes.to_scores(call)(*self._at(call, images)).numpy()
+        return list(map(Scores, scores))
 
     def activations(self, image: Array, layers: Sequence[str]) -> list[LayerActivations]:
         """See Probe."""
         calls = [find_layer(self._wiring, layer) for layer in layers]
-        # One trace gives every layer: a trace for each combination that clients think of would fill the cache.
-        trace = self.traces.get("activations", self._trace_activations)
-        answers = first_of_batch(trace, image)
-        return [LayerActivations(call.site.path, answers[call.order]) for call in calls]
+        picture = fingerprint(image)
+        keys = [(self._owner, "output", call.site, picture) for call in calls]
+        kept = [arrays[0] for arrays in map(self._reuse.get, keys) if arrays is not None]
+        if len(kept) < len(calls):
+            # One trace gives every layer: a trace for each combination that clients think of would fill the cache.
+            trace = self.traces.get("activations", self._trace_activations)
+            with computing(image):
+                answers = trace(tf.constant(image[None]))
+                kept = [answers[call.order].numpy()[0] for call in calls]
+            for key, array in zip(keys, kept, strict=True):
+                self._reuse.put(key, [array])
+        return [LayerActivations(call.site.path, array) for call, array in zip(calls, kept, strict=True)]
 
     def layer(self, reference: str) -> LayerFacts:
         """See Probe."""
@@ -109,16 +126,18 @@ class KerasProbe:
         self, image: Array, *, layer: str | None = None, class_index: int | None = None
     ) -> LayerGradients:
         """See Probe."""
-        call = self._target_layer(layer, class_index)
-        trace = self.traces.get(call.site, lambda: self._trace_gradients(call.site))
-        asked = BEST_CLASS if class_index is None else class_index
-        answers = first_of_batch(trace, image, tf.constant([asked], tf.int32))
-        activations, gradients, scores, values, indices = answers
-        self._require_space(call, activations)
-        index = int(indices)
-        assert self.anatomy.target_kind is not None
-        target = Target(index, float(scores[index]), self.anatomy.target_kind, float(values))
-        return LayerGradients(call.site.path, activations, gradients, target, Scores(scores))
+        return self.gradients_of([image], [class_index], layer=layer)[0]
+
+    def gradients_of(
+        self, images: Sequence[Array], classes: Sequence[int | None], *, layer: str | None = None
+    ) -> list[LayerGradients]:
+        """See BatchProbe."""
+        call = self._target_layer(layer, *classes)
+        asked = tf.constant([BEST_CLASS if index is None else index for index in classes], tf.int32)
+        with computing(images[0]):
+            answers = self._passes.to_gradients(call)(*self._at(call, images), asked)
+            rows = zip(*(answer.numpy() for answer in answers), strict=True)
+        return [self._describe(call, *row) for row in rows]
 
     def require_target(self, *, layer: str | None, class_index: int | None) -> None:
         """See Probe."""
@@ -142,19 +161,31 @@ class KerasProbe:
         return climb(loop, objective.filters, canvas, ascent.schedule, report=report)
 
     def run_once(self, open_size: tuple[int, int] = (224, 224)) -> None:
-        """Run the network on zeros: proof that it works, and a warm-up of the first trace.
+        """Run the network on noise: proof that it works, a warm-up of the first traces, and a check of the folding.
 
         `open_size` (h, w) stands in where the network leaves its size open. Raises whatever the network raises.
         """
         if self.anatomy.classes is not None and self.anatomy.input_shape is not None:
             height, width, channels = self.anatomy.input_shape
-            self.scores(np.zeros((height or open_size[0], width or open_size[1], channels), np.float32))
+            shape = (height or open_size[0], width or open_size[1], channels)
+            self._check_folding(np.random.default_rng(0).random(shape, np.float32))
             return
         shapes = [value.shape[1:] for value in self._wiring.inputs]
         sizes = [[size or open_size[min(axis, 1)] for axis, size in enumerate(shape)] for shape in shapes]
         symbols = functional(self._network).inputs
         zeros = [tf.zeros([1, *size], symbol.dtype) for size, symbol in zip(sizes, symbols, strict=True)]
         replay(self._network, zeros, lambda _, node, args, kwargs: infer(node, args, kwargs))
+
+    def _check_folding(self, image: Array) -> None:
+        """Fold no more where it changes the scores by more than rounding does."""
+        scores = self.scores(image).values
+        if self._passes.folding is None or not self._passes.folding.pairs:
+            return
+        plain = self._passes.scores_plainly(self._enter(image[None])).numpy()[0]
+        if not np.allclose(scores, plain, rtol=FOLDING_TOLERANCE, atol=FOLDING_TOLERANCE, equal_nan=True):
+            logger.warning("batch normalisation is not folded: it changes scores by %g", np.abs(scores - plain).max())
+            self.traces.clear()
+            self._passes = replace(self._passes, folding=None)
 
     def _examine(self, task: Task | None, default_layer: str | None, repairs: tuple[str, ...]) -> Anatomy:
         wiring, head = self._wiring, self._head
@@ -186,15 +217,16 @@ class KerasProbe:
             raise MethodUnavailableError("this network takes no single picture or gives no class scores")
         return self.anatomy.classes
 
-    def _target_layer(self, path: str | None, class_index: int | None) -> Call:
+    def _target_layer(self, path: str | None, *asked: int | None) -> Call:
         classes = self._require_classes()
-        if class_index is not None and not 0 <= class_index < classes:
-            raise ClassOutOfRangeError(f"class {class_index} does not exist: the classes are 0 to {classes - 1}")
+        for index in asked:
+            if index is not None and not 0 <= index < classes:
+                raise ClassOutOfRangeError(f"class {index} does not exist: the classes are 0 to {classes - 1}")
         path = path or self.anatomy.default_layer
         if path is None:
             raise LayerNotFoundError("this network has no default layer: name one with 'layer'")
         call = find_spatial_layer(self._wiring, path)
-        if self._sources.isdisjoint(call.outputs):
+        if not self._is_source(call):
             raise LayerNotConnectedError(f"the class scores do not depend on layer '{path}': choose an earlier layer")
         return call
 
@@ -203,8 +235,40 @@ class KerasProbe:
         if activations.shape[:2] == (1, 1):
             raise not_spatial(self._wiring, call)
 
-    def _trace_scores(self) -> Callable[..., Any]:
-        return compile_graph(lambda images: (self._pass(images).scores,), self._image_spec())
+    def _waypoint(self) -> Call:
+        """Where scores are computed from: at the default layer, so that its heat map needs no second forward pass."""
+        default = self.anatomy.default_layer
+        call = self._wiring.by_path[default] if default else None
+        return call if call is not None and self._is_source(call) else self._wiring.inputs[0].call
+
+    def _is_source(self, call: Call) -> bool:
+        return not self._sources.isdisjoint(call.outputs)
+
+    def _at(self, call: Call, images: Sequence[Array]) -> list[Any]:
+        """The tensors at a layer, batch first; of pictures that were seen before without computing them."""
+        trace = self._passes.to_layer(call)
+        if call.is_input:
+            return list(trace(tf.constant(np.stack(images))))
+        keys = [(self._owner, "at", call.site, fingerprint(image)) for image in images]
+        kept = [self._reuse.get(key) for key in keys]
+        missing = [place for place, arrays in enumerate(kept) if arrays is None]
+        if missing:
+            fresh = trace(tf.constant(np.stack([images[place] for place in missing])))
+            rows = [tensor.numpy() for tensor in fresh]
+            for row, place in enumerate(missing):
+                kept[place] = [array[row] for array in rows]
+                self._reuse.put(keys[place], kept[place] or ())
+            if len(missing) == len(images):
+                return list(fresh)
+        return [tf.constant(np.stack(arrays)) for arrays in zip(*filter(None, kept), strict=True)]
+
+    def _describe(self, call: Call, activations: Array, gradients: Array, *numbers: Any) -> LayerGradients:
+        scores, value, class_index = numbers
+        self._require_space(call, activations)
+        index = int(class_index)
+        assert self.anatomy.target_kind is not None
+        target = Target(index, float(scores[index]), self.anatomy.target_kind, float(value))
+        return LayerGradients(call.site.path, activations, gradients, target, Scores(scores))
 
     def _trace_activations(self) -> Callable[..., Any]:
         def compute(images: Any) -> list[Any]:
@@ -221,54 +285,13 @@ class KerasProbe:
 
         return compile_graph(compute, self._image_spec())
 
-    def _trace_gradients(self, site: Site) -> Callable[..., Any]:
-        def compute(images: Any, classes: Any) -> tuple[Any, ...]:
-            answer = self._pass(images, site)
-            best = tf.argmax(answer.scores, axis=-1, output_type=tf.int32)
-            indices = tf.where(classes < 0, best, classes)
-            values = tf.gather(answer.targets, indices, batch_dims=1)
-            # Images of a batch do not mix in inference mode, so the gradient of the sum is each image's own.
-            (gradients,) = tf.gradients(tf.reduce_sum(values), [answer.layer])
-            gradients = tf.zeros_like(answer.layer) if gradients is None else gradients
-            return tf.cast(answer.layer, tf.float32), tf.cast(gradients, tf.float32), answer.scores, values, indices
-
-        return compile_graph(compute, self._image_spec(), tf.TensorSpec([None], tf.int32))
-
     def _image_spec(self) -> tf.TensorSpec:
         return tf.TensorSpec([None, *(self.anatomy.input_shape or ())], tf.float32)
 
     def _enter(self, images: Any) -> Any:
         return tf.cast(images, functional(self._network).inputs[0].dtype)
 
-    def _pass(self, images: Any, site: Site | None = None) -> _Pass:
-        head = self._head.call
-        kept: dict[str, Any] = {}
 
-        def hook(here: Site, node: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-            if head is not None and here == head.site:
-                kept["logits"] = first_tensor(args, kwargs)
-            if head is not None and here == head.site and self._head.source == "preactivation":
-                kept["logits"] = preactivation(node.operation, kept["logits"])
-                output = node.operation.activation(kept["logits"])
-            else:
-                output = infer(node, args, kwargs)
-            if here == site:
-                kept["layer"] = tree.flatten(output)[0]
-            return output
-
-        entry = self._enter(images)
-        if site == self._wiring.inputs[0].call.site:
-            kept["layer"] = entry
-        (output, *_) = replay(self._network, [entry], hook)
-        output = _flat(output)
-        logits = _flat(kept.get("logits", output))
-        scores, targets = score(self._head, self.anatomy.task, output, logits)
-        return _Pass(scores, targets, kept.get("layer"))
-
-
-def _flat(tensor: Any) -> Any:
-    """(n, …, classes) to (n, classes) float32."""
-    tensor = tf.cast(tensor, tf.float32)
-    if tensor.shape.rank == 2:
-        return tensor
-    return tf.reshape(tensor, [-1, int(np.prod(tensor.shape[1:]))])
+def _before(head: Head) -> Value:
+    """The tensor that the logits are made from, or the scores where there are none."""
+    return head.call.inputs[0] if head.call is not None else head.value

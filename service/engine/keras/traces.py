@@ -38,6 +38,11 @@ class Traces:
             self._build(key, future, build)
         return future.result()
 
+    def clear(self) -> None:
+        """Let all of them go."""
+        with self._lock:
+            self._futures.clear()
+
     def _build(self, key: Hashable, future: Future[Any], build: Callable[[], Any]) -> None:
         started = perf_counter()
         try:

@@ -1,0 +1,188 @@
+"""Concurrent questions answered together: a Probe that merges calls which are in flight at the same time.
+
+Whatever waits when the device gets free is computed next, so that nothing is delayed on an idle machine: a call that
+finds the device free computes at once, on its own thread. Methods stay written for one image.
+"""
+
+from collections import OrderedDict, deque
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, field
+from threading import Event, Lock
+from time import perf_counter
+from typing import Any, Final
+
+from service.engine.observation import UNOBSERVED, Observer
+from service.engine.probe import (
+    Anatomy,
+    Array,
+    Ascended,
+    Ascent,
+    BatchProbe,
+    Kernel,
+    LayerActivations,
+    LayerFacts,
+    LayerGradients,
+    LayerOnCanvas,
+    Scores,
+)
+from service.errors import ServerBusyError
+
+_TURN: Final = object()
+
+Compute = Callable[[Sequence[Any]], Sequence[Any]]
+
+
+@dataclass(eq=False)
+class _Call:
+    """One question that waits. `key` names those that it may be merged with, `outcome` is _TURN for one that leads."""
+
+    model: str
+    key: Hashable
+    item: Any
+    compute: Compute
+    since: float = field(default_factory=perf_counter)
+    done: Event = field(default_factory=Event)
+    outcome: Any = None
+    error: BaseException | None = None
+
+
+class Device:
+    """What computes one batch at a time, for all models: they take turns, and in each the oldest call leads.
+
+    At most `max_waiting` calls wait; the next raises ServerBusyError.
+    """
+
+    def __init__(self, *, max_batch: int, max_waiting: int, observer: Observer = UNOBSERVED) -> None:
+        self._max_batch = max_batch
+        self._max_waiting = max_waiting
+        self._observer = observer
+        self._lock = Lock()
+        self._busy = False
+        self._waiting = 0
+        # One queue per model; a model that was served goes to the end.
+        self._queues: OrderedDict[str, deque[_Call]] = OrderedDict()
+
+    @property
+    def waiting(self) -> int:
+        """How many calls wait."""
+        return self._waiting
+
+    def compute(self, model: str, key: Hashable, item: Any, compute: Compute) -> Any:
+        """The item's answer; `compute` answers several items with equal keys. Raises what it raises for this item."""
+        call = _Call(model, key, item, compute)
+        with self._lock:
+            if self._busy and self._waiting >= self._max_waiting:
+                raise ServerBusyError(f"{self._waiting} questions wait for the device: try again in a moment")
+            self._queues.setdefault(model, deque()).append(call)
+            self._waiting += 1
+            leads = not self._busy
+            self._busy = True
+        if not leads:
+            call.done.wait()
+            leads = call.outcome is _TURN
+        if leads:
+            self._lead(call)
+        if call.error is not None:
+            raise call.error
+        return call.outcome
+
+    def _lead(self, call: _Call) -> None:
+        """Compute the batch that `call` is the oldest of, then leave the device to the next."""
+        with self._lock:
+            batch = self._gather(call)
+        try:
+            self._answer(batch)
+        finally:
+            with self._lock:
+                following = next(iter(self._queues.values()), None)
+                self._busy = following is not None
+            for other in batch:
+                other.done.set()
+            if following is not None:
+                following[0].outcome = _TURN
+                following[0].done.set()
+
+    def _gather(self, call: _Call) -> list[_Call]:
+        """Take the batch out of the model's queue, and send the model to the end of the line."""
+        queue = self._queues.pop(call.model)
+        batch = [other for other in queue if other.key == call.key][: self._max_batch]
+        left = deque(other for other in queue if other not in batch)
+        if left:
+            self._queues[call.model] = left
+        self._waiting -= len(batch)
+        return batch
+
+    def _answer(self, batch: list[_Call]) -> None:
+        started = perf_counter()
+        try:
+            answers = batch[0].compute([call.item for call in batch])
+        except BaseException as error:  # noqa: BLE001 - whoever asked must hear of it
+            if len(batch) > 1:
+                # Whose fault it was is found by asking one by one.
+                for call in batch:
+                    self._answer([call])
+                return
+            batch[0].error = error
+        else:
+            for call, answer in zip(batch, answers, strict=True):
+                call.outcome = answer
+        waits = [started - call.since for call in batch]
+        self._observer.batch(batch[0].model, len(batch), waits, perf_counter() - started)
+
+
+class BatchingProbe:
+    """See Probe: scores and gradients of one model, merged with whatever else waits for the device."""
+
+    def __init__(self, inner: BatchProbe, device: Device, model: str) -> None:
+        self._inner = inner
+        self._device = device
+        self._model = model
+
+    @property
+    def anatomy(self) -> Anatomy:
+        """See Probe."""
+        return self._inner.anatomy
+
+    def scores(self, image: Array) -> Scores:
+        """See Probe."""
+        scores: Scores = self._device.compute(self._model, (self, image.shape), image, self._inner.scores_of)
+        return scores
+
+    def activations_and_gradients(
+        self, image: Array, *, layer: str | None = None, class_index: int | None = None
+    ) -> LayerGradients:
+        """See Probe."""
+        # Before it is merged: what can be known to be wrong costs the others no second run.
+        self._inner.require_target(layer=layer, class_index=class_index)
+
+        def compute(items: Sequence[tuple[Array, int | None]]) -> list[LayerGradients]:
+            images, classes = zip(*items, strict=True)
+            return self._inner.gradients_of(images, classes, layer=layer)
+
+        key = (self, layer or self.anatomy.default_layer, image.shape)
+        found: LayerGradients = self._device.compute(self._model, key, (image, class_index), compute)
+        return found
+
+    def activations(self, image: Array, layers: Sequence[str]) -> list[LayerActivations]:
+        """See Probe."""
+        return self._inner.activations(image, layers)
+
+    def layer(self, reference: str) -> LayerFacts:
+        """See Probe."""
+        return self._inner.layer(reference)
+
+    def kernels(self, layer: str) -> list[Kernel]:
+        """See Probe."""
+        return self._inner.kernels(layer)
+
+    def require_target(self, *, layer: str | None, class_index: int | None) -> None:
+        """See Probe."""
+        self._inner.require_target(layer=layer, class_index=class_index)
+
+    def layer_on_canvas(self, layer: str, size: tuple[int, int]) -> LayerOnCanvas:
+        """See Probe."""
+        return self._inner.layer_on_canvas(layer, size)
+
+    def ascend(self, ascent: Ascent, report: Callable[[float], None]) -> Ascended:
+        """See Probe."""
+        return self._inner.ascend(ascent, report)

@@ -1,0 +1,119 @@
+"""Compiled passes through a network cut in two at a layer: from pictures to the layer, and from there to the scores.
+
+The first half alone is most of the work, and depends on the picture only: with its answer kept, another class costs the
+second half. Both have the batch axis open and are traced once per layer.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from service.engine.keras.compiling import compile_graph
+from service.engine.keras.folding import Folding
+from service.engine.keras.graph import Call, Hook, Site, Value, Wiring, functional, infer, plainly
+from service.engine.keras.landmarks import Head
+from service.engine.keras.parts import Part, compute_part, find_frontier, find_part
+from service.engine.keras.scoring import first_tensor, preactivation, score
+from service.engine.keras.traces import Traces
+from service.engine.probe import Task
+
+
+@dataclass(frozen=True)
+class Passes:
+    """Traces for one network with class scores; `folding` None replays every operation as it is."""
+
+    network: keras.Model
+    wiring: Wiring
+    head: Head
+    task: Task
+    folding: Folding | None
+    traces: Traces
+
+    def to_layer(self, call: Call) -> Any:
+        """`(images)` to the tensors at the layer, batch first; see `find_frontier`."""
+        return self.traces.get(("to", call.site), lambda: self._trace_to(call))
+
+    def to_scores(self, call: Call) -> Any:
+        """`(*tensors)` to the scores (n, classes)."""
+        return self.traces.get(("scores", call.site), lambda: self._trace_scores(call))
+
+    def to_gradients(self, call: Call) -> Any:
+        """`(*tensors, classes)` to (activations, gradients, scores, values, indices); class -1 means the best."""
+        return self.traces.get(("gradients", call.site), lambda: self._trace_gradients(call))
+
+    def scores_plainly(self, images: Any) -> Any:
+        """The scores, operation by operation as the network has them: nothing folded, nothing compiled."""
+        return replace(self, folding=None)._finish(self.wiring.inputs[0].call, [images])[1]
+
+    def _trace_to(self, call: Call) -> Any:
+        symbol = functional(self.network).inputs[0]
+        part = find_part(self.wiring.inputs, find_frontier(self.wiring, call))
+
+        def compute(images: Any) -> list[Any]:
+            return compute_part(self.network, self.wiring, part, [tf.cast(images, symbol.dtype)], self._operate(part))
+
+        return compile_graph(compute, tf.TensorSpec([None, *symbol.shape[1:]], tf.float32))
+
+    def _trace_scores(self, call: Call) -> Any:
+        def compute(*tensors: Any) -> Any:
+            return self._finish(call, tensors)[1]
+
+        return compile_graph(compute, *self._specs(call))
+
+    def _trace_gradients(self, call: Call) -> Any:
+        def compute(*given: Any) -> tuple[Any, ...]:
+            *tensors, classes = given
+            layer, scores, targets = self._finish(call, tensors)
+            best = tf.argmax(scores, axis=-1, output_type=tf.int32)
+            indices = tf.where(classes < 0, best, classes)
+            values = tf.gather(targets, indices, batch_dims=1)
+            # Images of a batch do not mix in inference mode, so the gradient of the sum is each image's own.
+            (gradients,) = tf.gradients(tf.reduce_sum(values), [layer])
+            gradients = tf.zeros_like(layer) if gradients is None else gradients
+            return tf.cast(layer, tf.float32), tf.cast(gradients, tf.float32), scores, values, indices
+
+        return compile_graph(compute, *self._specs(call), tf.TensorSpec([None], tf.int32))
+
+    def _specs(self, call: Call) -> list[tf.TensorSpec]:
+        return [tf.TensorSpec([None, *tensor.shape[1:]], tensor.dtype) for tensor in self.to_layer(call).outputs]
+
+    def _finish(self, call: Call, tensors: Any) -> tuple[Any, Any, Any]:
+        """The layer's output, the scores and the differentiable numbers, from the tensors at the layer."""
+        logits: list[Any] = []
+        wanted = (call.outputs[0], *self.wiring.outputs, *self._logits())
+        part = find_part(find_frontier(self.wiring, call), wanted)
+        operate = self._operate(part, self._noting(logits))
+        layer, output, *others = compute_part(self.network, self.wiring, part, tensors, operate)
+        if self.head.source == "input":
+            logits = others[-1:]
+        output = _flat(output)
+        return layer, *score(self.head, self.task, output, _flat(logits[0]) if logits else output)
+
+    def _logits(self) -> tuple[Value, ...]:
+        """The logits, where they are a tensor of the network."""
+        return (self.head.value,) if self.head.source == "input" else ()
+
+    def _operate(self, part: Part, otherwise: Hook = plainly) -> Hook:
+        return self.folding.operate(part, otherwise) if self.folding is not None else otherwise
+
+    def _noting(self, logits: list[Any]) -> Hook:
+        """A hook that takes the head's activation apart and notes what comes before it."""
+
+        def hook(here: Site, node: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+            head = self.head
+            if head.source != "preactivation" or head.call is None or here != head.call.site:
+                return infer(node, args, kwargs)
+            logits.append(preactivation(node.operation, first_tensor(args, kwargs)))
+            return node.operation.activation(logits[0])
+
+        return hook
+
+
+def _flat(tensor: Any) -> Any:
+    """(n, …, classes) to (n, classes) float32."""
+    tensor = tf.cast(tensor, tf.float32)
+    if tensor.shape.rank == 2:
+        return tensor
+    return tf.reshape(tensor, [-1, int(tf.TensorShape(tensor.shape[1:]).num_elements())])
