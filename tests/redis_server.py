@@ -7,15 +7,11 @@ import time
 from pathlib import Path
 from typing import Self
 
+from tests.ports import free_port
+
 # Guards against hanging; no start is expected to take long.
 START_SECONDS = 20.0
 STOP_SECONDS = 20.0
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class RedisServer:

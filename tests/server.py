@@ -1,7 +1,6 @@
 """A real `convscope serve` process on a free port, for the tests that need a socket."""
 
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -9,6 +8,8 @@ from pathlib import Path
 from typing import Self
 
 import httpx2
+
+from tests.ports import free_port
 
 ROOT = Path(__file__).parents[1]
 # Guards against hanging; no start is expected to take long.
@@ -26,9 +27,7 @@ class Server:
     program = "service.cli"
 
     def __init__(self, log: Path, **environment: str) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = int(probe.getsockname()[1])
+        self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.exit_code: int | None = None
         self._log = log

@@ -118,9 +118,11 @@ def test_paths_and_scores_are_the_same_when_loaded_twice(name: str):
 
 
 @pytest.fixture(scope="module")
-def random_client(repository: Path) -> Iterator[TestClient]:
+def random_client(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
     """The service with untrained applications."""
-    with TestClient(create_app(Settings(models=repository, applications_weights="none"))) as client:
+    data = tmp_path_factory.mktemp("data")
+    settings = Settings(models=repository, data=data, applications_weights="none", worker={"warm": False})
+    with TestClient(create_app(settings)) as client:
         yield client
 
 
@@ -201,7 +203,7 @@ def test_file_is_named_when_it_is_no_weights(tmp_path: Path, monkeypatch: pytest
     (tmp_path / "models").mkdir()
     file = tmp_path / "models" / APPLICATIONS["mobilenet"].weights.name
     file.write_bytes(b"half a file")
-    with TestClient(create_app(Settings())) as client:
+    with TestClient(create_app(Settings(data=tmp_path / "data", worker={"warm": False}))) as client:
         answer = client.post("/v1/models/mobilenet/predictions", files={"image": picture})
     assert_problem(answer, 503, "weights_unavailable", file.name, "damaged")
     assert file.exists()

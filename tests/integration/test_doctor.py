@@ -27,6 +27,11 @@ def _doctor(*arguments: str) -> tuple[int, str]:
     return result.exit_code, result.output
 
 
+def _open_service(data: Path) -> TestClient:
+    """With the built-in models; no job is sent."""
+    return TestClient(create_app(Settings(data=data, worker={"warm": False})))
+
+
 def test_doctor_tells_all_when_the_file_is_sound():
     code, report = _doctor(str(SHAPES))
     assert code == 0
@@ -35,9 +40,9 @@ def test_doctor_tells_all_when_the_file_is_sound():
     assert "stated" in report  # the preprocessing, by the model.toml one folder above
 
 
-def test_doctor_answers_as_the_api_does_when_json_is_wanted():
+def test_doctor_answers_as_the_api_does_when_json_is_wanted(tmp_path: Path):
     detail = json.loads(_doctor(str(SHAPES), "--json")[1])
-    with TestClient(create_app(Settings())) as client:
+    with _open_service(tmp_path) as client:
         described = client.get("/v1/models/shapes").json()
     for member in ("digest", "classes", "findings", "default_layer", "parameters", "methods"):
         assert detail[member] == described[member]
@@ -75,7 +80,7 @@ BRIGHTNESS = Method(
 def test_method_is_everywhere_when_it_has_its_line_in_the_list(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     monkeypatch.setitem(METHODS, "brightness", BRIGHTNESS)
     picture = BUILT_IN_MODELS.parents[2] / "docs" / "images" / "scene.png"
-    with TestClient(create_app(Settings())) as client:
+    with _open_service(tmp_path / "data") as client:
         assert "/v1/models/{model}/brightness" in client.get("/openapi.json").json()["paths"]
         assert "brightness" in [method["name"] for method in client.get("/v1/methods").json()["methods"]]
         answer = client.post("/v1/models/shapes/brightness", files={"image": picture.read_bytes()})

@@ -115,7 +115,8 @@ def client(test_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
             (folder / "model.toml").write_text(f'preprocessing = "{MODELS[file].mode}"\n', encoding="utf-8")
     for name in SPOILED:
         _spoil(root / name, test_data / "models" / "legacy" / "mnist_cnn__jhas.h5")
-    with TestClient(create_app(Settings(models=root)), raise_server_exceptions=False) as client:
+    settings = Settings(models=root, data=tmp_path_factory.mktemp("data"), worker={"warm": False})
+    with TestClient(create_app(settings), raise_server_exceptions=False) as client:
         yield client
 
 

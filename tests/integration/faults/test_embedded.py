@@ -2,48 +2,21 @@
 
 import os
 import signal
-from collections.abc import Iterator
-from contextlib import ExitStack
-from pathlib import Path
 
-import httpx2
-import pytest
-
-from service.settings import Settings
-from service.wiring import open_store
-from tests.integration.faults.conftest import SHORT, is_alive
-from tests.integration.faults.scenario import Witness, slow, wait_until
-from tests.server import Server
+from tests.integration.faults.conftest import is_alive
+from tests.integration.faults.home import Home
+from tests.integration.faults.scenario import slow, wait_until
 
 
-@pytest.fixture
-def data(tmp_path: Path) -> Path:
-    return tmp_path / "data"
-
-
-@pytest.fixture
-def server(tmp_path: Path, data: Path) -> Iterator[Server]:
-    with Server(tmp_path / "server.log", **SHORT, CONVSCOPE_REDIS_URL="", CONVSCOPE_DATA=str(data)) as server:
-        yield server
-
-
-@pytest.fixture
-def witness(server: Server, data: Path) -> Iterator[Witness]:
-    with ExitStack() as stack:
-        client = stack.enter_context(httpx2.Client(base_url=server.url, timeout=30))
-        store = open_store(Settings(redis_url="", data=data))
-        stack.callback(store.close)
-        yield Witness(client, store, server.log)
-
-
-def test_job_succeeds_and_no_child_is_left_when_child_and_service_are_killed(server: Server, witness: Witness):
+def test_job_succeeds_and_no_child_is_left_when_child_and_service_are_killed(embedded_home: Home):
+    witness, (server,) = embedded_home.witness, embedded_home.servers
     job = witness.submit(slow(steps=400))
     witness.wait_for_start(job)
-    first = _child(server)
+    first = embedded_home.child()
     os.kill(first, signal.SIGKILL)
     witness.wait_for_start(job, 2)
     witness.wait_for_fraction(job, 0.1)
-    second = _child(server)
+    second = embedded_home.child()
     assert second != first
     server.kill()
     server.start()
@@ -52,8 +25,3 @@ def test_job_succeeds_and_no_child_is_left_when_child_and_service_are_killed(ser
     # The death of a child costs an attempt; the one that lost its service has handed back what it held.
     assert [start.number for start in starts] == [1, 2, 2]
     assert witness.outcome(job, starts[1]) == "release"
-
-
-def _child(server: Server) -> int:
-    (child,) = server.children()
-    return child
