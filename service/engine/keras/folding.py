@@ -18,6 +18,7 @@ from service.engine.keras.graph import Call, Hook, Site, Wiring, plainly
 from service.engine.keras.landmarks import activation_of
 from service.engine.keras.parts import Part
 from service.engine.keras.scoring import first_tensor
+from service.engine.probe import Array
 
 
 @dataclass(frozen=True)
@@ -25,13 +26,25 @@ class _Pair:
     convolution: Call
     normalisation: Call
 
+    @property
+    def bytes(self) -> int:
+        """Of the kernel."""
+        return 4 * int(np.prod(self.convolution.operation.kernel.shape))
+
+
+# As constants of the graph kernels are laid out once for the processor instead of at every call (with oneDNN, a
+# MobileNetV2 takes a third of the time), but every trace has its own: larger networks, which gain little, share theirs.
+MAX_CONSTANT_BYTES: Final = 16 * 2**20
+
 
 class Folding:
     """What can be folded in one network. The folded kernels are made when first needed, and shared by all traces."""
 
     def __init__(self, wiring: Wiring) -> None:
         self.pairs = {pair.convolution.site: pair for pair in _find_pairs(wiring)}
-        self._weights: dict[Site, tuple[Any, Any]] = {}
+        self._weights: dict[Site, tuple[Array, Array]] = {}
+        # By the id of the weights, which stay.
+        self._tensors: dict[int, Any] = {}
         self._lock = Lock()
 
     def operate(self, part: Part, otherwise: Hook = plainly) -> Hook:
@@ -43,26 +56,33 @@ class Folding:
             if {site, pair.normalisation.site} <= part.calls and site not in wanted
         }
         normalisations = {pair.normalisation.site for pair in folded.values()}
+        size = sum(pair.bytes for pair in folded.values())
+        as_tensor = tf.constant if size <= MAX_CONSTANT_BYTES else self._captured
 
         def hook(here: Site, node: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
             if here in normalisations:
                 return first_tensor(args, kwargs)
             if here not in folded:
                 return otherwise(here, node, args, kwargs)
-            kernel, shift = self._folded(folded[here])
+            kernel, shift = map(as_tensor, self._folded(folded[here]))
             layer = node.operation
             return tf.nn.bias_add(_CONVOLVE[type(layer)](layer, first_tensor(args, kwargs), kernel), shift)
 
         return hook
 
-    def _folded(self, pair: _Pair) -> tuple[Any, Any]:
+    def _folded(self, pair: _Pair) -> tuple[Array, Array]:
         site = pair.convolution.site
         with self._lock:
             if site not in self._weights:
-                # Outside of any graph that is being traced: else they would become a part of it.
+                # Outside of the graph that is being traced, where variables have no numbers.
                 with tf.init_scope():
-                    self._weights[site] = tuple(map(tf.constant, _fold(pair)))
+                    self._weights[site] = _fold(pair)
             return self._weights[site]
+
+    def _captured(self, values: Array) -> Any:
+        """One tensor for all traces, which is no part of their graphs."""
+        with self._lock, tf.init_scope():
+            return self._tensors.setdefault(id(values), tf.constant(values))
 
 
 def _find_pairs(wiring: Wiring) -> list[_Pair]:
@@ -101,7 +121,7 @@ def _is_foldable(operation: Any) -> bool:
     )
 
 
-def _fold(pair: _Pair) -> tuple[Any, Any]:
+def _fold(pair: _Pair) -> tuple[Array, Array]:
     """The kernel and the shift, float32, computed in float64."""
     layer, norm = pair.convolution.operation, pair.normalisation.operation
     variance, mean = (np.asarray(weight, np.float64) for weight in (norm.moving_variance, norm.moving_mean))
