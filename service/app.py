@@ -15,6 +15,8 @@ from fastapi import FastAPI
 from service.api import documentation, events, health, jobs, models, openapi, pages, problems
 from service.api.dependencies import Services
 from service.api.limits import BoundedExecutor, Places
+from service.api.metrics import Metrics, RequestMeter
+from service.api.result_cache import ResultCache
 from service.api.visualizations import make_router
 from service.api.watching import JobServices
 from service.engine.methods import METHODS
@@ -54,15 +56,19 @@ def create_app(settings: Settings) -> FastAPI:
     store, artifacts = open_store(settings), open_artifacts(settings)
     workforce = open_workforce(settings, store)
     reconciler = open_reconciler(settings, store, artifacts, workforce)
+    metrics = Metrics()
     services = Services(
         catalog=open_catalog(settings),
         executor=BoundedExecutor(running=limits.running_requests, waiting=limits.waiting_requests),
+        results=ResultCache(limits.result_cache_bytes, metrics),
+        metrics=metrics,
         jobs=_open_jobs(settings, store, artifacts, workforce),
         image_limits=image_limits(settings),
         body_timeout_seconds=limits.body_timeout_seconds,
         jobs_mode=settings.jobs_mode,
         ready=Event(),
     )
+    metrics.watch(services.executor, store)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -89,6 +95,7 @@ def create_app(settings: Settings) -> FastAPI:
         lifespan=lifespan,
     )
     app.state.services = services
+    app.add_middleware(RequestMeter, metrics=metrics, knows=services.catalog.is_known)
     problems.install(app)
     openapi.install(app)
     documentation.install(app)

@@ -70,6 +70,11 @@ class Catalog:
             self._loaded = {key: load for key, load in self._loaded.items() if key[0] in names}
         return names
 
+    def is_known(self, name: str) -> bool:
+        """Whether a model of that name was ever asked for and found; looks at no source."""
+        with self._lock:
+            return any(known == name for known, _ in self._loaded)
+
     def find(self, name: str, version: str | None = None) -> Offer:
         """Find a version, the newest by default. Raises ModelNotFoundError or VersionNotFoundError."""
         offers = self._offers(name)
