@@ -132,15 +132,17 @@ class Catalog:
         details = [self.summary(name) for name in self.names()]
         return ModelList(models=[detail.name for detail in details], details=details)
 
-    def load_all(self) -> None:
+    def load_all(self) -> list[Model]:
         """Load the newest version of every model that is not left to its first use; failures are kept and logged."""
+        loaded: list[Model] = []
         for name in self.names():
             try:
                 if self.find(name).at_start:
-                    self.model(name)
+                    loaded.append(self.model(name))
             except (ConvscopeError, CancelledError):
                 # Kept as the model's state, and logged, by the load itself; cancelled ones end with the service.
                 continue
+        return loaded
 
     def close(self) -> None:
         """Give up loads that have not begun, and begin no more."""
