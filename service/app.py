@@ -15,9 +15,12 @@ from fastapi import FastAPI
 from service.api import documentation, events, health, jobs, models, openapi, pages, problems
 from service.api.dependencies import Services
 from service.api.limits import BoundedExecutor, Places
+from service.api.metrics import Metrics, RequestMeter
+from service.api.result_cache import ResultCache
 from service.api.visualizations import make_router
 from service.api.watching import JobServices
 from service.engine.methods import METHODS
+from service.engine.model import Model
 from service.errors import ConvscopeError
 from service.jobs.artifacts import Artifacts
 from service.jobs.doorbell import Doorbell
@@ -42,6 +45,8 @@ logger = logging.getLogger(__name__)
 # wait for one.
 _STORE_THREADS: Final = 16
 _STORE_WAITING: Final = 512
+# Of the picture that warms a network of open size up.
+_OPEN_SIDE: Final = 96
 _MODES: Final = {
     "redis": "jobs are kept on Redis and computed by workers (convscope worker)",
     "embedded": "jobs are computed one at a time by a process beside this one; for more, set CONVSCOPE_REDIS_URL",
@@ -54,15 +59,19 @@ def create_app(settings: Settings) -> FastAPI:
     store, artifacts = open_store(settings), open_artifacts(settings)
     workforce = open_workforce(settings, store)
     reconciler = open_reconciler(settings, store, artifacts, workforce)
+    metrics = Metrics()
     services = Services(
-        catalog=open_shared_catalog(settings),
+        catalog=open_shared_catalog(settings, metrics),
         executor=BoundedExecutor(running=limits.running_requests, waiting=limits.waiting_requests),
+        results=ResultCache(limits.result_cache_bytes, metrics),
+        metrics=metrics,
         jobs=_open_jobs(settings, store, artifacts, workforce),
         image_limits=image_limits(settings),
         body_timeout_seconds=limits.body_timeout_seconds,
         jobs_mode=settings.jobs_mode,
         ready=Event(),
     )
+    metrics.watch(services.executor, store)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -89,6 +98,7 @@ def create_app(settings: Settings) -> FastAPI:
         lifespan=lifespan,
     )
     app.state.services = services
+    app.add_middleware(RequestMeter, metrics=metrics, knows=services.catalog.is_known)
     problems.install(app)
     openapi.install(app)
     documentation.install(app)
@@ -120,12 +130,25 @@ def _do_nothing() -> None:
 def _warm_up(services: Services, begin_work: Callable[[], None]) -> None:
     """Run the built-in model for real, say that the service is ready, then begin with jobs and all other models."""
     try:
-        probe = services.catalog.model(READINESS_MODEL).probe
-        height, width, channels = probe.anatomy.input_shape or (None, None, 3)
-        probe.activations_and_gradients(np.zeros((height or 96, width or 96, channels), np.float32))
+        _explain_nothing(services.catalog.model(READINESS_MODEL))
     except (ConvscopeError, CancelledError) as error:
         logger.error("the built-in model does not run: %s", error)
     else:
         services.ready.set()
     begin_work()
-    services.catalog.load_all()
+    for model in services.catalog.load_all():
+        if services.jobs.stopping.is_set():
+            return
+        try:
+            _explain_nothing(model)
+        except Exception as error:  # noqa: BLE001 - it fails again for whoever asks first, and tells why
+            logger.info("model %s is not warmed up: %r", model.name, error)
+
+
+def _explain_nothing(model: Model) -> None:
+    """Run the first heat map of a model, whose graph takes a second or more to be traced, where it can have any."""
+    shape = model.anatomy.input_shape
+    if shape is None or METHODS["grad-cam"].refuse(model.anatomy) is not None:
+        return
+    height, width = model.input_size or (_OPEN_SIDE, _OPEN_SIDE)
+    model.probe.activations_and_gradients(np.zeros((shape[0] or height, shape[1] or width, shape[2]), np.float32))

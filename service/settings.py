@@ -31,6 +31,9 @@ class Limits(BaseModel):
     waiting_requests: int = Field(64, ge=0, description="Requests that may wait beyond those; then 503.")
     body_timeout_seconds: float = Field(30, gt=0, description="How long a client may take to send a request's body.")
     traces_per_model: int = Field(64, ge=1, description="Compiled graphs kept per model, about 20 MB each.")
+    result_cache_bytes: int = Field(
+        128 * 2**20, ge=0, description="Memory for finished results, given again to the same request; 0: none kept."
+    )
     queued_jobs: int = Field(10_000, ge=1, description="Jobs that may be queued or running; then 503.")
     event_streams: int = Field(
         100, ge=1, description="Clients that may watch jobs, and as many that may wait for one, at the same time."

@@ -9,6 +9,8 @@ import anyio.to_thread
 from fastapi import Depends, Path, Request
 
 from service.api.limits import BoundedExecutor
+from service.api.metrics import Metrics
+from service.api.result_cache import ResultCache
 from service.api.watching import JobServices
 from service.catalog.catalog import Catalog, unwrap
 from service.engine.images import ImageLimits
@@ -19,6 +21,8 @@ from service.engine.model import Model
 class Services:
     catalog: Catalog
     executor: BoundedExecutor
+    results: ResultCache
+    metrics: Metrics
     jobs: JobServices
     image_limits: ImageLimits
     body_timeout_seconds: float

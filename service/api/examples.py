@@ -23,7 +23,11 @@ _HEADERS: Final = {
         "Where a job answers: sent again with the same key, the same request answers with the same job.",
         "6f1c0c1e-8a0f-4a53-9d0e-3c3f0f2b7d11",
     ),
-    "Cache-Control": ("Where a job answers: `no-cache` has it computed anew.", "no-cache"),
+    "Cache-Control": ("`no-cache` has it computed anew.", "no-cache"),
+    "If-None-Match": (
+        "Where no job answers: the `ETag` of an earlier answer; 304 where it is still the answer.",
+        '"4b0d3c5a1e6f7a8b9c0d1e2f3a4b5c6d.9e8d7c6b5a4f3e2d1c0b9a8f7e6d5c4b"',
+    ),
 }
 _JOB_HEADERS: Final = {
     "Location": ("The job.", "/v1/jobs/0197f3c2a1b24c0e9d5f6a7b8c9d0e1f"),
@@ -62,7 +66,10 @@ def result_responses(method: AnyMethod) -> dict[int | str, dict[str, Any]]:
         done = "The result; a PNG with `Accept: image/png`."
     headers = {name: _header(*about) for name, about in _JOB_HEADERS.items()}
     job = {"description": "The job that computes it.", "model": Job, "headers": headers}
-    return {200: {"description": done, "content": content}, 202: job, **{status: {} for status in _STATUSES}}
+    answers: dict[int | str, dict[str, Any]] = {200: {"description": done, "content": content}, 202: job}
+    if method.kind == "interactive":
+        answers[304] = {"description": "The answer is the one whose `ETag` came as `If-None-Match`."}
+    return answers | {status: {} for status in _STATUSES}
 
 
 def request_headers() -> dict[str, Any]:

@@ -1,8 +1,9 @@
-"""Kubernetes probes and build facts. Liveness checks nothing but the process; readiness checks a real forward pass."""
+"""Kubernetes probes, build facts and metrics. Liveness checks the process alone; readiness, that a model has run."""
 
 import platform
 
 from fastapi import APIRouter, Request, Response
+from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
 
 from service.api.dependencies import ServicesDependency
 from service.api.problems import respond
@@ -31,3 +32,14 @@ async def readyz(request: Request, services: ServicesDependency) -> Response | d
 @router.get("/version", summary="Versions of the service and of what it runs on, and who computes jobs")
 async def version(services: ServicesDependency) -> dict[str, str]:
     return software() | {"python": platform.python_version(), "jobs": services.jobs_mode}
+
+
+@router.get(
+    "/metrics",
+    summary="Metrics for Prometheus",
+    response_class=Response,
+    responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
+)
+def metrics(services: ServicesDependency) -> Response:
+    # Not `async`: the job store is asked, which may take seconds where it is in trouble.
+    return Response(services.metrics.write(), headers={"Content-Type": CONTENT_TYPE_PLAIN_0_0_4})

@@ -56,12 +56,14 @@ async def _submit(request: Request, services: Services, asked: Asked) -> str:
         model = await services.model(asked.model, asked.version)
         draft = await services.executor.run(partial(draft_job, model, asked.work, jobs.rules), lane=asked.model)
         send = partial(jobs.submissions.send, fresh=wants_fresh(request.headers), idempotency_key=key)
-        return (await jobs.call(send, draft)).id
+        submission = await jobs.call(send, draft)
     except Exception:
         if key is not None:
             with suppress(ConvscopeError):  # it frees itself after a while
                 await jobs.call(jobs.store.unreserve, key)
         raise
+    services.metrics.submission(asked.work.method.name, created=submission.created)
+    return submission.id
 
 
 def _fingerprint(asked: Asked) -> str:

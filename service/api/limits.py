@@ -21,14 +21,24 @@ class BoundedExecutor:
 
     def __init__(self, *, running: int, waiting: int, name: str = "compute") -> None:
         self._threads = ThreadPoolExecutor(running, thread_name_prefix=name)
+        self._running = running
         self._free = running
-        self._limit = running + waiting
+        self.places = running + waiting
         self._admitted = 0
         self._lanes: OrderedDict[str, deque[tuple[Callable[[], Any], asyncio.Future[Any]]]] = OrderedDict()
 
+    @property
+    def running(self) -> int:
+        """How many run now; may be read from any thread, as may `waiting`."""
+        return self._running - self._free
+
+    @property
+    def waiting(self) -> int:
+        return max(0, self._admitted - self.running)
+
     def require_room(self) -> None:
         """Raise ServerBusyError when no further request may wait."""
-        if self._admitted >= self._limit:
+        if self._admitted >= self.places:
             raise ServerBusyError(f"{self._admitted} requests are already running or waiting: try again in a moment")
 
     async def run(self, function: Callable[[], T], lane: str = "") -> T:

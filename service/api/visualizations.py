@@ -1,9 +1,12 @@
 """A route for every method, made from METHODS: parameters and image in; a result, a picture or a job out."""
 
 from collections.abc import Iterable
+from dataclasses import replace
+from http import HTTPStatus
 from time import perf_counter
-from typing import Any
+from typing import Any, Final
 
+import anyio.to_thread
 from fastapi import APIRouter, Request, Response
 
 from schemas.jobs import Job, JobResult
@@ -14,10 +17,15 @@ from service.api.dependencies import ModelName, ModelVersion, Services, Services
 from service.api.examples import request_body, request_headers, result_responses
 from service.api.job_requests import Asked, answer_with_job
 from service.api.negotiation import JSON, PNG, choose
-from service.api.preferences import read_preferences
+from service.api.preferences import read_preferences, wants_fresh
+from service.api.result_cache import Answer, find_tag, make_answer, make_key
 from service.engine import run as engine
 from service.engine.method import AnyMethod
+from service.engine.model import Model
 from service.engine.parameters import validate
+
+# Pictures up to this size are hashed in less time than it takes to find a thread for it.
+_HASHED_AT_ONCE_BYTES: Final = 2**18
 
 
 def make_router(methods: Iterable[AnyMethod]) -> APIRouter:
@@ -64,6 +72,8 @@ def _add_routes(router: APIRouter, method: AnyMethod) -> None:
 
 
 async def _answer(request: Request, services: Services, method: AnyMethod, name: str, version: str | None) -> Response:
+    # Where the meter finds it.
+    request.state.method = method.name
     media_type = choose(", ".join(request.headers.getlist("accept")), (JSON, PNG) if method.makes_pictures else (JSON,))
     services.executor.require_room()
     body = await read_body(
@@ -72,16 +82,48 @@ async def _answer(request: Request, services: Services, method: AnyMethod, name:
         timeout_seconds=services.body_timeout_seconds,
     )
     params = validate(method.params, body.params)
+    work = engine.Request(method, params, body.image, media_type == PNG)
     if method.kind == "job" or read_preferences(request.headers).respond_async:
-        work = engine.Request(method, params, body.image)
+        work = replace(work, first_picture_only=False)
         return await answer_with_job(request, services, Asked(name, version, work, media_type))
     model = await services.model(name, version)
+    key = await _make_key(model, work, media_type)
+    fresh = wants_fresh(request.headers)
+    if not fresh and (tag := find_tag(", ".join(request.headers.getlist("if-none-match")), key)):
+        return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=_headers(tag, "hit"))
+    if not fresh and (kept := services.results.get(key)):
+        return Response(kept.body, media_type=media_type, headers=_headers(kept.etag, "hit"))
+    answer = await _compute(services, model, work, key)
+    services.results.put(key, answer)
+    return Response(
+        answer.body, media_type=media_type, headers=_headers(answer.etag, "fwd=request" if fresh else "fwd=miss")
+    )
+
+
+async def _make_key(model: Model, work: engine.Request, media_type: str) -> str:
+    if len(work.image or b"") <= _HASHED_AT_ONCE_BYTES:
+        return make_key(model, work, media_type)
+    return await anyio.to_thread.run_sync(make_key, model, work, media_type)
+
+
+async def _compute(services: Services, model: Model, work: engine.Request, key: str) -> Answer:
     received = perf_counter()
 
-    def compute() -> bytes:
-        work = engine.Request(method, params, body.image, media_type == PNG, perf_counter() - received)
-        result = engine.run(model, work, services.image_limits)
-        return result.images[0].data if media_type == PNG else result.model_dump_json().encode()
+    def compute() -> Answer:
+        waited = replace(work, queue_seconds=perf_counter() - received)
+        result = engine.run(model, waited, services.image_limits)
+        services.metrics.result(work.method.name, model.name, result.timings_seconds)
+        body = result.images[0].data if work.first_picture_only else result.model_dump_json().encode()
+        return make_answer(key, body)
 
-    data = await services.executor.run(compute, lane=name)
-    return Response(data, media_type=media_type, headers={"Vary": "Accept, Prefer"})
+    return await services.executor.run(compute, lane=model.name)
+
+
+def _headers(etag: str, cache: str) -> dict[str, str]:
+    """`Cache-Status` (RFC 9211) tells whether the answer was computed for this request."""
+    return {
+        "ETag": etag,
+        "Cache-Control": "private, no-cache",
+        "Cache-Status": f"convscope; {cache}",
+        "Vary": "Accept, Prefer",
+    }

@@ -70,6 +70,11 @@ class Catalog:
             self._loaded = {key: load for key, load in self._loaded.items() if key[0] in names}
         return names
 
+    def is_known(self, name: str) -> bool:
+        """Whether a model of that name was ever asked for and found; looks at no source."""
+        with self._lock:
+            return any(known == name for known, _ in self._loaded)
+
     def find(self, name: str, version: str | None = None) -> Offer:
         """Find a version, the newest by default. Raises ModelNotFoundError or VersionNotFoundError."""
         offers = self._offers(name)
@@ -127,15 +132,17 @@ class Catalog:
         details = [self.summary(name) for name in self.names()]
         return ModelList(models=[detail.name for detail in details], details=details)
 
-    def load_all(self) -> None:
+    def load_all(self) -> list[Model]:
         """Load the newest version of every model that is not left to its first use; failures are kept and logged."""
+        loaded: list[Model] = []
         for name in self.names():
             try:
                 if self.find(name).at_start:
-                    self.model(name)
+                    loaded.append(self.model(name))
             except (ConvscopeError, CancelledError):
                 # Kept as the model's state, and logged, by the load itself; cancelled ones end with the service.
                 continue
+        return loaded
 
     def close(self) -> None:
         """Give up loads that have not begun, and begin no more."""

@@ -116,6 +116,9 @@ class RedisJobStore:
         reply = self._scripts.run("sweep", uuid4().hex, *self._loss(), self._rules.tombstone_seconds)
         return Sweep(tuple(reply[1]), dict(reply[2]))
 
+    def outstanding(self) -> dict[str, int]:
+        return dict(self._scripts.run("outstanding")[1])
+
     def known(self, jobs: Sequence[str]) -> set[str]:
         return set(self._scripts.run("known", *jobs)[1:])
 

@@ -174,6 +174,15 @@ class SqliteJobStore:
             queued = db.execute("SELECT queue, count(*) FROM chunks WHERE position IS NOT NULL GROUP BY queue")
             return Sweep(expired, dict(map(tuple, queued.fetchall())))
 
+    def outstanding(self) -> dict[str, int]:
+        # Through the two partial indexes, so that it costs what is queued and running, not what is kept.
+        query = (
+            "SELECT queue, count(*) FROM (SELECT queue FROM chunks WHERE position IS NOT NULL "
+            "UNION ALL SELECT queue FROM chunks WHERE lease IS NOT NULL) GROUP BY queue"
+        )
+        with self._file.reading() as db:
+            return dict(map(tuple, db.execute(query).fetchall()))
+
     def known(self, jobs: Sequence[str]) -> set[str]:
         with self._file.reading() as db:
             return {job for job in jobs if db.execute("SELECT 1 FROM jobs WHERE id = ?", (job,)).fetchone()}

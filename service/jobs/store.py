@@ -231,6 +231,10 @@ class JobStore(Protocol):
         """Queue chunks whose lease has ended, or fail them with `worker_lost`; forget jobs whose time is over."""
         ...
 
+    def outstanding(self) -> dict[str, int]:
+        """How many chunks are queued or running, by queue, cheaply; a queue without any may be missing."""
+        ...
+
     def known(self, jobs: Sequence[str]) -> set[str]:
         """Those of the ids that have a record."""
         ...

@@ -33,6 +33,7 @@ def narrow(start_server: Callable[..., Server], picture: bytes) -> Server:
         CONVSCOPE_LIMITS__RUNNING_REQUESTS="1",
         CONVSCOPE_LIMITS__WAITING_REQUESTS="2",
         CONVSCOPE_LIMITS__BODY_TIMEOUT_SECONDS="1",
+        CONVSCOPE_LIMITS__RESULT_CACHE_BYTES="0",
     )
     assert _post(server, picture).status_code == 200
     return server
@@ -40,8 +41,8 @@ def narrow(start_server: Callable[..., Server], picture: bytes) -> Server:
 
 @pytest.fixture(scope="module")
 def roomy(start_server: Callable[..., Server], picture: bytes) -> Server:
-    """Default settings."""
-    server = start_server()
+    """Default settings, but that nothing is answered from memory."""
+    server = start_server(CONVSCOPE_LIMITS__RESULT_CACHE_BYTES="0")
     assert _post(server, picture).status_code == 200
     return server
 

@@ -40,7 +40,7 @@ class Twin:
 
     def shown(self) -> list[object]:
         store = self._stores["patient"]
-        return [_without_times(store.get(job.record.id)) for job in store.list(limit=1000)]
+        return [store.outstanding(), *(_without_times(store.get(job.record.id)) for job in store.list(limit=1000))]
 
     def claims(self) -> int:
         return len(self._claims)

@@ -26,6 +26,20 @@ def test_a_listing_is_newest_first_and_paged(store: JobStore) -> None:
         store.list(limit=10, after="never")
 
 
+def test_outstanding_are_the_chunks_that_are_queued_or_running(store: JobStore) -> None:
+    assert store.outstanding().get("cpu", 0) == 0
+    record = a_record(chunks=3, combines=True)
+    submit(store, record)
+    assert store.outstanding() == {"cpu": 3}
+    held = claim(store)
+    assert store.outstanding() == {"cpu": 3}
+    store.finish(held, a_part())
+    assert store.outstanding() == {"cpu": 2}
+    held = claim(store)
+    store.cancel(record.id)
+    assert store.outstanding().get("cpu", 0) == 0
+
+
 def test_the_known_are_those_with_a_record(store: JobStore) -> None:
     record = a_record()
     submit(store, record)
