@@ -101,11 +101,11 @@ def _job(page: Page) -> Locator:
 def _watch_progress(page: Page, bar: Locator) -> list[float]:
     """The values that the bar takes until it is full or gone."""
     values: list[float] = []
-    while bar.count():
-        value = bar.evaluate("(node) => node.value / node.max") if bar.count() else None
-        if value is not None and (not values or value != values[-1]):
-            values.append(value)
-        if value == 1:
-            break
+    while True:
+        # Of all at once, as it may be gone at any moment.
+        now: list[float] = bar.evaluate_all("(nodes) => nodes.map((node) => node.value / node.max)")
+        if now and now != values[-1:]:
+            values += now
+        if not now or now == [1]:
+            return values
         page.wait_for_timeout(50)
-    return values
