@@ -195,6 +195,7 @@ def test_whole_lists_every_filter_when_chunks_are_combined():
     assert (whole.provenance.seed, whole.provenance.params["layer"], whole.provenance.params["size"]) == (3, "maps", 4)
     assert whole.provenance.plan == {
         "batch": 1,
+        "last_layer": "all filters",
         "layer_shape": [4, 4, 3],
         "preprocessing": "none",
         "device": "CPU",
