@@ -41,6 +41,9 @@ class Limits(BaseModel):
     job_items: int = Field(2048, ge=1, description="Items, such as filters, that one job may ask for.")
     job_steps: int = Field(1000, ge=1, description="Steps that one job may ask for.")
     job_size: int = Field(512, ge=1, description="Largest side of a picture that one job may ask for, in pixels.")
+    ascent_bytes: int = Field(
+        2**30, ge=1, description="Memory for the numbers of pictures that gradient ascent computes together."
+    )
 
 
 class Jobs(BaseModel):

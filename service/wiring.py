@@ -61,7 +61,7 @@ def image_limits(settings: Settings) -> ImageLimits:
 
 def job_limits(settings: Settings) -> JobLimits:
     limits = settings.limits
-    return JobLimits(max_items=limits.job_items, max_steps=limits.job_steps, max_size=limits.job_size)
+    return JobLimits(limits.job_items, limits.job_steps, limits.job_size, limits.ascent_bytes)
 
 
 def job_rules(settings: Settings) -> JobRules:

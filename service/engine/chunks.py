@@ -17,11 +17,12 @@ from service.errors import JobTooLargeError
 
 @dataclass(frozen=True)
 class JobLimits:
-    """What one job may ask for."""
+    """What one job may ask for, and the memory that one of its chunks may take."""
 
     max_items: int = 2048
     max_steps: int = 1000
     max_size: int = 512
+    max_bytes: int = 2**30
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ def plan(model: Model, request: Request, image_limits: ImageLimits, job_limits: 
     axis = request.method.axis
     if axis is None:
         return Plan("images" if request.method.consumes == "image" else "results", [[0]], combines=False)
-    chunks = axis.cut(model.probe, request.params)
+    chunks = axis.cut(model.probe, request.params, job_limits.max_bytes)
     count = sum(map(len, chunks))
     if count > job_limits.max_items:
         raise JobTooLargeError(

@@ -42,13 +42,14 @@ class Whole:
 class Axis(Generic[P]):
     """What a job goes through item by item, such as the filters of a layer; a chunk is a slice of it.
 
-    `cut(probe, params)` gives the chunks from the network and the parameters alone, never from who computes them, and
-    raises a ConvscopeError where they do not go together. `combine(parts, pictures, params)` makes the whole of all
-    chunks' answers and of their pictures, name and pixels ((h, w) or (h, w, 3) uint8 RGB) in the order of the items.
+    `cut(probe, params, max_bytes)` gives the chunks, each to be computed within so much memory, from the network and
+    the parameters, never from who computes them. It raises a ConvscopeError where they do not go together.
+    `combine(parts, pictures, params)` makes the whole of all chunks' answers and of their pictures, name and pixels
+    ((h, w) or (h, w, 3) uint8 RGB) in the order of the items.
     """
 
     unit: str
-    cut: Callable[[Probe, P], list[list[int]]]
+    cut: Callable[[Probe, P, int], list[list[int]]]
     combine: Callable[[Sequence[Answer], Iterable[tuple[str, Pixels]], P], Whole]
 
 

@@ -176,14 +176,17 @@ class Ascent:
 class Ascended:
     """The last canvas (n, h, w, c), the objective there (n,), and the canvases kept (frames, n, h, w, c), all float32.
 
-    `moved` (n,) is False for an image whose gradient was zero in every step. `device` is CPU or GPU, `threads` those of
-    one operation.
+    `moved` (n,) is False for an image whose gradient was zero in every step. `batch` images were computed together at
+    most; `narrow` where of the layer only the wanted filters were. `device` is CPU or GPU, `threads` those of one
+    operation.
     """
 
     canvas: Array
     activations: Array
     moved: NDArray[np.bool_]
     frames: Array
+    batch: int
+    narrow: bool
     device: str
     threads: int
 
@@ -241,7 +244,8 @@ class Probe(Protocol):
         """Climb. Images do not influence each other.
 
         `report(fraction)` is called several times a second, as far as single steps are quick enough, and may raise.
-        Raises what `layer_on_canvas` raises, or ComputationFailedError.
+        Where memory does not suffice, fewer images are computed together. Raises what `layer_on_canvas` raises, or
+        ComputationFailedError.
         """
         ...
 

@@ -3,6 +3,7 @@
 import io
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -15,6 +16,7 @@ from service.catalog.preprocessing import PRESETS
 from service.engine.chunks import JobLimits, combine, compute, plan
 from service.engine.images import ImageLimits
 from service.engine.keras import ascent as loops
+from service.engine.keras import one_filter
 from service.engine.keras.loading import load_probe
 from service.engine.keras.probe import KerasProbe
 from service.engine.methods import METHODS
@@ -23,6 +25,7 @@ from service.engine.preprocessing import Preprocessing
 from service.engine.probe import Array, Ascended, Ascent, Canvas, FilterMeans, Schedule
 from service.engine.run import Request
 from service.errors import (
+    ComputationFailedError,
     FilterOutOfRangeError,
     LayerNotFoundError,
     LayerWithoutFilterError,
@@ -102,8 +105,31 @@ def _gray(last: str | None) -> keras.Model:
     return keras.Sequential([keras.Input((SIDE, SIDE, 1)), layers.Conv2D(5, 3, activation=last, name="target")])
 
 
+def _wide(last: str | None, **options: Any) -> keras.Model:
+    """A layer with filters enough to compute the wanted ones alone."""
+    options = {"kernel_size": 3, "padding": "same"} | options
+    return keras.Sequential(
+        [
+            keras.Input((SIDE, SIDE, 3)),
+            layers.Conv2D(4, 3, activation="relu"),
+            layers.MaxPooling2D(),
+            layers.Conv2D(40, activation=last, name="target", **options),
+        ]
+    )
+
+
+def _strided(last: str | None) -> keras.Model:
+    return _wide(last, kernel_size=(4, 3), strides=(2, 1))
+
+
+def _dilated(last: str | None) -> keras.Model:
+    return _wide(last, padding="valid", dilation_rate=(1, 3))
+
+
 Build = Callable[[str | None], keras.Model]
-BUILDS: tuple[Build, ...] = (_plain, _normalised, _nested, _depthwise, _separable, _transposed, _dense, _gray)
+WHOLE: tuple[Build, ...] = (_plain, _normalised, _nested, _depthwise, _separable, _transposed, _gray)
+NARROW: tuple[Build, ...] = (_dense, _wide, _strided, _dilated)
+BUILDS = (*WHOLE, *NARROW)
 
 
 def _twins(build: Build, *, dead: int | None = None) -> tuple[keras.Model, keras.Model]:
@@ -168,10 +194,134 @@ def test_canvas_is_the_tutorials_when_the_ascent_is_compiled(build: Build, mode:
     preset = PRESETS[mode]  # type: ignore[index]
     start = _start((0, 3, 4), network.input_shape[-1])
     ascended = _ascend(network, (0, 3, 4), start, preset)
+    assert ascended.narrow == (build in NARROW)
     for image, number in enumerate((0, 3, 4)):
         expected = _tutorial(linear, start[image], number, 40, preset)
         assert relative_error(ascended.canvas[image], expected) < 1e-4
         assert np.abs(expected - start[image]).max() > 5
+
+
+@pytest.mark.parametrize("padding", ["same", "valid"])
+@pytest.mark.parametrize(
+    ("kernel_size", "strides", "dilation_rate"),
+    [(1, 1, 1), (1, 2, 1), (3, 1, 1), (3, 2, 1), (4, 3, 1), ((2, 5), (3, 1), 1), (3, 1, 2), ((3, 2), 1, (3, 4))],
+)
+def test_wanted_filters_are_the_layers_own_when_computed_alone(
+    padding: str, kernel_size: Any, strides: Any, dilation_rate: Any
+):
+    layer = layers.Conv2D(
+        150, kernel_size, strides, padding, dilation_rate=dilation_rate, bias_initializer="normal", dtype="float64"
+    )
+    random, filters = np.random.default_rng(0), tf.constant([148, 0, 0])
+    images = tf.constant(random.normal(size=(3, 13, 12, 5)))
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch(images)
+        expected = tf.gather(layer(images), filters, axis=3, batch_dims=1)
+        found = one_filter.compute(layer, images, one_filter.pick(layer, filters))[..., 0]
+        weights = tf.constant(random.normal(size=found.shape))
+        objectives = [tf.reduce_sum(weights * maps) for maps in (found, expected)]
+    assert one_filter.is_worthwhile(keras.layers.Conv2D.from_config(layer.get_config()))
+    assert np.abs(found - expected).max() < 1e-13
+    gradients = [tape.gradient(objective, images) for objective in objectives]
+    assert np.abs(gradients[0] - gradients[1]).max() < 1e-13
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"filters": 8},
+        {"activation": "softmax"},
+        {"activation": keras.layers.PReLU()},
+        {"groups": 2},
+        {"strides": 3},
+        {"data_format": "channels_first"},
+        {"dtype": "mixed_bfloat16"},
+    ],
+    ids=str,
+)
+def test_layer_is_computed_whole_when_its_filters_are_few_or_depend_on_each_other(options: dict[str, Any]):
+    assert one_filter.is_worthwhile(layers.Conv2D(filters=64, kernel_size=3))
+    assert not one_filter.is_worthwhile(layers.Conv2D(**{"filters": 64, "kernel_size": 3} | options))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_wanted_filters_drift_from_the_layers_own_when_rounding_alone_differs(test_data: Path, dtype: str):
+    """That the two ways are one computation: in float64 they stay together, in float32 they start together."""
+    probe_network = keras.saving.load_model(test_data / "models" / "vgg16_blocks1_2_imagenet.keras", compile=False)
+    network = _with_dtype(probe_network, dtype)
+    target = network.get_layer("block2_conv2")
+    before = keras.Model(network.inputs, target.input)
+    canvases = [tf.constant(_start((7,), 3, side=64), dtype)] * 2
+    drifts = []
+    for _ in range(10):
+        steps = []
+        for canvas, narrow in zip(canvases, (True, False), strict=True):
+            with tf.GradientTape() as tape:
+                tape.watch(canvas)
+                maps = before(canvas - tf.constant([103.939, 116.779, 123.68], dtype))
+                if narrow:
+                    maps = tf.nn.relu(one_filter.compute(target, maps, one_filter.pick(target, tf.constant([7]))))
+                else:
+                    maps = target(maps)[..., 7:8]
+                objective = tf.reduce_mean(maps)
+            gradient = tape.gradient(objective, canvas)
+            steps.append(canvas + gradient / (tf.sqrt(tf.reduce_mean(tf.square(gradient))) + 1e-5))
+        canvases = steps
+        drifts.append(relative_error(canvases[0].numpy(), canvases[1].numpy()))
+    assert drifts[0] < (1e-5 if dtype == "float32" else 1e-13)
+    assert drifts[-1] < (1e-1 if dtype == "float32" else 1e-10)
+
+
+def _with_dtype(network: keras.Model, dtype: str) -> keras.Model:
+    config = network.get_config()
+    # The input as well, which would round to its own.
+    changed = [layer | {"config": layer["config"] | {"dtype": dtype}} for layer in config["layers"]]
+    twin = type(network).from_config(config | {"layers": changed})
+    twin.set_weights(network.get_weights())
+    return twin
+
+
+class _Crowded(keras.layers.Layer):
+    """Runs out of memory, as TensorFlow says it, where more images than `most` come together."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self.most = most
+
+    def call(self, images: Any) -> Any:
+        def allocate(count: int) -> int:
+            if count > self.most:
+                raise MemoryError
+            return count
+
+        with tf.control_dependencies([tf.numpy_function(allocate, [tf.shape(images)[0]], tf.int32)]):
+            return tf.identity(images)
+
+
+def _crowded(most: int) -> keras.Model:
+    network, _ = _twins(_plain)
+    return keras.Sequential([keras.Input((SIDE, SIDE, 3)), _Crowded(most), *network.layers])
+
+
+def test_batch_is_halved_when_memory_does_not_suffice():
+    filters = (0, 1, 2, 3, 4)
+    ascent = Ascent(
+        FilterMeans("target", filters), Canvas(_start(filters, 3), PRESETS["unit"]), Schedule(10, 1.0, keep_every=5)
+    )
+    reported: list[float] = []
+    together = KerasProbe(_crowded(5)).ascend(ascent, lambda _: None)
+    halved = KerasProbe(_crowded(2)).ascend(ascent, reported.append)
+    assert (together.batch, halved.batch) == (5, 2)
+    assert halved.moved.all()
+    for name in ("canvas", "activations", "frames"):
+        assert relative_error(getattr(halved, name), getattr(together, name)) < 1e-4
+    assert (halved.frames.shape, reported[-1]) == ((3, 5, SIDE, SIDE, 3), 1.0)
+    assert reported == sorted(reported)
+
+
+def test_computation_fails_when_memory_does_not_suffice_for_one_canvas():
+    with pytest.raises(ComputationFailedError, match="smaller 'size'"):
+        _ascend(_crowded(0), (0, 1), _start((0, 1), 3), None, steps=2)
 
 
 def test_canvas_is_rgb_when_the_network_takes_bgr():
@@ -189,7 +339,7 @@ def test_canvas_is_the_networks_input_when_nothing_is_preprocessed():
 
 
 @pytest.mark.parametrize(
-    "build", [_plain, _depthwise, _transposed, _dense, _gray], ids=lambda build: build.__name__[1:]
+    "build", [_plain, _depthwise, _transposed, _gray, *NARROW], ids=lambda build: build.__name__[1:]
 )
 def test_objective_lies_before_the_activation_when_it_lets_nothing_through(build: Build):
     network, linear = _twins(build, dead=2)

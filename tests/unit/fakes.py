@@ -109,6 +109,8 @@ class ClosedFormProbe:
             activations=np.asarray([canvas[i, ..., number].mean() for i, number in enumerate(filters)], np.float32),
             moved=np.asarray([number != 2 for number in filters]),
             frames=np.stack(frames)[: len(frames) if schedule.keep_every else 0],
+            batch=len(filters),
+            narrow=False,
             device="CPU",
             threads=1,
         )

@@ -30,7 +30,7 @@ class StripesParams(MethodParams):
     seed: int = 3
 
 
-def _cut(_: Probe, params: StripesParams) -> list[list[int]]:
+def _cut(_: Probe, params: StripesParams, __: int) -> list[list[int]]:
     items = list(range(params.count))
     return [items[start : start + 2] for start in range(0, len(items), 2)]
 

@@ -84,6 +84,11 @@ def test_batch_shrinks_when_frames_would_fill_the_memory():
     assert cut(_probe(1), FilterPatternsParams(size=512, steps=60, frames=30)) == [[0, 1, 2]]
 
 
+def test_batch_shrinks_when_the_memory_allowed_is_small():
+    assert cut(_probe(1), FilterPatternsParams(size=64), 2 * 64 * 64 * 3 * 8) == [[0, 1], [2]]
+    assert cut(_probe(1), FilterPatternsParams(size=64), 1) == [[0], [1], [2]]
+
+
 def test_job_is_too_large_when_it_has_more_frames_than_an_animation_may():
     assert cut(_probe(), FilterPatternsParams(steps=990, frames=10))
     with pytest.raises(JobTooLargeError, match="every 11 steps") as raised:
@@ -195,6 +200,7 @@ def test_whole_lists_every_filter_when_chunks_are_combined():
     assert (whole.provenance.seed, whole.provenance.params["layer"], whole.provenance.params["size"]) == (3, "maps", 4)
     assert whole.provenance.plan == {
         "batch": 1,
+        "last_layer": "all filters",
         "layer_shape": [4, 4, 3],
         "preprocessing": "none",
         "device": "CPU",

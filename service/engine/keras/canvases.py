@@ -55,15 +55,16 @@ class Canvases:
         return found
 
     def _trace(self, call: Call, size: tuple[int, int]) -> LayerOnCanvas | None:
-        compute = excerpt(self._network, self._wiring, call)
+        part = excerpt(self._network, self._wiring, call)
         channels = self._wiring.inputs[0].shape[3]
+        canvas, filters = tf.TensorSpec([1, *size, channels], tf.float32), tf.TensorSpec([1], tf.int32)
         try:
             trace = compile_graph(
-                lambda images: compute(images).output, tf.TensorSpec([1, *size, channels], tf.float32)
+                lambda images, filters: part.compute(images, part.pick(filters)).output, canvas, filters
             )
         except (ValueError, tf.errors.OpError):
             return None
-        shape = tuple(trace.outputs[0].shape)
+        shape = (*trace.outputs[0].shape[:-1], call.outputs[0].shape[-1] or trace.outputs[0].shape[-1])
         if shape[0] != 1 or not all(shape):
             return None
         return LayerOnCanvas(call.site.path, shape[1:], count_operations(trace.graph), count_values(trace.graph))

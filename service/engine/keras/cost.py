@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 from typing import Any, Final
 
-_FREE = {"Placeholder", "Const", "ReadVariableOp", "Identity", "NoOp", "Shape", "Reshape"}
+_FREE = {"Placeholder", "Const", "ReadVariableOp", "Identity", "IdentityN", "NoOp", "Shape", "Reshape"}
 
 
 def count_operations(graph: Any) -> int:

@@ -1,6 +1,7 @@
 """The part of a network that one layer depends on: its output, and the same as if its last activation let all through.
 
-Nothing beyond the layer is touched, so that a picture may have a size which the network's end could not take.
+Nothing beyond the layer is touched, so that a picture may have a size which the network's end could not take. Where
+that is cheaper, each image is given one filter of the layer alone.
 """
 
 from collections.abc import Callable
@@ -11,6 +12,7 @@ import keras
 import tensorflow as tf
 from keras import tree
 
+from service.engine.keras import one_filter
 from service.engine.keras.graph import Call, Site, Wiring, functional, infer, replay
 from service.engine.keras.landmarks import activation_of
 from service.engine.keras.scoring import first_tensor, preactivation
@@ -53,15 +55,26 @@ class Excerpted:
     sources: list[Any]
 
 
-Excerpt = Callable[[Any], Excerpted]
+@dataclass(frozen=True)
+class Excerpt:
+    """`compute(images, picked)` gives what the layer makes of a batch of images.
+
+    With `picked`, which `pick(filters)` gives where the excerpt is `narrow`, the last axis holds of each image its own
+    filter alone; without, and where pick gives None, all filters.
+    """
+
+    compute: Callable[[Any, one_filter.Picked | None], Excerpted]
+    pick: Callable[[Any], one_filter.Picked | None]
+    narrow: bool
 
 
 def excerpt(network: keras.Model, wiring: Wiring, call: Call) -> Excerpt:
-    """A function from a batch of images to what the layer makes of them."""
+    """The part of the network that ends with a call of a layer."""
     needed = {value.call.site for value in wiring.ancestors(call.outputs[0])}
     tail = _tail(call)
+    narrow = one_filter.is_worthwhile(call.operation)
 
-    def compute(images: Any) -> Excerpted:
+    def compute(images: Any, picked: one_filter.Picked | None) -> Excerpted:
         # By id of a tensor of the tail, which stays alive in there.
         made: dict[int, Excerpted] = {}
 
@@ -70,7 +83,13 @@ def excerpt(network: keras.Model, wiring: Wiring, call: Call) -> Excerpt:
                 return [_ABSENT] * len(node.outputs)
             if here not in tail:
                 return infer(node, args, kwargs)
-            found = _split(node, args, kwargs, made)
+            if picked is None:
+                found = _split(node, args, kwargs, made)
+            else:
+                # Such a layer is its whole tail.
+                found = _activate(
+                    node.operation, one_filter.compute(node.operation, first_tensor(args, kwargs), picked)
+                )
             made[id(found.output)] = made[0] = found
             return found.output
 
@@ -78,7 +97,10 @@ def excerpt(network: keras.Model, wiring: Wiring, call: Call) -> Excerpt:
         # The layer itself comes last of its ancestors.
         return made[0]
 
-    return compute
+    def pick(filters: Any) -> one_filter.Picked | None:
+        return one_filter.pick(call.operation, filters) if narrow else None
+
+    return Excerpt(compute, pick, narrow)
 
 
 def _tail(call: Call) -> set[Site]:
@@ -94,11 +116,15 @@ def _tail(call: Call) -> set[Site]:
     return tail
 
 
+def _activate(layer: Any, before: Any) -> Excerpted:
+    output = before if layer.activation is None else layer.activation(before)
+    return Excerpted(output, before, [before])
+
+
 def _split(node: Any, args: tuple[Any, ...], kwargs: dict[str, Any], made: dict[int, Excerpted]) -> Excerpted:
     operation = node.operation
     if isinstance(operation, FUSED) and activation_of(operation) != "linear":
-        before = preactivation(operation, first_tensor(args, kwargs))
-        return Excerpted(operation.activation(before), before, [before])
+        return _activate(operation, preactivation(operation, first_tensor(args, kwargs)))
     output = tree.flatten(infer(node, args, kwargs))[0]
     if type(operation).__name__ in _ACTIVATIONS:
         before = first_tensor(args, kwargs)

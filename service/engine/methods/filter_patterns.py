@@ -43,12 +43,16 @@ DEFAULT_SIDE = 128
 # A network's own size is taken as it is only where its pictures are neither tiny nor slow.
 OWN_SIDES = range(64, 257)
 MAX_FRAMES = 100
-# What two cores do in 0.7 s: so long one step of a batch may last before progress is heard of.
-STEP_OPERATIONS = 0.7 * 60e9
+# So long one step of a batch may last before progress is heard of, on two cores that do so much in a second.
+STEP_SECONDS = 0.7
+OPERATIONS_PER_SECOND = 60e9
+BYTES_PER_SECOND = 2e9
 MAX_BATCH = 8
-# Numbers of a forward pass, and of frames, that a batch may keep in memory (4 bytes each; the gradient's come on top).
-BATCH_VALUES = 2**27
-FRAME_VALUES = 2**26
+MAX_BYTES = 2**30
+# Of a number: its 4 bytes, and its gradient's.
+VALUE_BYTES = 8
+# A frame is in memory alone, in two stacks, and as it is drawn.
+FRAME_COPIES = 4
 
 
 class FilterPatternsParams(MethodParams):
@@ -80,8 +84,8 @@ class FilterPatternsParams(MethodParams):
     )
 
 
-def cut(probe: Probe, params: FilterPatternsParams) -> list[list[int]]:
-    """Chunks of as many filters as one step of 0.7 s on two cores can take."""
+def cut(probe: Probe, params: FilterPatternsParams, max_bytes: int = MAX_BYTES) -> list[list[int]]:
+    """Chunks of as many filters as one step of 0.7 s on two cores, and `max_bytes` of memory, can take."""
     view, size = _look(probe, params)
     filters = select(params.filters, view.filters, FilterOutOfRangeError)
     frames = _count_frames(params)
@@ -91,7 +95,7 @@ def cut(probe: Probe, params: FilterPatternsParams) -> list[list[int]]:
             f"{-(-params.steps // (MAX_FRAMES - 1))} steps",
             "frames",
         )
-    batch = _batch(view, size, frames)
+    batch = _batch(view, size, frames, max_bytes)
     return [filters[start : start + batch] for start in range(0, len(filters), batch)]
 
 
@@ -113,7 +117,8 @@ def filter_patterns(probe: Probe, _: Array | None, params: FilterPatternsParams,
         numbers=_measure(ascended, context.items) | {"size": list(size)},
         resolved={"size": size[0]} if size[0] == size[1] else {},
         plan={
-            "batch": _batch(view, size, _count_frames(params)),
+            "batch": ascended.batch,
+            "last_layer": "wanted filters" if ascended.narrow else "all filters",
             "layer_shape": list(view.output_shape),
             "preprocessing": context.preprocessing.name if params.preprocess else None,
             "device": ascended.device,
@@ -185,14 +190,11 @@ def _count_frames(params: FilterPatternsParams) -> int:
     return 1 - (-params.steps // params.frames) if params.frames else 0
 
 
-def _batch(view: LayerOnCanvas, size: tuple[int, int], frames: int) -> int:
+def _batch(view: LayerOnCanvas, size: tuple[int, int], frames: int, max_bytes: int) -> int:
     # The gradient costs about as much as the forward pass.
-    limits = [
-        STEP_OPERATIONS / (2 * max(view.operations, 1)),
-        BATCH_VALUES / max(view.values, 1),
-        FRAME_VALUES / max(frames * size[0] * size[1] * 3, 1),
-    ]
-    return int(max(1, min(MAX_BATCH, *limits)))
+    seconds = 2 * view.operations / OPERATIONS_PER_SECOND + VALUE_BYTES * view.values / BYTES_PER_SECOND
+    held = VALUE_BYTES * view.values + 4 * FRAME_COPIES * frames * size[0] * size[1] * 3
+    return int(max(1, min(MAX_BATCH, STEP_SECONDS / max(seconds, 1e-9), max_bytes / max(held, 1))))
 
 
 def _noise(seed: int, number: int, shape: tuple[int, ...]) -> Array:
