@@ -1,6 +1,6 @@
 """How near gradient ascent comes to what a large matrix product reaches on this machine."""
 
-from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,7 +8,8 @@ import tensorflow as tf
 
 from service.engine.keras.probe import KerasProbe
 from service.engine.probe import Ascent, Canvas, FilterMeans, Schedule
-from tests.benchmark.rows import Row, at_least
+from tests.benchmark.networks import open_probe
+from tests.benchmark.rows import Row, Table, at_least
 from tests.benchmark.turns import Contender, medians, take_turns, timed
 
 LAYERS = ("block1_conv1", "block1_conv2", "block2_conv1", "block3_conv1", "block4_conv1", "block5_conv1")
@@ -18,14 +19,15 @@ BATCHES = {64: (1, 8, 32), 150: (1, 4, 8)}
 PRODUCT_SIDE = 3000
 # Of one measurement, which is then a good half second long.
 OPERATIONS = 60e9
-ROUNDS = 3
 
 
-def measure_rates(probe: KerasProbe, rounds: int) -> Iterator[Row]:
+def measure_rates(table: Table, test_data: Path, rounds: int) -> None:
     """Operations of a plain ascent: its steps, each forward and back, which costs as much again."""
+    table.head(f"Arithmetic rate of VGG16's ascent ÷ a matrix product of {PRODUCT_SIDE} x {PRODUCT_SIDE} float32")
+    probe = open_probe("vgg16", test_data)
     for side, batches in BATCHES.items():
         for layer in LAYERS:
-            yield _measure(probe, layer, side, batches, min(rounds, ROUNDS))
+            table.add(_measure(probe, layer, side, batches, rounds))
 
 
 def _measure(probe: KerasProbe, layer: str, side: int, batches: tuple[int, ...], rounds: int) -> Row:

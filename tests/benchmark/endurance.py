@@ -1,6 +1,7 @@
 """Ten thousand mixed requests through the runner: traces built, and memory."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import islice, product
 from pathlib import Path
 
@@ -17,32 +18,44 @@ from tests.benchmark.pictures import jpeg
 from tests.benchmark.rows import Row, Table, at_most
 from tests.oracle import NETWORKS, load_model
 
-PICTURES = 10
+# Of two sizes; more than a cache of what has been seen should hold.
+PICTURES = 200
 LAYERS = 3
 CLASSES = (None, 0, 1)
+
+
+@dataclass(frozen=True)
+class Question:
+    """A request but for its picture."""
+
+    model: Model
+    method: AnyMethod
+    params: MethodParams
 
 
 def measure_endurance(table: Table, test_data: Path, count: int) -> None:
     """Answer `count` requests; memory is compared from a tenth of them on, when every trace has been built."""
     table.head("Endurance")
     models = _models(test_data)
-    requests = list(mix(models))
+    questions = list(mix(models))
+    pictures = [jpeg(number, (96, 500)[number % 2]) for number in range(PICTURES)]
     process = psutil.Process()
     memory, traces = {}, {}
     for number in range(1, count + 1):
-        # A prime: neighbours differ in model, method and picture, and all come before one comes again.
-        model, request = requests[number * 7919 % len(requests)]
-        run(model, request, LIMITS)
+        # A prime: neighbours differ in model, method and layer, and all come before one comes again.
+        question = questions[number * 7919 % len(questions)]
+        image = pictures[number % PICTURES] if question.method.consumes == "image" else None
+        run(question.model, Request(question.method, question.params, image), LIMITS)
         if number in (count // 10, count):
             memory[number] = process.memory_info().rss
             traces[number] = sum(trace_count(model) for model in models)
     (early, before), (_, after) = memory.items()
-    names = sorted({request.method.name for _, request in requests})
+    names = sorted({question.method.name for question in questions})
     note = (
-        f"{after / 2**20:.0f} MiB ÷ {before / 2**20:.0f} MiB; {len(requests)} different requests "
+        f"{after / 2**20:.0f} MiB ÷ {before / 2**20:.0f} MiB; {len(questions)} different questions "
         f"of {', '.join(names)}; traces {traces[early]} and {traces[count]}"
     )
-    measured = {"rss_bytes": memory, "traces": traces, "distinct": len(requests)}
+    measured = {"rss_bytes": memory, "traces": traces, "questions": len(questions)}
     what = f"memory after {count:,} mixed requests ÷ after {early:,}"
     table.add(Row(what, after / before, at_most(1.05), note, measured))
 
@@ -52,15 +65,12 @@ def trace_count(model: Model) -> int:
     return model.probe.traces.built
 
 
-def mix(models: list[Model]) -> Iterator[tuple[Model, Request]]:
-    """Every interactive method on every model that it works on: layers, classes, and pictures of two sizes."""
-    pictures = [jpeg(number, side) for number, side in product(range(PICTURES), (96, 500))]
+def mix(models: list[Model]) -> Iterator[Question]:
+    """Every interactive method on every model that it works on, with several layers and classes."""
     for model, method in product(models, METHODS.values()):
-        if method.kind != "interactive" or method.refuse(model.anatomy):
-            continue
-        for params in _choices(model, method):
-            for image in pictures if method.consumes == "image" else [None]:
-                yield model, Request(method, params, image)
+        if method.kind == "interactive" and not method.refuse(model.anatomy):
+            for params in _choices(model, method):
+                yield Question(model, method, params)
 
 
 def _choices(model: Model, method: AnyMethod) -> Iterator[MethodParams]:

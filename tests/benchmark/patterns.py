@@ -15,7 +15,6 @@ from service.engine.methods import METHODS
 from service.engine.model import Model
 from service.engine.probe import Array, Ascended, Ascent, Canvas, FilterMeans, Schedule
 from tests.benchmark import tutorials
-from tests.benchmark.arithmetic import measure_rates
 from tests.benchmark.engine import compare
 from tests.benchmark.networks import as_model, network_of, open_probe
 from tests.benchmark.others import PAUSE_SECONDS, store_weights
@@ -37,9 +36,6 @@ def measure_patterns(table: Table, test_data: Path, rounds: int, steps: int = ST
     probe = open_probe("vgg16", test_data)
     book = _book_network(network_of(probe))
     for row in (*_one_pattern(probe, book, rounds, steps), *_many_patterns(as_model("vgg16", probe), book, steps)):
-        table.add(row)
-    table.head("Arithmetic rate of the ascent ÷ a matrix product of 3000 x 3000 float32")
-    for row in measure_rates(probe, rounds):
         table.add(row)
 
 

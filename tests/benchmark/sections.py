@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.benchmark.arithmetic import measure_rates
 from tests.benchmark.endurance import measure_endurance
 from tests.benchmark.engine import measure_engine
 from tests.benchmark.grid import measure_grid
@@ -52,6 +53,10 @@ def _patterns(table: Table, choice: Choice) -> None:
     measure_patterns(table, choice.test_data, rounds, steps)
 
 
+def _rates(table: Table, choice: Choice) -> None:
+    measure_rates(table, choice.test_data, 1 if choice.quick else 3)
+
+
 def _grid(table: Table, choice: Choice) -> None:
     measure_grid(table, choice.rounds)
 
@@ -81,6 +86,7 @@ SECTIONS: dict[str, Callable[[Table, Choice], Any]] = {
     "peers": _others,
     "http": _http,
     "patterns": _patterns,
+    "rates": _rates,
     "grid": _grid,
     "jobs": _jobs,
     "page": _page,
