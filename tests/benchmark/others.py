@@ -56,7 +56,7 @@ def _measure(name: str, test_data: Path, rounds: int) -> Iterator[Row]:
                 continue
             peers[module] = peer
             contenders[module] = peer.run
-        taken = take_turns(contenders, rounds, seldom=SLOW, pause_seconds=PAUSE_SECONDS)
+        taken = take_turns(contenders, rounds, warm_up=1, seldom=SLOW, pause_seconds=PAUSE_SECONDS)
         yield compare(f"{name}: ours ÷ plain forward pass, in the same run", taken, "ours", "forward", None)
         map_of_ours = ours(pictures(1)).values
         for module, peer in peers.items():

@@ -13,6 +13,8 @@ from importlib import import_module
 from importlib.metadata import version
 from typing import Any
 
+import numpy as np
+
 
 @dataclass(frozen=True)
 class Task:
@@ -45,7 +47,7 @@ def _run(task: Task, number: int, *, show: bool) -> Any:
     started = time.perf_counter()
     found = task.work(given)
     taken = (time.perf_counter() - started) * 1000
-    return found.tolist() if show else taken
+    return np.asarray(found).tolist() if show else taken
 
 
 if __name__ == "__main__":

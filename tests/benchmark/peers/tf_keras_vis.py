@@ -20,7 +20,7 @@ def grad_cam(function: str, weights: str, layer: str, class_index: int) -> Task:
     score = CategoricalScore(class_index)
 
     def work(batch: Any) -> Any:
-        return explainer(score, batch, penultimate_layer=layer, expand_cam=False, normalize_cam=False)[0]
+        return np.asarray(explainer(score, batch, penultimate_layer=layer, expand_cam=False, normalize_cam=False))[0]
 
     return Task(noise_batch(network.input_shape[1:]), work)
 
