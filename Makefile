@@ -28,7 +28,8 @@ check: .venv/.develop  ## format, lint, spelling, types, import contracts
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: .venv/.develop  ## ratios against a plain compiled forward pass, and jobs, as a table and JSON
+bench: .venv/.develop  ## speed and memory beside a plain forward pass, tutorials and other libraries, as a table and JSON
+	@tests/benchmark/peers/install
 	$(BIN)/python -m tests.benchmark
 
 chaos: .venv/.develop  ## a thousand jobs while workers and Redis are killed
@@ -62,7 +63,7 @@ audit: .venv/.develop  ## known vulnerabilities among the locked packages
 	$(BIN)/pip-audit --require-hashes --disable-pip --requirement requirements-dev.lock
 
 clean:  ## remove the environment and caches
-	rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf .venv .venv-peers build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 
 # pip compiles bytecode while it installs: importing TensorFlow without it takes 10 s more.
 .venv/.runtime: requirements.lock pyproject.toml
