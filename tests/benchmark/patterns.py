@@ -9,6 +9,7 @@ from time import perf_counter
 import keras
 import numpy as np
 
+from service.engine.chunks import JobLimits
 from service.engine.keras.probe import KerasProbe
 from service.engine.method import Context
 from service.engine.methods import METHODS
@@ -113,5 +114,5 @@ def _sample(tutorial: Callable[[tuple[int, Array]], Array], filters: range) -> f
 def _compute(model: Model, params: object) -> None:
     """Every chunk of the job, to standardised pictures."""
     assert METHOD.axis is not None
-    for items in METHOD.axis.cut(model.probe, params):
+    for items in METHOD.axis.cut(model.probe, params, JobLimits().max_bytes):
         METHOD.compute(model.probe, None, params, Context(items, model.preprocessing, lambda _: None))

@@ -285,7 +285,7 @@ class _Crowded(keras.layers.Layer):
     """Runs out of memory, as TensorFlow says it, where more images than `most` come together."""
 
     def __init__(self, most: int) -> None:
-        super().__init__()
+        super().__init__(name="crowded")
         self.most = most
 
     def call(self, images: Any) -> Any:
