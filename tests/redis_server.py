@@ -35,7 +35,7 @@ class RedisServer:
         """Start, again with the same port and folder, until it answers; what it kept is loaded then."""
         self._folder.mkdir(parents=True, exist_ok=True)
         options = {"port": str(self.port), "bind": "127.0.0.1", "dir": str(self._folder), "save": ""}
-        durable = {"appendonly": "yes", "appendfsync": "everysec", "maxmemory-policy": "noeviction"}
+        durable = {"appendonly": "yes", "appendfsync": "always", "maxmemory-policy": "noeviction"}
         command = ["redis-server"]
         for name, value in (options | durable).items():
             command += [f"--{name}", value]

@@ -13,8 +13,11 @@ from service.engine.images import ImageLimits
 from service.engine.keras.applications import load_application
 from service.engine.keras.loading import load_probe
 from service.engine.keras.probe import KerasProbe
+from service.engine.keras.tuning import Tuning
 from service.engine.model import Model
 from service.engine.probe import Array
+from service.engine.reuse import ActivationCache
+from service.settings import Limits
 from service.wiring import BUILT_IN_MODELS
 from tests.oracle import NETWORKS
 
@@ -42,11 +45,13 @@ def names(test_data: Path) -> list[str]:
 
 
 def open_probe(name: str, test_data: Path) -> KerasProbe:
+    """As the service opens it with its default settings."""
+    tuning = Tuning(reuse=ActivationCache(Limits().activation_cache_bytes))
     if name in APPLICATIONS:
-        return load_application(APPLICATIONS[name])
+        return load_application(APPLICATIONS[name], tuning=tuning)
     if name == "shapes":
-        return load_probe(next(BUILT_IN_MODELS.glob("shapes/*/model.keras")))
-    return load_probe(test_data / "models" / NETWORKS[name].file)
+        return load_probe(next(BUILT_IN_MODELS.glob("shapes/*/model.keras")), tuning=tuning)
+    return load_probe(test_data / "models" / NETWORKS[name].file, tuning=tuning)
 
 
 def as_model(name: str, probe: KerasProbe) -> Model:

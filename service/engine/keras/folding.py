@@ -139,7 +139,8 @@ def _fold(pair: _Pair) -> tuple[Array, Array]:
 
 
 def _convolve(layer: Any, inputs: Any, kernel: Any) -> Any:
-    return tf.nn.conv2d(inputs, kernel, layer.strides, layer.padding.upper(), dilations=layer.dilation_rate)
+    # As Keras calls it: a dilated `conv2d` has no gradient on the CPU.
+    return tf.nn.convolution(inputs, kernel, layer.strides, layer.padding.upper(), dilations=layer.dilation_rate)
 
 
 def _convolve_depthwise(layer: Any, inputs: Any, kernel: Any) -> Any:
