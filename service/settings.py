@@ -31,6 +31,9 @@ class Limits(BaseModel):
     waiting_requests: int = Field(64, ge=0, description="Requests that may wait beyond those; then 503.")
     body_timeout_seconds: float = Field(30, gt=0, description="How long a client may take to send a request's body.")
     traces_per_model: int = Field(64, ge=1, description="Compiled graphs kept per model, about 20 MB each.")
+    kernel_bytes: int = Field(
+        2**29, ge=0, description="Memory for the kernels that are constants of those graphs, per model; 0: none are."
+    )
     result_cache_bytes: int = Field(
         128 * 2**20, ge=0, description="Memory for finished results, given again to the same request; 0: none kept."
     )
@@ -91,7 +94,8 @@ class Settings(BaseSettings):
         "", description="Folder or fsspec URL of jobs' pictures, shared by API and workers; empty: `artifacts` in it."
     )
     folding: bool = Field(
-        default=True, description="Compute batch normalisation within the convolution before it, about 1e-5 apart."
+        default=True,
+        description="Kernels as constants, and batch normalisation within the convolution before it, about 1e-5 apart.",
     )
     gpu_models: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)] = Field(
         (), description="Models whose jobs go to the workers with a GPU: patterns such as `vgg*,resnet*`."

@@ -1,6 +1,7 @@
 """What every composition root wires the same way: settings in; catalog, job store, artifacts and limits out."""
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 from schemas.models import Task
@@ -38,7 +39,7 @@ def open_catalog(settings: Settings, *, threads: int = 0) -> Catalog:
 
     `threads` is how many TensorFlow may use in this process, 0 as many as there are cores.
     """
-    return Catalog(_sources(settings, Tuning(settings.limits.traces_per_model, settings.folding), threads))
+    return Catalog(_sources(settings, _tuning(settings), threads))
 
 
 def open_shared_catalog(settings: Settings, observer: Observer = UNOBSERVED) -> Catalog:
@@ -46,13 +47,13 @@ def open_shared_catalog(settings: Settings, observer: Observer = UNOBSERVED) -> 
     limits = settings.limits
     device = Device(max_batch=limits.batch_size, max_waiting=limits.waiting_requests, observer=observer)
     reuse = ActivationCache(limits.activation_cache_bytes, observer)
-    tuning = Tuning(limits.traces_per_model, settings.folding, reuse)
+    tuning = replace(_tuning(settings), reuse=reuse)
     return Catalog([Batched(source, device) for source in _sources(settings, tuning, threads=0)])
 
 
 def open_model_file(file: Path, settings: Settings) -> Model:
     """One file from anywhere, as a folder's model. Raises ModelFailedError."""
-    return open_file(file, _KerasLoader(Tuning(settings.limits.traces_per_model, settings.folding), threads=0))
+    return open_file(file, _KerasLoader(_tuning(settings), threads=0))
 
 
 def image_limits(settings: Settings) -> ImageLimits:
@@ -106,6 +107,11 @@ def make_data_folder(settings: Settings) -> None:
         settings.data_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         logger.error("no jobs without the data folder (CONVSCOPE_DATA): %s", error)
+
+
+def _tuning(settings: Settings) -> Tuning:
+    limits = settings.limits
+    return Tuning(limits.traces_per_model, limits.kernel_bytes, settings.folding)
 
 
 def _sources(settings: Settings, tuning: Tuning, threads: int) -> list[Source]:

@@ -12,7 +12,7 @@ from keras import layers
 
 from service.engine.keras.folding import Folding
 from service.engine.keras.graph import wire
-from service.engine.keras.parts import find_frontier
+from service.engine.keras.parts import find_frontier, find_part
 from service.engine.keras.probe import KerasProbe
 from service.engine.keras.tuning import Tuning
 from service.engine.probe import Array
@@ -107,8 +107,23 @@ def test_answers_are_the_networks_own_when_normalisation_is_folded(layer: str):
 
 
 def test_every_pair_of_the_network_is_folded():
-    pairs = Folding(wire(_network())).pairs
-    assert [site.path for site in pairs] == ["conv", "depthwise", "project", "stride", "dilated"]
+    wiring = wire(_network())
+    part = find_part(wiring.inputs, wiring.outputs)
+    found = Folding(wiring).apply(part, max_bytes=2**20)
+    assert [site.path for site in found.pairs] == ["conv", "depthwise", "project", "stride", "dilated"]
+    assert found.bytes == 4 * sum(wiring.by_site[site].operation.kernel.numpy().size for site in found.fixed)
+
+
+def test_a_part_is_left_alone_when_its_kernels_take_too_much_or_it_is_spared():
+    wiring = wire(_network())
+    part, folding = find_part(wiring.inputs, wiring.outputs), Folding(wiring)
+    whole = folding.apply(part, max_bytes=2**20)
+    assert folding.apply(part, max_bytes=whole.bytes).fixed == whole.fixed
+    assert not folding.apply(part, max_bytes=whole.bytes - 1).fixed
+    spared = {wiring.by_path["conv_bn"].site, wiring.by_path["project"].site}
+    found = folding.apply(part, max_bytes=2**20, spared=spared)
+    assert [site.path for site in found.pairs] == ["depthwise", "stride", "dilated"]
+    assert whole.fixed - found.fixed == {wiring.by_path["project"].site}
 
 
 def _twice(maps: Any) -> Any:

@@ -1,11 +1,16 @@
 """The cache of traces: bounded, and each built once."""
 
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from threading import Barrier
 
 import pytest
 
-from service.engine.keras.traces import Traces
+from service.engine.keras.traces import Built, Traces
+
+
+def _build(size: int = 0) -> Built:
+    return Built(object(), size)
 
 
 def test_trace_is_built_once_when_many_threads_ask():
@@ -13,7 +18,7 @@ def test_trace_is_built_once_when_many_threads_ask():
 
     def ask(_: int) -> object:
         barrier.wait(10)
-        return traces.get("conv", object)
+        return traces.get("conv", _build)
 
     with ThreadPoolExecutor(8) as threads:
         answers = set(threads.map(ask, range(8)))
@@ -22,22 +27,38 @@ def test_trace_is_built_once_when_many_threads_ask():
 
 def test_least_recently_used_is_dropped_when_the_cache_is_full():
     traces = Traces(2)
-    first = traces.get("a", object)
-    traces.get("b", object)
-    assert traces.get("a", object) is first
-    traces.get("c", object)
-    assert traces.get("a", object) is first
+    first = traces.get("a", _build)
+    traces.get("b", _build)
+    assert traces.get("a", _build) is first
+    traces.get("c", _build)
+    assert traces.get("a", _build) is first
     assert traces.built == 3
-    traces.get("b", object)
+    traces.get("b", _build)
     assert traces.built == 4
 
 
 def test_next_one_tries_again_when_building_failed():
     traces = Traces(2)
 
-    def fail() -> None:
+    def fail() -> Built:
         raise ValueError("no gradient")
 
     with pytest.raises(ValueError, match="no gradient"):
         traces.get("a", fail)
-    assert traces.get("a", lambda: 5) == 5
+    assert traces.get("a", lambda: Built(5)) == 5
+
+
+def test_oldest_weights_are_dropped_when_they_take_too_many_bytes():
+    traces = Traces(10, max_bytes=100)
+    for name in "abc":
+        traces.get(name, partial(_build, 40))
+    light = traces.get("d", _build)
+    assert traces.bytes == 80
+    traces.get("b", _build)
+    traces.get("e", partial(_build, 20))
+    assert (traces.bytes, traces.built) == (100, 5)
+    traces.get("f", partial(_build, 1000))
+    assert traces.bytes == 1000, "the newest stays, whatever its size"
+    assert traces.get("d", _build) is light
+    traces.clear()
+    assert traces.bytes == 0

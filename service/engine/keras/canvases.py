@@ -9,7 +9,7 @@ from service.engine.keras.compiling import compile_graph
 from service.engine.keras.cost import count_operations, count_values
 from service.engine.keras.excerpt import excerpt
 from service.engine.keras.graph import Call, Wiring
-from service.engine.keras.traces import Traces
+from service.engine.keras.traces import Built, Traces
 from service.engine.probe import LayerOnCanvas
 from service.errors import SizeUnsuitableError
 
@@ -51,7 +51,7 @@ class Canvases:
             yield from ((other, other) for other in _SIDES if other > side)
 
     def _find(self, call: Call, size: tuple[int, int]) -> LayerOnCanvas | None:
-        found: LayerOnCanvas | None = self._known.get((call.site, size), lambda: self._trace(call, size))
+        found: LayerOnCanvas | None = self._known.get((call.site, size), lambda: Built(self._trace(call, size)))
         return found
 
     def _trace(self, call: Call, size: tuple[int, int]) -> LayerOnCanvas | None:

@@ -13,8 +13,10 @@ import tensorflow as tf
 from keras import tree
 
 from service.engine.keras import one_filter
+from service.engine.keras.folding import UNFOLDED, Folding
 from service.engine.keras.graph import Call, Site, Wiring, functional, infer, replay
 from service.engine.keras.landmarks import activation_of
+from service.engine.keras.parts import find_part
 from service.engine.keras.scoring import first_tensor, preactivation
 
 FUSED = (
@@ -66,12 +68,21 @@ class Excerpt:
     compute: Callable[[Any, one_filter.Picked | None], Excerpted]
     pick: Callable[[Any], one_filter.Picked | None]
     narrow: bool
+    bytes: int
 
 
-def excerpt(network: keras.Model, wiring: Wiring, call: Call) -> Excerpt:
-    """The part of the network that ends with a call of a layer."""
-    needed = {value.call.site for value in wiring.ancestors(call.outputs[0])}
+def excerpt(
+    network: keras.Model, wiring: Wiring, call: Call, folding: Folding | None = None, max_bytes: int = 0
+) -> Excerpt:
+    """The part of the network that ends with a call of a layer.
+
+    With `folding` it may hold kernels, of `bytes` in all and no more than `max_bytes`. Normalisation is computed as it
+    is: over many steps the difference, which is that of rounding, would add up.
+    """
+    part = find_part(wiring.inputs, call.outputs[:1])
     tail = _tail(call)
+    folded = folding.apply(part, max_bytes=max_bytes, spared=tail, normalisation=False) if folding else UNFOLDED
+    operate = folded.operate()
     narrow = one_filter.is_worthwhile(call.operation)
 
     def compute(images: Any, picked: one_filter.Picked | None) -> Excerpted:
@@ -79,10 +90,10 @@ def excerpt(network: keras.Model, wiring: Wiring, call: Call) -> Excerpt:
         made: dict[int, Excerpted] = {}
 
         def hook(here: Site, node: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-            if here not in needed:
+            if here not in part.calls:
                 return [_ABSENT] * len(node.outputs)
             if here not in tail:
-                return infer(node, args, kwargs)
+                return operate(here, node, args, kwargs)
             if picked is None:
                 found = _split(node, args, kwargs, made)
             else:
@@ -100,7 +111,7 @@ def excerpt(network: keras.Model, wiring: Wiring, call: Call) -> Excerpt:
     def pick(filters: Any) -> one_filter.Picked | None:
         return one_filter.pick(call.operation, filters) if narrow else None
 
-    return Excerpt(compute, pick, narrow)
+    return Excerpt(compute, pick, narrow, folded.bytes)
 
 
 def _tail(call: Call) -> set[Site]:

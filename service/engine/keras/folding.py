@@ -1,4 +1,7 @@
-"""Batch normalisation folded into the convolution before it, while a network is replayed; the network stays as it is.
+"""Convolutions with constant kernels, and the batch normalisation after them folded in, while a network is replayed.
+
+The network stays as it is. As constants of the graph kernels are laid out for the processor once instead of at every
+call, which on oneDNN takes a quarter to a half of the time away; but every graph has its own.
 
 In inference a normalisation is `x * scale + shift` per channel, and a convolution is linear: `conv(x, kernel * scale)
 + shift` gives the same in one pass over memory. It differs from the network's own order of rounding by about 1e-5.
@@ -6,8 +9,8 @@ In inference a normalisation is `x * scale + shift` per channel, and a convoluti
 
 from collections import Counter
 from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from threading import Lock
 from typing import Any, Final
 
 import keras
@@ -21,81 +24,80 @@ from service.engine.keras.scoring import first_tensor
 from service.engine.probe import Array
 
 
-@dataclass(frozen=True)
-class _Pair:
-    convolution: Call
-    normalisation: Call
-
-    @property
-    def bytes(self) -> int:
-        """Of the kernel."""
-        return 4 * int(np.prod(self.convolution.operation.kernel.shape))
-
-
-# As constants of the graph kernels are laid out once for the processor instead of at every call (with oneDNN, a
-# MobileNetV2 takes a third of the time), but every trace has its own: larger networks, which gain little, share theirs.
-MAX_CONSTANT_BYTES: Final = 16 * 2**20
-
-
 class Folding:
-    """What can be folded in one network. The folded kernels are made when first needed, and shared by all traces."""
+    """What can be fixed and folded in one network."""
 
     def __init__(self, wiring: Wiring) -> None:
-        self.pairs = {pair.convolution.site: pair for pair in _find_pairs(wiring)}
-        self._weights: dict[Site, tuple[Array, Array]] = {}
-        # By the id of the weights, which stay.
-        self._tensors: dict[int, Any] = {}
-        self._lock = Lock()
+        self.fixable = {call.site: call for call in wiring.calls if _is_fixable(call.operation)}
+        # By the convolution's site the call of the normalisation.
+        self.pairs = _find_pairs(wiring)
 
-    def operate(self, part: Part, otherwise: Hook = plainly) -> Hook:
-        """A hook that folds what it can within the part. A convolution whose own output is wanted is left alone."""
+    def apply(
+        self, part: Part, *, max_bytes: int, spared: AbstractSet[Site] = frozenset(), normalisation: bool = True
+    ) -> "Folded":
+        """What of it is done in a part: nothing at all where its kernels take more than `max_bytes`.
+
+        `spared` are calls to be left as they are. A normalisation is not folded where the convolution's own output is
+        wanted, or at all with `normalisation` False.
+        """
+        fixed = {site for site in self.fixable if site in part.calls and site not in spared}
+        size = sum(_count_bytes(self.fixable[site].operation) for site in fixed)
+        if size > max_bytes:
+            return UNFOLDED
         wanted = {value.call.site for value in part.wanted}
-        folded = {
-            site: pair
-            for site, pair in self.pairs.items()
-            if {site, pair.normalisation.site} <= part.calls and site not in wanted
+        pairs = {
+            site: after
+            for site, after in self.pairs.items()
+            if normalisation and site in fixed - wanted and after.site in part.calls - spared
         }
-        normalisations = {pair.normalisation.site for pair in folded.values()}
-        size = sum(pair.bytes for pair in folded.values())
-        as_tensor = tf.constant if size <= MAX_CONSTANT_BYTES else self._captured
+        return Folded(frozenset(fixed), pairs, size)
+
+
+@dataclass(frozen=True)
+class Folded:
+    """Of a part the convolutions that are fixed, their `bytes`, and the normalisations that are folded into them."""
+
+    fixed: frozenset[Site]
+    pairs: dict[Site, Call]
+    bytes: int
+
+    def operate(self, otherwise: Hook = plainly) -> Hook:
+        """A hook that computes them so, and all else `otherwise`."""
+        normalisations = {after.site for after in self.pairs.values()}
 
         def hook(here: Site, node: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
             if here in normalisations:
                 return first_tensor(args, kwargs)
-            if here not in folded:
+            if here not in self.fixed:
                 return otherwise(here, node, args, kwargs)
-            kernel, shift = map(as_tensor, self._folded(folded[here]))
-            layer = node.operation
-            return tf.nn.bias_add(_CONVOLVE[type(layer)](layer, first_tensor(args, kwargs), kernel), shift)
+            layer, after = node.operation, self.pairs.get(here)
+            # Outside of the graph that is being traced, where variables have no numbers.
+            with tf.init_scope():
+                kernel, shift = _take(layer) if after is None else _fold(layer, after.operation)
+            maps = _CONVOLVE[type(layer)](layer, first_tensor(args, kwargs), tf.constant(kernel))
+            if shift is not None:
+                maps = tf.nn.bias_add(maps, tf.constant(shift))
+            return maps if layer.activation is None else layer.activation(maps)
 
         return hook
 
-    def _folded(self, pair: _Pair) -> tuple[Array, Array]:
-        site = pair.convolution.site
-        with self._lock:
-            if site not in self._weights:
-                # Outside of the graph that is being traced, where variables have no numbers.
-                with tf.init_scope():
-                    self._weights[site] = _fold(pair)
-            return self._weights[site]
 
-    def _captured(self, values: Array) -> Any:
-        """One tensor for all traces, which is no part of their graphs."""
-        with self._lock, tf.init_scope():
-            return self._tensors.setdefault(id(values), tf.constant(values))
+UNFOLDED: Final = Folded(frozenset(), {}, 0)
 
 
-def _find_pairs(wiring: Wiring) -> list[_Pair]:
+def _find_pairs(wiring: Wiring) -> dict[Site, Call]:
     consumers = Counter(value for call in wiring.calls for value in call.inputs)
     consumers.update(wiring.outputs)
     shared = Counter(id(call.operation) for call in wiring.calls)
-    pairs = []
+    pairs = {}
     for call in wiring.calls:
         if not _is_plain_normalisation(call.operation) or len(call.inputs) != 1:
             continue
         value = call.inputs[0]
-        if consumers[value] == 1 and _is_foldable(value.call.operation) and shared[id(value.call.operation)] == 1:
-            pairs.append(_Pair(value.call, call))
+        layer = value.call.operation
+        is_foldable = _is_fixable(layer) and activation_of(layer) == "linear" and shared[id(layer)] == 1
+        if is_foldable and consumers[value] == 1:
+            pairs[value.call.site] = call
     return pairs
 
 
@@ -107,10 +109,9 @@ def _is_plain_normalisation(operation: Any) -> bool:
     )
 
 
-def _is_foldable(operation: Any) -> bool:
+def _is_fixable(operation: Any) -> bool:
     return (
         type(operation) in _CONVOLVE
-        and activation_of(operation) == "linear"
         and getattr(operation, "groups", 1) == 1
         and operation.data_format == "channels_last"
         and operation.compute_dtype == "float32"
@@ -121,9 +122,17 @@ def _is_foldable(operation: Any) -> bool:
     )
 
 
-def _fold(pair: _Pair) -> tuple[Array, Array]:
+def _count_bytes(layer: Any) -> int:
+    return 4 * int(np.prod(layer.kernel.shape))
+
+
+def _take(layer: Any) -> tuple[Array, Array | None]:
+    """The kernel and the bias as they are, float32."""
+    return np.asarray(layer.kernel), None if layer.bias is None else np.asarray(layer.bias)
+
+
+def _fold(layer: Any, norm: Any) -> tuple[Array, Array]:
     """The kernel and the shift, float32, computed in float64."""
-    layer, norm = pair.convolution.operation, pair.normalisation.operation
     variance, mean = (np.asarray(weight, np.float64) for weight in (norm.moving_variance, norm.moving_mean))
     scale = 1 / np.sqrt(variance + norm.epsilon)
     if norm.gamma is not None:

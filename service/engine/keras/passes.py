@@ -11,25 +11,34 @@ import keras
 import tensorflow as tf
 
 from service.engine.keras.compiling import compile_graph
-from service.engine.keras.folding import Folding
-from service.engine.keras.graph import Call, Hook, Site, Value, Wiring, functional, infer, plainly
+from service.engine.keras.folding import UNFOLDED, Folded, Folding
+from service.engine.keras.graph import Call, Hook, Site, Value, Wiring, functional, infer
 from service.engine.keras.landmarks import Head
 from service.engine.keras.parts import Part, compute_part, find_frontier, find_part
 from service.engine.keras.scoring import first_tensor, preactivation, score
-from service.engine.keras.traces import Traces
+from service.engine.keras.traces import Built, Traces
 from service.engine.probe import Task
+
+# Of what the kernels of all traces may take together: for the passes of the usual layer, and of any other.
+_USUAL_SHARE, _OTHER_SHARE = 4, 32
 
 
 @dataclass(frozen=True)
 class Passes:
-    """Traces for one network with class scores; `folding` None replays every operation as it is."""
+    """Traces for one network with class scores.
+
+    `folding` None replays every operation as it is; else the kernels in all traces take some `max_bytes` at most, the
+    most of them in those of the `usual` layer.
+    """
 
     network: keras.Model
     wiring: Wiring
     head: Head
     task: Task
-    folding: Folding | None
     traces: Traces
+    folding: Folding | None
+    max_bytes: int
+    usual: Call
 
     def to_layer(self, call: Call) -> Any:
         """`(images)` to the tensors at the layer, batch first; see `find_frontier`."""
@@ -45,27 +54,34 @@ class Passes:
 
     def scores_plainly(self, images: Any) -> Any:
         """The scores, operation by operation as the network has them: nothing folded, nothing compiled."""
-        return replace(self, folding=None)._finish(self.wiring.inputs[0].call, [images])[1]
+        plain = replace(self, folding=None)
+        return plain._finish(plain._rest(self.wiring.inputs[0].call), [images])[1]
 
-    def _trace_to(self, call: Call) -> Any:
+    def _trace_to(self, call: Call) -> Built:
         symbol = functional(self.network).inputs[0]
         part = find_part(self.wiring.inputs, find_frontier(self.wiring, call))
+        folded = self._fold(part, call)
 
         def compute(images: Any) -> list[Any]:
-            return compute_part(self.network, self.wiring, part, [tf.cast(images, symbol.dtype)], self._operate(part))
+            images = tf.cast(images, symbol.dtype)
+            return compute_part(self.network, self.wiring, part, [images], folded.operate())
 
-        return compile_graph(compute, tf.TensorSpec([None, *symbol.shape[1:]], tf.float32))
+        return Built(compile_graph(compute, tf.TensorSpec([None, *symbol.shape[1:]], tf.float32)), folded.bytes)
 
-    def _trace_scores(self, call: Call) -> Any:
+    def _trace_scores(self, call: Call) -> Built:
+        rest = self._rest(call)
+
         def compute(*tensors: Any) -> Any:
-            return self._finish(call, tensors)[1]
+            return self._finish(rest, tensors)[1]
 
-        return compile_graph(compute, *self._specs(call))
+        return Built(compile_graph(compute, *self._specs(call)), rest.folded.bytes)
 
-    def _trace_gradients(self, call: Call) -> Any:
+    def _trace_gradients(self, call: Call) -> Built:
+        rest = self._rest(call)
+
         def compute(*given: Any) -> tuple[Any, ...]:
             *tensors, classes = given
-            layer, scores, targets = self._finish(call, tensors)
+            layer, scores, targets = self._finish(rest, tensors)
             best = tf.argmax(scores, axis=-1, output_type=tf.int32)
             indices = tf.where(classes < 0, best, classes)
             values = tf.gather(targets, indices, batch_dims=1)
@@ -74,18 +90,22 @@ class Passes:
             gradients = tf.zeros_like(layer) if gradients is None else gradients
             return tf.cast(layer, tf.float32), tf.cast(gradients, tf.float32), scores, values, indices
 
-        return compile_graph(compute, *self._specs(call), tf.TensorSpec([None], tf.int32))
+        trace = compile_graph(compute, *self._specs(call), tf.TensorSpec([None], tf.int32))
+        return Built(trace, rest.folded.bytes)
 
     def _specs(self, call: Call) -> list[tf.TensorSpec]:
         return [tf.TensorSpec([None, *tensor.shape[1:]], tensor.dtype) for tensor in self.to_layer(call).outputs]
 
-    def _finish(self, call: Call, tensors: Any) -> tuple[Any, Any, Any]:
-        """The layer's output, the scores and the differentiable numbers, from the tensors at the layer."""
-        logits: list[Any] = []
+    def _rest(self, call: Call) -> "_Rest":
         wanted = (call.outputs[0], *self.wiring.outputs, *self._logits())
         part = find_part(find_frontier(self.wiring, call), wanted)
-        operate = self._operate(part, self._noting(logits))
-        layer, output, *others = compute_part(self.network, self.wiring, part, tensors, operate)
+        return _Rest(part, self._fold(part, call))
+
+    def _finish(self, rest: "_Rest", tensors: Any) -> tuple[Any, Any, Any]:
+        """The layer's output, the scores and the differentiable numbers, from the tensors at the layer."""
+        logits: list[Any] = []
+        operate = rest.folded.operate(self._noting(logits))
+        layer, output, *others = compute_part(self.network, self.wiring, rest.part, tensors, operate)
         if self.head.source == "input":
             logits = others[-1:]
         output = _flat(output)
@@ -95,8 +115,13 @@ class Passes:
         """The logits, where they are a tensor of the network."""
         return (self.head.value,) if self.head.source == "input" else ()
 
-    def _operate(self, part: Part, otherwise: Hook = plainly) -> Hook:
-        return self.folding.operate(part, otherwise) if self.folding is not None else otherwise
+    def _fold(self, part: Part, call: Call) -> Folded:
+        if self.folding is None:
+            return UNFOLDED
+        share = _USUAL_SHARE if call is self.usual else _OTHER_SHARE
+        # The head is taken apart, see `_noting`.
+        spared = {self.head.call.site} if self.head.call is not None else set()
+        return self.folding.apply(part, max_bytes=self.max_bytes // share, spared=spared)
 
     def _noting(self, logits: list[Any]) -> Hook:
         """A hook that takes the head's activation apart and notes what comes before it."""
@@ -109,6 +134,14 @@ class Passes:
             return node.operation.activation(logits[0])
 
         return hook
+
+
+@dataclass(frozen=True)
+class _Rest:
+    """Of a network what lies beyond a layer."""
+
+    part: Part
+    folded: Folded
 
 
 def _flat(tensor: Any) -> Any:

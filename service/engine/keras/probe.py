@@ -8,15 +8,14 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
-from keras import tree
 
 from service.engine.keras import anatomy as anatomical
 from service.engine.keras.ascent import climb, compile_loop
 from service.engine.keras.canvases import Canvases
 from service.engine.keras.compiling import compile_graph, computing
 from service.engine.keras.excerpt import excerpt
-from service.engine.keras.folding import Folding
-from service.engine.keras.graph import Call, Site, Value, functional, infer, replay, wire
+from service.engine.keras.folding import UNFOLDED, Folding
+from service.engine.keras.graph import Call, Value, functional, infer, replay, wire
 from service.engine.keras.landmarks import Head, find_default_layers, find_head
 from service.engine.keras.lookup import (
     find_kernels,
@@ -25,8 +24,9 @@ from service.engine.keras.lookup import (
     find_spatial_layer,
     not_spatial,
 )
+from service.engine.keras.parts import compute_part, find_part
 from service.engine.keras.passes import Passes
-from service.engine.keras.traces import Traces
+from service.engine.keras.traces import Built, Traces
 from service.engine.keras.tuning import UNTUNED, Tuning
 from service.engine.probe import (
     Anatomy,
@@ -54,6 +54,8 @@ from service.errors import (
 logger = logging.getLogger(__name__)
 
 BEST_CLASS = -1
+# Of what the kernels of all traces may take.
+_SHARE_OF_ASCENT, _SHARE_OF_ACTIVATIONS = 4, 32
 # Of scores, between a network as it is and folded.
 FOLDING_TOLERANCE = 1e-3
 
@@ -81,10 +83,14 @@ class KerasProbe:
         self._reuse = tuning.reuse or ActivationCache(0)
         # Names this probe's entries there, and keeps nothing alive.
         self._owner = object()
-        self.traces = Traces(tuning.max_traces)
+        self.traces = Traces(tuning.max_traces, tuning.max_bytes)
         self.anatomy = self._examine(task, default_layer, repairs)
-        folding = Folding(self._wiring) if tuning.fold else None
-        self._passes = Passes(network, self._wiring, self._head, self.anatomy.task, folding, self.traces)
+        self._folding = Folding(self._wiring) if tuning.fold else None
+        self._max_bytes = tuning.max_bytes
+        self._passes = Passes(
+            network, self._wiring, self._head, self.anatomy.task, self.traces,
+            self._folding, self._max_bytes, self._waypoint(),
+        )  # fmt: skip
 
     def scores(self, image: Array) -> Scores:
         """See Probe."""
@@ -154,10 +160,12 @@ class KerasProbe:
         shape = canvas.start.shape[1:]
         self.layer_on_canvas(objective.layer, shape[:2])
         call = find_layer_with_filters(self._wiring, objective.layer)
-        loop = self.traces.get(
-            ("ascent", call.site, shape, canvas.preprocessing),
-            lambda: compile_loop(excerpt(self._network, self._wiring, call), shape, canvas.preprocessing),
-        )
+
+        def build() -> Built:
+            part = excerpt(self._network, self._wiring, call, self._folding, self._max_bytes // _SHARE_OF_ASCENT)
+            return Built(compile_loop(part, shape, canvas.preprocessing), part.bytes)
+
+        loop = self.traces.get(("ascent", call.site, shape, canvas.preprocessing), build)
         return climb(loop, objective.filters, canvas, ascent.schedule, report=report)
 
     def run_once(self, open_size: tuple[int, int] = (224, 224)) -> None:
@@ -179,12 +187,13 @@ class KerasProbe:
     def _check_folding(self, image: Array) -> None:
         """Fold no more where it changes the scores by more than rounding does."""
         scores = self.scores(image).values
-        if self._passes.folding is None or not self._passes.folding.pairs:
+        if self._folding is None or not self._folding.fixable:
             return
         plain = self._passes.scores_plainly(self._enter(image[None])).numpy()[0]
         if not np.allclose(scores, plain, rtol=FOLDING_TOLERANCE, atol=FOLDING_TOLERANCE, equal_nan=True):
             logger.warning("batch normalisation is not folded: it changes scores by %g", np.abs(scores - plain).max())
             self.traces.clear()
+            self._folding = None
             self._passes = replace(self._passes, folding=None)
 
     def _examine(self, task: Task | None, default_layer: str | None, repairs: tuple[str, ...]) -> Anatomy:
@@ -270,20 +279,17 @@ class KerasProbe:
         target = Target(index, float(scores[index]), self.anatomy.target_kind, float(value))
         return LayerGradients(call.site.path, activations, gradients, target, Scores(scores))
 
-    def _trace_activations(self) -> Callable[..., Any]:
+    def _trace_activations(self) -> Built:
+        values = tuple(call.outputs[0] for call in self._wiring.calls)
+        part = find_part(self._wiring.inputs, values)
+        share = self._max_bytes // _SHARE_OF_ACTIVATIONS
+        folded = self._folding.apply(part, max_bytes=share, normalisation=False) if self._folding else UNFOLDED
+
         def compute(images: Any) -> list[Any]:
-            outputs: dict[Site, Any] = {}
+            found = compute_part(self._network, self._wiring, part, [self._enter(images)], folded.operate())
+            return [tf.cast(tensor, tf.float32) for tensor in found]
 
-            def hook(here: Site, node: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-                output = infer(node, args, kwargs)
-                outputs[here] = tree.flatten(output)[0]
-                return output
-
-            entry = self._enter(images)
-            replay(self._network, [entry], hook)
-            return [tf.cast(outputs.get(call.site, entry), tf.float32) for call in self._wiring.calls]
-
-        return compile_graph(compute, self._image_spec())
+        return Built(compile_graph(compute, self._image_spec()), folded.bytes)
 
     def _image_spec(self) -> tf.TensorSpec:
         return tf.TensorSpec([None, *(self.anatomy.input_shape or ())], tf.float32)

@@ -4,6 +4,7 @@ import logging
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from concurrent.futures import Future
+from dataclasses import dataclass
 from threading import Lock
 from time import perf_counter
 from typing import Any
@@ -11,20 +12,36 @@ from typing import Any
 logger = logging.getLogger(__name__)
 
 
-class Traces:
-    """Keeps the `limit` most recently used traces.
+@dataclass(frozen=True)
+class Built:
+    """A trace, and the bytes of the weights that it holds itself."""
 
-    A trace costs a second and some 20 MB, and only part of the memory comes back: the limit is there for clients that
-    walk through every layer of a deep network.
+    trace: Any
+    bytes: int = 0
+
+
+class Traces:
+    """Keeps the `limit` most recently used traces, as far as the weights in them take no more than `max_bytes`.
+
+    A trace costs a second and some 20 MB, and only part of the memory comes back: the limits are there for clients
+    that walk through every layer of a deep network.
     """
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, max_bytes: int = 2**29) -> None:
         self._limit = limit
+        self._max_bytes = max_bytes
         self._lock = Lock()
         self._futures: OrderedDict[Hashable, Future[Any]] = OrderedDict()
+        self._bytes: dict[Hashable, int] = {}
         self.built = 0
 
-    def get(self, key: Hashable, build: Callable[[], Any]) -> Any:
+    @property
+    def bytes(self) -> int:
+        """Of the weights in all of them."""
+        with self._lock:
+            return sum(self._bytes.values())
+
+    def get(self, key: Hashable, build: Callable[[], Built]) -> Any:
         """Return the trace of `key`, building it if there is none; others who ask meanwhile wait for the same one."""
         with self._lock:
             future = self._futures.get(key)
@@ -33,7 +50,7 @@ class Traces:
                 future = self._futures[key] = Future()
             self._futures.move_to_end(key)
             while len(self._futures) > self._limit:
-                self._futures.popitem(last=False)
+                self._bytes.pop(self._futures.popitem(last=False)[0], None)
         if mine:
             self._build(key, future, build)
         return future.result()
@@ -42,11 +59,12 @@ class Traces:
         """Let all of them go."""
         with self._lock:
             self._futures.clear()
+            self._bytes.clear()
 
-    def _build(self, key: Hashable, future: Future[Any], build: Callable[[], Any]) -> None:
+    def _build(self, key: Hashable, future: Future[Any], build: Callable[[], Built]) -> None:
         started = perf_counter()
         try:
-            trace = build()
+            built = build()
         except BaseException as error:  # noqa: BLE001 - whoever waits for this trace must hear of it
             with self._lock:
                 self._futures.pop(key, None)
@@ -54,5 +72,15 @@ class Traces:
         else:
             with self._lock:
                 self.built += 1
+                self._weigh(key, future, built.bytes)
             logger.info("trace %d of a model built in %.1f s", self.built, perf_counter() - started)
-            future.set_result(trace)
+            future.set_result(built.trace)
+
+    def _weigh(self, key: Hashable, future: Future[Any], size: int) -> None:
+        if size and self._futures.get(key) is future:
+            self._bytes[key] = size
+        # The oldest first; the newest stays, whatever its size.
+        for other in [other for other in self._futures if other in self._bytes and other != key]:
+            if sum(self._bytes.values()) <= self._max_bytes:
+                break
+            del self._futures[other], self._bytes[other]

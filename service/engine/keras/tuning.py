@@ -8,13 +8,14 @@ from service.engine.reuse import ActivationCache
 
 @dataclass(frozen=True)
 class Tuning:
-    """`max_traces` compiled graphs are kept per model.
+    """`max_traces` compiled graphs are kept per model, as far as the kernels in them take no more than `max_bytes`.
 
-    `fold` lets batch normalisation be computed by the convolution before it; `reuse` keeps what was computed of a
-    picture.
+    `fold` lets kernels be constants of the graph, with the batch normalisation after them folded in; `reuse` keeps what
+    was computed of a picture.
     """
 
     max_traces: int = 64
+    max_bytes: int = 2**29
     fold: bool = True
     reuse: ActivationCache | None = None
 
