@@ -48,10 +48,23 @@ def open_probe(name: str, test_data: Path) -> KerasProbe:
     """As the service opens it with its default settings."""
     tuning = Tuning(reuse=ActivationCache(Limits().activation_cache_bytes))
     if name in APPLICATIONS:
-        return load_application(APPLICATIONS[name], tuning=tuning)
+        network = load_application(APPLICATIONS[name])._network
+        _settle(network)
+        probe = KerasProbe(network, tuning=tuning)
+        probe.run_once()
+        return probe
     if name == "shapes":
         return load_probe(next(BUILT_IN_MODELS.glob("shapes/*/model.keras")), tuning=tuning)
     return load_probe(test_data / "models" / NETWORKS[name].file, tuning=tuning)
+
+
+def _settle(network: keras.Model) -> None:
+    """Moments as training leaves them: at those of an untrained network TensorFlow leaves whole additions out."""
+    rng = np.random.default_rng(0)
+    for layer in network.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.moving_mean.assign(rng.normal(0, 0.1, layer.moving_mean.shape))
+            layer.beta.assign(rng.normal(0, 0.1, layer.beta.shape))
 
 
 def as_model(name: str, probe: KerasProbe) -> Model:

@@ -4,7 +4,9 @@ The first half alone is most of the work, and depends on the picture only: with 
 second half. Both have the batch axis open and are traced once per layer.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import keras
@@ -15,7 +17,7 @@ from service.engine.keras.folding import UNFOLDED, Folded, Folding
 from service.engine.keras.graph import Call, Hook, Site, Value, Wiring, functional, infer
 from service.engine.keras.landmarks import Head
 from service.engine.keras.parts import Part, compute_part, find_frontier, find_part
-from service.engine.keras.scoring import first_tensor, preactivation, score
+from service.engine.keras.scoring import first_tensor, is_plain_dense, pick_logits, preactivation, score
 from service.engine.keras.traces import Built, Traces
 from service.engine.probe import Task
 
@@ -81,10 +83,10 @@ class Passes:
 
         def compute(*given: Any) -> tuple[Any, ...]:
             *tensors, classes = given
-            layer, scores, targets = self._finish(rest, tensors)
+            layer, scores, pick = self._finish(rest, tensors)
             best = tf.argmax(scores, axis=-1, output_type=tf.int32)
             indices = tf.where(classes < 0, best, classes)
-            values = tf.gather(targets, indices, batch_dims=1)
+            values = pick(indices)
             # Images of a batch do not mix in inference mode, so the gradient of the sum is each image's own.
             (gradients,) = tf.gradients(tf.reduce_sum(values), [layer])
             gradients = tf.zeros_like(layer) if gradients is None else gradients
@@ -101,15 +103,21 @@ class Passes:
         part = find_part(find_frontier(self.wiring, call), wanted)
         return _Rest(part, self._fold(part, call))
 
-    def _finish(self, rest: "_Rest", tensors: Any) -> tuple[Any, Any, Any]:
-        """The layer's output, the scores and the differentiable numbers, from the tensors at the layer."""
-        logits: list[Any] = []
-        operate = rest.folded.operate(self._noting(logits))
+    def _finish(self, rest: "_Rest", tensors: Any) -> tuple[Any, Any, Callable[[Any], Any]]:
+        """The layer's output, the scores, and a function from class indices to the differentiable numbers.
+
+        From the tensors at the layer.
+        """
+        noted: list[_Noted] = []
+        operate = rest.folded.operate(self._noting(noted))
         layer, output, *others = compute_part(self.network, self.wiring, rest.part, tensors, operate)
-        if self.head.source == "input":
-            logits = others[-1:]
         output = _flat(output)
-        return layer, *score(self.head, self.task, output, _flat(logits[0]) if logits else output)
+        logits = others[-1] if self.head.source == "input" else noted[0].logits if noted else output
+        logits = _flat(logits)
+        scores, targets = score(self.head, self.task, output, logits)
+        if noted and targets is noted[0].logits and is_plain_dense(noted[0].layer):
+            return layer, scores, partial(pick_logits, noted[0].layer, noted[0].inputs)
+        return layer, scores, partial(tf.gather, targets, batch_dims=1)
 
     def _logits(self) -> tuple[Value, ...]:
         """The logits, where they are a tensor of the network."""
@@ -123,15 +131,16 @@ class Passes:
         spared = {self.head.call.site} if self.head.call is not None else set()
         return self.folding.apply(part, max_bytes=self.max_bytes // share, spared=spared)
 
-    def _noting(self, logits: list[Any]) -> Hook:
+    def _noting(self, noted: "list[_Noted]") -> Hook:
         """A hook that takes the head's activation apart and notes what comes before it."""
 
         def hook(here: Site, node: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
             head = self.head
             if head.source != "preactivation" or head.call is None or here != head.call.site:
                 return infer(node, args, kwargs)
-            logits.append(preactivation(node.operation, first_tensor(args, kwargs)))
-            return node.operation.activation(logits[0])
+            layer, inputs = node.operation, first_tensor(args, kwargs)
+            noted.append(_Noted(preactivation(layer, inputs), layer, inputs))
+            return layer.activation(noted[0].logits)
 
         return hook
 
@@ -142,6 +151,15 @@ class _Rest:
 
     part: Part
     folded: Folded
+
+
+@dataclass(frozen=True)
+class _Noted:
+    """The logits, and what computes them from what."""
+
+    logits: Any
+    layer: Any
+    inputs: Any
 
 
 def _flat(tensor: Any) -> Any:

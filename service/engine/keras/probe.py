@@ -257,19 +257,19 @@ class KerasProbe:
         """The tensors at a layer, batch first; of pictures that were seen before without computing them."""
         trace = self._passes.to_layer(call)
         if call.is_input:
-            return list(trace(tf.constant(np.stack(images))))
+            return list(trace(_batch(images)))
         keys = [(self._owner, "at", call.site, fingerprint(image)) for image in images]
         kept = [self._reuse.get(key) for key in keys]
         missing = [place for place, arrays in enumerate(kept) if arrays is None]
         if missing:
-            fresh = trace(tf.constant(np.stack([images[place] for place in missing])))
+            fresh = trace(_batch([images[place] for place in missing]))
             rows = [tensor.numpy() for tensor in fresh]
             for row, place in enumerate(missing):
                 kept[place] = [array[row] for array in rows]
                 self._reuse.put(keys[place], kept[place] or ())
             if len(missing) == len(images):
                 return list(fresh)
-        return [tf.constant(np.stack(arrays)) for arrays in zip(*filter(None, kept), strict=True)]
+        return [_batch(arrays) for arrays in zip(*filter(None, kept), strict=True)]
 
     def _describe(self, call: Call, activations: Array, gradients: Array, *numbers: Any) -> LayerGradients:
         scores, value, class_index = numbers
@@ -296,6 +296,11 @@ class KerasProbe:
 
     def _enter(self, images: Any) -> Any:
         return tf.cast(images, functional(self._network).inputs[0].dtype)
+
+
+def _batch(arrays: Sequence[Array]) -> Any:
+    """One tensor, batch first. A single array is not copied twice."""
+    return tf.constant(arrays[0][None] if len(arrays) == 1 else np.stack(arrays))
 
 
 def _before(head: Head) -> Value:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import keras
 import tensorflow as tf
 from keras import tree
 
@@ -23,6 +24,21 @@ def preactivation(layer: Any, inputs: Any) -> Any:
     twin = object.__new__(type(layer))
     twin.__dict__.update(layer.__dict__, activation=None)
     return twin(inputs)
+
+
+def is_plain_dense(layer: Any) -> bool:
+    """Whether `pick_logits` knows how the layer computes."""
+    return type(layer) is keras.layers.Dense and layer.compute_dtype == "float32" and not layer.quantization_mode
+
+
+def pick_logits(layer: Any, inputs: Any, indices: Any) -> Any:
+    """Of each image the logit of its own class, (n,), from the inputs (n, features) of a plain Dense layer.
+
+    Differentiated, the choice among all logits would send zeros back through the kernels of all other classes.
+    """
+    columns = tf.gather(tf.convert_to_tensor(layer.kernel), indices, axis=1)
+    values = tf.reduce_sum(inputs * tf.transpose(columns), axis=-1)
+    return values + tf.gather(tf.convert_to_tensor(layer.bias), indices) if layer.use_bias else values
 
 
 def score(head: Head, task: Task, output: Any, logits: Any) -> tuple[Any, Any]:
