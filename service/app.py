@@ -33,6 +33,7 @@ from service.wiring import (
     job_rules,
     make_data_folder,
     open_artifacts,
+    open_device,
     open_reconciler,
     open_shared_catalog,
     open_store,
@@ -60,8 +61,9 @@ def create_app(settings: Settings) -> FastAPI:
     workforce = open_workforce(settings, store)
     reconciler = open_reconciler(settings, store, artifacts, workforce)
     metrics = Metrics()
+    device = open_device(settings, metrics)
     services = Services(
-        catalog=open_shared_catalog(settings, metrics),
+        catalog=open_shared_catalog(settings, device, metrics),
         executor=BoundedExecutor(running=limits.running_requests, waiting=limits.waiting_requests),
         results=ResultCache(limits.result_cache_bytes, metrics),
         metrics=metrics,
@@ -71,7 +73,7 @@ def create_app(settings: Settings) -> FastAPI:
         jobs_mode=settings.jobs_mode,
         ready=Event(),
     )
-    metrics.watch(services.executor, store)
+    metrics.watch(services.executor, device, store)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

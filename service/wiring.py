@@ -17,7 +17,7 @@ from service.engine.images import ImageLimits
 from service.engine.keras.chatter import without_chatter
 from service.engine.keras.tuning import Tuning
 from service.engine.model import Model
-from service.engine.observation import UNOBSERVED, Observer
+from service.engine.observation import Observer
 from service.engine.probe import Probe
 from service.engine.reuse import ActivationCache
 from service.jobs.artifacts import Artifacts
@@ -42,10 +42,15 @@ def open_catalog(settings: Settings, *, threads: int = 0) -> Catalog:
     return Catalog(_sources(settings, _tuning(settings), threads))
 
 
-def open_shared_catalog(settings: Settings, observer: Observer = UNOBSERVED) -> Catalog:
-    """The same for a process that answers many at once: questions are merged, and pictures remembered."""
+def open_device(settings: Settings, observer: Observer) -> Device:
+    """What computes for all models of a process that answers many at once."""
     limits = settings.limits
-    device = Device(max_batch=limits.batch_size, max_waiting=limits.waiting_requests, observer=observer)
+    return Device(max_batch=limits.batch_size, max_waiting=limits.waiting_requests, observer=observer)
+
+
+def open_shared_catalog(settings: Settings, device: Device, observer: Observer) -> Catalog:
+    """The same for such a process: questions are merged on the device, and pictures remembered."""
+    limits = settings.limits
     reuse = ActivationCache(limits.activation_cache_bytes, observer)
     tuning = replace(_tuning(settings), reuse=reuse)
     return Catalog([Batched(source, device) for source in _sources(settings, tuning, threads=0)])

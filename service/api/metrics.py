@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from schemas.results import Timings
 from schemas.tasks import QUEUES
 from service.api.limits import BoundedExecutor
+from service.engine.batching import Device
 from service.errors import ConvscopeError
 from service.jobs.store import JobStore
 
@@ -59,9 +60,9 @@ class Metrics:
         """All of them, as text. Blocks, for seconds where the job store is in trouble."""
         return generate_latest(self._registry)
 
-    def watch(self, executor: BoundedExecutor, store: JobStore) -> None:
+    def watch(self, executor: BoundedExecutor, device: Device, store: JobStore) -> None:
         """Ask these whenever the metrics are read."""
-        self._registry.register(_ExecutorCollector(executor))
+        self._registry.register(_ExecutorCollector(executor, device))
         self._registry.register(_JobsCollector(store))
 
     def request(self, method: str, model: str, status: int, seconds: float) -> None:
@@ -95,6 +96,7 @@ class Metrics:
 @dataclass(frozen=True)
 class _ExecutorCollector(Collector):
     executor: BoundedExecutor
+    device: Device
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         executor = self.executor
@@ -105,6 +107,9 @@ class _ExecutorCollector(Collector):
         taken.add_metric(["waiting"], executor.waiting)
         yield taken
         yield GaugeMetricFamily("convscope_executor_places", "Requests there is room for.", executor.places)
+        yield GaugeMetricFamily(
+            "convscope_batch_waiting", "Calls that wait for their computation.", self.device.waiting
+        )
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,9 @@
 """A service under load and with bad clients: what it cannot do at once it refuses politely, and it always answers."""
 
+import base64
 import io
 import json
+import re
 import socket
 import threading
 import time
@@ -12,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+import numpy as np
 import pytest
 from PIL import Image
 from starlette.testclient import TestClient
@@ -98,6 +101,49 @@ def test_probes_are_answered_when_all_threads_compute(narrow: Server, large: byt
         assert [future.result().status_code for future in computing] == [200, 200, 200]
     # A loop that is blocked while computing would answer once per picture.
     assert answered > 6
+
+
+def _noise(seed: int) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(np.random.default_rng(seed).integers(0, 256, (32, 48, 3), np.uint8)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def _count_batches(server: Server) -> float:
+    metrics = httpx2.get(f"{server.url}/metrics").text
+    found = re.search(r'^convscope_batch_size_count\{model="tiny"\} (\S+)$', metrics, re.MULTILINE)
+    return float(found[1]) if found else 0
+
+
+def _pixels(answer: Any, name: str) -> Any:
+    (data,) = (image["data"] for image in answer.json()["images"] if image["name"] == name)
+    with Image.open(io.BytesIO(base64.b64decode(data))) as picture:
+        return np.asarray(picture.convert("RGB"), np.int16)
+
+
+def test_answers_are_the_same_when_requests_are_computed_together(roomy: Server) -> None:
+    pictures = [_noise(seed) for seed in range(16)]
+    # In gray a level of the map is a level of the picture.
+    fields = {"class_index": "2", "colormap": "gray"}
+
+    def post(picture: bytes) -> Any:
+        return httpx2.post(
+            roomy.url + GRAD_CAM, files={"image": picture}, data=fields, timeout=LIMIT_SECONDS,
+            headers={"Cache-Control": "no-cache"},
+        )  # fmt: skip
+
+    before = _count_batches(roomy)
+    with ThreadPoolExecutor(len(pictures)) as threads:
+        together = list(threads.map(post, pictures))
+    assert _count_batches(roomy) - before < len(pictures), "some were computed together"
+    for picture, merged in zip(pictures, together, strict=True):
+        single = post(picture)
+        for one, other in zip(single.json()["predictions"], merged.json()["predictions"], strict=True):
+            assert one["index"] == other["index"]
+            assert abs(one["score"] - other["score"]) < 1e-4
+        assert single.json()["target"]["value"] == pytest.approx(merged.json()["target"]["value"], rel=1e-4, abs=1e-4)
+        for name in ("heatmap", "overlay"):
+            assert np.abs(_pixels(single, name) - _pixels(merged, name)).max() <= 1
 
 
 def _connect(server: Server) -> socket.socket:

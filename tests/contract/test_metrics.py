@@ -54,6 +54,7 @@ def test_places_are_shown_when_nothing_runs(client: TestClient):
     assert metrics['convscope_executor_requests{state="running"}'] == 0
     assert metrics['convscope_executor_requests{state="waiting"}'] == 0
     assert metrics["convscope_executor_places"] == 80
+    assert metrics["convscope_batch_waiting"] == 0
 
 
 def test_chunks_are_outstanding_when_nobody_computes_jobs(tmp_path: Path):
