@@ -88,7 +88,9 @@ def _explain(network: keras.Model, layer: str, image: Array, index: int) -> tupl
     twin = keras.Model(network.inputs, [maps, network.layers[-1].input])
     last = network.layers[-1]
     with tf.GradientTape() as tape:
-        found, features = twin([image[None]], training=False)
+        batch = tf.constant(image[None])
+        tape.watch(batch)
+        found, features = twin([batch], training=False)
         logits = features @ last.kernel + last.bias
         value = logits[0, index]
     return found[0].numpy(), tape.gradient(value, found)[0].numpy(), tf.nn.softmax(logits)[0].numpy()
@@ -192,6 +194,47 @@ def test_a_batch_answers_as_one_by_one(tuning: Tuning):
         assert found.target.index == alone.target.index
         assert relative_error(found.activations, alone.activations) < 1e-5
         assert relative_error(found.gradients, alone.gradients) < 1e-4
+
+
+def _padded(size: int | None, around: Any, **settings: Any) -> keras.Model:
+    keras.utils.set_random_seed(4)
+    inputs = keras.Input((size, size, 3))
+    maps = layers.ZeroPadding2D(around, name="pad")(inputs)
+    maps = layers.Conv2D(4, padding="valid", name="conv", **settings)(maps)
+    maps = layers.ReLU(name="last")(_normalised(maps, "conv"))
+    network = keras.Model(inputs, layers.Dense(3, activation="softmax")(layers.GlobalAveragePooling2D()(maps)))
+    _settle(network)
+    return network
+
+
+@pytest.mark.parametrize(
+    ("size", "around", "settings", "is_folded"),
+    [
+        (SIDE, ((0, 1), (0, 1)), {"kernel_size": 3, "strides": 2}, True),
+        (SIDE, ((1, 2), (1, 2)), {"kernel_size": 5, "strides": 2}, True),
+        (SIDE, 1, {"kernel_size": 3}, True),
+        (SIDE, 2, {"kernel_size": 3, "dilation_rate": 2}, True),
+        (SIDE, 1, {"kernel_size": 3, "strides": 2}, False),
+        (SIDE + 1, ((0, 1), (0, 1)), {"kernel_size": 3, "strides": 2}, False),
+        (None, ((0, 1), (0, 1)), {"kernel_size": 3, "strides": 2}, False),
+    ],
+)
+def test_zeros_are_left_to_the_convolution_where_they_are_the_same(
+    size: int | None,
+    around: Any,
+    settings: dict[str, Any],
+    is_folded: bool,  # noqa: FBT001
+):
+    network = _padded(size, around, **settings)
+    wiring = wire(network)
+    found = Folding(wiring).apply(find_part(wiring.inputs, wiring.outputs), max_bytes=2**20)
+    assert bool(found.paddings) == is_folded
+    image = np.random.default_rng(1).random((size or SIDE, size or SIDE, 3), np.float32)
+    for layer in ("last", "pad", "conv"):
+        answer = KerasProbe(network, tuning=FOLDED).activations_and_gradients(image, layer=layer, class_index=1)
+        activations, gradients, _ = _explain(network, layer, image, 1)
+        assert relative_error(answer.activations, activations) < 1e-5
+        assert relative_error(answer.gradients, gradients) < 1e-4
 
 
 def _hourglass() -> keras.Model:

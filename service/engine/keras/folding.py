@@ -5,6 +5,8 @@ call, which on oneDNN takes a quarter to a half of the time away; but every grap
 
 In inference a normalisation is `x * scale + shift` per channel, and a convolution is linear: `conv(x, kernel * scale)
 + shift` gives the same in one pass over memory. It differs from the network's own order of rounding by about 1e-5.
+
+Zeros that a layer of its own puts around the maps are left to the convolution where they are those of "same" padding.
 """
 
 from collections import Counter
@@ -29,8 +31,9 @@ class Folding:
 
     def __init__(self, wiring: Wiring) -> None:
         self.fixable = {call.site: call for call in wiring.calls if _is_fixable(call.operation)}
-        # By the convolution's site the call of the normalisation.
+        # By the convolution's site the call of the normalisation after it, and of the padding before it.
         self.pairs = _find_pairs(wiring)
+        self.paddings = _find_paddings(wiring)
 
     def apply(
         self, part: Part, *, max_bytes: int, spared: AbstractSet[Site] = frozenset(), normalisation: bool = True
@@ -50,23 +53,29 @@ class Folding:
             for site, after in self.pairs.items()
             if normalisation and site in fixed - wanted and after.site in part.calls - spared
         }
-        return Folded(frozenset(fixed), pairs, size)
+        paddings = {
+            site: self.paddings[site].site
+            for site in fixed & self.paddings.keys()
+            if self.paddings[site].site in part.calls - spared - wanted
+        }
+        return Folded(frozenset(fixed), pairs, paddings, size)
 
 
 @dataclass(frozen=True)
 class Folded:
-    """Of a part the convolutions that are fixed, their `bytes`, and the normalisations that are folded into them."""
+    """Of a part the convolutions that are fixed, with their `bytes`, and what is folded into them."""
 
     fixed: frozenset[Site]
     pairs: dict[Site, Call]
+    paddings: dict[Site, Site]
     bytes: int
 
     def operate(self, otherwise: Hook = plainly) -> Hook:
         """A hook that computes them so, and all else `otherwise`."""
-        normalisations = {after.site for after in self.pairs.values()}
+        folded = {*(after.site for after in self.pairs.values()), *self.paddings.values()}
 
         def hook(here: Site, node: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-            if here in normalisations:
+            if here in folded:
                 return first_tensor(args, kwargs)
             if here not in self.fixed:
                 return otherwise(here, node, args, kwargs)
@@ -74,7 +83,8 @@ class Folded:
             # Outside of the graph that is being traced, where variables have no numbers.
             with tf.init_scope():
                 kernel, shift = _take(layer) if after is None else _fold(layer, after.operation)
-            maps = _CONVOLVE[type(layer)](layer, first_tensor(args, kwargs), tf.constant(kernel))
+            padding = "SAME" if here in self.paddings else layer.padding.upper()
+            maps = _CONVOLVE[type(layer)](layer, first_tensor(args, kwargs), tf.constant(kernel), padding)
             if shift is not None:
                 maps = tf.nn.bias_add(maps, tf.constant(shift))
             return maps if layer.activation is None else layer.activation(maps)
@@ -82,7 +92,7 @@ class Folded:
         return hook
 
 
-UNFOLDED: Final = Folded(frozenset(), {}, 0)
+UNFOLDED: Final = Folded(frozenset(), {}, {}, 0)
 
 
 def _find_pairs(wiring: Wiring) -> dict[Site, Call]:
@@ -99,6 +109,38 @@ def _find_pairs(wiring: Wiring) -> dict[Site, Call]:
         if is_foldable and consumers[value] == 1:
             pairs[value.call.site] = call
     return pairs
+
+
+def _find_paddings(wiring: Wiring) -> dict[Site, Call]:
+    consumers = Counter(value for call in wiring.calls for value in call.inputs)
+    consumers.update(wiring.outputs)
+    paddings = {}
+    for call in wiring.calls:
+        if not _is_fixable(call.operation) or call.operation.padding != "valid":
+            continue
+        value = call.inputs[0]
+        if (
+            type(value.call.operation) is keras.layers.ZeroPadding2D
+            and consumers[value] == 1
+            and _is_same(value.call, call.operation)
+        ):
+            paddings[call.site] = value.call
+    return paddings
+
+
+def _is_same(padding: Call, layer: Any) -> bool:
+    """Whether "same" padding of the convolution would put the same zeros around the maps."""
+    sizes = padding.inputs[0].shape[1:3]
+    if padding.operation.data_format != "channels_last" or None in sizes:
+        return False
+    given = [tuple(sides) for sides in padding.operation.padding]
+    return given == [_same(size, layer, axis) for axis, size in enumerate(sizes)]
+
+
+def _same(size: Any, layer: Any, axis: int) -> tuple[int, int]:
+    stride, reach = layer.strides[axis], (layer.kernel_size[axis] - 1) * layer.dilation_rate[axis]
+    zeros = max((-(-size // stride) - 1) * stride + reach + 1 - size, 0)
+    return zeros // 2, zeros - zeros // 2
 
 
 def _is_plain_normalisation(operation: Any) -> bool:
@@ -147,17 +189,17 @@ def _fold(layer: Any, norm: Any) -> tuple[Array, Array]:
     return kernel.astype(np.float32), shift.astype(np.float32)
 
 
-def _convolve(layer: Any, inputs: Any, kernel: Any) -> Any:
+def _convolve(layer: Any, inputs: Any, kernel: Any, padding: str) -> Any:
     # As Keras calls it: a dilated `conv2d` has no gradient on the CPU.
-    return tf.nn.convolution(inputs, kernel, layer.strides, layer.padding.upper(), dilations=layer.dilation_rate)
+    return tf.nn.convolution(inputs, kernel, layer.strides, padding, dilations=layer.dilation_rate)
 
 
-def _convolve_depthwise(layer: Any, inputs: Any, kernel: Any) -> Any:
+def _convolve_depthwise(layer: Any, inputs: Any, kernel: Any, padding: str) -> Any:
     strides = (1, *layer.strides, 1)
-    return tf.nn.depthwise_conv2d(inputs, kernel, strides, layer.padding.upper(), dilations=layer.dilation_rate)
+    return tf.nn.depthwise_conv2d(inputs, kernel, strides, padding, dilations=layer.dilation_rate)
 
 
-_CONVOLVE: Final[dict[type, Callable[[Any, Any, Any], Any]]] = {
+_CONVOLVE: Final[dict[type, Callable[[Any, Any, Any, str], Any]]] = {
     keras.layers.Conv2D: _convolve,
     keras.layers.DepthwiseConv2D: _convolve_depthwise,
 }
