@@ -57,8 +57,8 @@ class JobLinks(Schema):
 class JobRequest(Schema):
     """What was asked for, as it stands in the record: all that a worker needs, and all that it may rely on.
 
-    `image` is the SHA-256 of the input among the artifacts, `model_sha256` that of the model which the parameters
-    were checked against.
+    `image` is the SHA-256 of the picture among the artifacts, or `images` that of a set, a ZIP; `model_sha256` is that
+    of the model which the parameters were checked against.
     """
 
     model: str
@@ -67,6 +67,11 @@ class JobRequest(Schema):
     method: str
     params: dict[str, Any]
     image: str | None
+    images: str | None = None
+
+    @property
+    def input(self) -> str | None:
+        return self.image or self.images
 
 
 class JobRecord(Schema):

@@ -13,6 +13,7 @@ import numpy as np
 from fastapi import FastAPI
 
 from service.api import documentation, events, health, jobs, models, openapi, pages, problems
+from service.api.bodies import BodyLimits
 from service.api.dependencies import Services
 from service.api.limits import BoundedExecutor, Places
 from service.api.metrics import Metrics, RequestMeter
@@ -35,6 +36,7 @@ from service.wiring import (
     open_artifacts,
     open_device,
     open_reconciler,
+    open_sets,
     open_shared_catalog,
     open_store,
     open_workforce,
@@ -68,8 +70,10 @@ def create_app(settings: Settings) -> FastAPI:
         results=ResultCache(limits.result_cache_bytes, metrics),
         metrics=metrics,
         jobs=_open_jobs(settings, store, artifacts, workforce),
+        sets=open_sets(settings),
+        set_uploads=Places(limits.set_uploads),
         image_limits=image_limits(settings),
-        body_timeout_seconds=limits.body_timeout_seconds,
+        body_limits=_body_limits(settings),
         jobs_mode=settings.jobs_mode,
         ready=Event(),
     )
@@ -123,6 +127,11 @@ def _open_jobs(settings: Settings, store: JobStore, artifacts: Artifacts, doorbe
         max_wait_seconds=settings.jobs.max_wait_seconds,
         stopping=Event(),
     )
+
+
+def _body_limits(settings: Settings) -> BodyLimits:
+    limits = settings.limits
+    return BodyLimits(limits.max_image_bytes, limits.body_timeout_seconds, limits.set_bytes, limits.set_timeout_seconds)
 
 
 def _do_nothing() -> None:

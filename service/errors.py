@@ -122,6 +122,31 @@ class ImageTooManyPixelsError(ConvscopeError):
     field = "image"
 
 
+class SetMissingError(ConvscopeError):
+    code = "images_missing"
+    field = "images"
+
+
+class SetNotFoundError(ConvscopeError):
+    code = "set_not_found"
+    field = "set"
+
+
+class SetInvalidError(ConvscopeError):
+    code = "set_invalid"
+    field = "images"
+
+
+class SetEmptyError(ConvscopeError):
+    code = "set_empty"
+    field = "images"
+
+
+class SetTooLargeError(ConvscopeError):
+    code = "set_too_large"
+    field = "images"
+
+
 class ServerBusyError(ConvscopeError):
     code = "server_busy"
 

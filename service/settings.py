@@ -21,6 +21,11 @@ class Limits(BaseModel):
 
     max_image_bytes: int = Field(20 * 2**20, ge=1, description="Largest image file taken, in bytes.")
     max_image_pixels: int = Field(40_000_000, ge=1, description="Largest picture decoded, in pixels.")
+    set_images: int = Field(10_000, ge=1, description="Pictures that a set may have.")
+    set_bytes: int = Field(2**28, ge=1, description="Largest set taken, a ZIP or a folder, in bytes.")
+    set_unpacked_bytes: int = Field(2**31, ge=1, description="Bytes of all picture files of a set, unpacked.")
+    set_timeout_seconds: float = Field(600, gt=0, description="How long a client may take to send a set.")
+    set_uploads: int = Field(4, ge=1, description="Sets that are received at the same time; then 503.")
     running_requests: int = Field(
         16, ge=1, description="Requests in work at the same time; each may hold a decoded picture."
     )

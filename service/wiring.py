@@ -9,10 +9,13 @@ from service.catalog.applications import Applications
 from service.catalog.batched import Batched
 from service.catalog.catalog import Catalog
 from service.catalog.folder import Folder, open_file
+from service.catalog.sets import Sets
 from service.catalog.source import Source
 from service.catalog.weights import WeightsStore
+from service.demo.scene_set import draw_scenes
 from service.engine.batching import Device
 from service.engine.chunks import JobLimits
+from service.engine.image_set import SetLimits
 from service.engine.images import ImageLimits
 from service.engine.keras.chatter import without_chatter
 from service.engine.keras.tuning import Tuning
@@ -63,6 +66,13 @@ def open_model_file(file: Path, settings: Settings) -> Model:
 
 def image_limits(settings: Settings) -> ImageLimits:
     return ImageLimits(settings.limits.max_image_bytes, settings.limits.max_image_pixels)
+
+
+def open_sets(settings: Settings) -> Sets:
+    """The sets of pictures that have names."""
+    limits = settings.limits
+    taken = SetLimits(limits.set_images, limits.set_bytes, limits.set_unpacked_bytes)
+    return Sets(settings.data_folder / "sets", taken, {"shapes": draw_scenes})
 
 
 def job_limits(settings: Settings) -> JobLimits:

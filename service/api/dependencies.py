@@ -8,11 +8,13 @@ from typing import Annotated
 import anyio.to_thread
 from fastapi import Depends, Path, Request
 
-from service.api.limits import BoundedExecutor
+from service.api.bodies import BodyLimits
+from service.api.limits import BoundedExecutor, Places
 from service.api.metrics import Metrics
 from service.api.result_cache import ResultCache
 from service.api.watching import JobServices
 from service.catalog.catalog import Catalog, unwrap
+from service.catalog.sets import Sets
 from service.engine.images import ImageLimits
 from service.engine.model import Model
 
@@ -24,8 +26,10 @@ class Services:
     results: ResultCache
     metrics: Metrics
     jobs: JobServices
+    sets: Sets
+    set_uploads: Places
     image_limits: ImageLimits
-    body_timeout_seconds: float
+    body_limits: BodyLimits
     jobs_mode: str
     ready: Event
 

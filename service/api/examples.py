@@ -13,6 +13,10 @@ _IMAGE: Final = {
     "type": "string",
     "description": "The picture: a file in a form; base64 or a data URL in JSON.",
 }
+_SET: Final = {
+    "description": "A set of pictures, for a job over all of them: a ZIP, or several files. Folders in it are labels.",
+}
+_SET_NAME: Final = {"type": "string", "description": "A set that the service has by name.", "examples": ["shapes"]}
 _STATUSES: Final = (400, 404, 406, 408, 409, 410, 413, 415, 422, 503)
 _HEADERS: Final = {
     "Prefer": (
@@ -39,16 +43,17 @@ _JOB_HEADERS: Final = {
 def request_body(method: AnyMethod) -> dict[str, Any]:
     """`openapi_extra` of the route: the same parameters as a form and as JSON."""
     schema = method.params.model_json_schema()
-    takes_image = method.consumes == "image"
-    form, flat = _with_image(schema, {"format": "binary"}), _with_image(schema, {"contentEncoding": "base64"})
+    example: dict[str, Any] = {"image": {"image": _tiny_picture()}, "images": {"set": "shapes"}}.get(
+        method.consumes, {}
+    )
     return {
         "requestBody": {
-            "required": takes_image,
+            "required": method.consumes in ("image", "images"),
             "content": {
-                "multipart/form-data": {"schema": form if takes_image else schema},
+                "multipart/form-data": {"schema": _with_pictures(schema, method, {"format": "binary"})},
                 "application/json": {
-                    "schema": flat if takes_image else schema,
-                    "example": ({"image": _tiny_picture()} if takes_image else {}) | _example(schema),
+                    "schema": _with_pictures(schema, method, {"contentEncoding": "base64"}),
+                    "example": example | _example(schema),
                 },
             },
         }
@@ -83,10 +88,17 @@ def _header(description: str, example: str) -> dict[str, Any]:
     return {"description": description, "schema": {"type": "string"}, "example": example}
 
 
-def _with_image(schema: dict[str, Any], form: dict[str, Any]) -> dict[str, Any]:
+def _with_pictures(schema: dict[str, Any], method: AnyMethod, form: dict[str, Any]) -> dict[str, Any]:
+    """The parameters, and one of the ways in which a method is given pictures."""
+    if method.consumes not in ("image", "images"):
+        return schema
+    several = _SET | {"type": "array", "items": {"type": "string"} | form, "minItems": 1}
+    ways: dict[str, Any] = {"images": several, "set": _SET_NAME}
+    if method.consumes == "image":
+        ways = {"image": _IMAGE | form} | ways
     return schema | {
-        "properties": {"image": _IMAGE | form} | schema.get("properties", {}),
-        "required": ["image", *schema.get("required", [])],
+        "properties": ways | schema.get("properties", {}),
+        "anyOf": [{"required": [way]} for way in ways],
     }
 
 

@@ -70,7 +70,8 @@ def _fingerprint(asked: Asked) -> str:
     work = asked.work
     image = None if work.image is None else hashlib.sha256(work.image).hexdigest()
     params = work.params.model_dump(mode="json")
-    return fingerprint([work.method.name, asked.model, asked.version, params, image])
+    images = None if work.images is None else work.images.sha256
+    return fingerprint([work.method.name, asked.model, asked.version, params, image, images])
 
 
 async def _present(services: Services, snapshot: Snapshot, media_type: str, *, waited: bool) -> Response:

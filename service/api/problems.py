@@ -91,6 +91,21 @@ PROBLEMS: Final[dict[str, ProblemType]] = {
     "image_too_many_pixels": ProblemType(
         422, "Image too large", "The image has more pixels than the limit; it was refused before decoding."
     ),
+    "images_missing": ProblemType(
+        422, "No images", "The method needs a set of pictures: form files `images`, a ZIP among them, or `set=NAME`."
+    ),
+    "set_not_found": ProblemType(
+        422,
+        "Unknown set",
+        "No set of that name: a folder under `sets` in the service's data folder, or a built-in one.",
+    ),
+    "set_invalid": ProblemType(
+        422, "Not a readable set", "The ZIP is damaged or encrypted, or names files that lead out of it."
+    ),
+    "set_empty": ProblemType(422, "Empty set", "There is no picture in the set, or none that can be read."),
+    "set_too_large": ProblemType(
+        413, "Set too large", "The set has more pictures or bytes than the limit; the detail says which."
+    ),
     "job_too_large": ProblemType(
         422, "Job too large", "One job may ask for only so much; the detail says the limit. Make it several jobs."
     ),

@@ -1,7 +1,9 @@
 """A route for every method, made from METHODS: parameters and image in; a result, a picture or a job out."""
 
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import replace
+from functools import partial
 from http import HTTPStatus
 from time import perf_counter
 from typing import Any, Final
@@ -12,7 +14,7 @@ from fastapi import APIRouter, Request, Response
 from schemas.jobs import Job, JobResult
 from schemas.methods import MethodList
 from schemas.results import Result
-from service.api.bodies import read_body
+from service.api.bodies import Body, announces_set, read_body
 from service.api.dependencies import ModelName, ModelVersion, Services, ServicesDependency
 from service.api.examples import request_body, request_headers, result_responses
 from service.api.job_requests import Asked, answer_with_job
@@ -20,9 +22,11 @@ from service.api.negotiation import JSON, PNG, choose
 from service.api.preferences import read_preferences, wants_fresh
 from service.api.result_cache import Answer, find_tag, make_answer, make_key
 from service.engine import run as engine
+from service.engine.image_set import ImageSet, open_set
 from service.engine.method import AnyMethod
 from service.engine.model import Model
 from service.engine.parameters import validate
+from service.errors import ServerBusyError, SetInvalidError, SetNotFoundError
 
 # Pictures up to this size are hashed in less time than it takes to find a thread for it.
 _HASHED_AT_ONCE_BYTES: Final = 2**18
@@ -76,16 +80,10 @@ async def _answer(request: Request, services: Services, method: AnyMethod, name:
     request.state.method = method.name
     media_type = choose(", ".join(request.headers.getlist("accept")), (JSON, PNG) if method.makes_pictures else (JSON,))
     services.executor.require_room()
-    body = await read_body(
-        request,
-        max_image_bytes=services.image_limits.max_bytes,
-        timeout_seconds=services.body_timeout_seconds,
-    )
-    params = validate(method.params, body.params)
-    work = engine.Request(method, params, body.image, media_type == PNG)
-    if method.kind == "job" or read_preferences(request.headers).respond_async:
-        work = replace(work, first_picture_only=False)
-        return await answer_with_job(request, services, Asked(name, version, work, media_type))
+    async with _read(request, services, method) as work:
+        if work.images is not None or method.kind == "job" or read_preferences(request.headers).respond_async:
+            return await answer_with_job(request, services, Asked(name, version, work, media_type))
+    work = replace(work, first_picture_only=media_type == PNG)
     model = await services.model(name, version)
     key = await _make_key(model, work, media_type)
     fresh = wants_fresh(request.headers)
@@ -98,6 +96,42 @@ async def _answer(request: Request, services: Services, method: AnyMethod, name:
     return Response(
         answer.body, media_type=media_type, headers=_headers(answer.etag, "fwd=request" if fresh else "fwd=miss")
     )
+
+
+@asynccontextmanager
+async def _read(request: Request, services: Services, method: AnyMethod) -> AsyncIterator[engine.Request]:
+    """What is asked for; a set that came with it is open while the block runs."""
+    takes_set = method.consumes in ("image", "images")
+    is_large = takes_set and announces_set(request, services.body_limits)
+    with services.set_uploads.take() if is_large else nullcontext(enter_result=True) as granted:
+        if not granted:
+            raise ServerBusyError("as many sets are received as may be at the same time: try again in a moment")
+        body = await read_body(request, services.body_limits, takes_set=takes_set)
+        name = body.params.pop("set", None) if takes_set else None
+        try:
+            params = validate(method.params, body.params)
+            images = await _open_set(services, body, name)
+        except BaseException:
+            if body.images is not None:
+                body.images.close()
+            raise
+        try:
+            yield engine.Request(method, params, body.image, images=images)
+        finally:
+            if images is not None:
+                images.close()
+
+
+async def _open_set(services: Services, body: Body, name: object) -> ImageSet | None:
+    if sum(given is not None for given in (body.image, body.images, name)) > 1:
+        raise SetInvalidError("send one of 'image', 'images' and 'set', not several")
+    if body.images is not None:
+        return await services.executor.run(partial(open_set, body.images, services.sets.limits), lane="sets")
+    if name is None:
+        return None
+    if not isinstance(name, str):
+        raise SetNotFoundError("'set' is the name of one set")
+    return await services.executor.run(partial(services.sets.open, name), lane="sets")
 
 
 async def _make_key(model: Model, work: engine.Request, media_type: str) -> str:

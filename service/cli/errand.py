@@ -54,7 +54,8 @@ class Errand:
 
     def _go_through(self, pictures: list[Picture | None]) -> int:
         try:
-            with _progress(pictures, self._work.method) as (items, echo, report):
+            takes_long = self._work.method.kind == "job" or self._work.pictures is not None
+            with _progress(pictures, self._work.method, takes_long=takes_long) as (items, echo, report):
                 for picture in items:
                     self._one(picture, echo, report)
         except KeyboardInterrupt:
@@ -81,16 +82,20 @@ class Errand:
         stem = shorten(result.model) if picture is None else picture.stem
         files = self._output.add(path, stem, result) if self._output else ()
         self._done += 1
+        # Of a set: the others are in the result.
+        for item in result.values.get("skipped", ()) if self._work.pictures else ():
+            self._skipped.append(Skipped(item["name"], item["code"], item["detail"]))
+            echo(f"{item['name']}: {item['detail']} [{item['code']}]", err=True)
         echo(to_line(path, result, files) if self._is_json else _sentence(path, result, files), err=False)
 
 
 @contextmanager
 def _progress(
-    pictures: list[Picture | None], method: AnyMethod
+    pictures: list[Picture | None], method: AnyMethod, *, takes_long: bool
 ) -> Iterator[tuple[Iterable[Picture | None], Echo, Report]]:
     """The pictures behind a progress bar, on a terminal only, and how to speak meanwhile: after the bar has gone."""
     stream = sys.stderr
-    if (len(pictures) == 1 and method.kind != "job") or not stream.isatty():
+    if (len(pictures) == 1 and not takes_long) or not stream.isatty():
         yield pictures, click.echo, _ignore
         return
     held: list[tuple[str, bool]] = []

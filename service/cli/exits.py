@@ -43,7 +43,7 @@ def _points_to_parameter(problem: AnyProblem) -> bool:
         names = [error.pointer.removeprefix("#").lstrip("/").partition("/")[0] for error in problem.errors]
     else:
         names = [problem.field or ""]
-    return any(name not in ("", "image") for name in names)
+    return any(name not in ("", "image", "images") for name in names)
 
 
 def fail(problem: AnyProblem, exit_code: Exit) -> NoReturn:

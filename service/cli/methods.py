@@ -11,6 +11,7 @@ from service.cli.options import make_options
 from service.cli.output import OutputFolder, readable
 from service.cli.pictures import Picture, find_pictures
 from service.cli.places import OpenPlace, Work
+from service.cli.sets import PictureSet, is_zip
 from service.engine.method import AnyMethod
 from service.engine.parameters import InvalidParametersError, validate
 
@@ -28,16 +29,19 @@ def make_method(method: AnyMethod, open_place: OpenPlace) -> click.Command:
             params = validate(method.params, fields)
         except InvalidParametersError as error:
             raise click.UsageError(error.detail) from error
-        work = Work(method, params, options["_model"], options["_version"])
+        work = Work(method, params, options["_model"], options["_version"], _picture_set(method, options))
         output = _output(method, options["_output"], is_json=options["_json"])
-        pictures = _pictures(options, output)
+        pictures: list[Picture | None] = [None] if work.pictures else _pictures(options, output)
         with open_place(options["_server"]) as place:
             Errand(work, place, output, is_json=options["_json"]).do(pictures)
 
     arguments: list[click.Parameter] = []
     if method.consumes in ("image", "images"):
         kind = click.Path(exists=True, path_type=Path)
-        arguments.append(click.Argument(["_images"], nargs=-1, required=True, type=kind, metavar="IMAGE..."))
+        arguments.append(click.Argument(["_images"], nargs=-1, type=kind, metavar="IMAGE..."))
+        arguments.append(click.Option(["--set", "_set"], metavar="NAME", help="A set of pictures by its name."))
+    if method.consumes == "image":
+        arguments.append(click.Option(["--as-set", "_as_set"], is_flag=True, help="Take all pictures as one set."))
     return click.Command(
         method.name,
         params=[*arguments, *make_options(method.params), *_shared_options()],
@@ -50,7 +54,9 @@ def make_method(method: AnyMethod, open_place: OpenPlace) -> click.Command:
 def _usage(method: AnyMethod) -> str:
     if method.consumes not in ("image", "images"):
         return "Needs no picture."
-    return "IMAGE is a picture, or a folder, which is searched for pictures."
+    if method.consumes == "images":
+        return "The set: pictures, folders, which are searched for pictures, or a ZIP."
+    return "IMAGE is a picture, or a folder, which is searched for pictures. A ZIP is a set of pictures."
 
 
 def _shared_options() -> list[click.Parameter]:
@@ -80,6 +86,20 @@ def _output(method: AnyMethod, folder: Path | None, *, is_json: bool) -> OutputF
     if folder is None and (is_json or not method.makes_pictures):
         return None
     return OutputFolder(folder or DEFAULT_FOLDER, method.name, method.title)
+
+
+def _picture_set(method: AnyMethod, options: dict[str, Any]) -> PictureSet | None:
+    """The set that is meant; None where pictures are meant one by one, or none at all."""
+    if "_images" not in options:
+        return None
+    paths, name = options["_images"], options["_set"]
+    if bool(paths) == (name is not None):
+        raise click.UsageError("name pictures, or a set with '--set'" if not paths else "pictures or '--set', not both")
+    if name is not None:
+        return PictureSet(name=name)
+    if method.consumes == "images" or options["_as_set"] or is_zip(paths):
+        return PictureSet(paths)
+    return None
 
 
 def _pictures(options: dict[str, Any], output: OutputFolder | None) -> list[Picture | None]:

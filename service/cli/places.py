@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import IO, Protocol
 
 import click
 from pydantic import ValidationError
@@ -14,14 +14,17 @@ from schemas.models import LayerList, ModelList
 from schemas.results import Result
 from service.catalog.catalog import Catalog
 from service.catalog.doctor import list_layers
+from service.catalog.sets import Sets
+from service.cli.sets import PictureSet
 from service.client import Client
 from service.engine import run as engine
 from service.engine.chunks import JobLimits, run_all
+from service.engine.image_set import ImageSet, open_set
 from service.engine.images import ImageLimits
 from service.engine.method import AnyMethod
 from service.errors import ImageInvalidError, ImageTooLargeError
 from service.settings import Settings
-from service.wiring import image_limits, job_limits, open_catalog
+from service.wiring import image_limits, job_limits, open_catalog, open_sets
 
 # Is told the share of the work that is done, 0…1.
 Report = Callable[[float], None]
@@ -35,13 +38,17 @@ class Work:
     params: MethodParams
     model: str
     version: str | None
+    pictures: PictureSet | None = None
 
 
 class Place(Protocol):
     """Raises ConvscopeError or ServiceError, which both have a `code` and a `detail`."""
 
     def run(self, work: Work, image: Path | None, report: Report) -> Result:
-        """Compute one result. Where that takes long, `report` is told the share done, 0…1."""
+        """Compute one result, of an image or of the work's set.
+
+        Where that takes long, `report` is told the share done, 0…1.
+        """
         ...
 
     def models(self, *, load: bool) -> ModelList: ...
@@ -62,7 +69,7 @@ def open_place(server: str | None) -> Iterator[Place]:
         return
     settings = read_settings()
     with closing(open_catalog(settings)) as catalog:
-        yield Here(catalog, image_limits(settings), job_limits(settings))
+        yield Here(catalog, image_limits(settings), job_limits(settings), open_sets(settings))
 
 
 def read_settings() -> Settings:
@@ -77,19 +84,33 @@ def read_settings() -> Settings:
 class Here:
     """This process."""
 
-    def __init__(self, catalog: Catalog, limits: ImageLimits, job_limits: JobLimits) -> None:
+    def __init__(self, catalog: Catalog, limits: ImageLimits, job_limits: JobLimits, sets: Sets) -> None:
         self._catalog = catalog
+        self._sets = sets
         self._limits = limits
         self._job_limits = job_limits
 
     def run(self, work: Work, image: Path | None, report: Report) -> Result:
         """See Place."""
         model = self._catalog.model(work.model, work.version)
+        if work.pictures is not None:
+            with self._open(work.pictures) as images:
+                request = engine.Request(work.method, work.params, None, images=images)
+                return run_all(model, request, self._limits, self._job_limits, report)
         data = None if image is None else _read(image, self._limits.max_bytes)
         request = engine.Request(work.method, work.params, data)
         if work.method.kind == "job":
             return run_all(model, request, self._limits, self._job_limits, report)
         return engine.run(model, request, self._limits)
+
+    @contextmanager
+    def _open(self, pictures: PictureSet) -> Iterator[ImageSet]:
+        if pictures.name is not None:
+            with closing(self._sets.open(pictures.name)) as images:
+                yield images
+            return
+        with pictures.open() as file, closing(open_set(file, self._sets.limits)) as images:
+            yield images
 
     def models(self, *, load: bool) -> ModelList:
         if load:
@@ -109,8 +130,21 @@ class There:
     def run(self, work: Work, image: Path | None, report: Report) -> Result:
         """See Place."""
         given = work.params.model_dump(mode="json", exclude_unset=True)
+        if work.pictures is not None and work.pictures.name is not None:
+            given["set"] = work.pictures.name
         data = None if image is None else _read(image)
-        return self._client.run(work.method.name, work.model, version=work.version, image=data, report=report, **given)
+        with self._open(work.pictures) as images:
+            return self._client.run(
+                work.method.name, work.model, version=work.version, image=data, images=images, report=report, **given
+            )
+
+    @contextmanager
+    def _open(self, pictures: PictureSet | None) -> Iterator[IO[bytes] | None]:
+        if pictures is None or pictures.name is not None:
+            yield None
+            return
+        with pictures.open() as file:
+            yield file
 
     def models(self, *, load: bool) -> ModelList:
         if load:

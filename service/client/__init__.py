@@ -6,9 +6,10 @@ with Client("http://127.0.0.1:8000") as client:
 """
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import IO, Any, Self
 from urllib.parse import quote
 from uuid import uuid4
 
@@ -45,42 +46,46 @@ class Client:
             url, timeout_seconds=timeout_seconds, patience_seconds=patience_seconds, transport=transport
         )
 
-    def run(
+    def run(  # noqa: PLR0913 - the API's own fields
         self,
         method: str,
         model: str,
         *,
         version: str | None = None,
         image: bytes | Path | None = None,
+        images: bytes | Path | IO[bytes] | None = None,
         report: Callable[[float], None] | None = None,
         **params: Any,
     ) -> Result:
         """Compute a result. Parameters are the API's own; one that is None stays at the service's default.
 
+        `images` is a ZIP of pictures, to be gone through in one job; `set` names one that the service has.
         A method that takes a job is waited for, and `report` called with the share done, 0…1.
         """
         # Somebody who looks at the progress is not to wait for the first of it.
         headers = {"Prefer": f"wait={_WAIT_SECONDS}"} if report is None else {}
-        response = self._post(method, _route(model, version), headers, image, params)
+        response = self._post(method, _route(model, version), headers, {"image": image, "images": images}, params)
         if "location" not in response.headers:
             return read(Result, response)
         if response.status_code == httpx2.codes.OK:
             return self._download(read(JobResult, response))
         return self._download(self._result(read(Job, response).id, report))
 
-    def submit(
+    def submit(  # noqa: PLR0913
         self,
         method: str,
         model: str,
         *,
         version: str | None = None,
         image: bytes | Path | None = None,
+        images: bytes | Path | IO[bytes] | None = None,
         fresh: bool = False,
         **params: Any,
     ) -> Job:
         """Have it computed as a job; the one of an earlier equal request, unless `fresh`."""
         headers = {"Prefer": "respond-async"} | ({"Cache-Control": "no-cache"} if fresh else {})
-        return read(Job, self._post(method, _route(model, version), headers, image, params))
+        pictures = {"image": image, "images": images}
+        return read(Job, self._post(method, _route(model, version), headers, pictures, params))
 
     def job(self, job: str) -> Job:
         """A job as it stands."""
@@ -146,16 +151,17 @@ class Client:
         self.close()
 
     def _post(
-        self, method: str, route: str, headers: dict[str, str], image: bytes | Path | None, params: dict[str, Any]
+        self, method: str, route: str, headers: dict[str, str], pictures: dict[str, Any], params: dict[str, Any]
     ) -> httpx2.Response:
-        data = image.read_bytes() if isinstance(image, Path) else image
         # Every field a part of a form, which takes the picture as it is: base64 in JSON would be a third larger.
         parts: dict[str, Any] = {name: (None, _text(value)) for name, value in params.items() if value is not None}
-        if data is not None:
-            parts["image"] = ("image", data)
         # The same key however often a busy service is asked: one job.
         headers = headers | {"Idempotency-Key": uuid4().hex}
-        return self._connection.send("POST", f"{route}/{method}", files=parts, headers=headers)
+        with ExitStack() as files:
+            for name, given in pictures.items():
+                if given is not None:
+                    parts[name] = (name, files.enter_context(given.open("rb")) if isinstance(given, Path) else given)
+            return self._connection.send("POST", f"{route}/{method}", files=parts, headers=headers)
 
     def _result(self, job: str, report: Callable[[float], None] | None) -> JobResult:
         for event in self.watch(job):

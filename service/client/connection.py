@@ -52,6 +52,10 @@ class Connection:
         """A successful response; a problem is raised."""
         deadline = time.monotonic() + self.patience_seconds
         while True:
+            for part in content.get("files", {}).values():
+                # Read to its end by the attempt before.
+                if hasattr(part[1], "seek"):
+                    part[1].seek(0)
             with self._explained():
                 response = self._http.request(method, self._url + route, **content)
             pause = _retry_after_seconds(response)

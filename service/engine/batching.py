@@ -9,7 +9,7 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from threading import Event, Lock
 from time import perf_counter
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from service.engine.observation import UNOBSERVED, Observer
 from service.engine.probe import (
@@ -32,8 +32,16 @@ _TURN: Final = object()
 Compute = Callable[[Sequence[Any]], Sequence[Any]]
 
 
+class Merger(Protocol):
+    """Answers what several threads ask, several at once."""
+
+    def compute(self, model: str, key: Hashable, item: Any, compute: Compute) -> Any:
+        """The item's answer; `compute` answers several items with equal keys. Raises what it raises for this item."""
+        ...
+
+
 @dataclass(eq=False)
-class _Call:
+class Call:
     """One question that waits. `key` names those that it may be merged with, `outcome` is _TURN for one that leads."""
 
     model: str
@@ -60,7 +68,7 @@ class Device:
         self._busy = False
         self._waiting = 0
         # One queue per model; a model that was served goes to the end.
-        self._queues: OrderedDict[str, deque[_Call]] = OrderedDict()
+        self._queues: OrderedDict[str, deque[Call]] = OrderedDict()
 
     @property
     def waiting(self) -> int:
@@ -69,7 +77,7 @@ class Device:
 
     def compute(self, model: str, key: Hashable, item: Any, compute: Compute) -> Any:
         """The item's answer; `compute` answers several items with equal keys. Raises what it raises for this item."""
-        call = _Call(model, key, item, compute)
+        call = Call(model, key, item, compute)
         with self._lock:
             if self._busy and self._waiting >= self._max_waiting:
                 raise ServerBusyError(f"{self._waiting} questions wait for the device: try again in a moment")
@@ -86,7 +94,7 @@ class Device:
             raise call.error
         return call.outcome
 
-    def _lead(self, call: _Call) -> None:
+    def _lead(self, call: Call) -> None:
         """Compute the batch that `call` is the oldest of, then leave the device to the next."""
         with self._lock:
             batch = self._gather(call)
@@ -102,7 +110,7 @@ class Device:
                 following[0].outcome = _TURN
                 following[0].done.set()
 
-    def _gather(self, call: _Call) -> list[_Call]:
+    def _gather(self, call: Call) -> list[Call]:
         """Take the batch out of the model's queue, and send the model to the end of the line."""
         queue = self._queues.pop(call.model)
         batch = [other for other in queue if other.key == call.key][: self._max_batch]
@@ -112,30 +120,35 @@ class Device:
         self._waiting -= len(batch)
         return batch
 
-    def _answer(self, batch: list[_Call]) -> None:
+    def _answer(self, batch: list[Call]) -> None:
         started = perf_counter()
-        try:
-            answers = batch[0].compute([call.item for call in batch])
-        except BaseException as error:  # noqa: BLE001 - whoever asked must hear of it
-            if len(batch) > 1:
-                # Whose fault it was is found by asking one by one.
-                for call in batch:
-                    self._answer([call])
-                return
-            batch[0].error = error
-        else:
-            for call, answer in zip(batch, answers, strict=True):
-                call.outcome = answer
+        answer_together(batch)
         waits = [started - call.since for call in batch]
         self._observer.batch(batch[0].model, len(batch), waits, perf_counter() - started)
 
 
-class BatchingProbe:
-    """See Probe: scores and gradients of one model, merged with whatever else waits for the device."""
+def answer_together(batch: Sequence[Call]) -> None:
+    """Give calls with equal keys their outcomes, or their errors."""
+    try:
+        answers = batch[0].compute([call.item for call in batch])
+    except BaseException as error:  # noqa: BLE001 - whoever asked must hear of it
+        if len(batch) > 1:
+            # Whose fault it was is found by asking one by one.
+            for call in batch:
+                answer_together([call])
+            return
+        batch[0].error = error
+    else:
+        for call, answer in zip(batch, answers, strict=True):
+            call.outcome = answer
 
-    def __init__(self, inner: BatchProbe, device: Device, model: str) -> None:
+
+class BatchingProbe:
+    """See Probe: scores and gradients of one model, merged with what else is asked of it at the same time."""
+
+    def __init__(self, inner: BatchProbe, merger: Merger, model: str) -> None:
         self._inner = inner
-        self._device = device
+        self._merger = merger
         self._model = model
 
     @property
@@ -145,7 +158,7 @@ class BatchingProbe:
 
     def scores(self, image: Array) -> Scores:
         """See Probe."""
-        scores: Scores = self._device.compute(self._model, (self, image.shape), image, self._inner.scores_of)
+        scores: Scores = self._merger.compute(self._model, (self._inner, image.shape), image, self._inner.scores_of)
         return scores
 
     def activations_and_gradients(
@@ -159,8 +172,8 @@ class BatchingProbe:
             images, classes = zip(*items, strict=True)
             return self._inner.gradients_of(images, classes, layer=layer)
 
-        key = (self, layer or self.anatomy.default_layer, image.shape)
-        found: LayerGradients = self._device.compute(self._model, key, (image, class_index), compute)
+        key = (self._inner, layer or self.anatomy.default_layer, image.shape)
+        found: LayerGradients = self._merger.compute(self._model, key, (image, class_index), compute)
         return found
 
     def activations(self, image: Array, layers: Sequence[str]) -> list[LayerActivations]:

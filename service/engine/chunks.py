@@ -7,11 +7,13 @@ from typing import Any
 
 from schemas.results import Answer, Provenance, Result, Timings
 from service.engine.images import ImageLimits
-from service.engine.method import Context
+from service.engine.method import AnyMethod, Context
 from service.engine.model import Model
+from service.engine.over_images import PICTURE_BY_PICTURE, combine_slices, compute_slice
 from service.engine.probe import Pixels
 from service.engine.rendering import Drawing, decode_png
 from service.engine.run import Request, encode, refuse, run, take_photo
+from service.engine.set_batches import Slice
 from service.errors import JobTooLargeError
 
 
@@ -45,6 +47,8 @@ def plan(model: Model, request: Request, image_limits: ImageLimits, job_limits: 
     _require_modest("size", request, job_limits.max_size)
     if request.method.check is not None:
         request.method.check(model.probe, request.params)
+    if request.images is not None:
+        return _slice(request.method, len(request.images))
     axis = request.method.axis
     if axis is None:
         return Plan("images" if request.method.consumes == "image" else "results", [[0]], combines=False)
@@ -63,6 +67,10 @@ def compute(
     model: Model, request: Request, items: Sequence[int], image_limits: ImageLimits, report: Callable[[float], None]
 ) -> Result:
     """Compute one chunk. `report` is called with the share done, and may raise to stop the work."""
+    if request.images is not None:
+        result = compute_slice(Slice(model, request, items, image_limits, report))
+        report(1.0)
+        return result
     context = None if request.method.axis is None else Context(items, model.preprocessing, report)
     result = run(model, request, image_limits, context)
     report(1.0)
@@ -74,11 +82,14 @@ def combine(model: Model, request: Request, parts: Sequence[Answer], pictures: I
 
     `pictures` are those of all chunks in order, by name, read as they are needed.
     """
-    axis = request.method.axis
-    assert axis is not None, "a plan combines only where there is an axis"
     started = perf_counter()
-    whole = axis.combine(parts, pictures, request.params)
-    layer = parts[0].layer
+    if request.images is not None:
+        whole = combine_slices(request, parts, pictures)
+    else:
+        axis = request.method.axis
+        assert axis is not None, "a plan combines only where there is an axis or a set"
+        whole = axis.combine(parts, pictures, request.params)
+    layer = next((part.layer for part in parts if part.layer), None)
     images = [encode(Drawing(name, layer, pixels)) for name, pixels in whole.pictures]
     return Result(
         model=model.name,
@@ -113,6 +124,12 @@ def run_all(
     images = [image for part in parts for image in part.images]
     whole = combine(model, request, parts, ((image.name, decode_png(image.data)) for image in images))
     return whole.model_copy(update={"images": [*whole.images, *images]})
+
+
+def _slice(method: AnyMethod, count: int) -> Plan:
+    size = (method.over_images or PICTURE_BY_PICTURE).slice
+    items = range(count)
+    return Plan("images", [list(items[start : start + size]) for start in items[::size]], combines=True)
 
 
 def _require_modest(name: str, request: Request, most: int) -> None:

@@ -6,8 +6,9 @@ from typing import Any, Generic, TypeVar
 
 from schemas.methods import Consumes, MethodDescription, MethodKind, MethodParams
 from schemas.results import Answer
+from service.engine.image_set import Member
 from service.engine.preprocessing import Preprocessing
-from service.engine.probe import Anatomy, Pixels, Probe
+from service.engine.probe import Anatomy, Array, Pixels, Probe
 from service.engine.visuals import Visual
 
 # PEP 695 generics need Python 3.12; 3.11 is supported.
@@ -54,11 +55,33 @@ class Axis(Generic[P]):
 
 
 @dataclass(frozen=True)
+class Batch:
+    """Pictures of a set that are of one size: `inputs` (n, h, w, c) float32 in the network's units."""
+
+    members: tuple[Member, ...]
+    inputs: Array
+
+
+@dataclass(frozen=True)
+class OverImages(Generic[P]):
+    """How a method goes through a set of pictures, `slice` of them in a chunk.
+
+    `note(visual, params)` gives numbers of one picture to be kept beside its own, for a method of one image. `combine`
+    is as that of an Axis.
+    """
+
+    slice: int
+    combine: Callable[[Sequence[Answer], Iterable[tuple[str, Pixels]], P], Whole]
+    note: Callable[[Visual, P], dict[str, Any]] | None = None
+
+
+@dataclass(frozen=True)
 class Method(Generic[P]):
     """`compute(probe, image, params)` computes one item; `refuse` says why a network cannot be asked, or None.
 
-    `image` is (h, w, c) float32 in the network's units, or None for a method that consumes none. With an `axis` a
-    fourth argument, a Context, says which items to compute. `check(probe, params)` raises, without computing, where
+    `image` is (h, w, c) float32 in the network's units, or None for a method that consumes none. One that consumes
+    images takes an iterator of Batch in its place, and goes through it once. With an `axis` a fourth argument, a
+    Context, says which items to compute. `check(probe, params)` raises, without computing, where
     parameters and network do not go together, so that a job is refused when it is sent; `axis.cut` does it as well.
     """
 
@@ -73,6 +96,7 @@ class Method(Generic[P]):
     makes_pictures: bool = True
     axis: Axis[P] | None = None
     check: Callable[[Probe, P], None] | None = None
+    over_images: OverImages[P] | None = None
 
     def describe(self) -> MethodDescription:
         return MethodDescription(

@@ -13,13 +13,14 @@ from schemas.methods import ClassScores, MethodParams
 from schemas.models import Prediction
 from schemas.rendering import HeatmapRendering, TilesRendering
 from schemas.results import Provenance, Result, ResultImage, Target, Timings
+from service.engine.image_set import ImageSet
 from service.engine.images import ImageLimits, decode, fit
 from service.engine.method import AnyMethod, Context
 from service.engine.model import Model
 from service.engine.probe import Array, Pixels
 from service.engine.rendering import Drawing, draw_heatmap, draw_pictures, draw_tiles, encode_png, measure_heatmap
 from service.engine.visuals import Heatmap, Pictures, ScoreList, Sheets, Visual
-from service.errors import ImageMissingError, MethodUnavailableError, NotFiniteError
+from service.errors import ImageMissingError, MethodUnavailableError, NotFiniteError, SetMissingError
 
 # The longer side that a picture keeps where neither the network nor model.toml fixes a size.
 MAX_OPEN_SIDE = 512
@@ -28,13 +29,24 @@ _SOFTWARE = ("convscope", "tensorflow", "keras", "numpy", "pillow", "opencv-pyth
 
 @dataclass(frozen=True)
 class Request:
-    """One item of work: which method, with which parameters, on which image bytes."""
+    """Which method, with which parameters, on which image's bytes, or on each of a set."""
 
     method: AnyMethod
     params: MethodParams
     image: bytes | None
     first_picture_only: bool = False
     queue_seconds: float = 0.0
+    images: ImageSet | None = None
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What a method returned, of which picture, and how many seconds decoding and computing took."""
+
+    visual: Visual
+    photo: "Photo | None"
+    decoding: float
+    computing: float
 
 
 def run(model: Model, request: Request, limits: ImageLimits, context: Context | None = None) -> Result:
@@ -43,19 +55,28 @@ def run(model: Model, request: Request, limits: ImageLimits, context: Context | 
     Raises a ConvscopeError that tells the client what to do, or whatever `context.report` raises.
     """
     refuse(model, request)
-    clock = [perf_counter()]
+    return present(model, request, observe(model, request, limits, context))
+
+
+def observe(model: Model, request: Request, limits: ImageLimits, context: Context | None = None) -> Observation:
+    """Decode, preprocess, compute; nothing is drawn yet."""
+    started = perf_counter()
     photo = take_photo(model, request, limits)
-    clock.append(perf_counter())
+    decoded = perf_counter()
     network_input = model.preprocessing.apply(photo.seen) if photo else None
     more = () if context is None else (context,)
     visual = request.method.compute(model.probe, network_input, request.params, *more)
     _require_finite(visual)
-    clock.append(perf_counter())
+    return Observation(visual, photo, decoded - started, perf_counter() - decoded)
+
+
+def present(model: Model, request: Request, observation: Observation) -> Result:
+    """Draw what was seen, and say what it is."""
+    started = perf_counter()
+    visual, photo = observation.visual, observation.photo
     drawings, values = _draw(model, visual, photo, request.params)
     wanted = drawings[:1] if request.first_picture_only else drawings
     images = [encode(drawing) for drawing in wanted]
-    clock.append(perf_counter())
-    decoding, computing, rendering = np.diff(clock).tolist()
     return Result(
         model=model.name,
         version=model.version,
@@ -65,8 +86,13 @@ def run(model: Model, request: Request, limits: ImageLimits, context: Context | 
         predictions=_predictions(model, visual, request.params),
         images=images,
         values=values,
-        provenance=_provenance(model, request, visual, photo),
-        timings_seconds=Timings(decode=decoding, queue=request.queue_seconds, compute=computing, render=rendering),
+        provenance=describe_origin(model, request, visual, photo),
+        timings_seconds=Timings(
+            decode=observation.decoding,
+            queue=request.queue_seconds,
+            compute=observation.computing,
+            render=perf_counter() - started,
+        ),
     )
 
 
@@ -74,10 +100,14 @@ def refuse(model: Model, request: Request) -> None:
     """Raise what can be known without computing: a method that cannot work here, a missing image."""
     if reason := request.method.refuse(model.anatomy):
         raise MethodUnavailableError(f"'{request.method.name}' does not work on '{model.name}': {reason}")
+    if request.images is not None:
+        return
     if request.method.consumes == "image" and request.image is None:
         raise ImageMissingError(
             "no image was sent: add the form field 'image' (a file) or the JSON member 'image' (base64)"
         )
+    if request.method.consumes == "images":
+        raise SetMissingError("no images were sent: add the form field 'images' (a ZIP, or several files) or 'set'")
 
 
 @dataclass(frozen=True)
@@ -92,7 +122,12 @@ def take_photo(model: Model, request: Request, limits: ImageLimits) -> Photo | N
     """Decode the request's picture, or None where the method looks at none. Raises what `decode` raises."""
     if request.image is None or request.method.consumes != "image":
         return None
-    picture = decode(request.image, limits)
+    return see(model, request.image, limits)
+
+
+def see(model: Model, image: bytes, limits: ImageLimits) -> Photo:
+    """Decode a picture, and fit it to the network. Raises what `decode` raises."""
+    picture = decode(image, limits)
     return Photo(picture, _network_sees(model, picture))
 
 
@@ -168,7 +203,10 @@ def _predictions(model: Model, visual: Visual, params: MethodParams) -> list[Pre
     return [Prediction(index=index, label=model.label(index), score=float(scores[index])) for index in best]
 
 
-def _provenance(model: Model, request: Request, visual: Visual, photo: Photo | None) -> Provenance:
+def describe_origin(
+    model: Model, request: Request, visual: Visual | None = None, photo: Photo | None = None
+) -> Provenance:
+    """All that is needed to make a result again."""
     params = request.params.model_dump()
     plan: dict[str, Any] = {}
     if isinstance(visual, Heatmap):
@@ -186,6 +224,7 @@ def _provenance(model: Model, request: Request, visual: Visual, photo: Photo | N
         params=params,
         seed=params.get("seed"),
         image_sha256=hashlib.sha256(request.image).hexdigest() if photo and request.image else None,
+        images_sha256=request.images.sha256 if request.images else None,
         model_sha256=model.digest,
         plan=plan,
         software=software(),

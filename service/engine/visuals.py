@@ -81,4 +81,12 @@ class Pictures:
     plan: Mapping[str, Any] = field(default_factory=dict)
 
 
-Visual = Heatmap | ScoreList | Sheets | Pictures
+@dataclass(frozen=True)
+class Numbers:
+    """No picture: what a slice of a set came to, to be combined with that of others. `layer` where there is but one."""
+
+    layer: str | None
+    numbers: dict[str, Any]
+
+
+Visual = Heatmap | Numbers | ScoreList | Sheets | Pictures

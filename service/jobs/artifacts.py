@@ -7,12 +7,13 @@ import errno
 import hashlib
 import logging
 import re
+import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path, PurePosixPath
-from typing import Any, Final
+from typing import IO, Any, Final
 
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
@@ -57,6 +58,20 @@ class Artifacts:
         with _explained("write an input"):
             self._write("inputs", {sha256: data})
         return sha256
+
+    def write_set(self, file: IO[bytes], sha256: str) -> None:
+        """Keep an input that is too large for memory. Raises StorageFullError."""
+        with _explained("write an input"):
+            self._write("inputs", {sha256: file})
+
+    def open_set(self, sha256: str) -> IO[bytes]:
+        """An input as a file that can be sought in. Raises ArtifactMissingError."""
+        with _explained("read an input"):
+            try:
+                file: IO[bytes] = self._files.open(self._path("inputs", sha256), "rb")
+            except FileNotFoundError as error:
+                raise ArtifactMissingError("the file is no longer there: its job has been deleted") from error
+        return file
 
     def read_input(self, sha256: str) -> bytes:
         """Raises ArtifactMissingError."""
@@ -117,13 +132,18 @@ class Artifacts:
     def _path(self, *parts: str) -> str:
         return "/".join((self._opened[1].rstrip("/"), *parts))
 
-    def _write(self, folder: str, files: Mapping[str, bytes]) -> None:
+    def _write(self, folder: str, files: Mapping[str, bytes | IO[bytes]]) -> None:
         if isinstance(self._files, LocalFileSystem):
             write_durably(Path(self._path(folder)), files)
             return
         for name, data in files.items():
             # One put: elsewhere an object appears whole.
-            self._files.pipe_file(self._path(folder, name), data)
+            if isinstance(data, bytes):
+                self._files.pipe_file(self._path(folder, name), data)
+                continue
+            data.seek(0)
+            with self._files.open(self._path(folder, name), "wb") as target:
+                shutil.copyfileobj(data, target)
 
     def _read(self, folder: str, file: str) -> bytes:
         if not all(_SEGMENT.fullmatch(part) for part in file.split("/")):

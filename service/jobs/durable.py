@@ -1,14 +1,19 @@
 """Files that survive a crash whole or not at all: temporary file beside, fsync, rename, fsync of the folder."""
 
 import os
+import shutil
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import IO
 from uuid import uuid4
 
 
-def write_durably(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Write files into one folder, made if need be; none carries its name before all are on the disk."""
+def write_durably(folder: Path, files: Mapping[str, bytes | IO[bytes]]) -> None:
+    """Write files into one folder, made if need be; none carries its name before all are on the disk.
+
+    Large ones may come as open files, from their beginning.
+    """
     _make(folder)
     drafts = {name: folder / f".{name}.{uuid4().hex}.tmp" for name in files}
     try:
@@ -33,9 +38,13 @@ def _make(folder: Path) -> None:
     _sync(folder.parent)
 
 
-def _write(path: Path, data: bytes) -> None:
+def _write(path: Path, data: bytes | IO[bytes]) -> None:
     with path.open("wb") as file:
-        file.write(data)
+        if isinstance(data, bytes):
+            file.write(data)
+        else:
+            data.seek(0)
+            shutil.copyfileobj(data, file)
         file.flush()
         os.fsync(file.fileno())
 

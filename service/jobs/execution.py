@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,6 +11,7 @@ from schemas.jobs import JobError, Part
 from schemas.results import Answer, Result
 from service.catalog.catalog import Catalog
 from service.engine import chunks
+from service.engine.image_set import reopen_set
 from service.engine.images import ImageLimits
 from service.engine.method import AnyMethod
 from service.engine.model import Model
@@ -89,8 +90,12 @@ class Execution:
             return JobError(code="internal_error", detail="an unexpected error; the worker's log has it")
 
     def _compute(self, claim: Claim, report: Report) -> Result:
+        model = self._model(claim)
+        with self._request(claim) as request:
+            return self._compute_request(claim, model, request, report)
+
+    def _compute_request(self, claim: Claim, model: Model, request: Request, report: Report) -> Result:
         record = claim.record
-        model, request = self._model(claim), self._request(claim)
         if claim.chunk == len(record.chunks):
             parts = [chunk.part for chunk in self.store.get(record.id).chunks if chunk.part is not None]
             return chunks.combine(model, request, parts, self._pictures(parts, report))
@@ -103,13 +108,18 @@ class Execution:
             raise ModelChangedError(f"the file of '{asked.model}' has changed since the job was sent: send it again")
         return model
 
-    def _request(self, claim: Claim) -> Request:
+    @contextmanager
+    def _request(self, claim: Claim) -> Iterator[Request]:
         asked = claim.record.request
         method = self.methods.get(asked.method)
         if method is None:
             raise MethodUnavailableError(f"this worker is of a version that does not know '{asked.method}'")
-        image = None if asked.image is None else self.artifacts.read_input(asked.image)
-        return Request(method, validate(method.params, asked.params), image)
+        params = validate(method.params, asked.params)
+        if asked.images is not None:
+            with closing(reopen_set(self.artifacts.open_set(asked.images), asked.images)) as images:
+                yield Request(method, params, None, images=images)
+        else:
+            yield Request(method, params, None if asked.image is None else self.artifacts.read_input(asked.image))
 
     def _pictures(self, parts: list[Part], report: Report) -> Iterator[tuple[str, Pixels]]:
         """All pictures of the parts, read one by one."""

@@ -49,7 +49,7 @@ class RedisJobStore:
             record.queue,
             len(record.chunks) + record.combines,
             int(record.combines),
-            record.request.image or "",
+            record.request.input or "",
             duplicate_key,
             int(fresh),
             idempotency_key or "",

@@ -205,7 +205,7 @@ class SqliteJobStore:
         now = time.time()
         db.execute(
             "INSERT INTO jobs (id, record, input, created, expires) VALUES (?, ?, ?, ?, ?)",
-            (record.id, record.model_dump_json(), record.request.image, now, now + self._rules.result_seconds),
+            (record.id, record.model_dump_json(), record.request.input, now, now + self._rules.result_seconds),
         )
         db.execute("DELETE FROM tombstones WHERE job = ?", (record.id,))
         chunks.insert(db, record)

@@ -11,6 +11,7 @@ from pydantic_core import to_json
 from schemas.jobs import JobRecord, JobRequest
 from schemas.tasks import Queue
 from service.engine.chunks import JobLimits, plan
+from service.engine.image_set import ImageSet
 from service.engine.images import ImageLimits
 from service.engine.model import Model
 from service.engine.run import Request, software
@@ -35,12 +36,14 @@ class Draft:
     record: JobRecord
     duplicate_key: str
     image: bytes | None
+    images: ImageSet | None = None
 
 
 def draft_job(model: Model, request: Request, rules: JobRules) -> Draft:
     """Check all that can be known before computing, and cut the work. Raises a ConvscopeError."""
     work = plan(model, request, rules.image_limits, rules.job_limits)
-    image = request.image if request.method.consumes == "image" else None
+    images = request.images
+    image = request.image if request.method.consumes == "image" and images is None else None
     asked = JobRequest(
         model=model.name,
         version=model.version,
@@ -48,6 +51,7 @@ def draft_job(model: Model, request: Request, rules: JobRules) -> Draft:
         method=request.method.name,
         params=request.params.model_dump(mode="json"),
         image=None if image is None else hashlib.sha256(image).hexdigest(),
+        images=None if images is None else images.sha256,
     )
     record = JobRecord(
         id=uuid4().hex,
@@ -58,7 +62,8 @@ def draft_job(model: Model, request: Request, rules: JobRules) -> Draft:
         combines=work.combines,
     )
     # Another version may compute the same request otherwise.
-    return Draft(record, fingerprint({"request": asked.model_dump(), "convscope": software().get("convscope")}), image)
+    key = fingerprint({"request": asked.model_dump(), "convscope": software().get("convscope")})
+    return Draft(record, key, image, images)
 
 
 def fingerprint(value: object) -> str:
@@ -80,6 +85,8 @@ class Submissions:
         if draft.image is not None:
             # Before the record: a worker may claim the job at once.
             self._artifacts.write_input(draft.image)
+        if draft.images is not None:
+            self._artifacts.write_set(draft.images.file, draft.images.sha256)
         submission = self._store.submit(
             draft.record,
             duplicate_key=draft.duplicate_key,

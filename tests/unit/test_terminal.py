@@ -1,6 +1,7 @@
 """The terminal on a closed-form network: commands made from methods, exit codes, the output folder. No TensorFlow."""
 
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -19,11 +20,13 @@ from schemas.methods import MethodParams
 from schemas.problems import ProblemError
 from service.catalog.catalog import Catalog
 from service.catalog.folder import Folder
+from service.catalog.sets import Sets
 from service.cli import main, make_program
 from service.cli.exits import Exit, judge
 from service.cli.places import Here, Place
 from service.client import ServiceError
 from service.engine.chunks import JobLimits
+from service.engine.image_set import SetLimits
 from service.engine.images import ImageLimits
 from service.engine.method import AnyMethod, Method
 from service.engine.methods import METHODS
@@ -94,7 +97,7 @@ def convscope(folder: Path) -> Run:
     @contextmanager
     def open_place(_: str | None) -> Iterator[Place]:
         catalog = Catalog([Folder(folder / "models", FakeLoader())])
-        yield Here(catalog, ImageLimits(2**20, 10**6), JobLimits())
+        yield Here(catalog, ImageLimits(2**20, 10**6), JobLimits(), Sets(folder / "sets", SetLimits()))
         catalog.close()
 
     def run(*arguments: str, method: AnyMethod | None = None) -> Result:
@@ -365,3 +368,34 @@ def test_large_file_is_refused_unread_when_it_is_over_the_limit(convscope: Run):
     assert result.exit_code == 4
     assert f"{2**20 + 1} bytes" in result.stderr
     assert "[image_too_large]" in result.stderr
+
+
+@pytest.mark.parametrize("way", ["zip", "folder", "name"])
+def test_pictures_are_one_set_when_they_are_asked_for_as_one(convscope: Run, folder: Path, way: str):
+    ways = {
+        "zip": [str(folder / "photos.zip")],
+        "folder": [str(folder / "photos"), "--as-set"],
+        "name": ["--set", "mine"],
+    }
+    shutil.make_archive(str(folder / "photos"), "zip", folder / "photos")
+    shutil.copytree(folder / "photos", folder / "sets" / "mine")
+    out = folder / "out"
+    result = convscope("grad-cam", *ways[way], "--model", "closed", "-o", str(out))
+    assert result.exit_code == Exit.SOME_FAILED, result.output
+    line = json.loads((out / "results.jsonl").read_text())
+    assert {item["name"] for item in line["values"]["items"]} == {
+        path.relative_to(folder / "photos").as_posix()
+        for path in (folder / "photos").rglob("*.*")
+        if path.name not in ("broken.png", "notes.txt")
+    }
+    assert [item["name"] for item in line["values"]["skipped"]] == ["broken.png"]
+    assert "broken.png" in result.stderr
+    assert all((out / image["file"]).is_file() for image in line["images"])
+
+
+def test_command_is_refused_when_it_names_no_pictures_or_two_sets(convscope: Run, folder: Path):
+    assert convscope("grad-cam").exit_code == Exit.PARAMETERS
+    assert convscope("grad-cam", str(folder / "photos"), "--set", "mine").exit_code == Exit.PARAMETERS
+    unknown = convscope("grad-cam", "--set", "mine", "--model", "closed")
+    assert unknown.exit_code == Exit.PARAMETERS
+    assert "there is no set 'mine'" in unknown.stderr

@@ -1,0 +1,69 @@
+"""Which sets of pictures are at hand by name: folders of the operator's, and built-in ones."""
+
+import os
+import re
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from service.engine.image_set import SUFFIXES, ImageSet, SetLimits, open_set, pack_set
+from service.errors import SetNotFoundError, SetTooLargeError
+
+_NAME: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
+
+# The pictures of a built-in set: their names, with folders as labels, and their files.
+Draw = Callable[[], Iterable[tuple[str, bytes]]]
+
+
+@dataclass(frozen=True)
+class Sets:
+    """Every folder in `folder` is a set; one of them hides a built-in set of its name."""
+
+    folder: Path
+    limits: SetLimits
+    built_in: Mapping[str, Draw] = field(default_factory=dict)
+
+    def names(self) -> list[str]:
+        """The names of all sets, in order."""
+        try:
+            own = {entry.name for entry in self.folder.iterdir() if entry.is_dir() and _NAME.fullmatch(entry.name)}
+        except OSError:
+            own = set()
+        return sorted(own | set(self.built_in))
+
+    def open(self, name: str) -> ImageSet:
+        """The set packed as it is now. Raises SetNotFoundError, or what `open_set` raises."""
+        if name not in self.names():
+            raise SetNotFoundError(f"there is no set '{name[:80]}'; there are: {', '.join(self.names()) or 'none'}")
+        folder = self.folder / name
+        files = self._read(folder) if folder.is_dir() else self.built_in[name]()
+        packed = tempfile.TemporaryFile()  # noqa: SIM115 - who calls closes it
+        try:
+            pack_set(files, packed)
+            return open_set(packed, self.limits)
+        except BaseException:
+            packed.close()
+            raise
+
+    def _read(self, folder: Path) -> Iterator[tuple[str, bytes]]:
+        """The pictures of a folder and the folders in it, in order."""
+        total = 0
+        for number, path in enumerate(_walk(folder)):
+            total += path.stat().st_size
+            if total > self.limits.max_bytes or number >= self.limits.max_images:
+                raise SetTooLargeError(
+                    f"the set '{folder.name}' has more than {self.limits.max_images} pictures or "
+                    f"{self.limits.max_bytes} bytes"
+                )
+            yield path.relative_to(folder).as_posix(), path.read_bytes()
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    for root, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(names):
+            path = Path(root, name)
+            if path.suffix.lower() in SUFFIXES and not name.startswith(".") and path.is_file():
+                yield path

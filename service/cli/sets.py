@@ -1,0 +1,52 @@
+"""The set of pictures that a command line names: a ZIP as it is, files and folders packed, or a set by its name."""
+
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from os.path import commonpath
+from pathlib import Path
+from typing import IO
+
+import click
+
+from service.cli.pictures import find_pictures
+from service.engine.image_set import pack_set
+
+
+@dataclass(frozen=True)
+class PictureSet:
+    """One of the two: paths that the user wrote, or the name of a set."""
+
+    paths: Sequence[Path] = ()
+    name: str | None = None
+
+    @contextmanager
+    def open(self) -> Iterator[IO[bytes]]:
+        """The pictures of the paths as a ZIP. Raises OSError."""
+        if is_zip(self.paths):
+            with self.paths[0].open("rb") as file:
+                yield file
+            return
+        with tempfile.TemporaryFile() as file:
+            pack_set(_read(self.paths), file)
+            file.seek(0)
+            yield file
+
+
+def is_zip(paths: Sequence[Path]) -> bool:
+    """True for a single ZIP, which is a set whatever the method."""
+    return len(paths) == 1 and paths[0].suffix.lower() == ".zip" and paths[0].is_file()
+
+
+def _read(paths: Sequence[Path]) -> Iterable[tuple[str, bytes]]:
+    """Pictures under their paths from the folder that holds them all: folders in it are labels."""
+    files = [picture.path for picture in find_pictures(paths)]
+    if not files:
+        raise click.UsageError("no pictures in " + ", ".join(f"'{path}'" for path in paths))
+    if len(paths) == 1 and paths[0].is_dir():
+        root = paths[0]
+    else:
+        root = Path(commonpath([file.absolute().parent for file in files]))
+    for file in files:
+        yield file.absolute().relative_to(root.absolute()).as_posix(), file.read_bytes()

@@ -1,0 +1,186 @@
+"""A set of pictures in one ZIP: checked as a whole when it is opened, then read one by one; nothing is unpacked.
+
+Untrusted like every picture: how much the members say they hold is added up before the first of them is read, and none
+is read any further than it says.
+"""
+
+import hashlib
+import re
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import IO, Final
+
+from service.errors import ImageInvalidError, SetEmptyError, SetInvalidError, SetTooLargeError
+
+# What counts as a picture by its name; the bytes of those decide whether it is one.
+SUFFIXES: Final = frozenset((".avif", ".bmp", ".gif", ".jpeg", ".jpg", ".mpo", ".png", ".tif", ".tiff", ".webp"))
+# Of a ZIP's listing: a member takes 46 bytes there and its name.
+_LISTING_BYTES_PER_IMAGE: Final = 2048
+_END, _END64, _MOST = b"PK\x05\x06", b"PK\x06\x06", 0xFFFFFFFF
+_END_BYTES, _LOCATOR_BYTES, _MAX_COMMENT_BYTES = 22, 20, 65_535
+_ENCRYPTED: Final = 0x1
+# Others unpack with as much memory as the archive says.
+_PACKED: Final = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+_NOT_IN_NAMES: Final = re.compile(r"[^A-Za-z0-9._-]")
+_MAX_STEM: Final = 100
+_TIMELESS: Final = (1980, 1, 1, 0, 0, 0)
+
+
+@dataclass(frozen=True)
+class SetLimits:
+    """What a set may cost: pictures, bytes of the ZIP, and bytes of all pictures as files."""
+
+    max_images: int = 10_000
+    max_bytes: int = 2**28
+    max_unpacked_bytes: int = 2**31
+
+
+@dataclass(frozen=True)
+class Member:
+    """One picture of a set. `stem` is unique in it and fit for a picture's name; `label` is its folder's name."""
+
+    index: int
+    name: str
+    stem: str
+    label: str | None
+
+
+class ImageSet:
+    """The pictures of a ZIP by name. Safe to use from several threads; `sha256` is that of the ZIP."""
+
+    def __init__(self, file: IO[bytes], archive: zipfile.ZipFile, members: Sequence[Member], sha256: str) -> None:
+        self.file = file
+        self._archive = archive
+        self.members = tuple(members)
+        self.sha256 = sha256
+
+    def __len__(self) -> int:
+        return len(self.members)
+
+    def read(self, index: int) -> bytes:
+        """The file of one picture. Raises ImageInvalidError where the ZIP is damaged there."""
+        try:
+            return self._archive.read(self.members[index].name)
+        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+            raise ImageInvalidError("the ZIP is damaged where this picture is") from error
+
+    def close(self) -> None:
+        """Let the file go."""
+        self._archive.close()
+        self.file.close()
+
+
+def open_set(file: IO[bytes], limits: SetLimits) -> ImageSet:
+    """Check a ZIP that can be sought in; the set closes it. Raises SetInvalidError, SetEmptyError, SetTooLargeError."""
+    size = file.seek(0, 2)
+    if size > limits.max_bytes:
+        raise SetTooLargeError(f"the ZIP has {size} bytes; at most {limits.max_bytes} are taken")
+    # Python reads the whole listing at once.
+    if _measure_listing(file, size) > limits.max_images * _LISTING_BYTES_PER_IMAGE:
+        raise _too_many(limits)
+    archive, chosen = _list(file)
+    if len(chosen) > limits.max_images:
+        raise _too_many(limits)
+    if sum(item.file_size for item in chosen) > limits.max_unpacked_bytes:
+        raise SetTooLargeError(f"the pictures of the set have more than {limits.max_unpacked_bytes} bytes together")
+    file.seek(0)
+    digest = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type] # any file will do
+    return ImageSet(file, archive, _number(chosen), digest)
+
+
+def reopen_set(file: IO[bytes], sha256: str) -> ImageSet:
+    """A set that was checked when it was sent, and has not changed since."""
+    archive, chosen = _list(file)
+    return ImageSet(file, archive, _number(chosen), sha256)
+
+
+def pack_set(files: Iterable[tuple[str, bytes]], target: IO[bytes]) -> None:
+    """Write pictures as a ZIP: the same files, in whatever order they were put in, are the same bytes."""
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
+        for name, data in files:
+            archive.writestr(zipfile.ZipInfo(name, _TIMELESS), data)
+
+
+def _list(file: IO[bytes]) -> tuple[zipfile.ZipFile, list[zipfile.ZipInfo]]:
+    try:
+        archive = zipfile.ZipFile(file)
+    except (zipfile.BadZipFile, ValueError, OverflowError, NotImplementedError, struct.error) as error:
+        raise SetInvalidError("this is no ZIP, or a damaged one") from error
+    chosen = sorted(_choose(archive.infolist()), key=lambda item: item.filename)
+    if not chosen:
+        raise SetEmptyError("there is no picture in the set: pack files named .png, .jpg and the like")
+    return archive, chosen
+
+
+def _too_many(limits: SetLimits) -> SetTooLargeError:
+    return SetTooLargeError(f"the ZIP lists too many files: a set may have {limits.max_images} pictures")
+
+
+def _measure_listing(file: IO[bytes], size: int) -> int:
+    """Bytes of the central directory, by the record at the ZIP's end (APPNOTE 4.3.14 and 4.3.16)."""
+    start = max(0, size - _END_BYTES - _MAX_COMMENT_BYTES)
+    file.seek(start)
+    tail = file.read()
+    at = tail.rfind(_END)
+    if at < 0 or len(tail) - at < _END_BYTES:
+        raise SetInvalidError("this is no ZIP, or one that is cut off")
+    listing: int = struct.unpack_from("<L", tail, at + 12)[0]
+    if listing != _MOST or start + at < _LOCATOR_BYTES:
+        return listing
+    # The locator of the longer record stands just before.
+    file.seek(start + at - _LOCATOR_BYTES + 8)
+    file.seek(struct.unpack("<Q", file.read(8))[0])
+    record = file.read(48)
+    if len(record) < 48 or not record.startswith(_END64):
+        raise SetInvalidError("this is no ZIP, or a damaged one")
+    longer: int = struct.unpack_from("<Q", record, 40)[0]
+    return longer
+
+
+def _choose(listed: Iterable[zipfile.ZipInfo]) -> Iterator[zipfile.ZipInfo]:
+    """The pictures, once each. Raises SetInvalidError for whatever no ordinary program packs."""
+    seen: set[str] = set()
+    for item in listed:
+        _require_plain(item)
+        path = PurePosixPath(item.filename)
+        # `__MACOSX/._cat.jpg` and the like are other programs' own.
+        hidden = any(part.startswith(".") or part == "__MACOSX" for part in path.parts)
+        if item.is_dir() or hidden or path.suffix.lower() not in SUFFIXES:
+            continue
+        if item.filename in seen:
+            raise SetInvalidError(f"'{_readable(item.filename)}' is in the ZIP twice")
+        seen.add(item.filename)
+        yield item
+
+
+def _require_plain(item: zipfile.ZipInfo) -> None:
+    name = item.filename
+    if name.startswith(("/", "\\")) or ".." in re.split(r"[/\\]", name) or re.match(r"[A-Za-z]:", name):
+        raise SetInvalidError(f"'{_readable(name)}' leads out of the ZIP: pack files by relative names without '..'")
+    if item.flag_bits & _ENCRYPTED:
+        raise SetInvalidError("the ZIP is encrypted: send it without a password")
+    if item.compress_type not in _PACKED:
+        raise SetInvalidError(f"'{_readable(name)}' is neither stored nor deflated: pack the ZIP in an ordinary way")
+
+
+def _number(items: Sequence[zipfile.ZipInfo]) -> list[Member]:
+    taken: set[str] = set()
+    members = []
+    for index, item in enumerate(items):
+        path = PurePosixPath(item.filename)
+        plain = _NOT_IN_NAMES.sub("-", str(path.with_suffix("")).replace("/", "--"))[-_MAX_STEM:]
+        stem, number = plain, 1
+        while stem.casefold() in taken:
+            number += 1
+            stem = f"{plain}-{number}"
+        taken.add(stem.casefold())
+        members.append(Member(index, item.filename, stem, path.parent.name or None))
+    return members
+
+
+def _readable(name: str) -> str:
+    return name.encode("ascii", "backslashreplace").decode()[:80]

@@ -1,0 +1,145 @@
+"""One method over a slice of a set of pictures, and the slices made whole."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from time import perf_counter
+from typing import Any, Final
+
+from schemas.results import Answer, Result, ResultImage, Timings
+from service.engine.batching import BatchingProbe
+from service.engine.image_set import Member
+from service.engine.lockstep import Lockstep
+from service.engine.method import OverImages, Whole
+from service.engine.probe import BatchProbe, Pixels
+from service.engine.run import Request, describe_origin, observe, present
+from service.engine.set_batches import BATCH, Slice, decode_batches
+from service.engine.visuals import Numbers
+from service.errors import ConvscopeError, SetEmptyError
+
+
+def compute_slice(work: Slice) -> Result:
+    """The pictures of one chunk; those that cannot be read or computed are listed in `values.skipped`."""
+    return _compute_together(work) if work.request.method.consumes == "images" else _compute_each(work)
+
+
+def combine_slices(request: Request, parts: Sequence[Answer], pictures: Iterable[tuple[str, Pixels]]) -> Whole:
+    """The whole of a set. Raises SetEmptyError where not one of its pictures could be used."""
+    skipped = [item for part in parts for item in part.values["skipped"]]
+    count = sum(part.values["images"] for part in parts)
+    if not count:
+        raise SetEmptyError(f"none of the {len(skipped)} pictures can be used; the first: {skipped[0]['detail']}")
+    used = [part for part in parts if part.values["images"]]
+    whole = (request.method.over_images or PICTURE_BY_PICTURE).combine(used, pictures, request.params)
+    return replace(whole, numbers={"images": count, "skipped": skipped} | whole.numbers)
+
+
+def list_items(parts: Sequence[Answer]) -> list[dict[str, Any]]:
+    """What each picture of a set came to, in order, for a method of one image."""
+    return [item for part in parts for item in part.values["items"]]
+
+
+def _only_list(parts: Sequence[Answer], _: Iterable[tuple[str, Pixels]], __: Any) -> Whole:
+    return Whole((), {"items": list_items(parts)})
+
+
+# What a method of one image makes of a set where it says nothing else.
+PICTURE_BY_PICTURE: Final = OverImages[Any](slice=16, combine=_only_list)
+
+
+def _compute_together(work: Slice) -> Result:
+    """A method that takes all pictures of the slice itself."""
+    started = perf_counter()
+    method = work.request.method
+    found = method.compute(work.model.probe, decode_batches(work), work.request.params)
+    assert isinstance(found, Numbers), "a method that consumes images returns Numbers"
+    count = len(work.items) - len(work.skipped)
+    values = found.numbers | {"images": count, "skipped": work.skipped}
+    return _make_result(work, found.layer, [], values, perf_counter() - started)
+
+
+def _compute_each(work: Slice) -> Result:
+    """A method of one image, for a batch of them at a time."""
+    started = perf_counter()
+    images: list[ResultImage] = []
+    items: list[dict[str, Any]] = []
+    layer: str | None = None
+    for member, outcome in _go_through(work):
+        if isinstance(outcome, ConvscopeError):
+            work.skip(member, outcome)
+            continue
+        layer = layer or outcome.layer
+        images += outcome.images
+        items.append(_describe(member, outcome))
+    values = {"images": len(items), "skipped": work.skipped, "items": items}
+    return _make_result(work, layer, images, values, perf_counter() - started)
+
+
+def _go_through(work: Slice) -> Iterator[tuple[Member, Result | ConvscopeError]]:
+    members = work.members
+    with ThreadPoolExecutor(BATCH, thread_name_prefix="set") as threads:
+        for start in range(0, len(members), BATCH):
+            party = members[start : start + BATCH]
+            yield from zip(party, _go_together(threads, work, party), strict=True)
+            work.report((start + len(party)) / len(work.items))
+
+
+def _go_together(threads: ThreadPoolExecutor, work: Slice, party: Sequence[Member]) -> list[Result | ConvscopeError]:
+    """Each picture on a thread of its own; what they ask of the network is asked once."""
+    lockstep = Lockstep(len(party))
+
+    def go(place: int, member: Member) -> Result | ConvscopeError:
+        probe = work.model.probe
+        if isinstance(probe, BatchProbe):
+            probe = BatchingProbe(probe, lockstep.seat(place), work.model.name)
+        try:
+            return _compute_one(replace(work, model=replace(work.model, probe=probe)), member, lockstep)
+        except ConvscopeError as error:
+            return error
+
+    return list(threads.map(go, range(len(party)), party))
+
+
+def _compute_one(work: Slice, member: Member, lockstep: Lockstep) -> Result:
+    method, params = work.request.method, work.request.params
+    try:
+        alone = replace(work.request, image=work.images.read(member.index), images=None, first_picture_only=True)
+        observation = observe(work.model, alone, work.limits)
+    finally:
+        lockstep.leave()
+    result = present(work.model, alone, observation)
+    note = None if method.over_images is None else method.over_images.note
+    noted = {} if note is None else note(observation.visual, params)
+    # One name for each picture of the set: what a single image calls `overlay` is called by the picture it is of.
+    named = [image.model_copy(update={"name": member.stem}) for image in result.images]
+    return result.model_copy(update={"images": named, "values": result.values | noted})
+
+
+def _describe(member: Member, result: Result) -> dict[str, Any]:
+    return {
+        "index": member.index,
+        "name": member.name,
+        "label": member.label,
+        "picture": result.images[0].name if result.images else None,
+        "target": None if result.target is None else result.target.model_dump(),
+        "predictions": [prediction.model_dump() for prediction in result.predictions],
+        **result.values,
+    }
+
+
+def _make_result(
+    work: Slice, layer: str | None, images: list[ResultImage], values: dict[str, Any], seconds: float
+) -> Result:
+    return Result(
+        model=work.model.name,
+        version=work.model.version,
+        method=work.request.method.name,
+        layer=layer,
+        target=None,
+        predictions=[],
+        images=images,
+        values=values,
+        provenance=describe_origin(work.model, work.request),
+        # Decoding and drawing go on while others are computed.
+        timings_seconds=Timings(decode=0.0, queue=0.0, compute=seconds, render=0.0),
+    )

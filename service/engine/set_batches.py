@@ -1,0 +1,97 @@
+"""The pictures of a slice of a set, decoded ahead and in batches; those that cannot be read are passed over."""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeVar
+
+import numpy as np
+
+from service.engine.image_set import ImageSet, Member
+from service.engine.images import ImageLimits
+from service.engine.method import Batch
+from service.engine.model import Model
+from service.engine.probe import Pixels
+from service.engine.run import Request, see
+from service.errors import ConvscopeError
+
+# Pictures that go through the network together.
+BATCH: Final = 8
+# Batches that are decoded while one is computed.
+_AHEAD: Final = 2
+_DECODERS: Final = 2
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True)
+class Slice:
+    """Some pictures of a request's set, and what became of them: `skipped` grows while they are gone through."""
+
+    model: Model
+    request: Request
+    items: Sequence[int]
+    limits: ImageLimits
+    report: Callable[[float], None]
+    skipped: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def images(self) -> ImageSet:
+        assert self.request.images is not None, "a slice is one of a set"
+        return self.request.images
+
+    @property
+    def members(self) -> list[Member]:
+        return [self.images.members[item] for item in self.items]
+
+    def skip(self, member: Member, error: ConvscopeError) -> None:
+        """Note that a picture cannot be used, and why."""
+        self.skipped.append({"index": member.index, "name": member.name, "code": error.code, "detail": error.detail})
+
+
+def decode_batches(work: Slice) -> Iterator[Batch]:
+    """Batches of pictures of one size, in order; each batch that has been worked on is reported."""
+
+    def read(member: Member) -> Pixels | ConvscopeError:
+        try:
+            return see(work.model, work.images.read(member.index), work.limits).seen
+        except ConvscopeError as error:
+            return error
+
+    waiting: list[tuple[Member, Pixels]] = []
+    done = 0
+    with ThreadPoolExecutor(_DECODERS, thread_name_prefix="decode") as threads:
+        for member, seen in zip(work.members, _ahead(threads, read, work.members), strict=True):
+            if isinstance(seen, ConvscopeError):
+                work.skip(member, seen)
+                continue
+            if waiting and (len(waiting) == BATCH or waiting[0][1].shape != seen.shape):
+                yield _pack(work.model, waiting)
+                done += len(waiting)
+                waiting = []
+                work.report(done / len(work.items))
+            waiting.append((member, seen))
+    if waiting:
+        yield _pack(work.model, waiting)
+
+
+def _ahead(threads: ThreadPoolExecutor, function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
+    """The function's answers in order, some batches of them under way."""
+    futures: deque[Future[R]] = deque()
+    try:
+        for item in items:
+            futures.append(threads.submit(function, item))
+            if len(futures) > BATCH * _AHEAD:
+                yield futures.popleft().result()
+        while futures:
+            yield futures.popleft().result()
+    finally:
+        for future in futures:
+            future.cancel()
+
+
+def _pack(model: Model, pictures: Sequence[tuple[Member, Pixels]]) -> Batch:
+    members, seen = zip(*pictures, strict=True)
+    return Batch(members, np.stack([model.preprocessing.apply(pixels) for pixels in seen]))

@@ -1,0 +1,184 @@
+"""Sets of pictures over HTTP: how they come, what a job makes of them, and what is refused at once."""
+
+import base64
+import io
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from service.engine.image_set import pack_set
+from tests.contract.conftest import assert_problem, encoded, png
+from tests.contract.workshop import Workshop, open_workshop
+
+GRAD_CAM = "/v1/models/tiny/grad-cam"
+LIMITS = {
+    "max_image_bytes": 2**16,
+    "set_bytes": 2**20,
+    "set_images": 50,
+    "set_unpacked_bytes": 2**20,
+}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("data")
+
+
+@pytest.fixture(scope="module")
+def workshop(data: Path, repository: Path) -> Iterator[Workshop]:
+    with open_workshop(repository, data, limits=LIMITS) as opened:
+        yield opened
+
+
+def _picture(number: int) -> bytes:
+    return png(Image.new("RGB", (20, 10 + number), (40 * number, 80, 120)))
+
+
+def _zip(*files: tuple[str, bytes]) -> bytes:
+    buffer = io.BytesIO()
+    pack_set(files, buffer)
+    return buffer.getvalue()
+
+
+ARCHIVE = _zip(("star/a.png", _picture(1)), ("star/broken.png", b"?"), ("b.png", _picture(2)))
+
+
+def _finished(workshop: Workshop, response: Any) -> dict[str, Any]:
+    assert response.status_code == 202, response.text
+    workshop.work()
+    job: dict[str, Any] = workshop.client.get(response.json()["links"]["self"]).json()
+    assert job["state"] == "succeeded", job["error"]
+    result: dict[str, Any] = job["result"]
+    return result
+
+
+def test_zip_becomes_a_job_with_a_picture_for_each_image(workshop: Workshop):
+    response = workshop.client.post(GRAD_CAM, files={"images": ("any.bin", ARCHIVE)}, data={"class_index": "2"})
+    assert response.json()["progress"] == {"done": 0, "total": 3, "unit": "images", "fraction": 0}
+    result = _finished(workshop, response)
+    assert [item["name"] for item in result["values"]["items"]] == ["b.png", "star/a.png"]
+    assert [item["label"] for item in result["values"]["items"]] == [None, "star"]
+    assert [item["target"]["index"] for item in result["values"]["items"]] == [2, 2]
+    assert [(item["name"], item["code"]) for item in result["values"]["skipped"]] == [
+        ("star/broken.png", "image_invalid")
+    ]
+    assert {"b", "star--a"} <= {image["name"] for image in result["images"]}
+    for image in result["images"]:
+        assert workshop.client.get(image["href"]).content.startswith(b"\x89PNG")
+
+
+def test_pictures_come_one_by_one_when_they_are_fields_of_a_form(workshop: Workshop):
+    files = [
+        ("images", (name, _picture(number))) for number, name in enumerate(("c.png", "c.png", "noname", "d/e.jpg"))
+    ]
+    result = _finished(workshop, workshop.client.post(GRAD_CAM, files=files))
+    assert [item["name"] for item in result["values"]["items"]] == ["c-2.png", "c.png", "d/e.jpg", "noname.png"]
+
+
+def test_pictures_come_in_json_when_they_are_few(workshop: Workshop):
+    several = {"images": [encoded(_picture(1)), "data:image/png;base64," + encoded(_picture(2))]}
+    assert len(_finished(workshop, workshop.client.post(GRAD_CAM, json=several))["values"]["items"]) == 2
+    packed = {"images": encoded(ARCHIVE), "top": 1}
+    assert len(_finished(workshop, workshop.client.post(GRAD_CAM, json=packed))["values"]["items"]) == 2
+
+
+def test_set_is_found_by_name_when_it_is_a_folder_of_the_service(workshop: Workshop, data: Path):
+    folder = data / "sets" / "mine" / "cross"
+    folder.mkdir(parents=True)
+    (folder / "one.png").write_bytes(_picture(3))
+    (folder / "notes.txt").write_text("no picture")
+    result = _finished(workshop, workshop.client.post(GRAD_CAM, json={"set": "mine"}))
+    assert [(item["name"], item["label"]) for item in result["values"]["items"]] == [("cross/one.png", "cross")]
+
+
+def test_built_in_set_is_there_when_nobody_made_one(workshop: Workshop):
+    response = workshop.client.post(GRAD_CAM, json={"set": "shapes"})
+    assert_problem(response, 413, "set_too_large", "at most")
+
+
+def test_job_is_the_same_when_the_same_set_is_sent_again(workshop: Workshop):
+    first, second = (
+        workshop.client.post(GRAD_CAM, files={"images": ARCHIVE}, data={"top": "2"}).json() for _ in range(2)
+    )
+    other = workshop.client.post(GRAD_CAM, files={"images": _zip(("b.png", _picture(2)))}, data={"top": "2"}).json()
+    assert first["id"] == second["id"] != other["id"]
+
+
+def test_input_stays_while_its_job_does(workshop: Workshop):
+    job = workshop.client.post(GRAD_CAM, files={"images": _zip(("only.png", _picture(4)))}).json()
+    kept = workshop.store.get(job["id"]).record.request.images
+    assert kept in workshop.store.inputs()
+    workshop.artifacts.collect(workshop.store.known, workshop.store.inputs, older_than_seconds=0)
+    workshop.artifacts.open_set(kept).close()
+    workshop.client.delete(f"/v1/jobs/{job['id']}")
+    assert kept not in workshop.store.inputs()
+
+
+@pytest.mark.parametrize(
+    ("files", "status", "code", "words"),
+    [
+        ({"images": b"PK\x03\x04 no archive"}, 422, "set_invalid", "ZIP"),
+        ({"images": _zip()}, 422, "set_empty", "no picture"),
+        ({"images": _zip(("readme.txt", b"hello"))}, 422, "set_empty", "no picture"),
+        ({"images": _zip(("../a.png", _picture(1)))}, 422, "set_invalid", "leads out"),
+        ({"images": _zip(*((f"{n}.png", b"x") for n in range(51)))}, 413, "set_too_large", "50"),
+        ({"images": ARCHIVE, "image": _picture(1)}, 422, "set_invalid", "not several"),
+    ],
+)
+def test_set_is_refused_at_once_when_it_is_bad(
+    workshop: Workshop, files: dict[str, bytes], status: int, code: str, words: str
+):
+    assert_problem(workshop.client.post(GRAD_CAM, files=files), status, code, words)
+
+
+def test_bomb_is_refused_before_a_picture_is_read(workshop: Workshop):
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for number in range(20):
+            archive.writestr(f"{number}.png", bytes(10**6))
+    assert len(buffer.getvalue()) < 2**16
+    response = workshop.client.post(GRAD_CAM, files={"images": buffer.getvalue()})
+    assert_problem(response, 413, "set_too_large", "together")
+
+
+def test_body_is_refused_when_it_is_larger_than_a_set_may_be(workshop: Workshop):
+    response = workshop.client.post(GRAD_CAM, files={"images": _zip(("a.png", bytes(2**21 + 2**17)))})
+    assert_problem(response, 413, "body_too_large")
+    # As large a set is taken, while a single image is not.
+    large = _zip(*((f"{number}.png", bytes(2**14)) for number in range(40)))
+    response = workshop.client.post(GRAD_CAM, files={"images": large})
+    assert response.status_code == 202
+    workshop.client.delete(f"/v1/jobs/{response.json()['id']}")
+
+
+@pytest.mark.parametrize(
+    ("sent", "code"),
+    [
+        ({"set": "none"}, "set_not_found"),
+        ({"set": "../mine"}, "set_not_found"),
+        ({"set": 3}, "set_not_found"),
+        ({"images": []}, "set_invalid"),
+        ({"images": [1]}, "set_invalid"),
+        ({"images": ["%%%"]}, "image_invalid"),
+        ({"images": base64.b64encode(b"PK\x03\x04").decode()}, "set_invalid"),
+    ],
+)
+def test_set_is_refused_when_json_names_none(workshop: Workshop, sent: dict[str, Any], code: str):
+    assert_problem(workshop.client.post(GRAD_CAM, json=sent), 422, code)
+
+
+def test_parameter_is_unknown_when_the_method_takes_no_pictures(workshop: Workshop):
+    assert_problem(workshop.client.post("/v1/models/tiny/filters", json={"set": "shapes"}), 422, "invalid_parameters")
+    response = workshop.client.post("/v1/models/tiny/filters", files={"images": ARCHIVE})
+    assert_problem(response, 422, "invalid_parameters")
+
+
+def test_job_fails_with_a_reason_when_no_picture_of_the_set_can_be_read(workshop: Workshop):
+    response = workshop.client.post(GRAD_CAM, files={"images": _zip(("a.png", b"?"))})
+    workshop.work()
+    job = workshop.client.get(response.json()["links"]["self"]).json()
+    assert (job["state"], job["error"]["code"]) == ("failed", "set_empty")

@@ -1,0 +1,139 @@
+"""Sets of pictures in ZIPs: what is taken for a picture, and which archives are refused before anything is read."""
+
+import io
+import stat
+import struct
+import zipfile
+from collections.abc import Callable
+
+import pytest
+
+from service.engine.image_set import ImageSet, SetLimits, open_set, pack_set, reopen_set
+from service.errors import ConvscopeError, ImageInvalidError, SetEmptyError, SetInvalidError, SetTooLargeError
+from tests.unit.test_run import a_photo
+
+LIMITS = SetLimits(max_images=4, max_bytes=10**6, max_unpacked_bytes=10**6)
+
+
+def zipped(*names: str, data: bytes = b"picture", packed: int = zipfile.ZIP_STORED) -> io.BytesIO:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", packed) as archive:
+        for name in names:
+            archive.writestr(name, data)
+    return buffer
+
+
+def _names(images: ImageSet) -> list[str]:
+    return [member.name for member in images.members]
+
+
+def test_pictures_are_found_in_order_when_other_files_are_beside_them():
+    found = open_set(
+        zipped("b.PNG", "cat/a.jpg", "notes.txt", "cat/", ".hidden.png", "__MACOSX/._b.png", "x/.y/z.png"), LIMITS
+    )
+    assert _names(found) == ["b.PNG", "cat/a.jpg"]
+    assert [member.label for member in found.members] == [None, "cat"]
+    assert [member.index for member in found.members] == [0, 1]
+    assert found.read(1) == b"picture"
+
+
+def test_stems_are_fit_for_names_and_unique_when_files_differ_in_suffix_or_case_alone():
+    found = open_set(zipped("ä b/c.png", "cat/a.jpg", "cat/a.png", "CAT/A.webp"), LIMITS)
+    assert [member.stem for member in found.members] == ["CAT--A", "cat--a-2", "cat--a-3", "--b--c"]
+
+
+def test_set_is_the_same_when_it_is_packed_again():
+    files = [("a/1.png", b"1"), ("2.png", b"2")]
+    first, second = io.BytesIO(), io.BytesIO()
+    pack_set(files, first)
+    pack_set(iter(files), second)
+    assert first.getvalue() == second.getvalue()
+    found = open_set(first, LIMITS)
+    assert found.sha256 == open_set(second, LIMITS).sha256
+    again = reopen_set(io.BytesIO(first.getvalue()), found.sha256)
+    assert (again.members, again.read(0), again.read(1)) == (found.members, b"2", b"1")
+
+
+@pytest.mark.parametrize("name", ["../a.png", "a/../../b.png", "/etc/a.png", "C:/a.png", "..\\a.png", "\\a.png"])
+def test_set_is_refused_when_a_name_leads_out_of_it(name: str):
+    with pytest.raises(SetInvalidError, match="leads out"):
+        open_set(zipped("good.png", name), LIMITS)
+
+
+def test_set_is_refused_when_a_picture_is_in_it_twice():
+    buffer = zipped("a.png", "b.png")
+    buffer = io.BytesIO(buffer.getvalue().replace(b"b.png", b"a.png"))
+    with pytest.raises(SetInvalidError, match="twice"):
+        open_set(buffer, LIMITS)
+
+
+@pytest.mark.parametrize(
+    ("make", "error"),
+    [
+        (lambda: io.BytesIO(b""), SetInvalidError),
+        (lambda: io.BytesIO(b"PK\x03\x04 nothing"), SetInvalidError),
+        (lambda: io.BytesIO(zipped("a.png").getvalue()[:-30]), SetInvalidError),
+        (lambda: io.BytesIO(zipped("a.png").getvalue().replace(b"PK\x01\x02", b"PK\x09\x09")), SetInvalidError),
+        (zipped, SetEmptyError),
+        (lambda: zipped("readme.txt"), SetEmptyError),
+        (lambda: zipped("inner.zip"), SetEmptyError),
+        (lambda: zipped("a.png", packed=zipfile.ZIP_LZMA), SetInvalidError),
+        (lambda: zipped(*(f"{number}.png" for number in range(5))), SetTooLargeError),
+        (lambda: zipped("a.png", data=bytes(10**6 + 1)), SetTooLargeError),
+        # A bomb: a thousandth on the wire of what it says it holds.
+        (lambda: zipped("a.png", "b.png", data=bytes(600_000), packed=zipfile.ZIP_DEFLATED), SetTooLargeError),
+        (lambda: zipped(*(f"{number}.txt" for number in range(500))), SetTooLargeError),
+    ],
+)
+def test_set_is_refused_when_it_is_none(make: Callable[[], io.BytesIO], error: type[ConvscopeError]):
+    with pytest.raises(error):
+        open_set(make(), LIMITS)
+
+
+def test_listing_is_measured_when_its_size_stands_in_the_longer_record():
+    data = zipped("a.png").getvalue()
+    end = data.rindex(b"PK\x05\x06")
+    count, size, offset = struct.unpack_from("<HLL", data, end + 10)
+    short = data[end : end + 12] + b"\xff" * 8 + data[end + 20 :]
+
+    def lengthen(size: int) -> io.BytesIO:
+        record = struct.pack("<4sQHHLLQQQQ", b"PK\x06\x06", 44, 45, 45, 0, 0, count, count, size, offset)
+        return io.BytesIO(data[:end] + record + struct.pack("<4sLQL", b"PK\x06\x07", 0, end, 1) + short)
+
+    assert _names(open_set(lengthen(size), LIMITS)) == ["a.png"]
+    with pytest.raises(SetTooLargeError):
+        open_set(lengthen(10**12), LIMITS)
+
+
+def test_set_is_refused_when_it_is_encrypted():
+    data = bytearray(zipped("a.png").getvalue())
+    data[data.index(b"PK\x01\x02") + 8] |= 1
+    with pytest.raises(SetInvalidError, match="encrypted"):
+        open_set(io.BytesIO(data), LIMITS)
+
+
+def test_picture_is_no_more_than_it_says_when_its_size_is_a_lie():
+    data = zipped("a.png", data=bytes(500_000), packed=zipfile.ZIP_DEFLATED).getvalue()
+    listing = data.index(b"PK\x01\x02")
+    lied = bytearray(data)
+    lied[listing + 24 : listing + 28] = (10).to_bytes(4, "little")
+    with pytest.raises(ImageInvalidError, match="damaged"):
+        open_set(io.BytesIO(lied), LIMITS).read(0)
+
+
+def test_one_picture_is_damaged_when_its_bytes_are_others():
+    data = zipped("a.png", "b.png", data=a_photo()).getvalue()
+    start = data.index(b"b.png") + 20
+    found = open_set(io.BytesIO(data[:start] + bytes(8) + data[start + 8 :]), LIMITS)
+    assert found.read(0) == a_photo()
+    with pytest.raises(ImageInvalidError):
+        found.read(1)
+
+
+def test_link_is_read_as_its_own_bytes_when_the_zip_has_one():
+    buffer = io.BytesIO()
+    link = zipfile.ZipInfo("link.png")
+    link.create_system, link.external_attr = 3, (stat.S_IFLNK | 0o777) << 16
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr(link, "/etc/passwd")
+    assert open_set(buffer, LIMITS).read(0) == b"/etc/passwd"
