@@ -80,6 +80,14 @@ EXHIBITS = (
         "like to see. Sixteen filters of `conv3`. This takes a while and is a [job](jobs.md); `Prefer` waits for it.",
         {"layer": "conv3", "filters": "0-15", "size": 96},
     ),
+    Exhibit(
+        "layer-health",
+        "layer-health",
+        "A row for each layer with filters: the share of zeros among its answers to a [set](sets.md) of eighty scenes. "
+        "Half of all answers are zero, nothing is dead, and no two filters are alike; that deeper layers are sparser "
+        "is hardly true of this network. The JSON has the numbers of every channel.",
+        {"set": "shapes"},
+    ),
 )
 
 

@@ -23,6 +23,7 @@ from service.engine.probe import (
     LayerFacts,
     LayerGradients,
     LayerOnCanvas,
+    LayerSurvey,
     Scores,
 )
 from service.errors import ServerBusyError
@@ -179,6 +180,10 @@ class BatchingProbe:
     def activations(self, image: Array, layers: Sequence[str]) -> list[LayerActivations]:
         """See Probe."""
         return self._inner.activations(image, layers)
+
+    def survey(self, images: Array, layers: Sequence[str], signs: Array) -> list[LayerSurvey]:
+        """See Probe."""
+        return self._inner.survey(images, layers, signs)
 
     def layer(self, reference: str) -> LayerFacts:
         """See Probe."""

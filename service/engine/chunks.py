@@ -6,6 +6,7 @@ from time import perf_counter
 from typing import Any
 
 from schemas.results import Answer, Provenance, Result, Timings
+from service.engine.charts import draw_bars
 from service.engine.images import ImageLimits
 from service.engine.method import AnyMethod, Context
 from service.engine.model import Model
@@ -14,6 +15,7 @@ from service.engine.probe import Pixels
 from service.engine.rendering import Drawing, decode_png
 from service.engine.run import Request, encode, refuse, run, take_photo
 from service.engine.set_batches import Slice
+from service.engine.visuals import Bars
 from service.errors import JobTooLargeError
 
 
@@ -90,7 +92,7 @@ def combine(model: Model, request: Request, parts: Sequence[Answer], pictures: I
         assert axis is not None, "a plan combines only where there is an axis or a set"
         whole = axis.combine(parts, pictures, request.params)
     layer = next((part.layer for part in parts if part.layer), None)
-    images = [encode(Drawing(name, layer, pixels)) for name, pixels in whole.pictures]
+    images = [encode(_draw(picture, layer)) for picture in whole.pictures]
     return Result(
         model=model.name,
         version=model.version,
@@ -124,6 +126,10 @@ def run_all(
     images = [image for part in parts for image in part.images]
     whole = combine(model, request, parts, ((image.name, decode_png(image.data)) for image in images))
     return whole.model_copy(update={"images": [*whole.images, *images]})
+
+
+def _draw(picture: tuple[str, Pixels] | Bars, layer: str | None) -> Drawing:
+    return draw_bars(picture) if isinstance(picture, Bars) else Drawing(picture[0], layer, picture[1])
 
 
 def _slice(method: AnyMethod, count: int) -> Plan:

@@ -9,7 +9,7 @@ from schemas.results import Answer
 from service.engine.image_set import Member
 from service.engine.preprocessing import Preprocessing
 from service.engine.probe import Anatomy, Array, Pixels, Probe
-from service.engine.visuals import Visual
+from service.engine.visuals import Bars, Visual
 
 # PEP 695 generics need Python 3.12; 3.11 is supported.
 P = TypeVar("P", bound=MethodParams)
@@ -32,10 +32,10 @@ class Context:
 class Whole:
     """What is made of the finished items together: more pictures, to be shown first, and the numbers of them all.
 
-    `pictures`, by name, are read once and encoded one by one: a generator keeps only one of them in memory.
+    `pictures`, by name or to be drawn, are read once and encoded one by one: a generator keeps only one in memory.
     """
 
-    pictures: Iterable[tuple[str, Pixels]]
+    pictures: Iterable[tuple[str, Pixels] | Bars]
     numbers: dict[str, Any]
 
 
@@ -80,9 +80,9 @@ class Method(Generic[P]):
     """`compute(probe, image, params)` computes one item; `refuse` says why a network cannot be asked, or None.
 
     `image` is (h, w, c) float32 in the network's units, or None for a method that consumes none. One that consumes
-    images takes an iterator of Batch in its place, and goes through it once. With an `axis` a fourth argument, a
-    Context, says which items to compute. `check(probe, params)` raises, without computing, where
-    parameters and network do not go together, so that a job is refused when it is sent; `axis.cut` does it as well.
+    images takes an iterator of Batch in its place, and goes through it once; it reports by itself. With an `axis`, or
+    images, a fourth argument, a Context, says which items to compute. `check(probe, params)` raises, without computing,
+    where parameters and network do not go together, so that a job is refused when it is sent; `axis.cut` does as well.
     """
 
     name: str

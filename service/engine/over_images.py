@@ -10,7 +10,7 @@ from schemas.results import Answer, Result, ResultImage, Timings
 from service.engine.batching import BatchingProbe
 from service.engine.image_set import Member
 from service.engine.lockstep import Lockstep
-from service.engine.method import OverImages, Whole
+from service.engine.method import Context, OverImages, Whole
 from service.engine.probe import BatchProbe, Pixels
 from service.engine.run import Request, describe_origin, observe, present
 from service.engine.set_batches import BATCH, Slice, decode_batches
@@ -29,8 +29,7 @@ def combine_slices(request: Request, parts: Sequence[Answer], pictures: Iterable
     count = sum(part.values["images"] for part in parts)
     if not count:
         raise SetEmptyError(f"none of the {len(skipped)} pictures can be used; the first: {skipped[0]['detail']}")
-    used = [part for part in parts if part.values["images"]]
-    whole = (request.method.over_images or PICTURE_BY_PICTURE).combine(used, pictures, request.params)
+    whole = (request.method.over_images or PICTURE_BY_PICTURE).combine(parts, pictures, request.params)
     return replace(whole, numbers={"images": count, "skipped": skipped} | whole.numbers)
 
 
@@ -50,8 +49,9 @@ PICTURE_BY_PICTURE: Final = OverImages[Any](slice=16, combine=_only_list)
 def _compute_together(work: Slice) -> Result:
     """A method that takes all pictures of the slice itself."""
     started = perf_counter()
-    method = work.request.method
-    found = method.compute(work.model.probe, decode_batches(work), work.request.params)
+    method, params = work.request.method, work.request.params
+    context = Context(work.items, work.model.preprocessing, work.report)
+    found = method.compute(work.model.probe, decode_batches(work), params, context)
     assert isinstance(found, Numbers), "a method that consumes images returns Numbers"
     count = len(work.items) - len(work.skipped)
     values = found.numbers | {"images": count, "skipped": work.skipped}

@@ -22,7 +22,11 @@ def is_spatial(shape: tuple[int | None, ...]) -> bool:
 
 @dataclass(frozen=True)
 class LayerFacts:
-    """One call of one layer; a layer that is shared appears once, with the shape of its last call."""
+    """One call of one layer; a layer that is shared appears once, with the shape of its last call.
+
+    Where the layer has a kernel, `response` is the path at which its filters' answer stands once it is normalised and
+    activated, if layers of their own do that; else the layer's own.
+    """
 
     path: str
     type: str
@@ -30,6 +34,7 @@ class LayerFacts:
     kernel_shape: tuple[int, ...] | None
     bias_shape: tuple[int, ...] | None
     parameters: int
+    response: str | None = None
 
     @property
     def name(self) -> str:
@@ -100,6 +105,24 @@ class LayerActivations:
 
     layer: str
     values: Array
+
+
+@dataclass(frozen=True)
+class LayerSurvey:
+    """What the c channels of a layer answer to n images, over all positions of each: float32, (n, c) but for `sketch`.
+
+    `positions` are those of one image, `zeros` the share of exact zeros. `sketch` (k, c) is the sum over images of
+    `signs` (n, k, places) times the answers at as many positions, spread evenly: channels that answer alike have
+    sketches alike, whatever the signs.
+    """
+
+    layer: str
+    positions: int
+    mean: Array
+    greatest: Array
+    least: Array
+    zeros: Array
+    sketch: Array
 
 
 @dataclass(frozen=True)
@@ -208,6 +231,13 @@ class Probe(Protocol):
 
         Layers are named by path, by name where only one layer has it, or by their index in `anatomy.layers`. Raises
         LayerNotFoundError.
+        """
+        ...
+
+    def survey(self, images: Array, layers: Sequence[str], signs: Array) -> list[LayerSurvey]:
+        """The answers of all channels of layers to (n, h, w, c), in one forward pass, in the order asked.
+
+        Raises LayerNotFoundError.
         """
         ...
 

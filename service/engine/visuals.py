@@ -89,4 +89,21 @@ class Numbers:
     numbers: dict[str, Any]
 
 
+@dataclass(frozen=True)
+class Bar:
+    """A row of a chart: its name, a share 0…1 as a bar, and what there is to say of it."""
+
+    label: str
+    share: float
+    text: str
+
+
+@dataclass(frozen=True)
+class Bars:
+    """A chart of horizontal bars, in order from the top."""
+
+    name: str
+    bars: tuple[Bar, ...]
+
+
 Visual = Heatmap | Numbers | ScoreList | Sheets | Pictures

@@ -116,7 +116,7 @@ def test_image_is_refused_when_it_has_more_bytes_than_the_setting(
 @pytest.mark.parametrize("times", [3, 12], ids=["drained", "cut-off"])
 @pytest.mark.parametrize("form", [True, False], ids=["form", "json"])
 def test_body_is_refused_when_it_is_far_too_large(make_client: MakeClient, times: int, form: bool) -> None:  # noqa: FBT001
-    small = make_client(max_image_bytes=1000)
+    small = make_client(max_image_bytes=1000, set_bytes=1000)
     data = b"x" * (times * 2**20)
     response = small.post(GRAD_CAM, files={"image": data}) if form else small.post(GRAD_CAM, content=data, headers=JSON)
     assert_problem(response, 413, "body_too_large", "bytes")
@@ -238,7 +238,9 @@ def test_form_is_refused_when_the_picture_is_cut_off(client: TestClient, picture
 
 
 def test_form_is_refused_when_it_holds_too_many_files(client: TestClient, picture: bytes) -> None:
-    response = client.post(GRAD_CAM, files=[(f"image{index}", picture) for index in range(100)])
+    response = client.post(GRAD_CAM, files=[(f"image{index}", picture) for index in range(101)])
+    assert_problem(response, 400, "invalid_form", "100")
+    response = client.post("/v1/models/tiny/filters", files=[(f"image{index}", picture) for index in range(9)])
     assert_problem(response, 400, "invalid_form", "8")
 
 
@@ -611,5 +613,6 @@ def test_method_is_refused_when_the_network_has_no_classes(client: TestClient, p
         "activations",
         "filters",
         "filter-patterns",
+        "layer-health",
     }
     assert all(item["available"] or item["reason"] for item in methods.values())

@@ -21,6 +21,7 @@ from service.engine.probe import (
     LayerFacts,
     LayerGradients,
     LayerOnCanvas,
+    LayerSurvey,
     Scores,
     Target,
 )
@@ -62,6 +63,17 @@ class ClosedFormProbe:
     def activations(self, image: Array, layers: Sequence[str]) -> list[LayerActivations]:
         answers = {"maps": image, "scores": self.scores(image).values}
         return [LayerActivations(layer, answers[layer]) for layer in layers]
+
+    def survey(self, images: Array, layers: Sequence[str], signs: Array) -> list[LayerSurvey]:
+        """Of `maps` alone; a channel that is negative everywhere is silent, as if a ReLU came next."""
+        answers = np.maximum(images, 0).reshape(len(images), -1, images.shape[-1])
+        positions = answers.shape[1]
+        sketch = np.einsum("nkp,npc->kc", signs[:, :, :positions], answers)
+        means = (answers.mean(axis=1), answers.max(axis=1), answers.min(axis=1), (answers == 0).mean(axis=1))
+        return [
+            LayerSurvey(layer, positions, *(np.asarray(each, np.float32) for each in (*means, sketch)))
+            for layer in layers
+        ]
 
     def layer(self, reference: str) -> LayerFacts:
         found = [layer for layer in self.anatomy.layers if layer.path == reference]

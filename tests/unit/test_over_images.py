@@ -13,7 +13,7 @@ from schemas.results import Answer, Result
 from service.engine.chunks import JobLimits, plan, run_all
 from service.engine.image_set import ImageSet, SetLimits, open_set, pack_set
 from service.engine.images import ImageLimits
-from service.engine.method import Batch, Method, OverImages, Whole
+from service.engine.method import Batch, Context, Method, OverImages, Whole
 from service.engine.methods import METHODS
 from service.engine.model import Model
 from service.engine.probe import Anatomy, Pixels, Probe
@@ -115,7 +115,7 @@ class MeansParams(MethodParams):
     """No parameters."""
 
 
-def _means(_: Probe, batches: Iterator[Batch], __: MeansParams) -> Numbers:
+def _means(_: Probe, batches: Iterator[Batch], __: MeansParams, ___: Context) -> Numbers:
     found = [(len(batch.members), batch.inputs.mean(axis=(1, 2, 3)).tolist()) for batch in batches]
     return Numbers(
         None, {"sizes": [size for size, _ in found], "means": [mean for _, means in found for mean in means]}

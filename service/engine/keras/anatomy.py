@@ -1,13 +1,20 @@
 """The facts about a network, read from its static graph: what goes in, what comes out, which layers there are."""
 
 from collections.abc import Iterable
-from typing import Any
+from dataclasses import replace
+from typing import Any, Final
 
 import numpy as np
 
 from service.engine.keras.graph import Call, Value, Wiring
-from service.engine.keras.landmarks import Head
+from service.engine.keras.landmarks import Head, activation_of
 from service.engine.probe import LayerFacts, TargetKind, Task
+
+# Layers, and operations of `keras.ops`, that only finish what the layer before them has computed.
+_ACTIVATIONS: Final = {
+    *("BatchNormalization", "Activation", "ReLU", "LeakyReLU", "PReLU", "ELU", "Softmax"),
+    *("Relu", "Relu6", "Sigmoid", "Tanh", "Silu", "Gelu", "Elu", "HardSigmoid", "HardSilu", "HardSwish"),
+}
 
 
 def image_shape(wiring: Wiring) -> tuple[int | None, int | None, int] | None:
@@ -59,7 +66,10 @@ def target_kind(task: Task, head: Head) -> TargetKind | None:
 
 def list_layers(wiring: Wiring) -> Iterable[LayerFacts]:
     """Every leaf call in execution order, a shared layer once."""
-    return map(describe_layer, wiring.layers)
+    readers = _find_readers(wiring)
+    for call in wiring.layers:
+        facts = describe_layer(call)
+        yield replace(facts, response=_find_response(call, readers)) if facts.kernel_shape else facts
 
 
 def describe_layer(call: Call) -> LayerFacts:
@@ -73,6 +83,32 @@ def describe_layer(call: Call) -> LayerFacts:
         bias_shape=_weight_shape(layer, "bias"),
         parameters=_count(getattr(layer, "weights", [])),
     )
+
+
+def _find_readers(wiring: Wiring) -> dict[Value, list[Call]]:
+    """Who takes each value as its input."""
+    readers: dict[Value, list[Call]] = {}
+    for call in wiring.calls:
+        for value in call.inputs:
+            readers.setdefault(value, []).append(call)
+    return readers
+
+
+def _find_response(call: Call, readers: dict[Value, list[Call]]) -> str:
+    """Where the answer of its filters stands: past a normalisation, and at the first activation."""
+    while activation_of(call.operation) == "linear":
+        following = readers.get(call.outputs[0], [])
+        if len(following) != 1 or not _finishes(following[0]):
+            break
+        call = following[0]
+        if type(call.operation).__name__ != "BatchNormalization":
+            break
+    return call.site.path
+
+
+def _finishes(call: Call) -> bool:
+    name = type(call.operation).__name__
+    return name in _ACTIVATIONS and call.outputs[0].shape == call.inputs[0].shape
 
 
 def _weight_shape(layer: Any, *names: str) -> tuple[int, ...] | None:

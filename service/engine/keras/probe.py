@@ -26,6 +26,7 @@ from service.engine.keras.lookup import (
 )
 from service.engine.keras.parts import compute_part, find_part
 from service.engine.keras.passes import Passes
+from service.engine.keras.survey import trace_survey
 from service.engine.keras.traces import Built, Traces
 from service.engine.keras.tuning import UNTUNED, Tuning
 from service.engine.probe import (
@@ -38,6 +39,7 @@ from service.engine.probe import (
     LayerFacts,
     LayerGradients,
     LayerOnCanvas,
+    LayerSurvey,
     Scores,
     Target,
     Task,
@@ -55,7 +57,7 @@ logger = logging.getLogger(__name__)
 
 BEST_CLASS = -1
 # Of what the kernels of all traces may take.
-_SHARE_OF_ASCENT, _SHARE_OF_ACTIVATIONS = 4, 32
+_SHARE_OF_ASCENT, _SHARE_OF_SURVEY, _SHARE_OF_ACTIVATIONS = 4, 4, 32
 # Of scores, between a network as it is and folded.
 FOLDING_TOLERANCE = 1e-3
 
@@ -119,6 +121,23 @@ class KerasProbe:
             for key, array in zip(keys, kept, strict=True):
                 self._reuse.put(key, [array])
         return [LayerActivations(call.site.path, array) for call, array in zip(calls, kept, strict=True)]
+
+    def survey(self, images: Array, layers: Sequence[str], signs: Array) -> list[LayerSurvey]:
+        """See Probe."""
+        calls = [find_layer(self._wiring, layer) for layer in layers]
+
+        def build() -> Built:
+            share = self._max_bytes // _SHARE_OF_SURVEY
+            return trace_survey(self._network, self._wiring, calls, self._folding, share)
+
+        trace = self.traces.get(("survey", tuple(call.site for call in calls)), build)
+        with computing(images[0]):
+            answers = trace(tf.constant(images), tf.constant(signs))
+            arrays = [[tensor.numpy() for tensor in answer] for answer in answers]
+        return [
+            LayerSurvey(call.site.path, int(positions), *found)
+            for call, (positions, *found) in zip(calls, arrays, strict=True)
+        ]
 
     def layer(self, reference: str) -> LayerFacts:
         """See Probe."""

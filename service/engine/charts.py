@@ -1,0 +1,34 @@
+"""Charts as pictures, in plain shapes and Pillow's own font. Knows no methods."""
+
+from typing import Final
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from service.engine.rendering import Drawing
+from service.engine.visuals import Bars
+
+_ROW, _PAD, _FONT_SIZE = 18, 10, 12
+_BAR_WIDTH: Final = 320
+_MAX_LABEL: Final = 44
+_INK, _PAPER, _GROOVE, _FILL = (27, 29, 33), (255, 255, 255), (228, 230, 234), (42, 120, 142)
+
+
+def draw_bars(bars: Bars) -> Drawing:
+    """A row for each bar: its name, the bar from 0 to 1 with its share in percent, and what is said of it."""
+    font = ImageFont.load_default(_FONT_SIZE)
+    labels = [bar.label if len(bar.label) <= _MAX_LABEL else "…" + bar.label[1 - _MAX_LABEL :] for bar in bars.bars]
+    texts = [f"{bar.share:6.1%}  {bar.text}" for bar in bars.bars]
+    left = round(max(map(font.getlength, labels))) + 2 * _PAD
+    width = left + _BAR_WIDTH + round(max(map(font.getlength, texts))) + 2 * _PAD
+    image = Image.new("RGB", (width, len(labels) * _ROW + 2 * _PAD), _PAPER)
+    canvas = ImageDraw.Draw(image)
+    for row, (bar, label, text) in enumerate(zip(bars.bars, labels, texts, strict=True)):
+        top = _PAD + row * _ROW
+        middle = top + _ROW / 2
+        canvas.text((left - _PAD, middle), label, _INK, font, anchor="rm")
+        canvas.rectangle((left, top + 3, left + _BAR_WIDTH - 1, top + _ROW - 4), _GROOVE)
+        if filled := round(bar.share * _BAR_WIDTH):
+            canvas.rectangle((left, top + 3, left + filled - 1, top + _ROW - 4), _FILL)
+        canvas.text((left + _BAR_WIDTH + _PAD, middle), text, _INK, font, anchor="lm")
+    return Drawing(bars.name, None, np.asarray(image))

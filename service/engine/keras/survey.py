@@ -1,0 +1,53 @@
+"""Compiled: what every channel of some layers answers to pictures, boiled down to a few numbers within the graph.
+
+The maps themselves never leave TensorFlow: of a deep network they are a hundred megabytes a picture.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from service.engine.keras.compiling import compile_graph
+from service.engine.keras.folding import UNFOLDED, Folding
+from service.engine.keras.graph import Call, Wiring, functional
+from service.engine.keras.parts import compute_part, find_part
+from service.engine.keras.traces import Built
+
+
+def trace_survey(
+    network: keras.Model, wiring: Wiring, calls: Sequence[Call], folding: Folding | None, max_bytes: int
+) -> Built:
+    """`(images, signs)` to six tensors for each layer; see `LayerSurvey`."""
+    symbol = functional(network).inputs[0]
+    part = find_part(wiring.inputs, [call.outputs[0] for call in calls])
+    folded = folding.apply(part, max_bytes=max_bytes) if folding else UNFOLDED
+
+    def compute(images: Any, signs: Any) -> list[list[Any]]:
+        tensors = compute_part(network, wiring, part, [tf.cast(images, symbol.dtype)], folded.operate())
+        return [_survey(tf.cast(tensor, tf.float32), signs) for tensor in tensors]
+
+    pictures = tf.TensorSpec([None, *symbol.shape[1:]], tf.float32)
+    return Built(compile_graph(compute, pictures, tf.TensorSpec([None, None, None], tf.float32)), folded.bytes)
+
+
+def _survey(tensor: Any, signs: Any) -> list[Any]:
+    count, channels = tf.shape(tensor)[0], tensor.shape[-1]
+    answers = tf.reshape(tensor, [count, -1, channels])
+    zeros = tf.reduce_mean(tf.cast(tf.equal(answers, 0.0), tf.float32), axis=1)
+    return [
+        tf.shape(answers)[1],
+        tf.reduce_mean(answers, axis=1),
+        tf.reduce_max(answers, axis=1),
+        tf.reduce_min(answers, axis=1),
+        zeros,
+        _sketch(answers, signs),
+    ]
+
+
+def _sketch(answers: Any, signs: Any) -> Any:
+    """(k, c): the sum over pictures of each one's signs times its answers, at positions spread evenly over the map."""
+    positions, room = tf.shape(answers)[1], tf.shape(signs)[2]
+    chosen = answers[:, :: tf.maximum(1, -(-positions // room))]
+    return tf.einsum("nkp,npc->kc", signs[:, :, : tf.shape(chosen)[1]], chosen)
