@@ -54,7 +54,7 @@ docs: .venv/.develop  ## write the generated pages (settings table, OpenAPI snap
 	$(BIN)/python -m docs.generate
 
 demo: .venv/.develop  ## train the built-in model anew
-	$(BIN)/python -m service.demo.train
+	$(BIN)/python -m service.demo.train_shapes
 
 lock: .venv/.develop  ## resolve both lock files anew
 	$(BIN)/$(COMPILE) --upgrade --output-file requirements.lock
