@@ -53,8 +53,9 @@ screenshots: .venv/.develop  ## take the pictures of the page
 docs: .venv/.develop  ## write the generated pages (settings table, OpenAPI snapshot)
 	$(BIN)/python -m docs.generate
 
-demo: .venv/.develop  ## train the built-in model anew
-	$(BIN)/python -m service.demo.train
+demo: .venv/.develop  ## train the built-in models anew
+	$(BIN)/python -m service.demo.train_shapes
+	$(BIN)/python -m service.demo.train_glyphs
 
 lock: .venv/.develop  ## resolve both lock files anew
 	$(BIN)/$(COMPILE) --upgrade --output-file requirements.lock

@@ -49,7 +49,7 @@ class ParameterCounts(Schema):
 class Finding(Schema):
     """One thing that is known or guessed of a model, and why."""
 
-    subject: Literal["input", "preprocessing", "task", "logits", "default_layer"]
+    subject: Literal["input", "preprocessing", "task", "logits", "default_layer", "latent_layer"]
     value: str | None
     sure: Literal["stated", "certain", "likely", "guess"] = Field(
         description="`stated` in model.toml, `certain` from the network, `likely`, or a mere `guess`."

@@ -85,6 +85,9 @@ def examine(model: Model) -> Iterator[Finding]:
     if model.anatomy.classes is not None:
         yield _logits(model)
         yield _default_layer(model)
+    if model.latent_layer is not None:
+        because = "latent_layer in model.toml"
+        yield Finding(subject="latent_layer", value=model.latent_layer, sure="stated", because=because)
 
 
 def _input(model: Model) -> Finding:

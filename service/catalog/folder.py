@@ -12,7 +12,7 @@ from service.catalog.repository import Found, find_models, find_versions
 from service.catalog.source import Offer
 from service.engine.model import Model
 from service.engine.probe import Probe
-from service.errors import ModelFailedError
+from service.errors import LayerNotFoundError, ModelFailedError
 
 
 class Loader(Protocol):
@@ -60,8 +60,17 @@ def open_found(found: Found, loader: Loader) -> Model:
     shape = probe.anatomy.input_shape
     if shape is not None and shape[2] == 1 and not preprocessing.fits_gray:
         raise ModelFailedError(f"preprocessing '{preprocessing.name}' is for RGB, but the network takes gray")
-    stated = frozenset(card.model_fields_set)
-    return Model(found.name, found.version, digest, probe, preprocessing, labels, card.input_size, stated)
+    return Model(
+        name=found.name,
+        version=found.version,
+        digest=digest,
+        probe=probe,
+        preprocessing=preprocessing,
+        labels=labels,
+        input_size=card.input_size,
+        latent_layer=_find_latent_layer(card, probe),
+        stated=frozenset(card.model_fields_set),
+    )
 
 
 def open_file(file: Path, loader: Loader) -> Model:
@@ -70,6 +79,16 @@ def open_file(file: Path, loader: Loader) -> Model:
         (place for place in (file.parent, file.parent.parent) if (place / "model.toml").exists()), file.parent
     )
     return open_found(Found(file.stem, "1", folder, file, None, ()), loader)
+
+
+def _find_latent_layer(card: Card, probe: Probe) -> str | None:
+    """Its path, whichever way the card refers to it."""
+    if card.latent_layer is None:
+        return None
+    try:
+        return probe.layer(card.latent_layer).path
+    except LayerNotFoundError as error:
+        raise ModelFailedError(f"model.toml: latent_layer: {error.detail}") from error
 
 
 def _digest(file: Path, card: Card) -> str:

@@ -1,1 +1,1 @@
-"""The built-in demo model `shapes`: scenes drawn by the program, and the small network trained on them."""
+"""The built-in models, `shapes` and `glyphs`: what the program draws for them, their networks and their training."""

@@ -10,7 +10,8 @@ from service.engine.probe import Anatomy, Probe
 class Model:
     """One loaded version. `digest` is the SHA-256 of its file, `input_size` (h, w) only where the network leaves it.
 
-    `stated` names the members of model.toml that its owner gave.
+    `latent_layer` is the path of the layer that holds an autoencoder's code, where its owner named one. `stated` names
+    the members of model.toml that its owner gave.
     """
 
     name: str
@@ -20,6 +21,7 @@ class Model:
     preprocessing: Preprocessing
     labels: tuple[str, ...] | None = None
     input_size: tuple[int, int] | None = None
+    latent_layer: str | None = None
     stated: frozenset[str] = frozenset()
 
     @property

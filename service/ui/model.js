@@ -7,9 +7,10 @@ import { problemBox } from "./problem.js";
 import { state, update, watch } from "./state.js";
 
 const GROUPS = { ready: "model.ready", available: "model.available", failed: "model.failed" };
+const WITHOUT_SCORES = ["autoencoder", "features"];
 let details = [];
 
-/** List the models; without one in the address the first that is ready is taken. */
+/** List the models; without one in the address the first that is ready is taken, one with class scores before others. */
 export async function showModelChoice() {
   const select = find("#model");
   select.addEventListener("change", () =>
@@ -20,9 +21,13 @@ export async function showModelChoice() {
     const own = details.filter((item) => item.state === kind);
     if (own.length) select.append(el("optgroup", { label: t(key) }, own.map((item) => el("option", {}, item.name))));
   }
-  if (!state.model) update({ model: (details.find((item) => item.state === "ready") ?? details[0]).name });
+  if (!state.model) update({ model: (details.find(hasScores) ?? details.find(isReady) ?? details[0]).name });
   markModel();
 }
+
+const isReady = (item) => item.state === "ready";
+
+const hasScores = (item) => isReady(item) && !WITHOUT_SCORES.includes(item.task);
 
 /** Whether the first request will have to load it. */
 export const awaitsLoad = (name) => details.some((item) => item.name === name && item.state === "available");

@@ -21,6 +21,20 @@ def test_heat_map_is_there_when_the_page_is_opened(visit: Visit):
     expect(classes(page).first).to_have_attribute("aria-pressed", "true")
 
 
+def test_page_opens_on_a_model_with_class_scores_when_one_without_is_listed_first(visit: Visit, address: str):
+    # Described, and so loaded and ready.
+    httpx2.get(f"{address}/v1/models/glyphs").raise_for_status()
+    page = visit()
+    expect(heat_map(page)).to_be_visible()
+    expect(page.get_by_label("Model", exact=True)).to_have_value("shapes")
+
+
+def test_reason_is_readable_when_a_network_has_no_class_scores(visit: Visit):
+    page = visit("/?model=glyphs&scene=star")
+    expect(region(page, "Predictions")).to_contain_text("this network has no class scores")
+    expect(page.get_by_role("option", name=re.compile("^hidden"))).to_be_visible()
+
+
 def test_heat_map_changes_when_a_class_is_clicked(visit: Visit):
     page = visit()
     choose_photo(page, SCENE)

@@ -28,6 +28,7 @@ CARDS = {
     "card-labels-binary": ('labels = "labels.bin"', ("labels.bin", "UTF-8")),
     "card-layer": ('default_layer = "conv9"', ("default_layer", "'conv9'", "'conv")),
     "card-layer-flat": ('default_layer = "gap"', ("default_layer", "'gap'", "'conv2'")),
+    "card-latent-layer": ('latent_layer = "conv9"', ("model.toml", "latent_layer", "'conv9'", "'conv")),
     "card-size": ("input_size = [0, 224]", ("model.toml", "input_size")),
     "card-size-type": ('input_size = "224x224"', ("model.toml", "input_size")),
     "card-task": ('task = "classify"', ("model.toml", "task", "classification")),

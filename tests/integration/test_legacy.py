@@ -186,7 +186,7 @@ def test_bad_files_cost_no_other_when_all_lie_in_one_repository(client: TestClie
     states = {detail["name"]: detail["state"] for detail in details}
     good = {_name(file) for file in MODELS}
     bad = {_name(file) for file in REFUSED} | set(SPOILED)
-    # The built-in model is there as well.
+    # The built-in models are there as well.
     assert good | bad < set(states)
     assert "ready" not in {states[name] for name in bad}
     assert "failed" not in {states[name] for name in good}

@@ -133,7 +133,8 @@ def test_lists_are_the_same_when_a_service_is_asked(address: str):
     assert "conv7" in here.stdout
     assert here.stderr == ""
     models = _convscope("models", "--server", address).stdout.splitlines()
-    assert models[2].split()[:7] == ["shapes", "1", "ready", "classification", "96", "x", "96"]
+    assert models[2].split()[0] == "glyphs"
+    assert models[3].split()[:7] == ["shapes", "1", "ready", "classification", "96", "x", "96"]
     assert _convscope("models", "--load", "--server", address).returncode == 2
 
 

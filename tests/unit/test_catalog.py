@@ -125,6 +125,14 @@ def test_card_is_used_when_there_is_one(tmp_path: Path):
     assert model.preprocessing.name == "tf"
 
 
+def test_latent_layer_is_kept_when_the_card_names_one(tmp_path: Path):
+    _put(tmp_path, "cats", card='latent_layer = "scores"')
+    _put(tmp_path, "dogs")
+    with _catalog(tmp_path) as catalog:
+        assert catalog.model("cats").latent_layer == "scores"
+        assert catalog.model("dogs").latent_layer is None
+
+
 def test_labels_are_read_when_the_card_names_a_file(tmp_path: Path):
     _put(tmp_path, "cats", card='labels = "names.txt"')
     (tmp_path / "cats" / "names.txt").write_text("cat\nhot dog\n\n")
@@ -138,6 +146,7 @@ def test_labels_are_read_when_the_card_names_a_file(tmp_path: Path):
         ("preprocessing = 'magic'", "'preprocessing"),
         ("preprocess = 'tf'", "'preprocess' is not known; known: preprocessing, labels"),
         ("labels = 3", "'labels': "),
+        ("latent_layer = 'code'", "latent_layer: layer 'code' is not in this network"),
         ("preprocessing = {mean = [1, 2]}", "'preprocessing.mean"),
         ("preprocessing = {std = 0}", "'std' must not be 0"),
         ("preprocessing = {sigma = 1}", "'preprocessing.sigma' is not known; known: scale, offset"),

@@ -53,6 +53,11 @@ def test_default_layer_is_likely_when_there_are_others():
     assert "left, right" in findings["default_layer"].because
 
 
+def test_latent_layer_is_told_when_the_card_states_it():
+    model = replace(_model(), latent_layer="scores")
+    assert _say(model)["latent_layer"] == ("scores", "stated")
+
+
 def test_nothing_is_said_of_classes_when_there_are_none():
     said = _say(_model(classes=None, task="features", input_shape=None))
     assert said == {"input": (None, "certain"), "task": ("features", "likely")}

@@ -1,4 +1,4 @@
-"""Trains the demo model anew and measures it: `python -m service.demo.train`, a few minutes on two cores.
+"""Trains the demo's classifier anew and measures it: `python -m service.demo.train_shapes`, minutes on two cores.
 
 The pictures are divided by 255 before the network sees them, which is the "unit" preprocessing of `model.toml`.
 """
@@ -13,8 +13,8 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from service.demo.network import build_network, fold_normalisation
 from service.demo.scenes import CLASSES, Scene, draw_scene
+from service.demo.shapes_network import build_network, fold_normalisation
 
 OUTPUT = Path(__file__).parent / "models" / "shapes" / "1" / "model.keras"
 LEAST_ACCURACY = 0.97
