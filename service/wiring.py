@@ -12,6 +12,7 @@ from service.catalog.folder import Folder, open_file
 from service.catalog.sets import Sets
 from service.catalog.source import Source
 from service.catalog.weights import WeightsStore
+from service.demo.glyph_set import draw_glyph_files
 from service.demo.scene_set import draw_scenes
 from service.engine.batching import Device
 from service.engine.chunks import JobLimits
@@ -72,7 +73,7 @@ def open_sets(settings: Settings) -> Sets:
     """The sets of pictures that have names."""
     limits = settings.limits
     taken = SetLimits(limits.set_images, limits.set_bytes, limits.set_unpacked_bytes)
-    return Sets(settings.data_folder / "sets", taken, {"shapes": draw_scenes})
+    return Sets(settings.data_folder / "sets", taken, {"shapes": draw_scenes, "glyphs": draw_glyph_files})
 
 
 def job_limits(settings: Settings) -> JobLimits:

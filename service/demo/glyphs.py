@@ -1,8 +1,5 @@
 """Draws the demo's glyphs: a letter or a digit, white on black, in a font and place of chance. Knows no network."""
 
-import zipfile
-from pathlib import Path
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -29,19 +26,6 @@ def draw_glyphs(generator: np.random.Generator, count: int) -> tuple[Glyph, NDAr
     """Draw `count` glyphs, every label in turn: (count, 28, 28) uint8 and their labels, (count,)."""
     labels = np.arange(count) % len(GLYPHS)
     return np.stack([draw_glyph(generator, int(label)) for label in labels]), labels
-
-
-def write_glyphs(file: Path, generator: np.random.Generator, *, per_label: int) -> None:
-    """Write a ZIP of PNG pictures in a folder per label: `A/0001.png`, `A/0002.png` and so on.
-
-    Generators in the same state write the same bytes.
-    """
-    with zipfile.ZipFile(file, "w") as archive:
-        for label, name in enumerate(GLYPHS):
-            for number in range(1, per_label + 1):
-                _, png = cv2.imencode(".png", draw_glyph(generator, label))
-                # A ZipInfo of its own, since a plain name would get the time of writing.
-                archive.writestr(zipfile.ZipInfo(f"{name}/{number:04}.png"), png.tobytes())
 
 
 def _write(glyph: str, font: str, *, weight: int) -> Glyph:

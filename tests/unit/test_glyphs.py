@@ -1,13 +1,13 @@
 """The demo's glyphs: reproducible, centred, each label unlike the others; and their ZIP."""
 
-import zipfile
-from pathlib import Path
+from collections import Counter
 
 import cv2
 import numpy as np
 import pytest
 
-from service.demo.glyphs import GLYPHS, draw_glyph, draw_glyphs, write_glyphs
+from service.demo.glyph_set import draw_glyph_files
+from service.demo.glyphs import GLYPHS, draw_glyph, draw_glyphs
 
 LABELS = range(len(GLYPHS))
 # Above the noise of the ground.
@@ -54,16 +54,9 @@ def test_labels_are_told_apart_when_glyphs_are_compared_with_each_labels_mean():
     assert (distances.argmin(axis=1) == expected).mean() > 0.95
 
 
-def test_zip_holds_a_folder_per_label_when_it_is_written(tmp_path: Path):
-    write_glyphs(tmp_path / "glyphs.zip", np.random.default_rng(0), per_label=3)
-    with zipfile.ZipFile(tmp_path / "glyphs.zip") as archive:
-        assert archive.namelist() == [f"{name}/000{number}.png" for name in GLYPHS for number in (1, 2, 3)]
-        first = cv2.imdecode(np.frombuffer(archive.read("A/0001.png"), np.uint8), cv2.IMREAD_UNCHANGED)
-    np.testing.assert_array_equal(first, draw(0, 0))
-
-
-def test_zip_is_the_same_when_the_seed_is_the_same(tmp_path: Path):
-    files = [tmp_path / "one.zip", tmp_path / "two.zip"]
-    for file in files:
-        write_glyphs(file, np.random.default_rng(5), per_label=2)
-    assert files[0].read_bytes() == files[1].read_bytes()
+def test_set_has_a_folder_for_each_label_and_is_the_same_every_time():
+    first, second = dict(draw_glyph_files()), dict(draw_glyph_files())
+    assert first == second
+    assert Counter(name.split("/")[0] for name in first) == dict.fromkeys(GLYPHS, 30)
+    picture = cv2.imdecode(np.frombuffer(first["A/0.png"], np.uint8), cv2.IMREAD_UNCHANGED)
+    assert picture.shape == (28, 28)
