@@ -6,6 +6,7 @@ from time import perf_counter
 from typing import Any
 
 from schemas.results import Answer, Provenance, Result, Timings
+from service.engine.annotations import Annotations
 from service.engine.images import ImageLimits
 from service.engine.method import AnyMethod, Context
 from service.engine.model import Model
@@ -48,6 +49,8 @@ def plan(model: Model, request: Request, image_limits: ImageLimits, job_limits: 
     if request.method.check is not None:
         request.method.check(model.probe, request.params)
     if request.images is not None:
+        if request.method.lays_maps:
+            Annotations(request.images).check()
         return _slice(request.method, len(request.images))
     axis = request.method.axis
     if axis is None:

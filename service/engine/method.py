@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from schemas.methods import Consumes, MethodDescription, MethodKind, MethodParams
+from schemas.rendering import HeatmapRendering
 from schemas.results import Answer
 from service.engine.image_set import Member
 from service.engine.preprocessing import Preprocessing
@@ -97,6 +98,11 @@ class Method(Generic[P]):
     axis: Axis[P] | None = None
     check: Callable[[Probe, P], None] | None = None
     over_images: OverImages[P] | None = None
+
+    @property
+    def lays_maps(self) -> bool:
+        """True for a method that returns a Heatmap, whose parameters say how that is drawn."""
+        return issubclass(self.params, HeatmapRendering)
 
     def describe(self) -> MethodDescription:
         return MethodDescription(

@@ -115,6 +115,12 @@ def _to_pixels(values: Array) -> Pixels:
     return pixels[..., 0] if pixels.shape[-1] == 1 else pixels
 
 
+def enlarge(values: Array, size: tuple[int, ...]) -> Array:
+    """A map (h, w) at another size (h, w), bilinearly with half-pixel centres: as it lies over its picture."""
+    height, width = size
+    return np.asarray(cv2.resize(values, (width, height), interpolation=cv2.INTER_LINEAR))
+
+
 def decode_png(data: bytes) -> Pixels:
     """Our own PNG back to (h, w) or (h, w, 3) uint8 RGB; the first frame of an animated one."""
     with Image.open(io.BytesIO(data)) as image:
@@ -122,9 +128,9 @@ def decode_png(data: bytes) -> Pixels:
 
 
 def _shades(values: Array, size: tuple[int, ...], scale_max: float | None) -> Pixels:
-    """Resize (h, w) bilinearly with half-pixel centres, then scale to 0…255; all zero where there is no evidence."""
+    """Enlarge, then scale to 0…255; all zero where there is no evidence."""
     height, width = size
-    resized = np.asarray(cv2.resize(values, (width, height), interpolation=cv2.INTER_LINEAR))
+    resized = enlarge(values, size)
     maximum = float(resized.max()) if scale_max is None else scale_max
     if maximum <= EPSILON:
         return np.zeros((height, width), np.uint8)
