@@ -56,5 +56,6 @@ def _read(paths: Sequence[Path]) -> Iterable[tuple[str, bytes]]:
 
 def _find_notes(paths: Sequence[Path]) -> list[Path]:
     """What may say where objects are, in folders; masks are found as the pictures that they are."""
-    found = [Path(root, name) for path in paths if path.is_dir() for root, _, names in os.walk(path) for name in names]
+    folders = [path.absolute() for path in paths if path.is_dir()]
+    found = {Path(root, name) for folder in folders for root, _, names in os.walk(folder) for name in names}
     return [file for file in sorted(found) if is_note(Path(file.name)) and file.is_file()]

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
 
+from schemas.methods import MethodParams
+from schemas.rendering import HeatmapRendering
 from schemas.results import Answer, Provenance, Result, Timings
 from service.engine.annotations import Annotations
 from service.engine.images import ImageLimits
@@ -12,9 +14,10 @@ from service.engine.method import AnyMethod, Context
 from service.engine.model import Model
 from service.engine.over_images import PICTURE_BY_PICTURE, combine_slices, compute_slice
 from service.engine.probe import Pixels
-from service.engine.rendering import Drawing, decode_png
+from service.engine.rendering import Drawing, decode_png, draw_map
 from service.engine.run import Request, encode, refuse, run, take_photo
 from service.engine.set_batches import Slice
+from service.engine.visuals import ScalarMap
 from service.errors import JobTooLargeError
 
 
@@ -93,7 +96,7 @@ def combine(model: Model, request: Request, parts: Sequence[Answer], pictures: I
         assert axis is not None, "a plan combines only where there is an axis or a set"
         whole = axis.combine(parts, pictures, request.params)
     layer = next((part.layer for part in parts if part.layer), None)
-    images = [encode(Drawing(name, layer, pixels)) for name, pixels in whole.pictures]
+    images = [encode(_draw(picture, layer, request.params)) for picture in whole.pictures]
     return Result(
         model=model.name,
         version=model.version,
@@ -127,6 +130,14 @@ def run_all(
     images = [image for part in parts for image in part.images]
     whole = combine(model, request, parts, ((image.name, decode_png(image.data)) for image in images))
     return whole.model_copy(update={"images": [*whole.images, *images]})
+
+
+def _draw(picture: tuple[str, Pixels] | ScalarMap, layer: str | None, params: MethodParams) -> Drawing:
+    if isinstance(picture, ScalarMap):
+        assert isinstance(params, HeatmapRendering), "maps are drawn in the colours of a heat map"
+        return draw_map(picture, params)
+    name, pixels = picture
+    return Drawing(name, layer, pixels)
 
 
 def _slice(method: AnyMethod, count: int) -> Plan:

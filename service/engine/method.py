@@ -10,7 +10,7 @@ from schemas.results import Answer
 from service.engine.image_set import Member
 from service.engine.preprocessing import Preprocessing
 from service.engine.probe import Anatomy, Array, Pixels, Probe
-from service.engine.visuals import Visual
+from service.engine.visuals import ScalarMap, Visual
 
 # PEP 695 generics need Python 3.12; 3.11 is supported.
 P = TypeVar("P", bound=MethodParams)
@@ -33,10 +33,11 @@ class Context:
 class Whole:
     """What is made of the finished items together: more pictures, to be shown first, and the numbers of them all.
 
-    `pictures`, by name, are read once and encoded one by one: a generator keeps only one of them in memory.
+    `pictures`, pixels by name or maps to be drawn as the request says, are read once and encoded one by one: a
+    generator keeps only one of them in memory.
     """
 
-    pictures: Iterable[tuple[str, Pixels]]
+    pictures: Iterable[tuple[str, Pixels] | ScalarMap]
     numbers: dict[str, Any]
 
 

@@ -14,11 +14,13 @@ from service.engine.colormaps import lookup_table
 from service.engine.preprocessing import ChannelOrder
 from service.engine.probe import Array, Pixels
 from service.engine.tiling import lay_out
-from service.engine.visuals import Heatmap, Pictures, Tiles
+from service.engine.visuals import Heatmap, Pictures, ScalarMap, Tiles
 
 # Below this a map has no evidence in it: scaling would only blow up rounding noise.
 EPSILON = 1e-12
 FRAME_MILLISECONDS = 100
+# The longer side of a map that lies over no picture.
+MAP_SIDE = 256
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9._-]")
 
 
@@ -47,6 +49,14 @@ def draw_heatmap(heatmap: Heatmap, picture: Pixels, rendering: HeatmapRendering)
         Drawing("overlay", heatmap.layer, np.asarray(overlay, dtype=np.uint8)),
         Drawing("heatmap", heatmap.layer, shades, palette),
     ]
+
+
+def draw_map(scalar_map: ScalarMap, rendering: HeatmapRendering) -> Drawing:
+    """Draw a map by itself, its longer side MAP_SIDE pixels."""
+    scale = MAP_SIDE / max(scalar_map.values.shape)
+    size = tuple(max(1, round(side * scale)) for side in scalar_map.values.shape)
+    shades = _shades(scalar_map.values, size, scalar_map.maximum)
+    return Drawing(scalar_map.name, scalar_map.layer, shades, lookup_table(rendering.colormap))
 
 
 def draw_tiles(tiles: Tiles, rendering: TilesRendering, order: ChannelOrder) -> Drawing:
