@@ -147,6 +147,13 @@ class SetTooLargeError(ConvscopeError):
     field = "images"
 
 
+class AnnotationInvalidError(ConvscopeError):
+    """The detail names the file in the set."""
+
+    code = "annotation_invalid"
+    field = "images"
+
+
 class ServerBusyError(ConvscopeError):
     code = "server_busy"
 

@@ -106,6 +106,12 @@ PROBLEMS: Final[dict[str, ProblemType]] = {
     "set_too_large": ProblemType(
         413, "Set too large", "The set has more pictures or bytes than the limit; the detail says which."
     ),
+    "annotation_invalid": ProblemType(
+        422,
+        "Not a readable annotation",
+        "A file of the set that says where the objects are (a mask, Pascal VOC or COCO) is damaged or does not fit its "
+        "picture; the detail names it. Mend it or leave it out.",
+    ),
     "job_too_large": ProblemType(
         422, "Job too large", "One job may ask for only so much; the detail says the limit. Make it several jobs."
     ),

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from service.engine.image_set import SUFFIXES, ImageSet, SetLimits, open_set, pack_set
+from service.engine.image_set import ImageSet, SetLimits, is_note, is_picture, open_set, pack_set
 from service.errors import SetNotFoundError, SetTooLargeError
 
 _NAME: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
@@ -48,11 +48,12 @@ class Sets:
             raise
 
     def _read(self, folder: Path) -> Iterator[tuple[str, bytes]]:
-        """The pictures of a folder and the folders in it, in order."""
-        total = 0
-        for number, path in enumerate(_walk(folder)):
+        """The pictures of a folder and the folders in it, and what may say where objects are, in order."""
+        total = pictures = 0
+        for path in _walk(folder):
             total += path.stat().st_size
-            if total > self.limits.max_bytes or number >= self.limits.max_images:
+            pictures += is_picture(path.relative_to(folder))
+            if total > self.limits.max_bytes or pictures > self.limits.max_images:
                 raise SetTooLargeError(
                     f"the set '{folder.name}' has more than {self.limits.max_images} pictures or "
                     f"{self.limits.max_bytes} bytes"
@@ -65,5 +66,6 @@ def _walk(folder: Path) -> Iterator[Path]:
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):
             path = Path(root, name)
-            if path.suffix.lower() in SUFFIXES and not name.startswith(".") and path.is_file():
+            inside = path.relative_to(folder)
+            if (is_picture(inside) or is_note(inside)) and not name.startswith(".") and path.is_file():
                 yield path

@@ -66,6 +66,20 @@ def describe_predictions(result: Result, count: int = 3) -> str:
     return ", ".join(f"{best.label} {best.score:.2f}" for best in result.predictions[:count])
 
 
+def describe_set(result: Result) -> str:
+    """What the pictures of a set came to together, in a line."""
+    values = result.values
+    said = [f"{values['images']} pictures"]
+    if values.get("accuracy") is not None:
+        said.append(f"{values['accuracy']:.1%} of {values['with_truth']} answers right")
+    if found := values.get("object"):
+        said.append(
+            f"{found['energy']:.0%} of the heat in the object, which takes {found['area']:.0%} of the picture; "
+            f"{found['pointing']:.0%} of the peaks in it"
+        )
+    return ", ".join(said)
+
+
 def _section(entry: Entry) -> str:
     result = entry.result
     figures = "".join(_figure(image, file) for image, file in zip(result.images, entry.files, strict=True))
@@ -84,6 +98,8 @@ def _facts(result: Result) -> list[str]:
         facts.append(f"Explained: <b>{escape(target.label)}</b> (class {target.index}, score {target.score:.2f})")
     if result.layer is not None:
         facts.append(f"Layer: <code>{escape(result.layer)}</code>")
+    if result.provenance.images_sha256 is not None:
+        facts.append(f"Set: {escape(describe_set(result))}")
     facts.append(f"Model: {escape(result.model)}, version {escape(result.version)}")
     return facts
 

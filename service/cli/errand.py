@@ -9,7 +9,7 @@ from typing import Protocol
 import click
 
 from schemas.results import Result
-from service.cli.contact_sheet import Skipped, describe_predictions
+from service.cli.contact_sheet import Skipped, describe_predictions, describe_set
 from service.cli.exits import PROBLEMS, Exit, fail, judge, say
 from service.cli.output import OutputFolder, readable, to_line
 from service.cli.pictures import Picture, shorten
@@ -131,6 +131,8 @@ def _ignore(_: float) -> None:
 def _sentence(path: Path | None, result: Result, files: tuple[str, ...]) -> str:
     """A result in a line: beside pictures the best class, else every prediction that was asked for."""
     subject = result.model if path is None else readable(path)
+    if result.provenance.images_sha256 is not None:
+        return f"{subject}: {describe_set(result)}"
     said = describe_predictions(result, 1 if files else len(result.predictions))
     return f"{subject}: {said or _list(files) or 'done'}"
 

@@ -1,5 +1,6 @@
 """The set of pictures that a command line names: a ZIP as it is, files and folders packed, or a set by its name."""
 
+import os
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -11,7 +12,7 @@ from typing import IO
 import click
 
 from service.cli.pictures import find_pictures
-from service.engine.image_set import pack_set
+from service.engine.image_set import is_note, pack_set
 
 
 @dataclass(frozen=True)
@@ -40,13 +41,21 @@ def is_zip(paths: Sequence[Path]) -> bool:
 
 
 def _read(paths: Sequence[Path]) -> Iterable[tuple[str, bytes]]:
-    """Pictures under their paths from the folder that holds them all: folders in it are labels."""
+    """Files under their paths from the folder that holds them all: folders in it are labels."""
     files = [picture.path for picture in find_pictures(paths)]
     if not files:
         raise click.UsageError("no pictures in " + ", ".join(f"'{path}'" for path in paths))
+    files += _find_notes(paths)
     if len(paths) == 1 and paths[0].is_dir():
         root = paths[0]
     else:
         root = Path(commonpath([file.absolute().parent for file in files]))
     for file in files:
         yield file.absolute().relative_to(root.absolute()).as_posix(), file.read_bytes()
+
+
+def _find_notes(paths: Sequence[Path]) -> list[Path]:
+    """What may say where objects are, in folders; masks are found as the pictures that they are."""
+    folders = [path.absolute() for path in paths if path.is_dir()]
+    found = {Path(root, name) for folder in folders for root, _, names in os.walk(folder) for name in names}
+    return [file for file in sorted(found) if is_note(Path(file.name)) and file.is_file()]

@@ -1,10 +1,11 @@
-"""The built-in set `shapes`: scenes that the model of that name has not seen, in a folder for each class."""
+"""The built-in set `shapes`: scenes that the model of that name has not seen, in a folder for each class, and masks."""
 
 from collections.abc import Iterator
 from typing import Final
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from service.demo.scenes import CLASSES, draw_scene
 
@@ -19,4 +20,9 @@ def draw_scenes() -> Iterator[tuple[str, bytes]]:
     for label, name in enumerate(CLASSES):
         for number in range(_OF_EACH):
             scene = draw_scene(generator, label=label)
-            yield f"{name}/{number}.png", cv2.imencode(".png", scene.image[..., ::-1])[1].tobytes()
+            yield f"{name}/{number}.png", _encode(scene.image[..., ::-1])
+            yield f"masks/{name}/{number}.png", _encode(scene.mask.astype(np.uint8) * 255)
+
+
+def _encode(pixels: NDArray[np.uint8]) -> bytes:
+    return cv2.imencode(".png", pixels)[1].tobytes()

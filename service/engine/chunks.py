@@ -5,17 +5,20 @@ from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
 
+from schemas.methods import MethodParams
+from schemas.rendering import HeatmapRendering
 from schemas.results import Answer, Provenance, Result, Timings
+from service.engine.annotations import Annotations
 from service.engine.charts import draw_bars
 from service.engine.images import ImageLimits
 from service.engine.method import AnyMethod, Context
 from service.engine.model import Model
 from service.engine.over_images import PICTURE_BY_PICTURE, combine_slices, compute_slice
 from service.engine.probe import Pixels
-from service.engine.rendering import Drawing, decode_png
+from service.engine.rendering import Drawing, decode_png, draw_map
 from service.engine.run import Request, encode, refuse, run, take_photo
 from service.engine.set_batches import Slice
-from service.engine.visuals import Bars
+from service.engine.visuals import Bars, ScalarMap
 from service.errors import JobTooLargeError
 
 
@@ -50,6 +53,8 @@ def plan(model: Model, request: Request, image_limits: ImageLimits, job_limits: 
     if request.method.check is not None:
         request.method.check(model.probe, request.params)
     if request.images is not None:
+        if request.method.lays_maps:
+            Annotations(request.images).check()
         return _slice(request.method, len(request.images))
     axis = request.method.axis
     if axis is None:
@@ -92,7 +97,7 @@ def combine(model: Model, request: Request, parts: Sequence[Answer], pictures: I
         assert axis is not None, "a plan combines only where there is an axis or a set"
         whole = axis.combine(parts, pictures, request.params)
     layer = next((part.layer for part in parts if part.layer), None)
-    images = [encode(_draw(picture, layer)) for picture in whole.pictures]
+    images = [encode(_draw(picture, layer, request.params)) for picture in whole.pictures]
     return Result(
         model=model.name,
         version=model.version,
@@ -128,8 +133,14 @@ def run_all(
     return whole.model_copy(update={"images": [*whole.images, *images]})
 
 
-def _draw(picture: tuple[str, Pixels] | Bars, layer: str | None) -> Drawing:
-    return draw_bars(picture) if isinstance(picture, Bars) else Drawing(picture[0], layer, picture[1])
+def _draw(picture: tuple[str, Pixels] | Bars | ScalarMap, layer: str | None, params: MethodParams) -> Drawing:
+    if isinstance(picture, Bars):
+        return draw_bars(picture)
+    if isinstance(picture, ScalarMap):
+        assert isinstance(params, HeatmapRendering), "maps are drawn in the colours of a heat map"
+        return draw_map(picture, params)
+    name, pixels = picture
+    return Drawing(name, layer, pixels)
 
 
 def _slice(method: AnyMethod, count: int) -> Plan:

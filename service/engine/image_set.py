@@ -11,13 +11,22 @@ import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from pathlib import PurePath, PurePosixPath
 from typing import IO, Final
 
-from service.errors import ImageInvalidError, SetEmptyError, SetInvalidError, SetTooLargeError
+from service.errors import (
+    AnnotationInvalidError,
+    ImageInvalidError,
+    SetEmptyError,
+    SetInvalidError,
+    SetTooLargeError,
+)
 
 # What counts as a picture by its name; the bytes of those decide whether it is one.
 SUFFIXES: Final = frozenset((".avif", ".bmp", ".gif", ".jpeg", ".jpg", ".mpo", ".png", ".tif", ".tiff", ".webp"))
+# Files that may say where the objects of the pictures are; so may pictures in a folder of this name.
+NOTES: Final = frozenset((".json", ".xml"))
+MASKS: Final = "masks"
 # Of a ZIP's listing: a member takes 46 bytes there and its name.
 _LISTING_BYTES_PER_IMAGE: Final = 2048
 _END, _END64, _MOST = b"PK\x05\x06", b"PK\x06\x06", 0xFFFFFFFF
@@ -28,6 +37,7 @@ _PACKED: Final = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _NOT_IN_NAMES: Final = re.compile(r"[^A-Za-z0-9._-]")
 _MAX_STEM: Final = 100
 _TIMELESS: Final = (1980, 1, 1, 0, 0, 0)
+_DAMAGED: Final = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError)
 
 
 @dataclass(frozen=True)
@@ -49,13 +59,25 @@ class Member:
     label: str | None
 
 
-class ImageSet:
-    """The pictures of a ZIP by name. Safe to use from several threads; `sha256` is that of the ZIP."""
+@dataclass(frozen=True)
+class Listed:
+    """What a ZIP lists of use, by name: pictures, and files that may be notes on them."""
 
-    def __init__(self, file: IO[bytes], archive: zipfile.ZipFile, members: Sequence[Member], sha256: str) -> None:
+    pictures: Sequence[zipfile.ZipInfo]
+    notes: Sequence[zipfile.ZipInfo]
+
+
+class ImageSet:
+    """The pictures of a ZIP by name. Safe to use from several threads; `sha256` is that of the ZIP.
+
+    `notes` are the names of files beside them that may say where objects are.
+    """
+
+    def __init__(self, file: IO[bytes], archive: zipfile.ZipFile, listed: Listed, sha256: str) -> None:
         self.file = file
         self._archive = archive
-        self.members = tuple(members)
+        self.members = tuple(_number(listed.pictures))
+        self.notes = tuple(item.filename for item in listed.notes)
         self.sha256 = sha256
 
     def __len__(self) -> int:
@@ -65,8 +87,17 @@ class ImageSet:
         """The file of one picture. Raises ImageInvalidError where the ZIP is damaged there."""
         try:
             return self._archive.read(self.members[index].name)
-        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+        except _DAMAGED as error:
             raise ImageInvalidError("the ZIP is damaged where this picture is") from error
+
+    def read_note(self, name: str, max_bytes: int) -> bytes:
+        """One of `notes`. Raises AnnotationInvalidError where it is too large or the ZIP is damaged there."""
+        if self._archive.getinfo(name).file_size > max_bytes:
+            raise AnnotationInvalidError(f"'{readable(name)}' is too large: of it {max_bytes} bytes would be read")
+        try:
+            return self._archive.read(name)
+        except _DAMAGED as error:
+            raise AnnotationInvalidError(f"the ZIP is damaged where '{readable(name)}' is") from error
 
     def close(self) -> None:
         """Let the file go."""
@@ -82,20 +113,20 @@ def open_set(file: IO[bytes], limits: SetLimits) -> ImageSet:
     # Python reads the whole listing at once.
     if _measure_listing(file, size) > limits.max_images * _LISTING_BYTES_PER_IMAGE:
         raise _too_many(limits)
-    archive, chosen = _list(file)
-    if len(chosen) > limits.max_images:
+    archive, listed = _list(file)
+    if len(listed.pictures) > limits.max_images:
         raise _too_many(limits)
-    if sum(item.file_size for item in chosen) > limits.max_unpacked_bytes:
+    if sum(item.file_size for item in (*listed.pictures, *listed.notes)) > limits.max_unpacked_bytes:
         raise SetTooLargeError(f"the pictures of the set have more than {limits.max_unpacked_bytes} bytes together")
     file.seek(0)
     digest = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type] # any file will do
-    return ImageSet(file, archive, _number(chosen), digest)
+    return ImageSet(file, archive, listed, digest)
 
 
 def reopen_set(file: IO[bytes], sha256: str) -> ImageSet:
     """A set that was checked when it was sent, and has not changed since."""
-    archive, chosen = _list(file)
-    return ImageSet(file, archive, _number(chosen), sha256)
+    archive, listed = _list(file)
+    return ImageSet(file, archive, listed, sha256)
 
 
 def pack_set(files: Iterable[tuple[str, bytes]], target: IO[bytes]) -> None:
@@ -105,15 +136,37 @@ def pack_set(files: Iterable[tuple[str, bytes]], target: IO[bytes]) -> None:
             archive.writestr(zipfile.ZipInfo(name, _TIMELESS), data)
 
 
-def _list(file: IO[bytes]) -> tuple[zipfile.ZipFile, list[zipfile.ZipInfo]]:
+def is_picture(path: PurePath) -> bool:
+    """True for a picture of a set, by its name; one in a folder `masks` is a note on another."""
+    return path.suffix.lower() in SUFFIXES and not _lies_in_masks(path)
+
+
+def is_note(path: PurePath) -> bool:
+    """True for a file that may say where objects are."""
+    return path.suffix.lower() in NOTES or (path.suffix.lower() in SUFFIXES and _lies_in_masks(path))
+
+
+def readable(name: str) -> str:
+    """A name that others gave, as far as a sentence can hold it."""
+    return name.encode("ascii", "backslashreplace").decode()[:80]
+
+
+def _lies_in_masks(path: PurePath) -> bool:
+    return any(part.casefold() == MASKS for part in path.parent.parts)
+
+
+def _list(file: IO[bytes]) -> tuple[zipfile.ZipFile, Listed]:
     try:
         archive = zipfile.ZipFile(file)
     except (zipfile.BadZipFile, ValueError, OverflowError, NotImplementedError, struct.error) as error:
         raise SetInvalidError("this is no ZIP, or a damaged one") from error
     chosen = sorted(_choose(archive.infolist()), key=lambda item: item.filename)
-    if not chosen:
+    listed = Listed(
+        *([item for item in chosen if kind(PurePosixPath(item.filename))] for kind in (is_picture, is_note))
+    )
+    if not listed.pictures:
         raise SetEmptyError("there is no picture in the set: pack files named .png, .jpg and the like")
-    return archive, chosen
+    return archive, listed
 
 
 def _too_many(limits: SetLimits) -> SetTooLargeError:
@@ -142,17 +195,17 @@ def _measure_listing(file: IO[bytes], size: int) -> int:
 
 
 def _choose(listed: Iterable[zipfile.ZipInfo]) -> Iterator[zipfile.ZipInfo]:
-    """The pictures, once each. Raises SetInvalidError for whatever no ordinary program packs."""
+    """Pictures and notes, once each. Raises SetInvalidError for whatever no ordinary program packs."""
     seen: set[str] = set()
     for item in listed:
         _require_plain(item)
         path = PurePosixPath(item.filename)
         # `__MACOSX/._cat.jpg` and the like are other programs' own.
         hidden = any(part.startswith(".") or part == "__MACOSX" for part in path.parts)
-        if item.is_dir() or hidden or path.suffix.lower() not in SUFFIXES:
+        if item.is_dir() or hidden or path.suffix.lower() not in SUFFIXES | NOTES:
             continue
         if item.filename in seen:
-            raise SetInvalidError(f"'{_readable(item.filename)}' is in the ZIP twice")
+            raise SetInvalidError(f"'{readable(item.filename)}' is in the ZIP twice")
         seen.add(item.filename)
         yield item
 
@@ -160,11 +213,11 @@ def _choose(listed: Iterable[zipfile.ZipInfo]) -> Iterator[zipfile.ZipInfo]:
 def _require_plain(item: zipfile.ZipInfo) -> None:
     name = item.filename
     if name.startswith(("/", "\\")) or ".." in re.split(r"[/\\]", name) or re.match(r"[A-Za-z]:", name):
-        raise SetInvalidError(f"'{_readable(name)}' leads out of the ZIP: pack files by relative names without '..'")
+        raise SetInvalidError(f"'{readable(name)}' leads out of the ZIP: pack files by relative names without '..'")
     if item.flag_bits & _ENCRYPTED:
         raise SetInvalidError("the ZIP is encrypted: send it without a password")
     if item.compress_type not in _PACKED:
-        raise SetInvalidError(f"'{_readable(name)}' is neither stored nor deflated: pack the ZIP in an ordinary way")
+        raise SetInvalidError(f"'{readable(name)}' is neither stored nor deflated: pack the ZIP in an ordinary way")
 
 
 def _number(items: Sequence[zipfile.ZipInfo]) -> list[Member]:
@@ -180,7 +233,3 @@ def _number(items: Sequence[zipfile.ZipInfo]) -> list[Member]:
         taken.add(stem.casefold())
         members.append(Member(index, item.filename, stem, path.parent.name or None))
     return members
-
-
-def _readable(name: str) -> str:
-    return name.encode("ascii", "backslashreplace").decode()[:80]

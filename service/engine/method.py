@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from schemas.methods import Consumes, MethodDescription, MethodKind, MethodParams
+from schemas.rendering import HeatmapRendering
 from schemas.results import Answer
 from service.engine.image_set import Member
 from service.engine.preprocessing import Preprocessing
 from service.engine.probe import Anatomy, Array, Pixels, Probe
-from service.engine.visuals import Bars, Visual
+from service.engine.visuals import Bars, ScalarMap, Visual
 
 # PEP 695 generics need Python 3.12; 3.11 is supported.
 P = TypeVar("P", bound=MethodParams)
@@ -32,10 +33,11 @@ class Context:
 class Whole:
     """What is made of the finished items together: more pictures, to be shown first, and the numbers of them all.
 
-    `pictures`, by name or to be drawn, are read once and encoded one by one: a generator keeps only one in memory.
+    `pictures`, pixels by name or visuals to be drawn, are read once and encoded one by one: a
+    generator keeps only one of them in memory.
     """
 
-    pictures: Iterable[tuple[str, Pixels] | Bars]
+    pictures: Iterable[tuple[str, Pixels] | Bars | ScalarMap]
     numbers: dict[str, Any]
 
 
@@ -97,6 +99,11 @@ class Method(Generic[P]):
     axis: Axis[P] | None = None
     check: Callable[[Probe, P], None] | None = None
     over_images: OverImages[P] | None = None
+
+    @property
+    def lays_maps(self) -> bool:
+        """True for a method that returns a Heatmap, whose parameters say how that is drawn."""
+        return issubclass(self.params, HeatmapRendering)
 
     def describe(self) -> MethodDescription:
         return MethodDescription(

@@ -7,14 +7,18 @@ from time import perf_counter
 from typing import Any, Final
 
 from schemas.results import Answer, Result, ResultImage, Timings
+from service.engine.annotations import Annotations
 from service.engine.batching import BatchingProbe
 from service.engine.image_set import Member
+from service.engine.localisation import localise
 from service.engine.lockstep import Lockstep
 from service.engine.method import Context, OverImages, Whole
+from service.engine.model import Model
 from service.engine.probe import BatchProbe, Pixels
-from service.engine.run import Request, describe_origin, observe, present
+from service.engine.run import Observation, Request, describe_origin, observe, present
 from service.engine.set_batches import BATCH, Slice, decode_batches
-from service.engine.visuals import Numbers
+from service.engine.truth import find_class
+from service.engine.visuals import Heatmap, Numbers
 from service.errors import ConvscopeError, SetEmptyError
 
 
@@ -61,6 +65,8 @@ def _compute_together(work: Slice) -> Result:
 def _compute_each(work: Slice) -> Result:
     """A method of one image, for a batch of them at a time."""
     started = perf_counter()
+    if work.request.method.lays_maps:
+        work = replace(work, annotations=Annotations(work.images))
     images: list[ResultImage] = []
     items: list[dict[str, Any]] = []
     layer: str | None = None
@@ -110,9 +116,37 @@ def _compute_one(work: Slice, member: Member, lockstep: Lockstep) -> Result:
     result = present(work.model, alone, observation)
     note = None if method.over_images is None else method.over_images.note
     noted = {} if note is None else note(observation.visual, params)
+    judged = _judge(work.model, member, result)
+    if work.annotations is not None:
+        judged["object"] = _localise(work, member, observation, judged["truth"])
     # One name for each picture of the set: what a single image calls `overlay` is called by the picture it is of.
     named = [image.model_copy(update={"name": member.stem}) for image in result.images]
-    return result.model_copy(update={"images": named, "values": result.values | noted})
+    return result.model_copy(update={"images": named, "values": result.values | judged | noted})
+
+
+def _judge(model: Model, member: Member, result: Result) -> dict[str, Any]:
+    """What the picture shows by its folder's name, and whether the model's best answer is that."""
+    classes = model.anatomy.classes
+    if not result.predictions or member.label is None or classes is None:
+        return {"truth": None, "right": None}
+    index = find_class(member.label, model.labels, classes)
+    if index is None:
+        return {"truth": None, "right": None}
+    return {"truth": {"index": index, "label": model.label(index)}, "right": result.predictions[0].index == index}
+
+
+def _localise(
+    work: Slice, member: Member, observation: Observation, truth: dict[str, Any] | None
+) -> dict[str, Any] | None:
+    """How much of the map lies in the object of its class, or else of the picture's; None where none is marked."""
+    heatmap, photo = observation.visual, observation.photo
+    assert isinstance(heatmap, Heatmap), "a method with a heat map's parameters returns one"
+    assert photo is not None, "a heat map lies over a picture"
+    assert work.annotations is not None, "there are annotations, if only none"
+    names = [work.model.label(heatmap.target.index), *([truth["label"]] if truth else [])]
+    height, width = photo.picture.shape[:2]
+    marked = work.annotations.find(member, (height, width), names, work.limits)
+    return None if marked is None else {"file": marked.file} | localise(heatmap.values, marked.mask)
 
 
 def _describe(member: Member, result: Result) -> dict[str, Any]:

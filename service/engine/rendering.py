@@ -14,11 +14,13 @@ from service.engine.colormaps import lookup_table
 from service.engine.preprocessing import ChannelOrder
 from service.engine.probe import Array, Pixels
 from service.engine.tiling import lay_out
-from service.engine.visuals import Heatmap, Pictures, Tiles
+from service.engine.visuals import Heatmap, Pictures, ScalarMap, Tiles
 
 # Below this a map has no evidence in it: scaling would only blow up rounding noise.
 EPSILON = 1e-12
 FRAME_MILLISECONDS = 100
+# The longer side of a map that lies over no picture.
+MAP_SIDE = 256
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9._-]")
 
 
@@ -47,6 +49,14 @@ def draw_heatmap(heatmap: Heatmap, picture: Pixels, rendering: HeatmapRendering)
         Drawing("overlay", heatmap.layer, np.asarray(overlay, dtype=np.uint8)),
         Drawing("heatmap", heatmap.layer, shades, palette),
     ]
+
+
+def draw_map(scalar_map: ScalarMap, rendering: HeatmapRendering) -> Drawing:
+    """Draw a map by itself, its longer side MAP_SIDE pixels."""
+    scale = MAP_SIDE / max(scalar_map.values.shape)
+    size = tuple(max(1, round(side * scale)) for side in scalar_map.values.shape)
+    shades = _shades(scalar_map.values, size, scalar_map.maximum)
+    return Drawing(scalar_map.name, scalar_map.layer, shades, lookup_table(rendering.colormap))
 
 
 def draw_tiles(tiles: Tiles, rendering: TilesRendering, order: ChannelOrder) -> Drawing:
@@ -115,6 +125,12 @@ def _to_pixels(values: Array) -> Pixels:
     return pixels[..., 0] if pixels.shape[-1] == 1 else pixels
 
 
+def enlarge(values: Array, size: tuple[int, ...]) -> Array:
+    """A map (h, w) at another size (h, w), bilinearly with half-pixel centres: as it lies over its picture."""
+    height, width = size
+    return np.asarray(cv2.resize(values, (width, height), interpolation=cv2.INTER_LINEAR))
+
+
 def decode_png(data: bytes) -> Pixels:
     """Our own PNG back to (h, w) or (h, w, 3) uint8 RGB; the first frame of an animated one."""
     with Image.open(io.BytesIO(data)) as image:
@@ -122,9 +138,9 @@ def decode_png(data: bytes) -> Pixels:
 
 
 def _shades(values: Array, size: tuple[int, ...], scale_max: float | None) -> Pixels:
-    """Resize (h, w) bilinearly with half-pixel centres, then scale to 0…255; all zero where there is no evidence."""
+    """Enlarge, then scale to 0…255; all zero where there is no evidence."""
     height, width = size
-    resized = np.asarray(cv2.resize(values, (width, height), interpolation=cv2.INTER_LINEAR))
+    resized = enlarge(values, size)
     maximum = float(resized.max()) if scale_max is None else scale_max
     if maximum <= EPSILON:
         return np.zeros((height, width), np.uint8)

@@ -8,6 +8,7 @@ from typing import Any, Final, TypeVar
 
 import numpy as np
 
+from service.engine.annotations import Annotations
 from service.engine.image_set import ImageSet, Member
 from service.engine.images import ImageLimits
 from service.engine.method import Batch
@@ -28,7 +29,10 @@ R = TypeVar("R")
 
 @dataclass(frozen=True)
 class Slice:
-    """Some pictures of a request's set, and what became of them: `skipped` grows while they are gone through."""
+    """Some pictures of a request's set, and what became of them: `skipped` grows while they are gone through.
+
+    `annotations` are those of the set, where the method makes maps that they can be held against.
+    """
 
     model: Model
     request: Request
@@ -36,6 +40,7 @@ class Slice:
     limits: ImageLimits
     report: Callable[[float], None]
     skipped: list[dict[str, Any]] = field(default_factory=list)
+    annotations: Annotations | None = None
 
     @property
     def images(self) -> ImageSet:

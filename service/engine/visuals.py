@@ -82,6 +82,16 @@ class Pictures:
 
 
 @dataclass(frozen=True)
+class ScalarMap:
+    """A map of no picture in particular: `values` (h, w) float32, of which `maximum` is drawn in full colour."""
+
+    name: str
+    layer: str | None
+    values: Array
+    maximum: float
+
+
+@dataclass(frozen=True)
 class Numbers:
     """No picture: what a slice of a set came to, to be combined with that of others. `layer` where there is but one."""
 

@@ -182,3 +182,61 @@ def test_job_fails_with_a_reason_when_no_picture_of_the_set_can_be_read(workshop
     workshop.work()
     job = workshop.client.get(response.json()["links"]["self"]).json()
     assert (job["state"], job["error"]["code"]) == ("failed", "set_empty")
+
+
+def _mask(*, width: int, height: int) -> bytes:
+    mask = Image.new("L", (width, height), 0)
+    mask.paste(255, (0, 0, width // 2, height))
+    return png(mask)
+
+
+def test_heat_maps_are_held_against_masks_and_folders_when_the_set_has_them(workshop: Workshop):
+    files = {
+        "star/a.png": _picture(1),
+        "cross/a.png": _picture(2),
+        "elsewhere/a.png": _picture(3),
+        "masks/star/a.png": _mask(width=20, height=11),
+    }
+    sent = {"images": _zip(*files.items())}
+    result = _finished(workshop, workshop.client.post(GRAD_CAM, files=sent, data={"class_index": "2"}))
+    values = result["values"]
+    items = {item["name"]: item for item in values["items"]}
+    assert set(items) == {"star/a.png", "cross/a.png", "elsewhere/a.png"}
+    assert items["star/a.png"]["truth"] == {"index": 2, "label": "star"}
+    assert items["elsewhere/a.png"]["truth"] is items["elsewhere/a.png"]["right"] is None
+    for name in ("star/a.png", "cross/a.png"):
+        item = items[name]
+        assert item["right"] == (item["predictions"][0]["index"] == item["truth"]["index"])
+    found = items["star/a.png"]["object"]
+    assert (found["file"], found["area"]) == ("masks/star/a.png", 0.5)
+    assert values["object"] == {"images": 1} | {name: float(found[name]) for name in ("energy", "pointing", "area")}
+    assert values["with_truth"] == 2
+    means = [image for image in result["images"] if image["name"].startswith("mean-")]
+    assert result["images"][: len(means)] == means
+    told = [values["right"]["picture"], values["wrong"]["picture"], *(group["picture"] for group in values["classes"])]
+    assert [image["name"] for image in means] == [name for name in told if name]
+    for image in means:
+        assert max(image["width"], image["height"]) == 256
+        assert workshop.client.get(image["href"]).content.startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("star/a.xml", b"<annotation>", "'star/a.xml' is no well-formed XML"),
+        ("star/a.xml", b'<!DOCTYPE a [<!ENTITY a "aa">]><annotation>&a;</annotation>', "DOCTYPE"),
+        ("instances.json", b'{"images": [', "'instances.json' is no JSON"),
+        ("instances.json", b"[" * 100_000, "'instances.json' is no JSON"),
+        (
+            "instances.json",
+            b'{"images": [{"id": 1, "file_name": "a.png"}], "annotations": [{"image_id": 1, "bbox": ["x", 0, 1, 1]}]}',
+            "annotations/0/bbox/0",
+        ),
+    ],
+)
+def test_set_is_refused_at_once_when_an_annotation_cannot_be_read(
+    workshop: Workshop, name: str, content: bytes, words: str
+):
+    sent = {"images": _zip(("star/a.png", _picture(1)), (name, content))}
+    problem = assert_problem(workshop.client.post(GRAD_CAM, files=sent), 422, "annotation_invalid", words)
+    assert problem["errors"][0]["pointer"] == "#/images"

@@ -1,6 +1,8 @@
 """The built-in model, measured on scenes that its training never drew: is it right, and does it look at the object?"""
 
 import io
+from contextlib import closing
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,7 +10,11 @@ from PIL import Image
 
 from service.catalog.catalog import Catalog
 from service.catalog.folder import Folder
+from service.catalog.sets import Sets
+from service.demo.scene_set import draw_scenes
 from service.demo.scenes import CLASSES, Scene, draw_scene
+from service.engine.chunks import JobLimits, run_all
+from service.engine.image_set import SetLimits
 from service.engine.images import ImageLimits
 from service.engine.keras.loading import load_probe
 from service.engine.methods import METHODS
@@ -61,3 +67,24 @@ def _heatmap(model: Model, scene: Scene) -> np.ndarray:
     params = method.params.model_validate({"class_index": scene.label, "colormap": "gray"})
     result = run(model, Request(method, params, buffer.getvalue()), ImageLimits(2**20, 10**6))
     return np.asarray(Image.open(io.BytesIO(result.images[1].data)).convert("L"))
+
+
+def test_heat_is_in_the_object_when_the_built_in_set_is_gone_through(shapes: Model, tmp_path: Path):
+    method = METHODS["grad-cam"]
+    sets = Sets(tmp_path, SetLimits(), {"shapes": draw_scenes})
+    with closing(sets.open("shapes")) as images:
+        request = Request(method, method.params.model_validate({}), None, images=images)
+        result = run_all(shapes, request, ImageLimits(2**20, 10**6), JobLimits(), lambda _: None)
+    values = result.values
+    assert (values["images"], values["with_truth"], values["skipped"]) == (80, 80, [])
+    assert values["accuracy"] >= 0.93
+    found = values["object"]
+    assert found["images"] == 80
+    # Measured: 0.44 of the heat in objects that take 0.14 of the picture, and every peak.
+    assert found["energy"] >= 2.5 * found["area"]
+    assert found["pointing"] >= 0.95
+    assert [group["label"] for group in values["classes"]] == list(CLASSES)
+    for group in values["classes"]:
+        assert group["images"] == 8
+        assert group["object"]["energy"] >= 1.5 * group["object"]["area"]
+    assert [image.name for image in result.images[:2]] == ["mean-right", "mean-wrong"]

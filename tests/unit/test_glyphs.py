@@ -59,4 +59,5 @@ def test_set_has_a_folder_for_each_label_and_is_the_same_every_time():
     assert first == second
     assert Counter(name.split("/")[0] for name in first) == dict.fromkeys(GLYPHS, 30)
     picture = cv2.imdecode(np.frombuffer(first["A/0.png"], np.uint8), cv2.IMREAD_UNCHANGED)
+    assert picture is not None
     assert picture.shape == (28, 28)

@@ -9,7 +9,14 @@ from collections.abc import Callable
 import pytest
 
 from service.engine.image_set import ImageSet, SetLimits, open_set, pack_set, reopen_set
-from service.errors import ConvscopeError, ImageInvalidError, SetEmptyError, SetInvalidError, SetTooLargeError
+from service.errors import (
+    AnnotationInvalidError,
+    ConvscopeError,
+    ImageInvalidError,
+    SetEmptyError,
+    SetInvalidError,
+    SetTooLargeError,
+)
 from tests.unit.test_run import a_photo
 
 LIMITS = SetLimits(max_images=4, max_bytes=10**6, max_unpacked_bytes=10**6)
@@ -35,6 +42,24 @@ def test_pictures_are_found_in_order_when_other_files_are_beside_them():
     assert [member.label for member in found.members] == [None, "cat"]
     assert [member.index for member in found.members] == [0, 1]
     assert found.read(1) == b"picture"
+
+
+def test_files_beside_pictures_are_notes_when_they_may_tell_of_objects():
+    found = open_set(zipped("cat/a.jpg", "masks/cat/a.png", "cat/Masks/b.png", "cat/a.xml", "i.JSON", "c.txt"), LIMITS)
+    assert _names(found) == ["cat/a.jpg"]
+    assert found.notes == ("cat/Masks/b.png", "cat/a.xml", "i.JSON", "masks/cat/a.png")
+    assert found.read_note("cat/a.xml", 7) == b"picture"
+    with pytest.raises(AnnotationInvalidError, match="too large"):
+        found.read_note("cat/a.xml", 6)
+
+
+def test_notes_count_when_the_set_is_measured():
+    with pytest.raises(SetTooLargeError):
+        open_set(zipped("a.png", "masks/a.png", "a.xml", data=bytes(400_000)), LIMITS)
+    with pytest.raises(SetInvalidError, match="leads out"):
+        open_set(zipped("a.png", "../a.xml"), LIMITS)
+    with pytest.raises(SetEmptyError):
+        open_set(zipped("masks/a.png"), LIMITS)
 
 
 def test_stems_are_fit_for_names_and_unique_when_files_differ_in_suffix_or_case_alone():

@@ -393,6 +393,30 @@ def test_pictures_are_one_set_when_they_are_asked_for_as_one(convscope: Run, fol
     assert all((out / image["file"]).is_file() for image in line["images"])
 
 
+@pytest.mark.parametrize("way", ["folder", "two", "twice", "name"])
+def test_objects_are_found_when_a_folder_has_annotations(convscope: Run, folder: Path, way: str):
+    root = folder / "sets" / "mine"
+    for name in ("red", "green"):
+        (root / name).mkdir(parents=True)
+        Image.new("RGB", (6, 4), name).save(root / name / f"{name}.png")
+    box = "<bndbox><xmin>1</xmin><ymin>1</ymin><xmax>3</xmax><ymax>4</ymax></bndbox>"
+    (root / "red" / "red.xml").write_text(f"<annotation><object><name>red</name>{box}</object></annotation>")
+    (root / "green" / "masks").mkdir()
+    Image.new("L", (6, 4), 255).save(root / "green" / "masks" / "green.png")
+    ways = {
+        "folder": [str(root), "--as-set"],
+        "two": [str(root / "red"), str(root / "green"), "--as-set"],
+        "twice": [str(root), str(root / "red"), "--as-set"],
+        "name": ["--set", "mine"],
+    }
+    result = convscope("grad-cam", *ways[way], "--model", "closed", "-o", str(folder / "out"))
+    assert result.exit_code == 0, result.output
+    assert "2 pictures" in result.stdout
+    assert "75% of the heat in the object, which takes 75% of the picture" in result.stdout
+    items = json.loads((folder / "out" / "results.jsonl").read_text())["values"]["items"]
+    assert {item["name"]: item["object"]["area"] for item in items} == {"red/red.png": 0.5, "green/green.png": 1}
+
+
 def test_command_is_refused_when_it_names_no_pictures_or_two_sets(convscope: Run, folder: Path):
     assert convscope("grad-cam").exit_code == Exit.PARAMETERS
     assert convscope("grad-cam", str(folder / "photos"), "--set", "mine").exit_code == Exit.PARAMETERS

@@ -10,6 +10,7 @@ from pydantic import Field
 from schemas.methods import ClassScores
 from schemas.references import LayerReference
 from schemas.rendering import HeatmapRendering
+from service.engine.heat_groups import HEATMAPS_OVER_IMAGES
 from service.engine.method import Method, refuse_without_spatial_layer
 from service.engine.probe import Array, Probe
 from service.engine.visuals import Heatmap
@@ -48,4 +49,5 @@ GRAD_CAM = Method(
     compute=grad_cam,
     refuse=refuse_without_spatial_layer,
     check=_check,
+    over_images=HEATMAPS_OVER_IMAGES,
 )

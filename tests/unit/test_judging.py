@@ -1,0 +1,127 @@
+"""Each picture of a set on a closed-form network: what it shows, and how much of the heat is in the object, by hand.
+
+The network's map of class 0 is the picture's red, that of class 1 its green, and the brighter of both is its answer.
+"""
+
+import io
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from schemas.results import Result
+from service.engine.chunks import JobLimits, plan, run_all
+from service.engine.image_set import ImageSet
+from service.engine.images import ImageLimits
+from service.engine.methods import METHODS
+from service.engine.run import Request
+from service.errors import AnnotationInvalidError
+from tests.unit.fakes import closed_form_model
+from tests.unit.test_over_images import image_set
+
+LIMITS = ImageLimits(max_bytes=2**20, max_pixels=10**6)
+MODEL = closed_form_model([[1.0, 0.0], [0.0, 1.0], [0.0, 0.0]], labels=("dark red", "green"))
+RED, GREEN = 0, 1
+
+
+def _png(pixels: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def picture(channel: int, *places: tuple[int, int]) -> bytes:
+    pixels = np.zeros((4, 6, 3), np.uint8)
+    for place in places:
+        pixels[(*place, channel)] = 200
+    return _png(pixels)
+
+
+def _mask(*places: tuple[int, int]) -> bytes:
+    pixels = np.zeros((4, 6), np.uint8)
+    for place in places:
+        pixels[place] = 255
+    return _png(pixels)
+
+
+FILES = [
+    ("Dark_Red/a.png", picture(RED, (0, 0), (0, 1))),
+    ("Dark_Red/b.png", picture(GREEN, (3, 5))),
+    ("1/c.png", picture(GREEN, (2, 2))),
+    ("holiday/d.png", picture(GREEN, (2, 2), (2, 3))),
+    ("green/black.png", picture(GREEN)),
+    ("masks/Dark_Red/a.png", _mask((0, 0), (1, 0), (2, 0))),
+    ("masks/1/c.png", _mask((2, 2))),
+    ("masks/green/black.png", _mask((0, 0), (0, 1), (0, 2))),
+]
+
+
+def request_for(images: ImageSet, **params: Any) -> Request:
+    method = METHODS["grad-cam"]
+    return Request(method, method.params.model_validate(params), None, images=images)
+
+
+def run_set(files: list[tuple[str, bytes]], **params: Any) -> Result:
+    return run_all(MODEL, request_for(image_set(files), **params), LIMITS, JobLimits(), lambda _: None)
+
+
+@pytest.fixture(scope="module")
+def result() -> Result:
+    return run_set(FILES)
+
+
+def items_of(result: Result) -> dict[str, Any]:
+    return {item["name"]: item for item in result.values["items"]}
+
+
+def test_answer_is_judged_by_the_name_of_the_folder(result: Result):
+    judged = {name: (item["truth"], item["right"]) for name, item in items_of(result).items()}
+    red, green = {"index": 0, "label": "dark red"}, {"index": 1, "label": "green"}
+    assert judged == {
+        "Dark_Red/a.png": (red, True),
+        "Dark_Red/b.png": (red, False),
+        "1/c.png": (green, True),
+        "holiday/d.png": (None, None),
+        # Equal scores: the first class is the answer.
+        "green/black.png": (green, False),
+    }
+
+
+def test_answer_is_judged_for_every_method_that_has_predictions():
+    method = METHODS["predictions"]
+    request = Request(method, method.params.model_validate({}), None, images=image_set(FILES))
+    items = items_of(run_all(MODEL, request, LIMITS, JobLimits(), lambda _: None))
+    assert items["Dark_Red/b.png"]["right"] is False
+    assert "object" not in items["Dark_Red/b.png"]
+
+
+def test_heat_is_held_against_the_object_when_there_is_a_mask(result: Result):
+    found = {name: item["object"] for name, item in items_of(result).items()}
+    assert found["Dark_Red/a.png"] == {
+        "file": "masks/Dark_Red/a.png",
+        "energy": pytest.approx(0.5),
+        "pointing": True,
+        "area": 0.125,
+    }
+    assert (found["1/c.png"]["energy"], found["1/c.png"]["pointing"]) == (1.0, True)
+    assert (found["green/black.png"]["energy"], found["green/black.png"]["pointing"]) == (0.0, False)
+    assert found["Dark_Red/b.png"] is found["holiday/d.png"] is None
+
+
+def test_picture_is_passed_over_when_its_mask_does_not_fit():
+    files = [*FILES[:2], ("masks/Dark_Red/a.png", _png(np.ones((9, 9), np.uint8)))]
+    found = run_set(files)
+    assert [item["name"] for item in found.values["items"]] == ["Dark_Red/b.png"]
+    assert [(item["name"], item["code"]) for item in found.values["skipped"]] == [
+        ("Dark_Red/a.png", "annotation_invalid")
+    ]
+
+
+def test_job_is_refused_when_an_annotation_cannot_be_read():
+    images = image_set([*FILES, ("1/c.xml", b"<annotation>")])
+    with pytest.raises(AnnotationInvalidError, match=r"'1/c\.xml'"):
+        plan(MODEL, request_for(images), LIMITS, JobLimits())
+    # A method that draws no heat maps does not look at them.
+    method = METHODS["predictions"]
+    plan(MODEL, Request(method, method.params.model_validate({}), None, images=images), LIMITS, JobLimits())
