@@ -16,7 +16,6 @@ from service.demo.glyph_set import draw_glyph_files
 from service.demo.scene_set import draw_scenes
 from service.engine.batching import Device
 from service.engine.chunks import JobLimits
-from service.engine.image_set import SetLimits
 from service.engine.images import ImageLimits
 from service.engine.keras.chatter import without_chatter
 from service.engine.keras.tuning import Tuning
@@ -24,6 +23,7 @@ from service.engine.model import Model
 from service.engine.observation import Observer
 from service.engine.probe import Probe
 from service.engine.reuse import ActivationCache
+from service.engine.sets.image_set import SetLimits
 from service.jobs.artifacts import Artifacts
 from service.jobs.embedded_worker import EmbeddedWorker
 from service.jobs.reconciler import Reconciler, Workforce

@@ -8,7 +8,7 @@ from typing import IO, Final
 
 from starlette.datastructures import UploadFile
 
-from service.engine.image_set import SUFFIXES, pack_set
+from service.engine.sets.image_set import SUFFIXES, pack_set
 
 _SIGNATURES: Final = (b"PK\x03\x04", b"PK\x05\x06")
 

@@ -22,10 +22,10 @@ from service.api.negotiation import JSON, PNG, choose
 from service.api.preferences import read_preferences, wants_fresh
 from service.api.result_cache import Answer, find_tag, make_answer, make_key
 from service.engine import run as engine
-from service.engine.image_set import ImageSet, open_set
 from service.engine.method import AnyMethod
 from service.engine.model import Model
 from service.engine.parameters import validate
+from service.engine.sets.image_set import ImageSet, open_set
 from service.errors import ServerBusyError, SetInvalidError, SetNotFoundError
 
 # Pictures up to this size are hashed in less time than it takes to find a thread for it.

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from service.engine.image_set import ImageSet, SetLimits, is_note, is_picture, open_set, pack_set
+from service.engine.sets.image_set import ImageSet, SetLimits, is_note, is_picture, open_set, pack_set
 from service.errors import SetNotFoundError, SetTooLargeError
 
 _NAME: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")

@@ -19,9 +19,9 @@ from service.cli.sets import PictureSet
 from service.client import Client
 from service.engine import run as engine
 from service.engine.chunks import JobLimits, run_all
-from service.engine.image_set import ImageSet, open_set
 from service.engine.images import ImageLimits
 from service.engine.method import AnyMethod
+from service.engine.sets.image_set import ImageSet, open_set
 from service.errors import ImageInvalidError, ImageTooLargeError
 from service.settings import Settings
 from service.wiring import image_limits, job_limits, open_catalog, open_sets

@@ -12,7 +12,7 @@ from typing import IO
 import click
 
 from service.cli.pictures import find_pictures
-from service.engine.image_set import is_note, pack_set
+from service.engine.sets.image_set import is_note, pack_set
 
 
 @dataclass(frozen=True)

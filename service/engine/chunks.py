@@ -8,16 +8,16 @@ from typing import Any
 from schemas.methods import MethodParams
 from schemas.rendering import HeatmapRendering
 from schemas.results import Answer, Provenance, Result, Timings
-from service.engine.annotations import Annotations
 from service.engine.charts import draw_bars
 from service.engine.images import ImageLimits
 from service.engine.method import AnyMethod, Context
 from service.engine.model import Model
-from service.engine.over_images import PICTURE_BY_PICTURE, combine_slices, compute_slice
 from service.engine.probe import Pixels
 from service.engine.rendering import Drawing, decode_png, draw_map
 from service.engine.run import Request, encode, refuse, run, take_photo
-from service.engine.set_batches import Slice
+from service.engine.sets.annotations import Annotations
+from service.engine.sets.batches import Slice
+from service.engine.sets.over_images import PICTURE_BY_PICTURE, combine_slices, compute_slice
 from service.engine.visuals import Bars, ScalarMap
 from service.errors import JobTooLargeError
 

@@ -7,9 +7,9 @@ from typing import Any, Generic, TypeVar
 from schemas.methods import Consumes, MethodDescription, MethodKind, MethodParams
 from schemas.rendering import HeatmapRendering
 from schemas.results import Answer
-from service.engine.image_set import Member
 from service.engine.preprocessing import Preprocessing
 from service.engine.probe import Anatomy, Array, Pixels, Probe
+from service.engine.sets.image_set import Member
 from service.engine.visuals import Bars, ScalarMap, Visual
 
 # PEP 695 generics need Python 3.12; 3.11 is supported.

@@ -11,7 +11,6 @@ from schemas.jobs import JobError, Part
 from schemas.results import Answer, Result
 from service.catalog.catalog import Catalog
 from service.engine import chunks
-from service.engine.image_set import reopen_set
 from service.engine.images import ImageLimits
 from service.engine.method import AnyMethod
 from service.engine.model import Model
@@ -19,6 +18,7 @@ from service.engine.parameters import validate
 from service.engine.probe import Pixels
 from service.engine.rendering import decode_png
 from service.engine.run import Request
+from service.engine.sets.image_set import reopen_set
 from service.errors import ConvscopeError, MethodUnavailableError
 from service.jobs.artifacts import Artifacts
 from service.jobs.pulse import Pulse, StoppedError

@@ -11,10 +11,10 @@ from pydantic_core import to_json
 from schemas.jobs import JobRecord, JobRequest
 from schemas.tasks import Queue
 from service.engine.chunks import JobLimits, plan
-from service.engine.image_set import ImageSet
 from service.engine.images import ImageLimits
 from service.engine.model import Model
 from service.engine.run import Request, software
+from service.engine.sets.image_set import ImageSet
 from service.jobs.artifacts import Artifacts
 from service.jobs.doorbell import Doorbell
 from service.jobs.store import JobStore, Submission

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from service.engine.image_set import pack_set
+from service.engine.sets.image_set import pack_set
 from tests.contract.conftest import assert_problem, encoded, png
 from tests.contract.workshop import Workshop, open_workshop
 

@@ -14,12 +14,12 @@ from service.catalog.sets import Sets
 from service.demo.scene_set import draw_scenes
 from service.demo.scenes import CLASSES, Scene, draw_scene
 from service.engine.chunks import JobLimits, run_all
-from service.engine.image_set import SetLimits
 from service.engine.images import ImageLimits
 from service.engine.keras.loading import load_probe
 from service.engine.methods import METHODS
 from service.engine.model import Model
 from service.engine.run import Request, run
+from service.engine.sets.image_set import SetLimits
 from service.wiring import BUILT_IN_MODELS
 
 FRESH_SEED = 20_000_001

@@ -10,13 +10,13 @@ import pytest
 from PIL import Image
 
 from service.engine.chunks import JobLimits, run_all
-from service.engine.image_set import ImageSet, SetLimits, open_set, pack_set
 from service.engine.images import ImageLimits
 from service.engine.keras.probe import KerasProbe
 from service.engine.methods.layer_health import LAYER_HEALTH
 from service.engine.model import Model
 from service.engine.preprocessing import Preprocessing
 from service.engine.run import Request
+from service.engine.sets.image_set import ImageSet, SetLimits, open_set, pack_set
 from service.errors import LayerNotFoundError, LayerWithoutKernelError
 
 CENTRED = Preprocessing("centred", (1 / 127.5,), (-1.0,))

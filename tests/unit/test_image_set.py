@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from service.engine.image_set import ImageSet, SetLimits, open_set, pack_set, reopen_set
+from service.engine.sets.image_set import ImageSet, SetLimits, open_set, pack_set, reopen_set
 from service.errors import (
     AnnotationInvalidError,
     ConvscopeError,

@@ -12,10 +12,10 @@ from PIL import Image
 
 from schemas.results import Result
 from service.engine.chunks import JobLimits, plan, run_all
-from service.engine.image_set import ImageSet
 from service.engine.images import ImageLimits
 from service.engine.methods import METHODS
 from service.engine.run import Request
+from service.engine.sets.image_set import ImageSet
 from service.errors import AnnotationInvalidError
 from tests.unit.fakes import closed_form_model
 from tests.unit.test_over_images import image_set

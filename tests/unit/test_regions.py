@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from service.engine.regions import Annotation, Polygon, RunLengths, Shape, Thing, box, draw, fit_mask
+from service.engine.sets.regions import Annotation, Polygon, RunLengths, Shape, Thing, box, draw, fit_mask
 from service.errors import AnnotationInvalidError
 
 

@@ -26,11 +26,11 @@ from service.cli.exits import Exit, judge
 from service.cli.places import Here, Place
 from service.client import ServiceError
 from service.engine.chunks import JobLimits
-from service.engine.image_set import SetLimits
 from service.engine.images import ImageLimits
 from service.engine.method import AnyMethod, Method
 from service.engine.methods import METHODS
 from service.engine.probe import Array, Probe
+from service.engine.sets.image_set import SetLimits
 from service.engine.visuals import ScoreList
 from service.errors import ClassOutOfRangeError, ConvscopeError, ImageInvalidError, ModelFailedError
 from tests.unit.fakes import FakeLoader

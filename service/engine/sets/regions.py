@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from service.engine.truth import same_name
+from service.engine.sets.truth import same_name
 from service.errors import AnnotationInvalidError
 
 Mask = NDArray[np.bool_]

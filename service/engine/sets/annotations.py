@@ -14,10 +14,10 @@ from typing import Final
 import numpy as np
 from PIL import Image
 
-from service.engine import coco, voc
-from service.engine.image_set import MASKS, ImageSet, Member, readable
 from service.engine.images import ImageLimits
-from service.engine.regions import Annotation, Mask, draw, fit_mask
+from service.engine.sets import coco, voc
+from service.engine.sets.image_set import MASKS, ImageSet, Member, readable
+from service.engine.sets.regions import Annotation, Mask, draw, fit_mask
 from service.errors import AnnotationInvalidError
 
 _ANNOTATIONS: Final = "annotations"

@@ -11,8 +11,8 @@ from typing import Annotated, Any, Final
 import numpy as np
 from pydantic import BaseModel, Field, ValidationError
 
-from service.engine.image_set import Member, readable
-from service.engine.regions import Annotation, Polygon, RunLengths, Shape, Thing, box, require_inside
+from service.engine.sets.image_set import Member, readable
+from service.engine.sets.regions import Annotation, Polygon, RunLengths, Shape, Thing, box, require_inside
 from service.errors import AnnotationInvalidError
 
 MAX_BYTES: Final = 2**25

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from service.engine.probe import Array
-from service.engine.regions import Mask
 from service.engine.rendering import EPSILON, enlarge
+from service.engine.sets.regions import Mask
 
 
 def localise(heat: Array, mask: Mask) -> dict[str, Any]:

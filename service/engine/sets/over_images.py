@@ -7,17 +7,17 @@ from time import perf_counter
 from typing import Any, Final
 
 from schemas.results import Answer, Result, ResultImage, Timings
-from service.engine.annotations import Annotations
 from service.engine.batching import BatchingProbe
-from service.engine.image_set import Member
-from service.engine.localisation import localise
-from service.engine.lockstep import Lockstep
 from service.engine.method import Context, OverImages, Whole
 from service.engine.model import Model
 from service.engine.probe import BatchProbe, Pixels
 from service.engine.run import Observation, Request, describe_origin, observe, present
-from service.engine.set_batches import BATCH, Slice, decode_batches
-from service.engine.truth import find_class
+from service.engine.sets.annotations import Annotations
+from service.engine.sets.batches import BATCH, Slice, decode_batches
+from service.engine.sets.image_set import Member
+from service.engine.sets.localisation import localise
+from service.engine.sets.lockstep import Lockstep
+from service.engine.sets.truth import find_class
 from service.engine.visuals import Heatmap, Numbers
 from service.errors import ConvscopeError, SetEmptyError
 
