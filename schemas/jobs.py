@@ -54,11 +54,18 @@ class JobLinks(Schema):
     cancel: str
 
 
+class JobVersion(Schema):
+    """One of several versions that a job looks at, with the SHA-256 of its file."""
+
+    version: str
+    model_sha256: str
+
+
 class JobRequest(Schema):
     """What was asked for, as it stands in the record: all that a worker needs, and all that it may rely on.
 
     `image` is the SHA-256 of the picture among the artifacts, or `images` that of a set, a ZIP; `model_sha256` is that
-    of the model which the parameters were checked against.
+    of the model which the parameters were checked against. Of several `versions`, in order, `version` is the last.
     """
 
     model: str
@@ -68,6 +75,7 @@ class JobRequest(Schema):
     params: dict[str, Any]
     image: str | None
     images: str | None = None
+    versions: tuple[JobVersion, ...] = ()
 
     @property
     def input(self) -> str | None:

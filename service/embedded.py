@@ -19,7 +19,7 @@ from service.errors import ConvscopeError
 from service.jobs.execution import Execution
 from service.jobs.store import JobStore, JobsUnavailableError, Worker
 from service.settings import Settings
-from service.wiring import READINESS_MODEL, image_limits, open_artifacts, open_catalog, open_store
+from service.wiring import READINESS_MODEL, image_limits, job_limits, open_artifacts, open_catalog, open_store
 
 logger = logging.getLogger(__name__)
 
@@ -50,6 +50,7 @@ def main(name: str, process: str) -> None:
         catalog,
         methods=METHODS,
         image_limits=image_limits(settings),
+        job_limits=job_limits(settings),
         lease_seconds=settings.jobs.lease_seconds,
     )
     bell = _Bell()

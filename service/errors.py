@@ -154,6 +154,16 @@ class AnnotationInvalidError(ConvscopeError):
     field = "images"
 
 
+class TooFewVersionsError(ConvscopeError):
+    code = "versions_invalid"
+    field = "versions"
+
+
+class VersionsDifferError(ConvscopeError):
+    code = "versions_differ"
+    field = "versions"
+
+
 class ServerBusyError(ConvscopeError):
     code = "server_busy"
 

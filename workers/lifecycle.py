@@ -18,7 +18,15 @@ from service.jobs.broker import CeleryDoorbell
 from service.jobs.execution import Execution
 from service.jobs.reconciler import Reconciler
 from service.jobs.store import JobStore, JobsUnavailableError, Overdue, Worker
-from service.wiring import READINESS_MODEL, image_limits, make_data_folder, open_artifacts, open_catalog, open_store
+from service.wiring import (
+    READINESS_MODEL,
+    image_limits,
+    job_limits,
+    make_data_folder,
+    open_artifacts,
+    open_catalog,
+    open_store,
+)
 from workers.app import app, settings
 
 logger = logging.getLogger(__name__)
@@ -48,6 +56,7 @@ def equipment() -> Equipment:
         catalog,
         methods=METHODS,
         image_limits=image_limits(settings),
+        job_limits=job_limits(settings),
         lease_seconds=settings.jobs.lease_seconds,
     )
     name = os.environ[_NAME]

@@ -17,6 +17,11 @@ _SET: Final = {
     "description": "A set of pictures, for a job over all of them: a ZIP, or several files. Folders in it are labels.",
 }
 _SET_NAME: Final = {"type": "string", "description": "A set that the service has by name.", "examples": ["shapes"]}
+_VERSIONS: Final = {
+    "type": "string",
+    "description": "Versions of the model to be compared, in a job: `1,2,5`, or `all`, oldest first.",
+    "examples": ["1,2"],
+}
 _STATUSES: Final = (400, 404, 406, 408, 409, 410, 413, 415, 422, 503)
 _HEADERS: Final = {
     "Prefer": (
@@ -89,7 +94,8 @@ def _header(description: str, example: str) -> dict[str, Any]:
 
 
 def _with_pictures(schema: dict[str, Any], method: AnyMethod, form: dict[str, Any]) -> dict[str, Any]:
-    """The parameters, and one of the ways in which a method is given pictures."""
+    """The parameters, versions, and one of the ways in which a method is given pictures."""
+    schema = schema | {"properties": schema.get("properties", {}) | {"versions": _VERSIONS}}
     if method.consumes not in ("image", "images"):
         return schema
     several = _SET | {"type": "array", "items": {"type": "string"} | form, "minItems": 1}

@@ -21,12 +21,13 @@ RETRY_AFTER_SECONDS = 1
 
 @dataclass(frozen=True)
 class Asked:
-    """What a client asked for; `version` is None where it named none."""
+    """What a client asked for; `version` is None where it named none, `versions` are several, to be compared."""
 
     model: str
     version: str | None
     work: engine.Request
     media_type: str
+    versions: tuple[str, ...] = ()
 
 
 async def answer_with_job(request: Request, services: Services, asked: Asked) -> Response:
@@ -53,8 +54,8 @@ async def _submit(request: Request, services: Services, asked: Asked) -> str:
         if earlier is not None:
             return earlier
     try:
-        model = await services.model(asked.model, asked.version)
-        draft = await services.executor.run(partial(draft_job, model, asked.work, jobs.rules), lane=asked.model)
+        models = [await services.model(asked.model, version) for version in asked.versions or (asked.version,)]
+        draft = await services.executor.run(partial(draft_job, models, asked.work, jobs.rules), lane=asked.model)
         send = partial(jobs.submissions.send, fresh=wants_fresh(request.headers), idempotency_key=key)
         submission = await jobs.call(send, draft)
     except Exception:
@@ -71,7 +72,7 @@ def _fingerprint(asked: Asked) -> str:
     image = None if work.image is None else hashlib.sha256(work.image).hexdigest()
     params = work.params.model_dump(mode="json")
     images = None if work.images is None else work.images.sha256
-    return fingerprint([work.method.name, asked.model, asked.version, params, image, images])
+    return fingerprint([work.method.name, asked.model, asked.version, params, image, images, asked.versions])
 
 
 async def _present(services: Services, snapshot: Snapshot, media_type: str, *, waited: bool) -> Response:

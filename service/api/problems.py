@@ -112,6 +112,12 @@ PROBLEMS: Final[dict[str, ProblemType]] = {
         "A file of the set that says where the objects are (a mask, Pascal VOC or COCO) is damaged or does not fit its "
         "picture; the detail names it. Mend it or leave it out.",
     ),
+    "versions_invalid": ProblemType(
+        422, "Versions cannot be compared", "Name two versions of the model or more, such as `1,2,5`, or `all`."
+    ),
+    "versions_differ": ProblemType(
+        422, "Versions differ", "The versions have different layers, so that there is nothing to lay side by side."
+    ),
     "job_too_large": ProblemType(
         422, "Job too large", "One job may ask for only so much; the detail says the limit. Make it several jobs."
     ),

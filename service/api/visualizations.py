@@ -26,7 +26,7 @@ from service.engine.method import AnyMethod
 from service.engine.model import Model
 from service.engine.parameters import validate
 from service.engine.sets.image_set import ImageSet, open_set
-from service.errors import ServerBusyError, SetInvalidError, SetNotFoundError
+from service.errors import ServerBusyError, SetInvalidError, SetNotFoundError, TooFewVersionsError
 
 # Pictures up to this size are hashed in less time than it takes to find a thread for it.
 _HASHED_AT_ONCE_BYTES: Final = 2**18
@@ -80,9 +80,11 @@ async def _answer(request: Request, services: Services, method: AnyMethod, name:
     request.state.method = method.name
     media_type = choose(", ".join(request.headers.getlist("accept")), (JSON, PNG) if method.makes_pictures else (JSON,))
     services.executor.require_room()
-    async with _read(request, services, method) as work:
-        if work.images is not None or method.kind == "job" or read_preferences(request.headers).respond_async:
-            return await answer_with_job(request, services, Asked(name, version, work, media_type))
+    async with _read(request, services, method) as (work, versions):
+        asked = Asked(name, version, work, media_type, _find_versions(services, name, version, versions))
+        is_job = method.kind == "job" or work.images is not None or bool(asked.versions)
+        if is_job or read_preferences(request.headers).respond_async:
+            return await answer_with_job(request, services, asked)
     work = replace(work, first_picture_only=media_type == PNG)
     model = await services.model(name, version)
     key = await _make_key(model, work, media_type)
@@ -99,8 +101,10 @@ async def _answer(request: Request, services: Services, method: AnyMethod, name:
 
 
 @asynccontextmanager
-async def _read(request: Request, services: Services, method: AnyMethod) -> AsyncIterator[engine.Request]:
-    """What is asked for; a set that came with it is open while the block runs."""
+async def _read(
+    request: Request, services: Services, method: AnyMethod
+) -> AsyncIterator[tuple[engine.Request, object]]:
+    """What is asked for, and of which versions; a set that came with it is open while the block runs."""
     takes_set = method.consumes in ("image", "images")
     is_large = takes_set and announces_set(request, services.body_limits)
     with services.set_uploads.take() if is_large else nullcontext(enter_result=True) as granted:
@@ -108,6 +112,7 @@ async def _read(request: Request, services: Services, method: AnyMethod) -> Asyn
             raise ServerBusyError("as many sets are received as may be at the same time: try again in a moment")
         body = await read_body(request, services.body_limits, takes_set=takes_set)
         name = body.params.pop("set", None) if takes_set else None
+        versions = body.params.pop("versions", None)
         try:
             params = validate(method.params, body.params)
             images = await _open_set(services, body, name)
@@ -116,10 +121,19 @@ async def _read(request: Request, services: Services, method: AnyMethod) -> Asyn
                 body.images.close()
             raise
         try:
-            yield engine.Request(method, params, body.image, images=images)
+            yield engine.Request(method, params, body.image, images=images), versions
         finally:
             if images is not None:
                 images.close()
+
+
+def _find_versions(services: Services, name: str, version: str | None, asked: object) -> tuple[str, ...]:
+    """The versions that are to be compared; none where the client asks for one. Raises TooFewVersionsError."""
+    if asked is None:
+        return ()
+    if version is not None:
+        raise TooFewVersionsError("'versions' goes with /v1/models/{model}/…, not with one version of it")
+    return services.catalog.versions(name, asked)
 
 
 async def _open_set(services: Services, body: Body, name: object) -> ImageSet | None:

@@ -14,6 +14,7 @@ from service.errors import (
     ConvscopeError,
     ModelFailedError,
     ModelNotFoundError,
+    TooFewVersionsError,
     VersionNotFoundError,
     WeightsUnavailableError,
 )
@@ -89,6 +90,22 @@ class Catalog:
                 return offer
         known = ", ".join(offer.version for offer in offers)
         raise VersionNotFoundError(f"'{name}' has no version '{version}'; versions: {known}")
+
+    def versions(self, name: str, asked: object) -> tuple[str, ...]:
+        """Versions to be compared: `all`, oldest first, or some in the order given, as text or a list.
+
+        Raises TooFewVersionsError, ModelNotFoundError or VersionNotFoundError.
+        """
+        self.find(name)
+        items = asked if isinstance(asked, list) else [asked]
+        # A field of a form may come several times, each with several.
+        named = [part.strip() for item in items for part in str(item).split(",")]
+        if named == ["all"]:
+            named = [offer.version for offer in reversed(self._offers(name))]
+        chosen = tuple(dict.fromkeys(filter(None, named)))
+        if len(chosen) < 2:
+            raise TooFewVersionsError(f"two versions of '{name}' or more are compared, such as 1,2,5, or all")
+        return tuple(self.find(name, version).version for version in chosen)
 
     def request(self, name: str, version: str | None = None) -> Future[Load]:
         """The model's load, begun now if it is not loaded; everyone who asks shares it. Must not be cancelled.

@@ -8,7 +8,7 @@ import click
 
 from service.cli.doctor import doctor
 from service.cli.lists import make_layers, make_models
-from service.cli.methods import make_method
+from service.cli.methods import make_compare, make_method
 from service.cli.places import OpenPlace, open_place
 from service.cli.serve import serve
 from service.cli.worker import worker
@@ -37,9 +37,11 @@ class Program(click.Group):
 
 def make_program(methods: Iterable[AnyMethod], place: OpenPlace) -> click.Command:
     """Every command, working at the places that `place` opens."""
+    methods = list(methods)
     program = Program(
         {method.name: make_method(method, place) for method in methods},
         {
+            "compare": make_compare(methods, place),
             "models": make_models(place),
             "layers": make_layers(place),
             "doctor": doctor,

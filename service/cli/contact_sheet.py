@@ -80,6 +80,15 @@ def describe_set(result: Result) -> str:
     return ", ".join(said)
 
 
+def describe_versions(result: Result) -> str:
+    """How alike each of the compared versions is to the next."""
+    return ", ".join(
+        f"{pair['from']}-{pair['to']} r = "
+        + ("unknown" if pair["correlation"] is None else f"{pair['correlation']:.3f}")
+        for pair in result.values["neighbours"]
+    )
+
+
 def _section(entry: Entry) -> str:
     result = entry.result
     figures = "".join(_figure(image, file) for image, file in zip(result.images, entry.files, strict=True))
@@ -98,7 +107,9 @@ def _facts(result: Result) -> list[str]:
         facts.append(f"Explained: <b>{escape(target.label)}</b> (class {target.index}, score {target.score:.2f})")
     if result.layer is not None:
         facts.append(f"Layer: <code>{escape(result.layer)}</code>")
-    if result.provenance.images_sha256 is not None:
+    if "neighbours" in result.values:
+        facts.append(f"Versions: {escape(describe_versions(result))}")
+    elif result.provenance.images_sha256 is not None:
         facts.append(f"Set: {escape(describe_set(result))}")
     facts.append(f"Model: {escape(result.model)}, version {escape(result.version)}")
     return facts

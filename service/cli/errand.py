@@ -9,7 +9,7 @@ from typing import Protocol
 import click
 
 from schemas.results import Result
-from service.cli.contact_sheet import Skipped, describe_predictions, describe_set
+from service.cli.contact_sheet import Skipped, describe_predictions, describe_set, describe_versions
 from service.cli.exits import PROBLEMS, Exit, fail, judge, say
 from service.cli.output import OutputFolder, readable, to_line
 from service.cli.pictures import Picture, shorten
@@ -37,12 +37,13 @@ class Errand:
         self._output = output
         self._is_json = is_json
         self._skipped: list[Skipped] = []
+        self._correlations: list[float | None] = []
         self._done = 0
 
-    def do(self, pictures: list[Picture | None]) -> None:
+    def do(self, pictures: list[Picture | None], *, min_correlation: float | None = None) -> None:
         """Work, and end the command with its exit code."""
         try:
-            exit_code = self._go_through(pictures)
+            exit_code = self._go_through(pictures) or self._compare(min_correlation)
         except PROBLEMS as problem:
             fail(problem, judge(problem) or Exit.ALL_FAILED)
         except BrokenPipeError:
@@ -69,6 +70,13 @@ class Errand:
             return 0
         return Exit.SOME_FAILED if self._done else Exit.ALL_FAILED
 
+    def _compare(self, least: float | None) -> int:
+        """Whether all versions were alike enough, of every picture."""
+        if least is None or all(value is not None and value >= least for value in self._correlations):
+            return 0
+        click.echo(f"neighbouring versions correlate less than {least:g}", err=True)
+        return Exit.DIFFERENT
+
     def _one(self, picture: Picture | None, echo: Echo, report: Report) -> None:
         path = None if picture is None else picture.path
         try:
@@ -82,6 +90,8 @@ class Errand:
         stem = shorten(result.model) if picture is None else picture.stem
         files = self._output.add(path, stem, result) if self._output else ()
         self._done += 1
+        if self._work.versions is not None:
+            self._correlations.append(result.values["min_correlation"])
         # Of a set: the others are in the result.
         for item in result.values.get("skipped", ()) if self._work.pictures else ():
             self._skipped.append(Skipped(item["name"], item["code"], item["detail"]))
@@ -131,6 +141,8 @@ def _ignore(_: float) -> None:
 def _sentence(path: Path | None, result: Result, files: tuple[str, ...]) -> str:
     """A result in a line: beside pictures the best class, else every prediction that was asked for."""
     subject = result.model if path is None else readable(path)
+    if "neighbours" in result.values:
+        return f"{subject}: {describe_versions(result)}"
     if result.provenance.images_sha256 is not None:
         return f"{subject}: {describe_set(result)}"
     said = describe_predictions(result, 1 if files else len(result.predictions))

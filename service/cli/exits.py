@@ -22,6 +22,7 @@ class Exit(IntEnum):
     MODEL = 3
     ALL_FAILED = 4
     SERVICE = 5
+    DIFFERENT = 6
     INTERRUPTED = 130
 
 

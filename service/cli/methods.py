@@ -1,5 +1,6 @@
 """A command for every method, made from its name, its description, what it consumes and its parameters."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,36 @@ from service.engine.method import AnyMethod
 from service.engine.parameters import InvalidParametersError, validate
 
 DEFAULT_MODEL = "shapes"
+_ONE = (click.Option(["--version", "_version"], metavar="NUMBER", help="Version of the model; default: the newest."),)
+_COMPARED = (
+    click.Option(
+        ["--versions", "_versions"],
+        default="all",
+        show_default=True,
+        metavar="NUMBER,NUMBER…",
+        help="Versions to compare, in this order; all of them oldest first.",
+    ),
+    click.Option(
+        ["--min-correlation", "_min_correlation"],
+        type=click.FloatRange(-1, 1),
+        help="End with exit code 6 where neighbours correlate less: a gate.",
+    ),
+)
 DEFAULT_FOLDER = Path("convscope-out")
 
 
-def make_method(method: AnyMethod, open_place: OpenPlace) -> click.Command:
+def make_compare(methods: Iterable[AnyMethod], open_place: OpenPlace) -> click.Command:
+    """`compare METHOD …`: each method over several versions of a model."""
+    return click.Group(
+        "compare",
+        commands={method.name: make_method(method, open_place, compares=True) for method in methods},
+        help="Compare versions of a model, such as snapshots of its training: side by side on one scale, with the "
+        "correlation of neighbours.",
+        short_help="Compare versions of a model; a gate with --min-correlation.",
+    )
+
+
+def make_method(method: AnyMethod, open_place: OpenPlace, *, compares: bool = False) -> click.Command:
     """The command of one method."""
 
     def callback(**given: Any) -> None:
@@ -29,11 +56,19 @@ def make_method(method: AnyMethod, open_place: OpenPlace) -> click.Command:
             params = validate(method.params, fields)
         except InvalidParametersError as error:
             raise click.UsageError(error.detail) from error
-        work = Work(method, params, options["_model"], options["_version"], _picture_set(method, options))
+        work = Work(
+            method,
+            params,
+            options["_model"],
+            options.get("_version"),
+            _picture_set(method, options),
+            options.get("_versions"),
+        )
         output = _output(method, options["_output"], is_json=options["_json"])
         pictures: list[Picture | None] = [None] if work.pictures else _pictures(options, output)
         with open_place(options["_server"]) as place:
-            Errand(work, place, output, is_json=options["_json"]).do(pictures)
+            errand = Errand(work, place, output, is_json=options["_json"])
+            errand.do(pictures, min_correlation=options.get("_min_correlation"))
 
     arguments: list[click.Parameter] = []
     if method.consumes in ("image", "images"):
@@ -44,7 +79,7 @@ def make_method(method: AnyMethod, open_place: OpenPlace) -> click.Command:
         arguments.append(click.Option(["--as-set", "_as_set"], is_flag=True, help="Take all pictures as one set."))
     return click.Command(
         method.name,
-        params=[*arguments, *make_options(method.params), *_shared_options()],
+        params=[*arguments, *make_options(method.params), *(_COMPARED if compares else _ONE), *_shared_options()],
         callback=callback,
         help=f"{method.description}\n\n{_usage(method)}",
         short_help=f"{method.title}.",
@@ -69,7 +104,6 @@ def _shared_options() -> list[click.Parameter]:
             shell_complete=complete_model,
             help="Model to look into; `convscope models` lists them.",
         ),
-        click.Option(["--version", "_version"], metavar="NUMBER", help="Version of the model; default: the newest."),
         click.Option(
             ["-o", "--output", "_output"],
             type=click.Path(file_okay=False, path_type=Path),

@@ -22,6 +22,7 @@ from service.engine.chunks import JobLimits, run_all
 from service.engine.images import ImageLimits
 from service.engine.method import AnyMethod
 from service.engine.sets.image_set import ImageSet, open_set
+from service.engine.versions import run_versions
 from service.errors import ImageInvalidError, ImageTooLargeError
 from service.settings import Settings
 from service.wiring import image_limits, job_limits, open_catalog, open_sets
@@ -39,6 +40,7 @@ class Work:
     model: str
     version: str | None
     pictures: PictureSet | None = None
+    versions: str | None = None
 
 
 class Place(Protocol):
@@ -92,14 +94,19 @@ class Here:
 
     def run(self, work: Work, image: Path | None, report: Report) -> Result:
         """See Place."""
-        model = self._catalog.model(work.model, work.version)
         if work.pictures is not None:
             with self._open(work.pictures) as images:
-                request = engine.Request(work.method, work.params, None, images=images)
-                return run_all(model, request, self._limits, self._job_limits, report)
+                return self._compute(work, engine.Request(work.method, work.params, None, images=images), report)
         data = None if image is None else _read(image, self._limits.max_bytes)
-        request = engine.Request(work.method, work.params, data)
-        if work.method.kind == "job":
+        return self._compute(work, engine.Request(work.method, work.params, data), report)
+
+    def _compute(self, work: Work, request: engine.Request, report: Report) -> Result:
+        if work.versions is not None:
+            versions = self._catalog.versions(work.model, work.versions)
+            models = [self._catalog.model(work.model, version) for version in versions]
+            return run_versions(models, request, (self._limits, self._job_limits), report)
+        model = self._catalog.model(work.model, work.version)
+        if request.images is not None or work.method.kind == "job":
             return run_all(model, request, self._limits, self._job_limits, report)
         return engine.run(model, request, self._limits)
 
@@ -130,6 +137,8 @@ class There:
     def run(self, work: Work, image: Path | None, report: Report) -> Result:
         """See Place."""
         given = work.params.model_dump(mode="json", exclude_unset=True)
+        if work.versions is not None:
+            given["versions"] = work.versions
         if work.pictures is not None and work.pictures.name is not None:
             given["set"] = work.pictures.name
         data = None if image is None else _read(image)

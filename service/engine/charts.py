@@ -1,14 +1,17 @@
 """Charts as pictures, in plain shapes and Pillow's own font. Knows no methods."""
 
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from service.engine.probe import Pixels
 from service.engine.rendering import Drawing
 from service.engine.visuals import Bars
 
 _ROW, _PAD, _FONT_SIZE = 18, 10, 12
+_SCREEN: Final = 4096
 _BAR_WIDTH: Final = 320
 _MAX_LABEL: Final = 44
 _INK, _PAPER, _GROOVE, _FILL = (27, 29, 33), (255, 255, 255), (228, 230, 234), (42, 120, 142)
@@ -32,3 +35,21 @@ def draw_bars(bars: Bars) -> Drawing:
             canvas.rectangle((left, top + 3, left + filled - 1, top + _ROW - 4), _FILL)
         canvas.text((left + _BAR_WIDTH + _PAD, middle), text, _INK, font, anchor="lm")
     return Drawing(bars.name, None, np.asarray(image))
+
+
+def draw_side_by_side(pictures: Sequence[tuple[str, Pixels]]) -> Drawing:
+    """Pictures with a line of text above each, in as many columns as a wide screen has room for."""
+    font = ImageFont.load_default(_FONT_SIZE)
+    texts = max(round(font.getlength(text)) for text, _ in pictures)
+    height = max(pixels.shape[0] for _, pixels in pictures) + _ROW + _PAD
+    width = max(texts, *(pixels.shape[1] for _, pixels in pictures)) + _PAD
+    columns = min(len(pictures), max(1, _SCREEN // width))
+    rows = -(-len(pictures) // columns)
+    image = Image.new("RGB", (columns * width + _PAD, rows * height + _PAD), _PAPER)
+    canvas = ImageDraw.Draw(image)
+    for place, (text, pixels) in enumerate(pictures):
+        row, column = divmod(place, columns)
+        left, top = _PAD + column * width, _PAD + row * height
+        canvas.text((left, top + _ROW / 2), text, _INK, font, anchor="lm")
+        image.paste(Image.fromarray(pixels), (left, top + _ROW))
+    return Drawing("versions", None, np.asarray(image))

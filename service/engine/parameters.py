@@ -28,7 +28,7 @@ def validate(params: type[P], given: dict[str, Any]) -> P:
     try:
         return params.model_validate(given)
     except ValidationError as error:
-        known = ["image", "images", "set", *params.model_fields]
+        known = ["image", "images", "set", "versions", *params.model_fields]
         problems = [_explain(item, known, given) for item in error.errors(include_url=False, include_input=False)]
         raise InvalidParametersError(problems) from error
 

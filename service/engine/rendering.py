@@ -132,9 +132,9 @@ def enlarge(values: Array, size: tuple[int, ...]) -> Array:
 
 
 def decode_png(data: bytes) -> Pixels:
-    """Our own PNG back to (h, w) or (h, w, 3) uint8 RGB; the first frame of an animated one."""
+    """Our own PNG back to (h, w) gray or (h, w, 3) uint8 RGB; the first frame of an animated one."""
     with Image.open(io.BytesIO(data)) as image:
-        return np.asarray(image)
+        return np.asarray(image.convert("RGB") if image.mode == "P" else image)
 
 
 def _shades(values: Array, size: tuple[int, ...], scale_max: float | None) -> Pixels:

@@ -7,10 +7,11 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Final
 
-from schemas.jobs import JobError, Part
+from schemas.jobs import JobError, JobRequest, JobVersion, Part
 from schemas.results import Answer, Result
 from service.catalog.catalog import Catalog
 from service.engine import chunks
+from service.engine.chunks import JobLimits
 from service.engine.images import ImageLimits
 from service.engine.method import AnyMethod
 from service.engine.model import Model
@@ -19,6 +20,7 @@ from service.engine.probe import Pixels
 from service.engine.rendering import decode_png
 from service.engine.run import Request
 from service.engine.sets.image_set import reopen_set
+from service.engine.versions import combine_versions, compute_versions
 from service.errors import ConvscopeError, MethodUnavailableError
 from service.jobs.artifacts import Artifacts
 from service.jobs.pulse import Pulse, StoppedError
@@ -48,6 +50,7 @@ class Execution:
     catalog: Catalog
     methods: Mapping[str, AnyMethod]
     image_limits: ImageLimits
+    job_limits: JobLimits
     lease_seconds: float
 
     def work(self, queue: str, worker: Worker) -> bool:
@@ -90,21 +93,32 @@ class Execution:
             return JobError(code="internal_error", detail="an unexpected error; the worker's log has it")
 
     def _compute(self, claim: Claim, report: Report) -> Result:
-        model = self._model(claim)
+        models = self._models(claim)
         with self._request(claim) as request:
-            return self._compute_request(claim, model, request, report)
+            return self._compute_request(claim, models, request, report)
 
-    def _compute_request(self, claim: Claim, model: Model, request: Request, report: Report) -> Result:
+    def _compute_request(self, claim: Claim, models: list[Model], request: Request, report: Report) -> Result:
         record = claim.record
+        model, is_several = models[-1], len(models) > 1
         if claim.chunk == len(record.chunks):
             parts = [chunk.part for chunk in self.store.get(record.id).chunks if chunk.part is not None]
-            return chunks.combine(model, request, parts, self._pictures(parts, report))
+            pictures = self._pictures(parts, report)
+            if is_several:
+                return combine_versions(models, request, parts, pictures)
+            return chunks.combine(model, request, parts, pictures)
+        if is_several:
+            limits = self.image_limits, self.job_limits
+            return compute_versions(models, request, record.chunks[claim.chunk], limits, report)
         return chunks.compute(model, request, record.chunks[claim.chunk], self.image_limits, report)
 
-    def _model(self, claim: Claim) -> Model:
+    def _models(self, claim: Claim) -> list[Model]:
         asked = claim.record.request
-        model = self.catalog.model(asked.model, asked.version)
-        if model.digest != asked.model_sha256:
+        wanted = asked.versions or (JobVersion(version=asked.version, model_sha256=asked.model_sha256),)
+        return [self._model(asked, version) for version in wanted]
+
+    def _model(self, asked: JobRequest, wanted: JobVersion) -> Model:
+        model = self.catalog.model(asked.model, wanted.version)
+        if model.digest != wanted.model_sha256:
             raise ModelChangedError(f"the file of '{asked.model}' has changed since the job was sent: send it again")
         return model
 

@@ -8,13 +8,14 @@ from uuid import uuid4
 
 from pydantic_core import to_json
 
-from schemas.jobs import JobRecord, JobRequest
+from schemas.jobs import JobRecord, JobRequest, JobVersion
 from schemas.tasks import Queue
 from service.engine.chunks import JobLimits, plan
 from service.engine.images import ImageLimits
 from service.engine.model import Model
 from service.engine.run import Request, software
 from service.engine.sets.image_set import ImageSet
+from service.engine.versions import plan_versions
 from service.jobs.artifacts import Artifacts
 from service.jobs.doorbell import Doorbell
 from service.jobs.store import JobStore, Submission
@@ -39,9 +40,16 @@ class Draft:
     images: ImageSet | None = None
 
 
-def draft_job(model: Model, request: Request, rules: JobRules) -> Draft:
-    """Check all that can be known before computing, and cut the work. Raises a ConvscopeError."""
-    work = plan(model, request, rules.image_limits, rules.job_limits)
+def draft_job(models: Sequence[Model], request: Request, rules: JobRules) -> Draft:
+    """Check all that can be known before computing, and cut the work. Raises a ConvscopeError.
+
+    Several models are versions of one, to be compared.
+    """
+    model = models[-1]
+    if len(models) > 1:
+        work = plan_versions(models, request, rules.image_limits, rules.job_limits)
+    else:
+        work = plan(model, request, rules.image_limits, rules.job_limits)
     images = request.images
     image = request.image if request.method.consumes == "image" and images is None else None
     asked = JobRequest(
@@ -52,6 +60,7 @@ def draft_job(model: Model, request: Request, rules: JobRules) -> Draft:
         params=request.params.model_dump(mode="json"),
         image=None if image is None else hashlib.sha256(image).hexdigest(),
         images=None if images is None else images.sha256,
+        versions=_list_versions(models),
     )
     record = JobRecord(
         id=uuid4().hex,
@@ -64,6 +73,12 @@ def draft_job(model: Model, request: Request, rules: JobRules) -> Draft:
     # Another version may compute the same request otherwise.
     key = fingerprint({"request": asked.model_dump(), "convscope": software().get("convscope")})
     return Draft(record, key, image, images)
+
+
+def _list_versions(models: Sequence[Model]) -> tuple[JobVersion, ...]:
+    if len(models) == 1:
+        return ()
+    return tuple(JobVersion(version=model.version, model_sha256=model.digest) for model in models)
 
 
 def fingerprint(value: object) -> str:

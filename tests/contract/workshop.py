@@ -62,6 +62,7 @@ class Workshop:
             self.services.catalog,
             methods=METHODS | {SLOW_CAM.name: SLOW_CAM},
             image_limits=self.services.image_limits,
+            job_limits=self.services.jobs.rules.job_limits,
             lease_seconds=30,
         )
         worker, count = Worker("workshop", f"workshop-{uuid4().hex}"), 0

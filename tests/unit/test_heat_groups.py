@@ -10,7 +10,6 @@ from PIL import Image
 from schemas.results import Result
 from service.engine.chunks import compute
 from service.engine.colormaps import lookup_table
-from service.engine.rendering import decode_png
 from tests.unit.test_judging import FILES, GREEN, LIMITS, MODEL, RED, items_of, picture, request_for, run_set
 from tests.unit.test_over_images import image_set
 
@@ -52,7 +51,7 @@ def test_mean_maps_are_those_of_each_group_on_one_scale(result: Result):
     expected["mean--green"][2, 2:4] = 2 / 3, 1 / 3
     for image in result.images[:4]:
         assert (image.width, image.height, image.layer) == (256, 171, "maps")
-        shades = decode_png(image.data)
+        shades = np.asarray(Image.open(io.BytesIO(image.data)))
         scaled = expected[image.name] / (2 / 3) * 255
         # The middle of each place, where nothing is mixed in beyond a hundredth.
         middle = shades[np.rint((np.arange(4) + 0.5) * 171 / 4 - 0.5).astype(int)][

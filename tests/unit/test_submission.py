@@ -36,7 +36,7 @@ def _draft(
     method: AnyMethod = GRAD_CAM, *, name: str = "closed", image: bytes | None = None, rules: JobRules = RULES
 ) -> Draft:
     model = closed_form_model(WEIGHTS, name=name)
-    return draft_job(model, Request(method, validate(method.params, {}), image or _png()), rules)
+    return draft_job([model], Request(method, validate(method.params, {}), image or _png()), rules)
 
 
 def test_key_is_the_same_when_the_request_is():
@@ -52,9 +52,9 @@ def test_key_is_another_when_anything_is():
         _draft(name="other").duplicate_key,
         _draft(image=_png("blue")).duplicate_key,
         _draft(replace(GRAD_CAM, name="other")).duplicate_key,
-        draft_job(model, Request(GRAD_CAM, params, _png()), RULES).duplicate_key,
-        draft_job(replace(model, digest="1" * 64), Request(GRAD_CAM, params, _png()), RULES).duplicate_key,
-        draft_job(replace(model, version="2"), Request(GRAD_CAM, params, _png()), RULES).duplicate_key,
+        draft_job([model], Request(GRAD_CAM, params, _png()), RULES).duplicate_key,
+        draft_job([replace(model, digest="1" * 64)], Request(GRAD_CAM, params, _png()), RULES).duplicate_key,
+        draft_job([replace(model, version="2")], Request(GRAD_CAM, params, _png()), RULES).duplicate_key,
     ]
     assert len(set(keys)) == len(keys)
 

@@ -423,3 +423,17 @@ def test_command_is_refused_when_it_names_no_pictures_or_two_sets(convscope: Run
     unknown = convscope("grad-cam", "--set", "mine", "--model", "closed")
     assert unknown.exit_code == Exit.PARAMETERS
     assert "there is no set 'mine'" in unknown.stderr
+
+
+def test_versions_are_compared_when_asked_and_end_the_command_as_a_gate(convscope: Run, folder: Path):
+    shutil.copytree(folder / "models" / "closed" / "1", folder / "models" / "closed" / "2")
+    photo = str(folder / "photos" / "red.png")
+    alike = convscope("compare", "grad-cam", photo, "--model", "closed", "--min-correlation", "0.9", "--json")
+    # One colour gives constant maps, which correlate with nothing.
+    assert alike.exit_code == Exit.DIFFERENT
+    assert "correlate less than 0.9" in alike.stderr
+    scores = convscope("compare", "echo", photo, "--model", "closed", "--min-correlation", "0.9")
+    assert scores.exit_code == 0, scores.output
+    assert "1-2 r = 1.000" in scores.stdout
+    assert convscope("compare", "echo", photo, "--model", "closed", "--versions", "2").exit_code == Exit.PARAMETERS
+    assert convscope("compare", "echo", photo, "--model", "closed", "--versions", "1,3").exit_code == Exit.MODEL

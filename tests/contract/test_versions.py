@@ -1,0 +1,71 @@
+"""Versions compared over HTTP: which are meant, what a job makes of them, and what is refused."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.contract.conftest import assert_problem
+from tests.contract.workshop import Workshop, open_workshop
+
+GRAD_CAM = "/v1/models/twice/grad-cam"
+
+
+@pytest.fixture(scope="module")
+def workshop(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Iterator[Workshop]:
+    models = tmp_path_factory.mktemp("models")
+    for version in ("1", "2", "10"):
+        shutil.copytree(repository / "tiny" / "1", models / "twice" / version)
+    shutil.copytree(repository / "tiny", models / "tiny")
+    with open_workshop(models, tmp_path_factory.mktemp("data")) as opened:
+        yield opened
+
+
+def _compared(workshop: Workshop, picture: bytes, versions: Any, method: str = "grad-cam") -> dict[str, Any]:
+    files = {"image": picture} if method == "grad-cam" else {}
+    response = workshop.client.post(f"/v1/models/twice/{method}", files=files | {"versions": (None, versions)})
+    assert response.status_code == 202, response.text
+    assert response.json()["progress"]["unit"] == "versions"
+    workshop.work()
+    job: dict[str, Any] = workshop.client.get(response.json()["links"]["self"]).json()
+    assert job["state"] == "succeeded", job["error"]
+    result: dict[str, Any] = job["result"]
+    return result
+
+
+def test_versions_lie_side_by_side_when_all_are_asked_for(workshop: Workshop, picture: bytes):
+    result = _compared(workshop, picture, "all")
+    assert [entry["version"] for entry in result["values"]["versions"]] == ["1", "2", "10"]
+    assert result["values"]["min_correlation"] == pytest.approx(1)
+    assert result["images"][0]["name"] == "versions"
+    assert {"v1--overlay", "v2--overlay", "v10--overlay"} < {image["name"] for image in result["images"]}
+    for image in result["images"]:
+        assert workshop.client.get(image["href"]).content.startswith(b"\x89PNG")
+
+
+def test_order_is_the_clients_when_it_names_versions(workshop: Workshop, picture: bytes):
+    result = _compared(workshop, picture, "10, 1", "filters")
+    assert [entry["version"] for entry in result["values"]["versions"]] == ["10", "1"]
+
+
+@pytest.mark.parametrize(
+    ("path", "versions", "code"),
+    [
+        (GRAD_CAM, "1", "versions_invalid"),
+        (GRAD_CAM, "", "versions_invalid"),
+        (GRAD_CAM, [], "versions_invalid"),
+        (GRAD_CAM, {"1": 2}, "version_not_found"),
+        (GRAD_CAM, "1,1", "versions_invalid"),
+        ("/v1/models/twice/versions/1/grad-cam", "all", "versions_invalid"),
+        ("/v1/models/tiny/grad-cam", "all", "versions_invalid"),
+        (GRAD_CAM, [1, 3], "version_not_found"),
+    ],
+)
+def test_versions_are_refused_when_they_are_none(workshop: Workshop, path: str, versions: Any, code: str):
+    response = workshop.client.post(path, json={"versions": versions, "image": ""})
+    status = 404 if code == "version_not_found" else 422
+    if versions == {"1": 2}:
+        code, status = "versions_invalid", 422
+    assert_problem(response, status, code)

@@ -1,0 +1,135 @@
+"""Versions of a model side by side: one scale, one class, and correlations as NumPy has them; on real networks."""
+
+import io
+from itertools import pairwise
+from typing import Any
+
+import cv2
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+from schemas.results import Result
+from service.engine.chunks import JobLimits
+from service.engine.images import ImageLimits
+from service.engine.keras.probe import KerasProbe
+from service.engine.methods import METHODS
+from service.engine.model import Model
+from service.engine.preprocessing import Preprocessing
+from service.engine.run import Request, run
+from service.engine.versions import plan_versions, run_versions
+from service.errors import LayerNotFoundError, TooFewVersionsError, VersionsDifferError
+
+UNIT = Preprocessing("unit", (1 / 255,), (0.0,))
+LIMITS = ImageLimits(2**20, 10**6), JobLimits()
+
+
+def _model(version: int, *, scale: float = 1.0, filters: int = 4) -> Model:
+    """Versions of one network: all weights of a later one are larger, and unnamed layers have names of their own."""
+    keras.utils.set_random_seed(version)
+    x = inputs = keras.Input((16, 12, 3))
+    x = keras.layers.Conv2D(filters, 3, activation="relu", name="conv")(x)
+    x = keras.layers.ReLU()(x)
+    x = keras.layers.GlobalAveragePooling2D()(x)
+    network = keras.Model(inputs, keras.layers.Dense(3, activation="softmax", name="scores")(x))
+    network.set_weights([scale * weights for weights in network.get_weights()])
+    return Model("net", str(version), f"digest-{version}", KerasProbe(network), UNIT)
+
+
+@pytest.fixture(scope="module")
+def models() -> list[Model]:
+    return [_model(1), _model(2, scale=3.0), _model(3, scale=9.0)]
+
+
+def _photo() -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (16, 12, 3), np.uint8)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def _request(method: str, **params: Any) -> Request:
+    chosen = METHODS[method]
+    return Request(chosen, chosen.params.model_validate(params), _photo() if chosen.consumes == "image" else None)
+
+
+def _compare(models: list[Model], method: str, **params: Any) -> Result:
+    return run_versions(models, _request(method, **params), LIMITS, lambda _: None)
+
+
+def _correlation(first: Any, second: Any) -> float:
+    return float(np.corrcoef(np.ravel(first), np.ravel(second))[0, 1])
+
+
+def test_heat_maps_show_one_class_on_one_scale_when_versions_are_compared(models: list[Model]):
+    result = _compare(models, "grad-cam", values="raw")
+    entries = result.values["versions"]
+    best = run(models[-1], _request("grad-cam"), LIMITS[0]).target
+    assert best is not None
+    assert [entry["target"]["index"] for entry in entries] == [best.index] * 3
+    maps = [np.asarray(entry["values"]["map"]) for entry in entries]
+    pictures = {image.name: np.asarray(Image.open(io.BytesIO(image.data))) for image in result.images}
+    greatest = max(values.max() for values in maps)
+    for entry, values in zip(entries, maps, strict=True):
+        shades = cv2.resize(values, (12, 16), interpolation=cv2.INTER_LINEAR) * 255 / greatest
+        np.testing.assert_allclose(pictures[f"v{entry['version']}--heatmap"], shades, atol=0.51)
+    expected = [_correlation(one, other) for one, other in pairwise(maps)]
+    assert [pair["correlation"] for pair in result.values["neighbours"]] == pytest.approx(expected, abs=1e-5)
+    assert [(pair["from"], pair["to"]) for pair in result.values["neighbours"]] == [("1", "2"), ("2", "3")]
+    assert result.values["min_correlation"] == pytest.approx(min(expected), abs=1e-5)
+    assert result.images[0].name == "versions"
+    assert result.version == "1,2,3"
+
+
+def test_kernels_share_their_bounds_when_versions_are_compared(models: list[Model]):
+    result = _compare(models, "filters", layer="conv")
+    kernels = [model.probe.kernels("conv")[0].values for model in models]
+    files = [image.data for image in result.images if image.name.endswith("--conv--rgb")]
+    # Between the tiles there is nothing, which is 0.
+    sheets = [np.asarray(Image.open(io.BytesIO(file))).astype(int) for file in files]
+    spans = [np.ptp(sheet[sheet > 0]) for sheet in sheets]
+    expected = [255 * np.ptp(kernel) / np.ptp(kernels) for kernel in kernels]
+    assert spans == pytest.approx(expected, abs=4)
+    assert result.values["neighbours"][0]["correlation"] is not None
+
+
+def test_a_version_equals_itself_when_it_is_compared_with_a_copy(models: list[Model]):
+    for method in ("grad-cam", "activations", "filters", "predictions"):
+        result = _compare([models[0], models[0]], method)
+        assert result.values["min_correlation"] == pytest.approx(1), method
+
+
+def test_each_version_is_a_chunk_when_the_method_is_one_of_jobs(models: list[Model]):
+    request = _request("filter-patterns", layer="conv", filters="0,1", size=16, steps=3)
+    assert plan_versions(models, request, *LIMITS).chunks == [[0], [1], [2]]
+    result = run_versions(models, request, LIMITS, lambda _: None)
+    names = [image.name for image in result.images]
+    assert names[0] == "versions"
+    assert {f"v{version}--{name}" for version in "123" for name in ("grid", "filter-0", "filter-1")} < set(names)
+    # The same noise, moved a little.
+    assert all(0.3 < pair["correlation"] < 1 for pair in result.values["neighbours"])
+
+
+def test_layer_is_found_by_its_place_when_each_version_names_it_otherwise(models: list[Model]):
+    paths = [next(layer.path for layer in model.anatomy.layers if layer.type == "ReLU") for model in models]
+    assert len(set(paths)) == 3
+    for method in ("activations", "grad-cam", "filter-patterns"):
+        own = {"filters": "0", "size": 16, "steps": 1} if method == "filter-patterns" else {}
+        result = _compare(models, method, layer=paths[-1], **own)
+        assert [entry["layer"] for entry in result.values["versions"]] == paths
+
+
+def test_progress_grows_to_the_end(models: list[Model]):
+    seen: list[float] = []
+    run_versions(models, _request("activations"), LIMITS, seen.append)
+    assert seen == sorted(seen)
+    assert seen[-1] == 1.0
+
+
+def test_versions_are_refused_when_they_do_not_go_together(models: list[Model]):
+    with pytest.raises(VersionsDifferError, match="'conv'"):
+        plan_versions([models[0], _model(4, filters=5)], _request("grad-cam"), *LIMITS)
+    with pytest.raises(TooFewVersionsError):
+        plan_versions(models[:1], _request("grad-cam"), *LIMITS)
+    with pytest.raises(LayerNotFoundError):
+        plan_versions(models, _request("grad-cam", layer="none"), *LIMITS)
