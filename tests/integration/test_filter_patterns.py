@@ -36,6 +36,8 @@ from tests.oracle import relative_error, snapshot
 
 IMAGES = ImageLimits(2**20, 10**6)
 SIDE = 24
+# Of the tutorials' loop, which is slow: enough for a canvas to leave its noise, on every network and preset.
+STEPS = 15
 layers = keras.layers
 
 
@@ -193,10 +195,10 @@ def test_canvas_is_the_tutorials_when_the_ascent_is_compiled(build: Build, mode:
     network, linear = _twins(build)
     preset = PRESETS[mode]  # type: ignore[index]
     start = _start((0, 3, 4), network.input_shape[-1])
-    ascended = _ascend(network, (0, 3, 4), start, preset)
+    ascended = _ascend(network, (0, 3, 4), start, preset, STEPS)
     assert ascended.narrow == (build in NARROW)
     for image, number in enumerate((0, 3, 4)):
-        expected = _tutorial(linear, start[image], number, 40, preset)
+        expected = _tutorial(linear, start[image], number, STEPS, preset)
         assert relative_error(ascended.canvas[image], expected) < 1e-4
         assert np.abs(expected - start[image]).max() > 5
 
