@@ -1,6 +1,7 @@
 """Fixtures that several rooms share. TensorFlow is imported inside them: the unit tests must not pay for it."""
 
 import os
+import signal
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 import service.engine.keras  # noqa: F401 -- what it tells TensorFlow, before a test imports that by itself
 from service.engine.model import Model
 from tests.redis_server import RedisServer
+from tests.server import Server
 
 
 # Unknown where xdist is switched off (`-p no:xdist`).
@@ -44,6 +46,18 @@ def load(test_data: Path) -> Callable[[str], Model]:
     from tests.oracle import NETWORKS, load_model
 
     return cache(lambda name: load_model(NETWORKS[name], test_data))
+
+
+@pytest.fixture(scope="session")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A service with its defaults, but for the port; its worker is warm when the first job comes."""
+    with Server(tmp_path_factory.mktemp("service") / "log", CONVSCOPE_WORKER__WARM="true") as server:
+        server.wait_until_ready()
+        yield server.url
+    # uvicorn drains, then ends by the signal it was sent.
+    assert server.exit_code in (0, -signal.SIGTERM), server.log()
+    for word in (" ERROR ", "oneDNN"):
+        assert word not in server.log(), server.log()
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""One service and one browser for the package; watched pages for each test."""
+"""One browser for the package; watched pages of the shared service for each test."""
 
 from collections.abc import Iterator
 from typing import Any, Protocol
@@ -8,7 +8,6 @@ from playwright.sync_api import Browser, Page
 
 from tests.browser.chromium import open_chromium
 from tests.browser.watch import Watch
-from tests.server import Server
 
 # Guards against hanging.
 PATIENCE_MS = 20_000
@@ -26,15 +25,6 @@ class Visit(Protocol):
 def chromium() -> Iterator[Browser]:
     with open_chromium() as browser:
         yield browser
-
-
-@pytest.fixture(scope="package")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A service with its defaults, but for the port; its worker is warm when the first job comes."""
-    with Server(tmp_path_factory.mktemp("service") / "log", CONVSCOPE_WORKER__WARM="true") as server:
-        server.wait_until_ready()
-        yield server.url
-    assert " ERROR " not in server.log(), server.log()
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import re
 import shutil
 import sys
 import tempfile
+import threading
 import warnings
 import zipfile
 from collections.abc import Callable, Iterator
@@ -28,6 +29,7 @@ from tests.server import Server
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 LABELS = ("circle", "square", "star", "cross")
+TINY_CARD = f'preprocessing = "unit"\nlabels = {json.dumps(LABELS)}\n'
 PROBLEM_MEMBERS = {"type", "title", "status", "detail", "instance", "code"}
 # Nobody outside may learn where the server keeps its files, or what its code looks like.
 PLACES = (Path(__file__).parents[2], Path(sys.prefix), Path(tempfile.gettempdir()), Path.home())
@@ -102,22 +104,29 @@ def keras_file(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
 def repository(tmp_path_factory: pytest.TempPathFactory, keras_file: Callable[..., Path]) -> Path:
     """A repository folder with every model that works; nobody changes it."""
     root = tmp_path_factory.mktemp("repository")
-    card = f'preprocessing = "unit"\nlabels = {json.dumps(LABELS)}\n'
-    add_model(root, "tiny", keras_file("tiny"), card)
+    add_model(root, "tiny", keras_file("tiny"), TINY_CARD)
     add_model(root, "gray", keras_file("gray"), 'preprocessing = "unit"\nlabels = ["cat", "dog"]\n')
     add_model(root, "open", keras_file("open"), 'preprocessing = "tf"\n')
     add_model(root, "features", keras_file("features"), "")
-    add_model(root, "versions", keras_file("tiny", 2), card, version="2")
-    add_model(root, "versions", keras_file("tiny", 10), card, version="10")
+    add_model(root, "versions", keras_file("tiny", 2), TINY_CARD, version="2")
+    add_model(root, "versions", keras_file("tiny", 10), TINY_CARD, version="10")
     return root
 
 
 @pytest.fixture(scope="session")
-def make_client(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Iterator[MakeClient]:
+def small_repository(tmp_path_factory: pytest.TempPathFactory, keras_file: Callable[..., Path]) -> Path:
+    """A repository folder of `tiny` alone: what starts on it loads and tries every model that it finds."""
+    root = tmp_path_factory.mktemp("small-repository")
+    add_model(root, "tiny", keras_file("tiny"), TINY_CARD)
+    return root
+
+
+@pytest.fixture(scope="session")
+def make_client(tmp_path_factory: pytest.TempPathFactory, small_repository: Path) -> Iterator[MakeClient]:
     """Return a function that starts an application on a repository folder, with limits if need be."""
     with ExitStack() as stack:
 
-        def make(models: Path = repository, **limits: float) -> TestClient:
+        def make(models: Path = small_repository, **limits: float) -> TestClient:
             data = tmp_path_factory.mktemp("data")
             # Few tests need the worker; it costs each application a process with TensorFlow.
             app = create_app(Settings(models=models, data=data, limits=limits, worker={"warm": False}))
@@ -127,19 +136,23 @@ def make_client(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> I
 
 
 @pytest.fixture(scope="session")
-def client(make_client: MakeClient) -> TestClient:
-    """The application with default settings on the common repository."""
-    return make_client()
+def client(make_client: MakeClient, repository: Path) -> TestClient:
+    """The application with default settings on the common repository, with all its models loaded."""
+    client: TestClient = make_client(repository)
+    # Keras draws random numbers while it loads, which Hypothesis would take for those of its strategies.
+    for thread in filter(lambda thread: thread.name == "warm-up", threading.enumerate()):
+        thread.join()
+    return client
 
 
 @pytest.fixture(scope="session")
-def start_server(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Iterator[Callable[..., Server]]:
+def start_server(tmp_path_factory: pytest.TempPathFactory, small_repository: Path) -> Iterator[Callable[..., Server]]:
     """Return a function that starts `convscope serve` as a process of its own and waits until it answers."""
     with ExitStack() as stack:
 
         def start(**environment: str) -> Server:
             folder = tmp_path_factory.mktemp("server")
-            places = {"CONVSCOPE_MODELS": str(repository), "CONVSCOPE_DATA": str(folder / "data")}
+            places = {"CONVSCOPE_MODELS": str(small_repository), "CONVSCOPE_DATA": str(folder / "data")}
             places["CONVSCOPE_WORKER__WARM"] = "false"
             return stack.enter_context(Server(folder / "log.txt", **(places | environment)))
 

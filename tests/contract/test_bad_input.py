@@ -96,12 +96,16 @@ def test_image_is_taken_when_it_has_as_many_bytes_as_the_setting(make_client: Ma
     assert _post_json(exact, picture).status_code == 200
 
 
+@pytest.fixture(scope="module")
+def small(make_client: MakeClient, picture: bytes) -> TestClient:
+    """An application that takes one byte less than the picture has."""
+    client: TestClient = make_client(max_image_bytes=len(picture) - 1, set_bytes=1000)
+    return client
+
+
 @pytest.mark.parametrize("way", ["form", "field", "json", "data-url"])
-def test_image_is_refused_when_it_has_more_bytes_than_the_setting(
-    make_client: MakeClient, picture: bytes, way: str
-) -> None:
+def test_image_is_refused_when_it_has_more_bytes_than_the_setting(small: TestClient, picture: bytes, way: str) -> None:
     limit = len(picture) - 1
-    small = make_client(max_image_bytes=limit)
     text = encoded(picture)
     response = {
         "form": lambda: _post_form(small, picture),
@@ -115,8 +119,7 @@ def test_image_is_refused_when_it_has_more_bytes_than_the_setting(
 
 @pytest.mark.parametrize("times", [3, 12], ids=["drained", "cut-off"])
 @pytest.mark.parametrize("form", [True, False], ids=["form", "json"])
-def test_body_is_refused_when_it_is_far_too_large(make_client: MakeClient, times: int, form: bool) -> None:  # noqa: FBT001
-    small = make_client(max_image_bytes=1000, set_bytes=1000)
+def test_body_is_refused_when_it_is_far_too_large(small: TestClient, times: int, form: bool) -> None:  # noqa: FBT001
     data = b"x" * (times * 2**20)
     response = small.post(GRAD_CAM, files={"image": data}) if form else small.post(GRAD_CAM, content=data, headers=JSON)
     assert_problem(response, 413, "body_too_large", "bytes")

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from functools import cache
 
 import pytest
 
@@ -11,6 +12,7 @@ HEAVY = ("tensorflow", "keras")
 REDIS_MODE = ("celery", "kombu", "redis")
 
 
+@cache
 def _imported(statement: str) -> set[str]:
     code = f"{statement}; import sys; print(*sys.modules)"
     environment = {"PATH": "", "CONVSCOPE_REDIS_URL": "redis://127.0.0.1:1/0"}
@@ -24,7 +26,6 @@ def _imported(statement: str) -> set[str]:
     "statement",
     [
         "import workers.app, workers.tasks, workers.lifecycle",
-        "import service.app",
         "import service.embedded",
         "import service.cli, service.cli.worker",
         "from service.settings import Settings; from service.app import create_app; create_app(Settings())",

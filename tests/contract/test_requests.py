@@ -12,7 +12,6 @@ from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
-import schemathesis
 from numpy.typing import NDArray
 from PIL import Image
 from starlette.testclient import TestClient
@@ -394,6 +393,9 @@ def test_every_problem_has_a_page_when_its_type_is_opened(client: TestClient) ->
 
 
 def test_openapi_is_valid_when_read_by_a_stranger(client: TestClient) -> None:
+    # Imported where it is used: every process collects this file, and it takes seconds.
+    import schemathesis
+
     document = client.get("/openapi.json").json()
     assert document["openapi"].startswith("3.1")
     schemathesis.openapi.from_dict(document).validate()

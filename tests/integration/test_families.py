@@ -1,6 +1,7 @@
 """Four families of keras.applications, flat or nested; `make families` does all nine, both ways."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -18,11 +19,14 @@ CASES = [
     ("ResNet50", "nested"),
     ("ConvNeXtTiny", "flat"),
 ]
+# Its last maps are then as large as those of the others at theirs, and its first dense layer a quarter.
+SIDES = {"VGG16": 64}
 EXAMINE: dict[str, Callable[[Family], Findings]] = {"flat": examine_flat, "nested": examine_nested}
 
 
 def _family(name: str) -> Family:
-    return next(family for family in FAMILIES if family.name == name)
+    family = next(family for family in FAMILIES if family.name == name)
+    return replace(family, size=SIDES.get(name, family.size))
 
 
 @cache

@@ -3,29 +3,13 @@
 import json
 import re
 import shutil
-import signal
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from urllib.request import urlopen
 
-import pytest
 from PIL import Image
 
-from tests.server import Server
-
 ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A service with its defaults, but for the port."""
-    with Server(tmp_path_factory.mktemp("serve") / "log") as server:
-        server.wait_until_ready()
-        yield server.url
-    # uvicorn drains, then ends by the signal it was sent.
-    assert server.exit_code in (0, -signal.SIGTERM), server.log()
-    assert " ERROR " not in server.log()
 
 
 def _commands() -> list[str]:

@@ -1,39 +1,35 @@
-"""The terminal as processes: real networks, a real service, the same bytes from both."""
+"""The terminal on real networks and a real service: the same bytes from both. One command is a process of its own."""
 
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner, Result
 from PIL import Image
 
+from service.cli import main
 from service.client import Client
 from service.demo.scenes import CLASSES, draw_scene
-from tests.server import Server
+from tests.server import ROOT
 
-ROOT = Path(__file__).parents[2]
 CONVSCOPE = [sys.executable, "-m", "service.cli"]
 # Other tests ask TensorFlow for more words; here it must be silent by itself.
 ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
 
 
-def _convscope(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+def _convscope(*arguments: str | Path) -> Result:
+    """In this process: a new one would import everything again."""
+    return CliRunner().invoke(main, list(map(str, arguments)), catch_exceptions=False, prog_name="convscope")
+
+
+def _run_convscope(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     # In the project's folder, whose packages then come before installed ones.
     command = [*CONVSCOPE, *map(str, arguments)]
     return subprocess.run(command, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, timeout=120, check=False)
-
-
-@pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A service with its defaults, but for the port."""
-    with Server(tmp_path_factory.mktemp("serve") / "log") as server:
-        server.wait_until_ready()
-        yield server.url
-    assert "oneDNN" not in server.log()
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +49,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def folder(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What `convscope grad-cam` writes of them."""
     folder = tmp_path_factory.mktemp("out") / "new" / "folder"
-    done = _convscope("grad-cam", photos / "scene.png", photos, "--class-index", "3", "--top", "2", "-o", folder)
+    done = _run_convscope("grad-cam", photos / "scene.png", photos, "--class-index", "3", "--top", "2", "-o", folder)
     assert done.returncode == 1, done.stderr
     assert done.stdout.splitlines()[0].startswith(f"{photos / 'scene.png'}: star ")
     # One line for the broken picture, one for the whole, none from TensorFlow.
@@ -98,7 +94,7 @@ def test_folder_is_the_same_when_a_service_does_the_work(address: str, photos: P
         "--server",
         address,
     )
-    assert done.returncode == 1, done.stderr
+    assert done.exit_code == 1, done.stderr
     assert "[image_invalid]" in done.stderr
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(path.name for path in folder.iterdir())
     for path in folder.glob("*.png"):
@@ -108,7 +104,7 @@ def test_folder_is_the_same_when_a_service_does_the_work(address: str, photos: P
 
 def test_json_lines_are_printed_when_wanted(address: str, photos: Path):
     done = _convscope("predictions", photos / "scene.png", "--json", "--top", "1", "--server", address)
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.exit_code, done.stderr) == (0, "")
     result = json.loads(done.stdout)
     assert [prediction["label"] for prediction in result["predictions"]] == ["star"]
     assert result["images"] == []
@@ -117,31 +113,31 @@ def test_json_lines_are_printed_when_wanted(address: str, photos: Path):
 def test_lists_and_ranges_arrive_when_they_are_text(address: str, photos: Path, tmp_path: Path):
     output: list[str | Path] = ["-o", tmp_path, "--server", address]
     layers = ["--layers", "conv1,conv4", "--channels", "0-3"]
-    assert _convscope("activations", photos / "scene.png", *layers, *output).returncode == 0
+    assert _convscope("activations", photos / "scene.png", *layers, *output).exit_code == 0
     result = json.loads((tmp_path / "results.jsonl").read_text())
     assert [image["layer"] for image in result["images"]] == ["conv1", "conv4"]
     assert result["values"]["layers"][0]["channels"] == [0, 1, 2, 3]
     # No picture goes into this one: its files are named after the model.
-    assert _convscope("filters", "--layer", "conv1", *output).returncode == 0
+    assert _convscope("filters", "--layer", "conv1", *output).exit_code == 0
     assert (tmp_path / "shapes-filters-conv1--rgb.png").is_file()
 
 
 def test_lists_are_the_same_when_a_service_is_asked(address: str):
     here, there = (_convscope("layers", "shapes", *server) for server in ([], ["--server", address]))
-    assert here.returncode == there.returncode == 0, here.stderr + there.stderr
+    assert here.exit_code == there.exit_code == 0, here.stderr + there.stderr
     assert here.stdout == there.stdout
     assert "conv7" in here.stdout
     assert here.stderr == ""
     models = _convscope("models", "--server", address).stdout.splitlines()
     assert models[2].split()[0] == "glyphs"
     assert models[3].split()[:7] == ["shapes", "1", "ready", "classification", "96", "x", "96"]
-    assert _convscope("models", "--load", "--server", address).returncode == 2
+    assert _convscope("models", "--load", "--server", address).exit_code == 2
 
 
 def test_exit_code_tells_what_went_wrong_when_a_service_is_asked(address: str, photos: Path):
     scene = photos / "scene.png"
     codes = [
-        _convscope("grad-cam", scene, "--json", *arguments, "--server", url).returncode
+        _convscope("grad-cam", scene, "--json", *arguments, "--server", url).exit_code
         for url, arguments in [(address, ["--layer", "nix"]), (address, ["--model", "nix"]), ("http://127.0.0.1:1", [])]
     ]
     assert codes == [2, 3, 5]
