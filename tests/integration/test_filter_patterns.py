@@ -36,7 +36,7 @@ from tests.oracle import relative_error, snapshot
 
 IMAGES = ImageLimits(2**20, 10**6)
 SIDE = 24
-# Of the tutorials' loop, which is slow: all forty for each network once, with the other presets enough to leave the noise.
+# Of the tutorials' loop, which is slow: forty for each network once; with other presets enough to leave the noise.
 STEPS = {"none": 40, "unit": 15, "tf": 15}
 layers = keras.layers
 
