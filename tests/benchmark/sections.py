@@ -16,6 +16,7 @@ from tests.benchmark.over_http import measure_http
 from tests.benchmark.page import measure_page
 from tests.benchmark.patterns import measure_patterns
 from tests.benchmark.rows import Table
+from tests.benchmark.sets import measure_sets
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,12 @@ def _grid(table: Table, choice: Choice) -> None:
     measure_grid(table, choice.rounds)
 
 
+def _sets(table: Table, choice: Choice) -> None:
+    networks = [name for name in choice.networks if name in ("mobilenetv2", "resnet50")]
+    rounds, count = (1, 16) if choice.quick else (5, 100)
+    measure_sets(table, networks, choice.test_data, rounds, count)
+
+
 def _endurance(table: Table, choice: Choice) -> None:
     measure_endurance(table, choice.test_data, choice.requests)
 
@@ -88,6 +95,7 @@ SECTIONS: dict[str, Callable[[Table, Choice], Any]] = {
     "patterns": _patterns,
     "rates": _rates,
     "grid": _grid,
+    "sets": _sets,
     "jobs": _jobs,
     "page": _page,
 }
