@@ -72,9 +72,9 @@ class OverImages(Generic[P]):
     is as that of an Axis.
     """
 
-    slice: int
     combine: Callable[[Sequence[Answer], Iterable[tuple[str, Pixels]], P], Whole]
     note: Callable[[Visual, P], dict[str, Any]] | None = None
+    slice: int = 32
 
 
 @dataclass(frozen=True)

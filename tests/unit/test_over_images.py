@@ -99,7 +99,7 @@ def test_set_is_refused_when_none_of_its_pictures_can_be_read():
 def test_work_is_cut_into_slices_when_the_set_is_large():
     model, _ = _batching()
     work = plan(model, _grad_cam(image_set(photos(40))), LIMITS, JOBS)
-    assert [len(chunk) for chunk in work.chunks] == [16, 16, 8]
+    assert [len(chunk) for chunk in work.chunks] == [32, 8]
     assert (work.unit, work.combines) == ("images", True)
 
 

@@ -281,5 +281,5 @@ LAYER_HEALTH = Method(
     compute=layer_health,
     refuse=_refuse,
     check=_check,
-    over_images=OverImages(SLICE, combine),
+    over_images=OverImages(combine, slice=SLICE),
 )

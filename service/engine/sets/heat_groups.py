@@ -72,7 +72,7 @@ def combine_heatmaps(parts: Sequence[Answer], _: Iterable[tuple[str, Pixels]], _
     return Whole(_draw(drawn, parts[0].layer, scale_max), numbers)
 
 
-HEATMAPS_OVER_IMAGES: Final = OverImages[Any](slice=16, combine=combine_heatmaps, note=note_map)
+HEATMAPS_OVER_IMAGES: Final = OverImages[Any](combine=combine_heatmaps, note=note_map)
 
 
 def _group(items: Sequence[Item], maps: Sequence[Array]) -> Groups:

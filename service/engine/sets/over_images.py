@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from threading import Lock
 from time import perf_counter
 from typing import Any, Final
 
@@ -47,7 +48,7 @@ def _only_list(parts: Sequence[Answer], _: Iterable[tuple[str, Pixels]], __: Any
 
 
 # What a method of one image makes of a set where it says nothing else.
-PICTURE_BY_PICTURE: Final = OverImages[Any](slice=16, combine=_only_list)
+PICTURE_BY_PICTURE: Final = OverImages[Any](combine=_only_list)
 
 
 def _compute_together(work: Slice) -> Result:
@@ -82,17 +83,24 @@ def _compute_each(work: Slice) -> Result:
 
 
 def _go_through(work: Slice) -> Iterator[tuple[Member, Result | ConvscopeError]]:
-    members = work.members
-    with ThreadPoolExecutor(BATCH, thread_name_prefix="set") as threads:
-        for start in range(0, len(members), BATCH):
-            party = members[start : start + BATCH]
-            yield from zip(party, _go_together(threads, work, party), strict=True)
-            work.report((start + len(party)) / len(work.items))
+    """Two batches are under way: one is decoded or drawn while the other is computed."""
+    members, turn, done = work.members, Lock(), 0
+    parties = [members[start : start + BATCH] for start in range(0, len(members), BATCH)]
+    with ThreadPoolExecutor(2 * BATCH, thread_name_prefix="set") as threads:
+        outcomes = [_begin(threads, work, party, turn) for party in parties[:2]]
+        for number, party in enumerate(parties):
+            yield from zip(party, outcomes[number], strict=True)
+            done += len(party)
+            if number + 2 < len(parties):
+                outcomes.append(_begin(threads, work, parties[number + 2], turn))
+            work.report(done / len(members))
 
 
-def _go_together(threads: ThreadPoolExecutor, work: Slice, party: Sequence[Member]) -> list[Result | ConvscopeError]:
+def _begin(
+    threads: ThreadPoolExecutor, work: Slice, party: Sequence[Member], turn: Lock
+) -> Iterator[Result | ConvscopeError]:
     """Each picture on a thread of its own; what they ask of the network is asked once."""
-    lockstep = Lockstep(len(party))
+    lockstep = Lockstep(len(party), turn)
 
     def go(place: int, member: Member) -> Result | ConvscopeError:
         probe = work.model.probe
@@ -103,7 +111,8 @@ def _go_together(threads: ThreadPoolExecutor, work: Slice, party: Sequence[Membe
         except ConvscopeError as error:
             return error
 
-    return list(threads.map(go, range(len(party)), party))
+    # All are begun here; whoever iterates waits for them.
+    return threads.map(go, range(len(party)), party)
 
 
 def _compute_one(work: Slice, member: Member, lockstep: Lockstep) -> Result:
