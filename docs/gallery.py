@@ -88,6 +88,14 @@ EXHIBITS = (
         "is hardly true of this network. The JSON has the numbers of every channel.",
         {"set": "shapes"},
     ),
+    Exhibit(
+        "responses",
+        "responses",
+        "The first pictures of a [set](sets.md), and beside each the maps of ten units of `conv2`: across a row what "
+        "units find in a picture, down a column what a unit looks for. Each column has a scale of its own. The other "
+        "pictures of the answer are grids of all pictures by all units, of the greatest answer and of the mean.",
+        {"set": "shapes", "layer": "conv2", "maps": 5},
+    ),
 )
 
 

@@ -98,7 +98,7 @@ class Execution:
         record = claim.record
         if claim.chunk == len(record.chunks):
             parts = [chunk.part for chunk in self.store.get(record.id).chunks if chunk.part is not None]
-            return chunks.combine(model, request, parts, self._pictures(parts, report))
+            return chunks.combine(model, request, parts, self._pictures(parts, report), self.image_limits)
         return chunks.compute(model, request, record.chunks[claim.chunk], self.image_limits, report)
 
     def _model(self, claim: Claim) -> Model:
