@@ -96,6 +96,14 @@ EXHIBITS = (
         "pictures of the answer are grids of all pictures by all units, of the greatest answer and of the mean.",
         {"set": "shapes", "layer": "conv2", "maps": 5},
     ),
+    Exhibit(
+        "top-images",
+        "top-images",
+        "For six units of `conv3` the patches of a [set](sets.md) of eighty scenes that excite each most, the "
+        "strongest first: some like an edge of one direction, some a corner, some stripes. A patch is all that the "
+        "unit can see there; gray lies beyond the picture. A second picture marks the patches in the whole scenes.",
+        {"set": "shapes", "layer": "conv3", "units": "0,3,5,7,8,13"},
+    ),
 )
 
 

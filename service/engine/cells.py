@@ -14,7 +14,7 @@ from service.engine.rendering import Drawing
 from service.engine.visuals import Cell, CellRow, CellSheet, Matrix
 
 _FONT_SIZE, _PAD, _LINE = 12, 8, 16
-_INK, _PAPER, _EMPTY, _FRAME = (27, 29, 33), (255, 255, 255), (240, 241, 243), (255, 64, 64)
+_INK, _PAPER, _EMPTY = (27, 29, 33), (255, 255, 255), (240, 241, 243)
 _MAX_LABEL: Final = 32
 # Of a matrix: cells get smaller the more there are, but names need a line each.
 _WIDTH, _HEIGHT, _MAX_CELL = 1280, 1600, 24
@@ -52,27 +52,34 @@ def draw_matrix(matrix: Matrix, colormap: Colormap) -> Drawing:
 
 def draw_cells(sheet: CellSheet, colormap: Colormap) -> Drawing:
     """Rows below each other, each with its name at the left and the words on a cell below it."""
-    rows = list(sheet.rows)
+    labels, strips = [], []
+    for row in sheet.rows:
+        labels.append(_shorten(row.label))
+        strips.append(_draw_row(row, sheet.columns * (_SIDE + _GAP), colormap))
     font = ImageFont.load_default(_FONT_SIZE)
-    left = round(max((font.getlength(_shorten(row.label)) for row in rows), default=0)) + 2 * _PAD
-    width = left + sheet.columns * (_SIDE + _GAP) + _PAD
-    strips = [_draw_row(row, (left, width), colormap) for row in rows]
-    return Drawing(sheet.name, sheet.layer, np.concatenate(strips))
+    left = round(max(map(font.getlength, labels), default=0)) + 2 * _PAD
+    cells = np.concatenate(strips)
+    image = Image.new("RGB", (left + cells.shape[1] + _PAD, cells.shape[0]), _PAPER)
+    image.paste(Image.fromarray(cells), (left, 0))
+    canvas, top = ImageDraw.Draw(image), 0
+    for label, strip in zip(labels, strips, strict=True):
+        canvas.text((left - _PAD, top + _SIDE / 2), label, _INK, font, anchor="rm")
+        top += len(strip)
+    return Drawing(sheet.name, sheet.layer, np.asarray(image))
 
 
-def _draw_row(row: CellRow, sides: tuple[int, int], colormap: Colormap) -> Pixels:
-    left, width = sides
+def _draw_row(row: CellRow, width: int, colormap: Colormap) -> Pixels:
+    """Without its name. The pictures themselves may be large, and are let go."""
     has_words = any(cell.text for cell in row.cells)
     image = Image.new("RGB", (width, _SIDE + _GAP + _LINE * has_words), _PAPER)
     canvas = ImageDraw.Draw(image)
     font = ImageFont.load_default(_FONT_SIZE)
-    canvas.text((left - _PAD, _SIDE / 2), _shorten(row.label), _INK, font, anchor="rm")
     for column, cell in enumerate(row.cells):
-        x = left + column * (_SIDE + _GAP)
-        canvas.rectangle((x, 0, x + _SIDE - 1, _SIDE - 1), _EMPTY)
+        left = column * (_SIDE + _GAP)
+        canvas.rectangle((left, 0, left + _SIDE - 1, _SIDE - 1), _EMPTY)
         picture = Image.fromarray(_draw_cell(cell, colormap))
-        image.paste(picture, (x + (_SIDE - picture.width) // 2, (_SIDE - picture.height) // 2))
-        canvas.text((x + _SIDE / 2, _SIDE + 1), _shorten(cell.text, 18), _INK, font, anchor="mt")
+        image.paste(picture, (left + (_SIDE - picture.width) // 2, (_SIDE - picture.height) // 2))
+        canvas.text((left + _SIDE / 2, _SIDE + 1), _shorten(cell.text, 18), _INK, font, anchor="mt")
     return np.asarray(image)
 
 
@@ -89,7 +96,9 @@ def _draw_cell(cell: Cell, colormap: Colormap) -> Pixels:
     if cell.frame is not None:
         top, left, bottom, right = (round(side * scale) for side in cell.frame)
         colours = np.ascontiguousarray(colours)
-        cv2.rectangle(colours, (left, top), (max(left, right - 1), max(top, bottom - 1)), _FRAME, 1)
+        # Black about white is seen on any colour.
+        cv2.rectangle(colours, (left - 1, top - 1), (max(left, right), max(top, bottom)), _INK, 1)
+        cv2.rectangle(colours, (left, top), (max(left, right - 1), max(top, bottom - 1)), _PAPER, 1)
     return colours
 
 

@@ -615,5 +615,6 @@ def test_method_is_refused_when_the_network_has_no_classes(client: TestClient, p
         "filter-patterns",
         "layer-health",
         "responses",
+        "top-images",
     }
     assert all(item["available"] or item["reason"] for item in methods.values())
