@@ -62,6 +62,13 @@ EXHIBITS = (
         {"columns": 12},
     ),
     Exhibit(
+        "filters",
+        "weights",
+        "The weights of sixteen filters of `conv2`, a row for each and a tile for each channel that it reads: red "
+        "above zero, blue below, gray near it. A row with a few strong tiles listens to few channels.",
+        {"layer": "conv2", "filters": "0-15", "colormap": "coolwarm", "scale": "shown"},
+    ),
+    Exhibit(
         "grad-cam",
         "grad-cam",
         "The class that the model calls first, which is right: the evidence lies on the star. Each channel of the last "

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from schemas.rendering import Colormap
-from service.engine.colormaps import lookup_table
+from service.engine.colormaps import DIVERGING, lookup_table
 from service.engine.probe import Pixels
 from service.engine.rendering import Drawing
 from service.engine.visuals import Cell, CellRow, CellSheet, Matrix
@@ -28,6 +28,9 @@ def draw_matrix(matrix: Matrix, colormap: Colormap) -> Drawing:
     """A cell for each number, from the least to the greatest of all; the scale below, and names where there is room."""
     values = matrix.values
     low, high = float(values.min()), float(values.max())
+    if colormap in DIVERGING:
+        high = max(abs(low), abs(high))
+        low = -high
     shades = np.rint((values - low) * (255 / (high - low) if high > low else 0)).astype(np.uint8)
     height, width = (
         max(1, min(_MAX_CELL, room // count)) for room, count in zip((_HEIGHT, _WIDTH), values.shape, strict=True)
