@@ -62,6 +62,13 @@ EXHIBITS = (
         {"columns": 12},
     ),
     Exhibit(
+        "filters",
+        "weights",
+        "The weights of sixteen filters of `conv2`, a row for each and a tile for each channel that it reads: red "
+        "above zero, blue below, gray near it. A row with a few strong tiles listens to few channels.",
+        {"layer": "conv2", "filters": "0-15", "colormap": "coolwarm", "scale": "shown"},
+    ),
+    Exhibit(
         "grad-cam",
         "grad-cam",
         "The class that the model calls first, which is right: the evidence lies on the star. Each channel of the last "
@@ -87,6 +94,22 @@ EXHIBITS = (
         "Half of all answers are zero, nothing is dead, and no two filters are alike; that deeper layers are sparser "
         "is hardly true of this network. The JSON has the numbers of every channel.",
         {"set": "shapes"},
+    ),
+    Exhibit(
+        "responses",
+        "responses",
+        "The first pictures of a [set](sets.md), and beside each the maps of ten units of `conv2`: across a row what "
+        "units find in a picture, down a column what a unit looks for. Each column has a scale of its own. The other "
+        "pictures of the answer are grids of all pictures by all units, of the greatest answer and of the mean.",
+        {"set": "shapes", "layer": "conv2", "maps": 5},
+    ),
+    Exhibit(
+        "top-images",
+        "top-images",
+        "For six units of `conv3` the patches of a [set](sets.md) of eighty scenes that excite each most, the "
+        "strongest first: some like an edge of one direction, some a corner, some stripes. A patch is all that the "
+        "unit can see there; gray lies beyond the picture. A second picture marks the patches in the whole scenes.",
+        {"set": "shapes", "layer": "conv3", "units": "0,3,5,7,8,13"},
     ),
 )
 

@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 
 from schemas.methods import MethodParams
 
-Colormap = Literal["viridis", "inferno", "magma", "plasma", "cividis", "turbo", "jet", "gray"]
+Colormap = Literal["viridis", "inferno", "magma", "plasma", "cividis", "turbo", "jet", "gray", "coolwarm"]
 
 
 class TilesRendering(MethodParams):

@@ -12,7 +12,7 @@ import anyio.to_thread
 import numpy as np
 from fastapi import FastAPI
 
-from service.api import documentation, events, health, jobs, models, openapi, pages, problems
+from service.api import documentation, events, health, jobs, models, named_sets, openapi, pages, problems
 from service.api.bodies import BodyLimits
 from service.api.dependencies import Services
 from service.api.limits import BoundedExecutor, Places
@@ -109,7 +109,8 @@ def create_app(settings: Settings) -> FastAPI:
     openapi.install(app)
     documentation.install(app)
     pages.install(app)
-    for router in (models.router, make_router(METHODS.values()), jobs.router, events.router, health.router):
+    methods = make_router(METHODS.values())
+    for router in (models.router, methods, named_sets.router, jobs.router, events.router, health.router):
         app.include_router(router)
     return app
 

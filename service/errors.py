@@ -74,6 +74,11 @@ class ChannelOutOfRangeError(ConvscopeError):
     field = "channels"
 
 
+class UnitOutOfRangeError(ConvscopeError):
+    code = "unit_out_of_range"
+    field = "units"
+
+
 class FilterOutOfRangeError(ConvscopeError):
     code = "filter_out_of_range"
     field = "filters"

@@ -67,6 +67,9 @@ PROBLEMS: Final[dict[str, ProblemType]] = {
     "channel_out_of_range": ProblemType(
         422, "Channel out of range", "Channels count from 0; the detail says how many there are."
     ),
+    "unit_out_of_range": ProblemType(
+        422, "Unit out of range", "Units count from 0; the detail says how many there are."
+    ),
     "filter_out_of_range": ProblemType(
         422, "Filter out of range", "Filters count from 0; the detail says how many there are."
     ),

@@ -19,6 +19,7 @@ from schemas.jobs import Job, JobImage, JobList, JobResult, JobSummary, Progress
 from schemas.methods import MethodList
 from schemas.models import LayerList, ModelDetail, ModelList
 from schemas.results import Answer, Result, ResultImage
+from schemas.sets import SetList
 from service.client.connection import Connection, ServiceError, read
 from service.client.watching import JobEvent, watch
 
@@ -137,6 +138,10 @@ class Client:
     def methods(self) -> MethodList:
         """The methods of the service, with their parameters as JSON Schema."""
         return self._connection.call(MethodList, "GET", "/v1/methods")
+
+    def sets(self) -> SetList:
+        """The sets of pictures that the service has by name, for `set`."""
+        return self._connection.call(SetList, "GET", "/v1/sets")
 
     def close(self) -> None:
         """Give the connections back."""

@@ -23,7 +23,9 @@ from service.engine.probe import (
     LayerFacts,
     LayerGradients,
     LayerOnCanvas,
+    LayerResponses,
     LayerSurvey,
+    ReceptiveField,
     Scores,
 )
 from service.errors import ServerBusyError
@@ -184,6 +186,14 @@ class BatchingProbe:
     def survey(self, images: Array, layers: Sequence[str], signs: Array) -> list[LayerSurvey]:
         """See Probe."""
         return self._inner.survey(images, layers, signs)
+
+    def responses(self, images: Array, layer: str) -> LayerResponses:
+        """See Probe."""
+        return self._inner.responses(images, layer)
+
+    def receptive_field(self, layer: str) -> ReceptiveField | None:
+        """See Probe."""
+        return self._inner.receptive_field(layer)
 
     def layer(self, reference: str) -> LayerFacts:
         """See Probe."""

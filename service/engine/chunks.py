@@ -6,8 +6,9 @@ from time import perf_counter
 from typing import Any
 
 from schemas.methods import MethodParams
-from schemas.rendering import HeatmapRendering
+from schemas.rendering import Colormap, HeatmapRendering
 from schemas.results import Answer, Provenance, Result, Timings
+from service.engine.cells import draw_cells, draw_matrix
 from service.engine.charts import draw_bars
 from service.engine.images import ImageLimits
 from service.engine.method import AnyMethod, Context
@@ -17,8 +18,8 @@ from service.engine.rendering import Drawing, decode_png, draw_map
 from service.engine.run import Request, encode, refuse, run, take_photo
 from service.engine.sets.annotations import Annotations
 from service.engine.sets.batches import Slice
-from service.engine.sets.over_images import PICTURE_BY_PICTURE, combine_slices, compute_slice
-from service.engine.visuals import Bars, ScalarMap
+from service.engine.sets.over_images import PICTURE_BY_PICTURE, combine_slices, compute_slice, open_album
+from service.engine.visuals import Bars, CellSheet, Matrix, ScalarMap, WholePicture
 from service.errors import JobTooLargeError
 
 
@@ -84,14 +85,20 @@ def compute(
     return result
 
 
-def combine(model: Model, request: Request, parts: Sequence[Answer], pictures: Iterable[tuple[str, Pixels]]) -> Result:
+def combine(
+    model: Model,
+    request: Request,
+    parts: Sequence[Answer],
+    pictures: Iterable[tuple[str, Pixels]],
+    image_limits: ImageLimits,
+) -> Result:
     """Make the whole of all chunks' answers: the result's numbers, and the pictures that come before the chunks' own.
 
     `pictures` are those of all chunks in order, by name, read as they are needed.
     """
     started = perf_counter()
     if request.images is not None:
-        whole = combine_slices(request, parts, pictures)
+        whole = combine_slices(request, parts, pictures, open_album(model, request, image_limits))
     else:
         axis = request.method.axis
         assert axis is not None, "a plan combines only where there is an axis or a set"
@@ -129,16 +136,19 @@ def run_all(
     if not work.combines:
         return parts[0]
     images = [image for part in parts for image in part.images]
-    whole = combine(model, request, parts, ((image.name, decode_png(image.data)) for image in images))
+    whole = combine(model, request, parts, ((image.name, decode_png(image.data)) for image in images), image_limits)
     return whole.model_copy(update={"images": [*whole.images, *images]})
 
 
-def _draw(picture: tuple[str, Pixels] | Bars | ScalarMap, layer: str | None, params: MethodParams) -> Drawing:
+def _draw(picture: WholePicture, layer: str | None, params: MethodParams) -> Drawing:
     if isinstance(picture, Bars):
         return draw_bars(picture)
     if isinstance(picture, ScalarMap):
         assert isinstance(params, HeatmapRendering), "maps are drawn in the colours of a heat map"
         return draw_map(picture, params)
+    if isinstance(picture, Matrix | CellSheet):
+        colormap: Colormap = getattr(params, "colormap", "viridis")
+        return draw_matrix(picture, colormap) if isinstance(picture, Matrix) else draw_cells(picture, colormap)
     name, pixels = picture
     return Drawing(name, layer, pixels)
 

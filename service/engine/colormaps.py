@@ -1,4 +1,8 @@
-"""Colour maps as lookup tables: (256, 3) uint8, RGB. The tables are OpenCV's, whose order is BGR."""
+"""Colour maps as lookup tables: (256, 3) uint8, RGB. The tables are OpenCV's, whose order is BGR, but for `coolwarm`.
+
+That one is for signed numbers, its middle for zero: Moreland 2009, https://doi.org/10.1007/978-3-642-10520-3_9, from
+blue through gray to red, straight lines between nine of its colours.
+"""
 
 from functools import cache
 from typing import Final
@@ -18,6 +22,12 @@ _OPENCV: Final[dict[Colormap, int]] = {
     "turbo": cv2.COLORMAP_TURBO,
     "jet": cv2.COLORMAP_JET,
 }
+# For signed numbers; zero is in the middle.
+DIVERGING: Final[frozenset[Colormap]] = frozenset(("coolwarm",))
+_COOLWARM: Final = (
+    *((59, 76, 192), (98, 130, 234), (141, 176, 254), (184, 208, 249), (221, 221, 221)),
+    *((245, 196, 173), (244, 154, 123), (222, 96, 77), (180, 4, 38)),
+)
 
 
 @cache
@@ -26,5 +36,9 @@ def lookup_table(name: Colormap) -> Pixels:
     ramp = np.arange(256, dtype=np.uint8)
     if name == "gray":
         return np.repeat(ramp[:, None], 3, axis=1)
+    if name == "coolwarm":
+        places = np.linspace(0, 255, len(_COOLWARM))
+        channels = [np.interp(ramp, places, channel) for channel in zip(*_COOLWARM, strict=True)]
+        return np.asarray(np.rint(np.stack(channels, axis=1)), np.uint8)
     bgr = np.asarray(cv2.applyColorMap(ramp[:, None], _OPENCV[name]), dtype=np.uint8)
     return np.ascontiguousarray(bgr.reshape(256, 3)[:, ::-1])

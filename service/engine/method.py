@@ -10,7 +10,7 @@ from schemas.results import Answer
 from service.engine.preprocessing import Preprocessing
 from service.engine.probe import Anatomy, Array, Pixels, Probe
 from service.engine.sets.image_set import Member
-from service.engine.visuals import Bars, ScalarMap, Visual
+from service.engine.visuals import Visual, WholePicture
 
 # PEP 695 generics need Python 3.12; 3.11 is supported.
 P = TypeVar("P", bound=MethodParams)
@@ -37,7 +37,7 @@ class Whole:
     generator keeps only one of them in memory.
     """
 
-    pictures: Iterable[tuple[str, Pixels] | Bars | ScalarMap]
+    pictures: Iterable[WholePicture]
     numbers: dict[str, Any]
 
 
@@ -64,16 +64,22 @@ class Batch:
     inputs: Array
 
 
+# A picture of the set by its index, as the network saw it: (h, w, 1 or 3) uint8 RGB. Reads and decodes it at each call.
+Album = Callable[[int], Pixels]
+
+
 @dataclass(frozen=True)
 class OverImages(Generic[P]):
     """How a method goes through a set of pictures, `slice` of them in a chunk.
 
     `note(visual, params)` gives numbers of one picture to be kept beside its own, for a method of one image. `combine`
-    is as that of an Axis.
+    is as that of an Axis. `illustrate(parts, params, album)` gives pictures of the whole that show some of the set's
+    own; they come before those of `combine`.
     """
 
     combine: Callable[[Sequence[Answer], Iterable[tuple[str, Pixels]], P], Whole]
     note: Callable[[Visual, P], dict[str, Any]] | None = None
+    illustrate: Callable[[Sequence[Answer], P, Album], Iterable[WholePicture]] | None = None
     slice: int = 32
 
 

@@ -126,6 +126,33 @@ class LayerSurvey:
 
 
 @dataclass(frozen=True)
+class LayerResponses:
+    """How strongly the c channels of a layer answer to n images: all (n, c), over the positions of each image.
+
+    `shape` is that of one map without channels: (h, w), (steps,) or (). `place` int32 counts the positions row by row;
+    it is that of the greatest answer, the first of several.
+    """
+
+    layer: str
+    shape: tuple[int, ...]
+    mean: Array
+    greatest: Array
+    place: NDArray[np.int32]
+
+
+@dataclass(frozen=True)
+class ReceptiveField:
+    """What of the input one position of a layer can see, (down, across) in pixels.
+
+    Position i of an axis sees `size` pixels from `first + i * stride` on; those may lie outside the input.
+    """
+
+    size: tuple[int, int]
+    stride: tuple[float, float]
+    first: tuple[float, float]
+
+
+@dataclass(frozen=True)
 class Kernel:
     """One kernel of a layer as (h, w, inputs, filters) float32, whatever the layer's own order of axes.
 
@@ -239,6 +266,14 @@ class Probe(Protocol):
 
         Raises LayerNotFoundError.
         """
+        ...
+
+    def responses(self, images: Array, layer: str) -> LayerResponses:
+        """The answers of all channels of a layer to (n, h, w, c). Raises LayerNotFoundError."""
+        ...
+
+    def receptive_field(self, layer: str) -> ReceptiveField | None:
+        """None where the layer has no space, or the network does what is not known here. Raises LayerNotFoundError."""
         ...
 
     def layer(self, reference: str) -> LayerFacts:

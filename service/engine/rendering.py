@@ -2,7 +2,7 @@
 
 import io
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import cv2
@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from schemas.rendering import HeatmapRendering, TilesRendering
-from service.engine.colormaps import lookup_table
+from service.engine.colormaps import DIVERGING, lookup_table
 from service.engine.preprocessing import ChannelOrder
 from service.engine.probe import Array, Pixels
 from service.engine.tiling import lay_out
@@ -61,11 +61,21 @@ def draw_map(scalar_map: ScalarMap, rendering: HeatmapRendering) -> Drawing:
 
 def draw_tiles(tiles: Tiles, rendering: TilesRendering, order: ChannelOrder) -> Drawing:
     """Draw one sheet of tiles; colour tiles keep their own colours, `order` being that of their channels."""
-    sheet = lay_out(tiles, columns=rendering.columns, margin=rendering.margin)
+    is_signed = rendering.colormap in DIVERGING and tiles.values.ndim == 3
+    sheet = lay_out(_centre(tiles) if is_signed else tiles, columns=rendering.columns, margin=rendering.margin)
     if sheet.ndim == 3 and order == "bgr":
         sheet = np.ascontiguousarray(sheet[..., ::-1])
     palette = None if sheet.ndim == 3 else lookup_table(rendering.colormap)
+    if palette is not None and is_signed:
+        # No tile has the least shade: between them is white, which no number is.
+        palette = np.concatenate([np.full((1, 3), 255, np.uint8), palette[1:]])
     return Drawing(_NOT_IN_NAMES.sub("-", tiles.name), tiles.layer, sheet, palette)
+
+
+def _centre(tiles: Tiles) -> Tiles:
+    """Zero in the middle, the farthest number from it one shade from the end."""
+    farthest = max(abs(tiles.low), abs(tiles.high)) * 128 / 127
+    return replace(tiles, low=-farthest, high=farthest)
 
 
 def draw_pictures(pictures: Pictures) -> list[Drawing]:

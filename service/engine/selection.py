@@ -1,7 +1,8 @@
-"""Which channels or filters a request means, and which of them are on its page."""
+"""Which layer, channels or filters a request means, and which of them are on its page."""
 
 from dataclasses import dataclass
 
+from service.engine.probe import Anatomy
 from service.errors import ConvscopeError, PageOutOfRangeError
 
 
@@ -12,6 +13,14 @@ class Page:
     indices: list[int]
     number: int
     count: int
+
+
+def default_layer(anatomy: Anatomy) -> str:
+    """The last maps before space is given up; where there are none, the last layer."""
+    if anatomy.default_layer is not None:
+        return anatomy.default_layer
+    spatial = [layer.path for layer in anatomy.layers if layer.is_spatial]
+    return (spatial or [anatomy.layers[-1].path])[-1]
 
 
 def select(selection: str, count: int, error: type[ConvscopeError]) -> list[int]:

@@ -8,6 +8,8 @@ from service.engine.visuals import Tiles
 # Smaller tiles are enlarged by a whole factor, or a person could not read them; a single one is drawn large.
 MIN_TILE_SIDE = 32
 MIN_SINGLE_SIDE = 256
+# A long and narrow one, such as the weights of a dense layer, on its narrow side, as far as the long one allows.
+MIN_NARROW_SIDE, MAX_LONG_SIDE = 128, 1280
 # Single numbers become cells of a strip, as large as its width allows.
 STRIP_WIDTH = 768
 MIN_CELL_SIDE = 12
@@ -54,5 +56,7 @@ def _zoom(shape: tuple[int, ...], columns: int) -> int:
     count, height, width = shape[:3]
     if height * width == 1:
         return min(max(STRIP_WIDTH // columns, MIN_CELL_SIDE), MAX_CELL_SIDE)
-    wanted = MIN_TILE_SIDE if count > 1 else MIN_SINGLE_SIDE
-    return -(-wanted // max(height, width))
+    long, narrow = max(height, width), min(height, width)
+    if count > 1:
+        return -(-MIN_TILE_SIDE // long)
+    return max(-(-MIN_SINGLE_SIDE // long), min(-(-MIN_NARROW_SIDE // narrow), MAX_LONG_SIDE // long))

@@ -1,10 +1,10 @@
 """What a method returns: what the picture *is*, never its colours or its size on screen."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from service.engine.probe import Array, Scores, Target
+from service.engine.probe import Array, Pixels, Scores, Target
 
 
 @dataclass(frozen=True)
@@ -116,4 +116,47 @@ class Bars:
     bars: tuple[Bar, ...]
 
 
+@dataclass(frozen=True)
+class Matrix:
+    """Numbers as cells of one colour scale, with the names of rows and columns: `values` (rows, columns) float32."""
+
+    name: str
+    layer: str | None
+    values: Array
+    rows: tuple[str, ...]
+    columns: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A picture (h, w, 1 or 3) uint8 RGB, or a map (h, w) float32 in 0…1; and a few words on it.
+
+    `frame` (top, left, bottom, right), in pixels of the picture, is marked in it.
+    """
+
+    values: Array | Pixels
+    text: str = ""
+    frame: tuple[int, int, int, int] | None = None
+
+
+@dataclass(frozen=True)
+class CellRow:
+    """A row of a sheet: its name, and its cells."""
+
+    label: str
+    cells: tuple[Cell, ...]
+
+
+@dataclass(frozen=True)
+class CellSheet:
+    """Rows of cells of any sizes, at most `columns` in each; `rows` are read once, one after the other."""
+
+    name: str
+    layer: str | None
+    columns: int
+    rows: Iterable[CellRow]
+
+
+# What a whole set or axis may be shown as; a name with pixels is drawn already.
+WholePicture = tuple[str, Pixels] | Bars | ScalarMap | Matrix | CellSheet
 Visual = Heatmap | Numbers | ScoreList | Sheets | Pictures

@@ -105,7 +105,7 @@ class Execution:
             pictures = self._pictures(parts, report)
             if is_several:
                 return combine_versions(models, request, parts, pictures)
-            return chunks.combine(model, request, parts, pictures)
+            return chunks.combine(model, request, parts, pictures, self.image_limits)
         if is_several:
             limits = self.image_limits, self.job_limits
             return compute_versions(models, request, record.chunks[claim.chunk], limits, report)

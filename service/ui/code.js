@@ -32,6 +32,7 @@ export function asCurl(request) {
   const lines = fetchScene(request, (file, url) => `curl -s ${quote(url)} -o ${quote(file)}\n`);
   const fields = Object.entries(given(request.params)).map(([name, value]) => `-F ${quote(`${name}=${value}`)}`);
   if (request.image) fields.unshift(`-F ${quote(`image=@${fileOf(request)}`)}`);
+  for (const { name } of request.images ?? []) fields.push(`-F ${quote(`images=@${name}`)}`);
   if (fields.length === 0) fields.push("-X POST");
   if (request.kind === "job" || request.asJob) fields.push("-H 'Prefer: respond-async'");
   return `${lines}curl -s ${fields.join(" ")} \\\n  ${quote(location.origin + route(request))}\n`;
@@ -42,9 +43,12 @@ export function asPython(request) {
   const download = fetchScene(request, (file, url) => `urllib.request.urlretrieve(${py(url)}, ${py(file)})\n`);
   const image = request.image
     ? `params["image"] = base64.b64encode(open(${py(fileOf(request))}, "rb").read()).decode()\n` : "";
+  const names = (request.images ?? []).map(({ name }) => py(name)).join(", ");
+  const images = names
+    ? `params["images"] = [base64.b64encode(open(name, "rb").read()).decode() for name in [${names}]]\n` : "";
   const pairs = Object.entries(given(request.params)).map(([name, value]) => `${py(name)}: ${py(value)}`);
   return `import base64\nimport json\nimport time\nimport urllib.request\n\nSERVICE = ${py(location.origin)}\n${download}` +
-    `params = {${pairs.join(", ")}}\n${image}` +
+    `params = {${pairs.join(", ")}}\n${image}${images}` +
     `headers = {"Content-Type": "application/json"${isJob ? ', "Prefer": "respond-async"' : ""}}\n` +
     `request = urllib.request.Request(SERVICE + ${py(route(request))}, json.dumps(params).encode(), headers)\n` +
     `answer = json.load(urllib.request.urlopen(request))\n${isJob ? PYTHON_JOB : PYTHON_RESULT}`;

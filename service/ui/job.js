@@ -98,6 +98,16 @@ function makePanel(id, label = (image) => image.name) {
     else gallery.insertBefore(item, grid);
   }
 
+  /** What was made of all others comes first, as the result has it; but a grid stays behind what it is made of. */
+  function arrange(images) {
+    let next = gallery.querySelector('[data-name^="grid"]');
+    for (const { name } of images.filter((image) => !image.name.startsWith("grid")).reverse()) {
+      const item = gallery.querySelector(`[data-name="${CSS.escape(name)}"]`);
+      if (item.nextElementSibling !== next) gallery.insertBefore(item, next);
+      next = item;
+    }
+  }
+
   function progress({ done, total: all, unit, fraction }) {
     total = all;
     bar.value = fraction;
@@ -116,6 +126,7 @@ function makePanel(id, label = (image) => image.name) {
     update(job);
     const images = job.result?.images ?? job.images;
     images.forEach(add);
+    if (job.result) arrange(images);
     if (isFinal(job)) foot.replaceChildren(...takeAway(job, images));
   }
 

@@ -10,14 +10,16 @@ import { t } from "./messages.js";
 import { picture } from "./photo.js";
 import { isAborted, problemBox } from "./problem.js";
 import { resultView } from "./result.js";
+import { makeSource } from "./source.js";
 import { state, update, watch } from "./state.js";
 
 let methods = [];
+let sets = [];
 let known = { classes: [], availability: [] };
 let shown;
 
 export async function prepareMethods() {
-  ({ methods } = await get("/v1/methods"));
+  [{ methods }, { sets }] = await Promise.all([get("/v1/methods"), get("/v1/sets")]);
   // Whoever comes back from another view finds all as it was.
   watch(["method", "view"], () => shown?.name === nameOf(state.method) || show());
   // An answer of another model would mislead.
@@ -42,28 +44,36 @@ function show() {
   const select = el("select", { id: "method", onchange: () => update({ method: select.value, job: "" }, { push: true }) },
     methods.map((item) => el("option", { value: item.name }, item.title)));
   select.value = method.name;
-  const form = makeForm(method.parameters, shown?.name === method.name ? shown.form.read() : {});
-  const images = method.consumes === "images" && el("input", { type: "file", multiple: true, "aria-label": t("methods.images") });
+  const kept = shown?.name === method.name ? shown : undefined;
+  const form = makeForm(method.parameters, kept?.form.read());
+  const source = makeSource(method, { sets, model: state.model, chosen: kept?.source?.chosen() });
   const answer = el("div", { class: "answer", "aria-live": "polite" });
   const refusal = el("div");
-  const request = (asJob) => ({ model: state.model, method: method.name, kind: method.kind, asJob, params: form.read(),
-    images: images ? [...images.files] : undefined, ...(method.consumes === "image" ? { image: picture?.blob, picture } : {}) });
-  const isJob = method.kind === "job";
   const node = el("form", { class: "panel", "aria-label": method.title, onsubmit: (event) => {
     event.preventDefault();
-    send(request(isJob || event.submitter?.value === "job"), form, answer);
-  } }, el("p", { class: "hint" }, uses(method)), refusal,
-    images, form.node, el("div", { class: "row" }, el("button", { class: "main" }, t("methods.run")),
-      !isJob && el("button", { value: "job" }, t("methods.run_job")), codeButtons(() => request(isJob))));
+    send(compose(method, form, source, event.submitter?.value === "job"), form, answer);
+  } }, uses(method) && el("p", { class: "hint" }, uses(method)), refusal, source?.node,
+    form.node, el("div", { class: "row" }, el("button", { class: "main" }, t("methods.run")),
+      method.kind !== "job" && el("button", { value: "job" }, t("methods.run_job")),
+      codeButtons(() => compose(method, form, source, false))));
   find("#methods").replaceChildren(el("div", { class: "row" }, el("label", { for: "method" }, t("methods.method")), select), node, answer);
   const apply = () => {
     const own = known.availability.find((item) => item.name === method.name && !item.available);
     refusal.replaceChildren(...(own ? [problemBox({ title: t("methods.unavailable"), detail: own.reason })] : []));
     form.suggest(suggestions());
   };
-  shown = { name: method.name, form, apply };
+  shown = { name: method.name, form, source, apply };
   apply();
   if (state.job) resume(method, answer);
+}
+
+/** The request: a set always becomes a job, whatever the method. */
+function compose(method, form, source, wantsJob) {
+  const pictures = source?.read() ?? {};
+  const isSet = Boolean(pictures.set || pictures.images);
+  const photo = method.consumes === "image" && !isSet ? { image: picture?.blob, picture } : {};
+  return { model: state.model, method: method.name, kind: method.kind, asJob: wantsJob || isSet || method.kind === "job",
+    params: { ...form.read(), set: pictures.set }, images: pictures.images, ...photo };
 }
 
 /** The job of the address is found again where its method is looked at. */
@@ -90,7 +100,7 @@ async function send(request, form, answer) {
 }
 
 const uses = ({ consumes, kind }) =>
-  [consumes === "image" ? t("methods.uses_photo") : t("methods.uses_none"), kind === "job" ? t("methods.is_job") : ""].join(" ");
+  [consumes === "none" && t("methods.uses_none"), kind === "job" && t("methods.is_job")].filter(Boolean).join(" ");
 
 function suggestions() {
   const paths = layers.map(({ path }) => [path, path]);

@@ -1,13 +1,14 @@
 """Every method's form on the page, made from its schema alone."""
 
 import re
+from pathlib import Path
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Locator, expect
 
 from service.engine.methods import METHODS
 from tests.browser.conftest import Visit
-from tests.browser.gestures import region
+from tests.browser.gestures import SCENE, region
 from tests.browser.watch import Watch
 
 # A worker imports TensorFlow before its first job.
@@ -41,3 +42,48 @@ def test_field_is_named_when_its_value_is_refused(visit: Visit, watch: Watch):
     expect(field).to_have_attribute("aria-invalid", "true")
     expect(field).to_have_accessible_description(re.compile("99"))
     expect(field).to_be_focused()
+
+
+def test_set_is_that_of_the_model_when_nobody_chose_one(visit: Visit):
+    for model in ("shapes", "glyphs"):
+        form = region(visit(f"/?view=methods&method=layer-health&model={model}"), "Methods")
+        expect(form.get_by_label("Looks at")).to_have_value(f"set {model}")
+
+
+def test_means_come_first_when_a_heat_map_goes_over_a_set(visit: Visit):
+    form = region(visit("/?view=methods&method=grad-cam"), "Methods")
+    form.get_by_label("Looks at").select_option(label="the set shapes")
+    form.get_by_role("button", name="Run", exact=True).click()
+    pictures = form.get_by_role("img")
+    expect(pictures.first).to_be_visible(timeout=START_MS)
+    expect(form.get_by_role("button", name="Download all (ZIP)")).to_be_visible(timeout=START_MS)
+    names = [picture.get_attribute("alt") or "" for picture in pictures.all()]
+    means = [name for name in names if name.startswith("mean-")]
+    assert names[: len(means)] == means
+    assert {"mean-right", "mean--star"} <= set(means)
+    assert len(names) - len(means) == 80
+
+
+def test_own_photos_are_a_set_when_they_are_chosen(visit: Visit, tmp_path: Path):
+    form = region(visit("/?view=methods&method=grad-cam"), "Methods")
+    photos = [tmp_path / "one.png", tmp_path / "two.png"]
+    for photo in photos:
+        photo.write_bytes(SCENE.read_bytes())
+    form.get_by_label("Looks at").select_option("files")
+    _choices(form).set_input_files(photos)
+    form.get_by_role("button", name="Run", exact=True).click()
+    for name in ("one", "two"):
+        expect(form.get_by_role("img", name=name, exact=True)).to_be_visible(timeout=START_MS)
+
+
+def test_field_of_files_is_named_when_none_were_chosen(visit: Visit, watch: Watch):
+    form = region(visit("/?view=methods&method=layer-health"), "Methods")
+    form.get_by_label("Looks at").select_option("files")
+    before = len(watch.requests)
+    form.get_by_role("button", name="Run", exact=True).click()
+    expect(_choices(form)).to_be_focused()
+    assert not any(url.endswith("/layer-health") for url in watch.requests[before:])
+
+
+def _choices(form: Locator) -> Locator:
+    return form.get_by_label("Photos or a ZIP")

@@ -80,3 +80,8 @@ def test_job_goes_its_way_when_handled_step_by_step(workshop: Workshop, picture:
     with pytest.raises(ServiceError) as raised:
         client.job(job.id)
     assert raised.value.code == "job_not_found"
+
+
+def test_sets_are_named_when_asked_for(workshop: Workshop) -> None:
+    client: Client = workshop.client
+    assert {"glyphs", "shapes"} <= set(client.sets().sets)

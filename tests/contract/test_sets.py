@@ -100,6 +100,15 @@ def test_built_in_set_is_there_when_nobody_made_one(workshop: Workshop):
     assert_problem(response, 413, "set_too_large", "at most")
 
 
+def test_sets_are_listed_when_a_client_asks(workshop: Workshop, data: Path):
+    (data / "sets" / "listed").mkdir(parents=True)
+    (data / "sets" / ".hidden").mkdir()
+    names = workshop.client.get("/v1/sets").json()["sets"]
+    assert {"glyphs", "listed", "shapes"} <= set(names)
+    assert names == sorted(names)
+    assert ".hidden" not in names
+
+
 def test_job_is_the_same_when_the_same_set_is_sent_again(workshop: Workshop):
     first, second = (
         workshop.client.post(GRAD_CAM, files={"images": ARCHIVE}, data={"top": "2"}).json() for _ in range(2)

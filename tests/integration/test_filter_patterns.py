@@ -624,4 +624,4 @@ def _work(model: Model, request: Request) -> list[Result]:
     work = plan(model, request, IMAGES, JobLimits())
     parts = [compute(model, request, items, IMAGES, lambda _: None) for items in work.chunks]
     pictures = ((image.name, np.asarray(Image.open(io.BytesIO(image.data)))) for part in parts for image in part.images)
-    return [*parts, combine(model, request, parts, pictures)]
+    return [*parts, combine(model, request, parts, pictures, IMAGES)]

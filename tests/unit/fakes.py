@@ -21,7 +21,9 @@ from service.engine.probe import (
     LayerFacts,
     LayerGradients,
     LayerOnCanvas,
+    LayerResponses,
     LayerSurvey,
+    ReceptiveField,
     Scores,
     Target,
 )
@@ -74,6 +76,17 @@ class ClosedFormProbe:
             LayerSurvey(layer, positions, *(np.asarray(each, np.float32) for each in (*means, sketch)))
             for layer in layers
         ]
+
+    def responses(self, images: Array, layer: str) -> LayerResponses:
+        """Of `maps` the image itself, of `scores` its scores."""
+        answers = images if layer == "maps" else np.stack([self.scores(image).values for image in images])
+        flat = answers.reshape(len(images), -1, answers.shape[-1])
+        place = flat.argmax(axis=1).astype(np.int32)
+        return LayerResponses(layer, answers.shape[1:-1], flat.mean(axis=1), flat.max(axis=1), place)
+
+    def receptive_field(self, layer: str) -> ReceptiveField | None:
+        """Of `maps`: a position sees itself and its neighbours."""
+        return ReceptiveField((3, 3), (1, 1), (-1, -1)) if layer == "maps" else None
 
     def layer(self, reference: str) -> LayerFacts:
         found = [layer for layer in self.anatomy.layers if layer.path == reference]

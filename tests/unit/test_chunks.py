@@ -140,7 +140,7 @@ def test_whole_has_all_numbers_and_its_own_pictures_when_chunks_are_combined():
     request = _stripes_request()
     parts = [compute(MODEL, request, items, IMAGES, lambda _: None) for items in ([0, 1], [2, 3], [4])]
     pictures = ((f"stripe-{item}", np.full((2, 3, 3), item, np.uint8)) for item in range(5))
-    whole = combine(MODEL, request, parts, pictures)
+    whole = combine(MODEL, request, parts, pictures, IMAGES)
     assert whole.values == {"items": [0, 1, 2, 3, 4]}
     assert [(image.name, image.layer, image.width, image.height) for image in whole.images] == [("all", "maps", 3, 10)]
     assert whole.timings_seconds.compute == pytest.approx(sum(part.timings_seconds.compute for part in parts))
@@ -151,7 +151,7 @@ def test_every_device_is_told_when_chunks_were_computed_on_different_ones():
     request = _stripes_request()
     parts = [compute(MODEL, request, [item], IMAGES, lambda _: None) for item in range(3)]
     parts[1] = _computed_on(parts[1], "GPU")
-    assert combine(MODEL, request, parts, iter([("a", np.zeros((1, 1, 3), np.uint8))])).provenance.plan == {
+    assert combine(MODEL, request, parts, iter([("a", np.zeros((1, 1, 3), np.uint8))]), IMAGES).provenance.plan == {
         "device": ["CPU", "GPU"]
     }
 

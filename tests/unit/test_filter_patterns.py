@@ -56,7 +56,7 @@ def _work(model: Model, **params: Any) -> list[Result]:
     chunks = plan(model, request, IMAGES, JobLimits()).chunks
     parts = [compute(model, request, items, IMAGES, lambda _: None) for items in chunks]
     pictures = ((image.name, np.asarray(Image.open(io.BytesIO(image.data)))) for part in parts for image in part.images)
-    return [*parts, combine(model, request, parts, pictures)]
+    return [*parts, combine(model, request, parts, pictures, IMAGES)]
 
 
 @pytest.mark.parametrize(

@@ -55,6 +55,21 @@ def test_rows_are_filters_when_the_tutorials_six_by_three_is_asked_for():
     assert (matrix.low, matrix.high) == (kernel.values.min(), kernel.values.max())
 
 
+def test_scale_is_that_of_what_is_drawn_when_asked_for():
+    values = np.asarray([[-5, 3, 1], [0, 2, 9], [7, 7, 8]], np.float32)[None, None]
+    probe = KernelProbe(Kernel("dense", "kernel", values))
+    (matrix,) = filters(probe, None, FiltersParams(filters="1", channels="0-1", scale="shown")).tiles
+    assert (matrix.low, matrix.high) == (2, 3)
+    (matrix,) = filters(probe, None, FiltersParams(filters="1", channels="0-1")).tiles
+    assert (matrix.low, matrix.high) == (-5, 9)
+
+
+def test_whole_kernel_is_in_the_colours_when_fewer_channels_are_drawn():
+    kernel = _kernel(3, 3, 3, 2)
+    colour, _ = filters(KernelProbe(kernel), None, FiltersParams(filters="1", channels="0", scale="shown")).tiles
+    assert (colour.low, colour.high) == (kernel.values[..., 1].min(), kernel.values[..., 1].max())
+
+
 def test_both_kernels_are_drawn_when_the_convolution_is_separable():
     probe = KernelProbe(_kernel(3, 3, 1, 4, name="depthwise_kernel"), _kernel(1, 1, 4, 6, name="pointwise_kernel"))
     assert _shapes(probe) == {"conv--depthwise_kernel": (4, 3, 3), "conv--pointwise_kernel": (1, 6, 4)}

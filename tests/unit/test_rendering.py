@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from schemas.rendering import HeatmapRendering
+from schemas.rendering import HeatmapRendering, TilesRendering
 from service.engine.colormaps import lookup_table
 from service.engine.probe import Scores, Target
-from service.engine.rendering import Drawing, draw_heatmap, encode_png, measure_heatmap
-from service.engine.visuals import Heatmap
+from service.engine.rendering import Drawing, draw_heatmap, draw_tiles, encode_png, measure_heatmap
+from service.engine.visuals import Heatmap, Tiles
 
 
 def _heatmap(values: object) -> Heatmap:
@@ -120,3 +120,26 @@ def test_colours_are_rgb_when_a_table_is_looked_up():
     blue, red = lookup_table("jet")[0], lookup_table("jet")[255]
     assert blue[2] > 100 > blue[0]
     assert red[0] > 100 > red[2]
+
+
+def test_signs_have_colours_when_the_map_is_diverging():
+    values = np.asarray([[[-1, 0], [2, -2]], [[1, 0.5], [0, 0]]], np.float32)
+    tiles = Tiles("weights", "conv", values, "bounds", low=-2, high=1)
+    drawing = draw_tiles(tiles, TilesRendering(colormap="coolwarm", columns=2, margin=2), "rgb")
+    # Tiles are enlarged to 32 pixels.
+    shades = drawing.pixels[8::16]
+    assert shades[0, [0, 16]].tolist() == [64, 128]
+    assert shades[1, [0, 16]].tolist() == [254, 1]
+    assert shades[0, 32:34].tolist() == [0, 0]
+    assert drawing.palette is not None
+    assert drawing.palette[0].tolist() == [255, 255, 255], "between tiles is white"
+    blue, gray, red = lookup_table("coolwarm")[[0, 128, 255]].tolist()
+    assert (blue, red) == ([59, 76, 192], [180, 4, 38])
+    assert max(gray) - min(gray) <= 2
+
+
+def test_colours_of_a_picture_stay_when_the_map_is_diverging():
+    values = np.random.default_rng(0).random((2, 3, 3, 3)).astype(np.float32)
+    tiles = Tiles("rgb", "conv", values, "bounds", low=0, high=1)
+    plain, signed = (draw_tiles(tiles, TilesRendering(colormap=name), "rgb") for name in ("gray", "coolwarm"))
+    np.testing.assert_array_equal(plain.pixels, signed.pixels)

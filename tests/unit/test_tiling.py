@@ -82,3 +82,17 @@ def test_colours_stay_apart_when_tiles_are_rgb():
 def test_rows_follow_the_layout_when_it_has_a_meaning():
     sheet = lay_out(_tiles(_random(6, 40, 40), columns=3), columns=16, margin=0)
     assert sheet.shape == (80, 120)
+
+
+@pytest.mark.parametrize(
+    ("shape", "expected"),
+    [
+        ((10, 128), (100, 1280)),
+        ((128, 10), (1280, 100)),
+        ((6, 6), (258, 258)),
+        ((2, 3), (172, 258)),
+        ((1, 2000), (1, 2000)),
+    ],
+)
+def test_single_tile_can_be_read_when_it_is_long_and_narrow(shape: tuple[int, int], expected: tuple[int, int]):
+    assert lay_out(_tiles(_random(1, *shape)), columns=1, margin=0).shape == expected

@@ -26,6 +26,8 @@ from service.engine.keras.lookup import (
 )
 from service.engine.keras.parts import compute_part, find_part
 from service.engine.keras.passes import Passes
+from service.engine.keras.receptive_field import find_receptive_field
+from service.engine.keras.responses import trace_responses
 from service.engine.keras.survey import trace_survey
 from service.engine.keras.traces import Built, Traces
 from service.engine.keras.tuning import UNTUNED, Tuning
@@ -39,7 +41,9 @@ from service.engine.probe import (
     LayerFacts,
     LayerGradients,
     LayerOnCanvas,
+    LayerResponses,
     LayerSurvey,
+    ReceptiveField,
     Scores,
     Target,
     Task,
@@ -138,6 +142,23 @@ class KerasProbe:
             LayerSurvey(call.site.path, int(positions), *found)
             for call, (positions, *found) in zip(calls, arrays, strict=True)
         ]
+
+    def responses(self, images: Array, layer: str) -> LayerResponses:
+        """See Probe."""
+        call = find_layer(self._wiring, layer)
+
+        def build() -> Built:
+            share = self._max_bytes // _SHARE_OF_SURVEY
+            return trace_responses(self._network, self._wiring, call, self._folding, share)
+
+        with computing(images[0]):
+            answers = self.traces.get(("responses", call.site), build)(tf.constant(images))
+            shape, mean, greatest, place = (tensor.numpy() for tensor in answers)
+        return LayerResponses(call.site.path, tuple(shape.tolist()), mean, greatest, place)
+
+    def receptive_field(self, layer: str) -> ReceptiveField | None:
+        """See Probe."""
+        return find_receptive_field(find_layer(self._wiring, layer))
 
     def layer(self, reference: str) -> LayerFacts:
         """See Probe."""

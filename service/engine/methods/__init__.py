@@ -7,7 +7,10 @@ from service.engine.methods.filters import FILTERS
 from service.engine.methods.grad_cam import GRAD_CAM
 from service.engine.methods.layer_health import LAYER_HEALTH
 from service.engine.methods.predictions import PREDICTIONS
+from service.engine.methods.responses import RESPONSES
+from service.engine.methods.top_images import TOP_IMAGES
 
 METHODS: dict[str, AnyMethod] = {
-    method.name: method for method in (PREDICTIONS, ACTIVATIONS, FILTERS, GRAD_CAM, FILTER_PATTERNS, LAYER_HEALTH)
+    method.name: method
+    for method in (PREDICTIONS, ACTIVATIONS, FILTERS, GRAD_CAM, FILTER_PATTERNS, LAYER_HEALTH, RESPONSES, TOP_IMAGES)
 }

@@ -12,8 +12,8 @@ from pydantic import Field, model_validator
 from schemas.references import LayerReference, LayerReferences, Selection
 from schemas.rendering import TilesRendering
 from service.engine.method import Method, refuse_without_image
-from service.engine.probe import Anatomy, Array, LayerActivations, Probe
-from service.engine.selection import Page, select, turn_to
+from service.engine.probe import Array, LayerActivations, Probe
+from service.engine.selection import Page, default_layer, select, turn_to
 from service.engine.visuals import Sheets, Tiles
 from service.errors import ChannelOutOfRangeError, LayerNotDrawableError, TooManyValuesError
 
@@ -57,14 +57,7 @@ def activations(probe: Probe, image: Array, params: ActivationsParams) -> Sheets
 
 
 def _asked_layers(probe: Probe, params: ActivationsParams) -> list[str]:
-    return [*([params.layer] if params.layer else []), *params.layers] or [_default_layer(probe.anatomy)]
-
-
-def _default_layer(anatomy: Anatomy) -> str:
-    if anatomy.default_layer is not None:
-        return anatomy.default_layer
-    spatial = [layer.path for layer in anatomy.layers if layer.is_spatial]
-    return (spatial or [anatomy.layers[-1].path])[-1]
+    return [*([params.layer] if params.layer else []), *params.layers] or [default_layer(probe.anatomy)]
 
 
 def _draw(answer: LayerActivations, params: ActivationsParams) -> tuple[Tiles, dict[str, Any]]:

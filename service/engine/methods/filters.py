@@ -1,10 +1,11 @@
 """Filters: the kernels that a layer has learned, as pictures.
 
 A layer that sees RGB is drawn in colour and, as in the tutorials, as one row per filter with a tile per input channel.
-Deeper kernels are that matrix alone, 1 x 1 and dense ones a heat map of weights. All tiles of a kernel share one scale.
+Deeper kernels are that matrix alone, 1 x 1 and dense ones a heat map of weights. All tiles of a kernel share one scale,
+that of the whole kernel if not asked otherwise; `colormap=coolwarm` tells their sign, as the tutorials' weight maps do.
 """
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from pydantic import Field
@@ -32,7 +33,13 @@ class FiltersParams(TilesRendering):
     channels: Selection | None = Field(
         None, description="Input channels to draw of each; default: the first 64.", examples=["0-2"]
     )
-    colormap: Colormap = Field("gray", description="Colour map of the weights, from the least to the greatest.")
+    colormap: Colormap = Field(
+        "gray",
+        description="Colour map of the weights, from least to greatest; `coolwarm`: blue below zero, red above.",
+    )
+    scale: Literal["kernel", "shown"] = Field(
+        "kernel", description="`kernel`: from its least to its greatest weight. `shown`: of those that are drawn."
+    )
     margin: int = Field(1, ge=0, le=64, description="Pixels between tiles.")
     page: int = Field(1, ge=1, lt=2**31, description="Page of the filters.")
     page_size: int = Field(64, ge=1, le=1024, description="Filters on a page.")
@@ -46,7 +53,7 @@ def filters(probe: Probe, _: Array | None, params: FiltersParams) -> Sheets:
         page = turn_to(
             params.page, params.page_size, select(params.filters, kernel.values.shape[3], FilterOutOfRangeError)
         )
-        drawn, own = _draw(kernel, page, _choose_channels(params, kernel.values.shape[2]))
+        drawn, own = _draw(kernel, page, _choose_channels(params, kernel.values.shape[2]), params.scale)
         tiles += drawn
         numbers.append(own)
     return Sheets(tuple(tiles), numbers[0] | ({"kernels": numbers} if len(numbers) > 1 else {}))
@@ -60,11 +67,12 @@ def _choose_channels(params: FiltersParams, count: int) -> list[int]:
     return select(params.channels or f"0-{min(count, 64) - 1}", count, ChannelOutOfRangeError)
 
 
-def _draw(kernel: Kernel, page: Page, channels: list[int]) -> tuple[list[Tiles], dict[str, Any]]:
+def _draw(kernel: Kernel, page: Page, channels: list[int], scale: str) -> tuple[list[Tiles], dict[str, Any]]:
     values = kernel.values
     height, width, inputs, _ = values.shape
-    bounds: dict[str, Any] = {"scale": "bounds", "low": float(values.min()), "high": float(values.max())}
     chosen = values[:, :, channels][:, :, :, page.indices]
+    measured = chosen if scale == "shown" else values
+    bounds: dict[str, Any] = {"scale": "bounds", "low": float(measured.min()), "high": float(measured.max())}
     prefix = kernel.layer.replace("/", "--") + ("" if kernel.name == "kernel" else f"--{kernel.name}")
     if height == width == 1:
         # No space to tile: rows are filters, columns are inputs.
@@ -76,6 +84,8 @@ def _draw(kernel: Kernel, page: Page, channels: list[int]) -> tuple[list[Tiles],
         tiles = [Tiles(f"{prefix}--channels", kernel.layer, matrix, columns=len(channels), **bounds)]
     if inputs == 3 and height * width > 1:
         colour = np.moveaxis(values[..., page.indices], -1, 0)  # (n, h, w, 3), in the order that the network takes
+        if scale == "shown":
+            bounds |= {"low": float(colour.min()), "high": float(colour.max())}
         tiles.insert(0, Tiles(f"{prefix}--rgb", kernel.layer, colour, **bounds))
     return tiles, _measure(kernel, page, channels)
 

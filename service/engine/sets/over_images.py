@@ -3,16 +3,18 @@
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from itertools import chain
 from threading import Lock
 from time import perf_counter
 from typing import Any, Final
 
 from schemas.results import Answer, Result, ResultImage, Timings
 from service.engine.batching import BatchingProbe
-from service.engine.method import Context, OverImages, Whole
+from service.engine.images import ImageLimits
+from service.engine.method import Album, Context, OverImages, Whole
 from service.engine.model import Model
 from service.engine.probe import BatchProbe, Pixels
-from service.engine.run import Observation, Request, describe_origin, observe, present
+from service.engine.run import Observation, Request, describe_origin, observe, present, see
 from service.engine.sets.annotations import Annotations
 from service.engine.sets.batches import BATCH, Slice, decode_batches
 from service.engine.sets.image_set import Member
@@ -28,14 +30,27 @@ def compute_slice(work: Slice) -> Result:
     return _compute_together(work) if work.request.method.consumes == "images" else _compute_each(work)
 
 
-def combine_slices(request: Request, parts: Sequence[Answer], pictures: Iterable[tuple[str, Pixels]]) -> Whole:
+def combine_slices(
+    request: Request, parts: Sequence[Answer], pictures: Iterable[tuple[str, Pixels]], album: Album
+) -> Whole:
     """The whole of a set. Raises SetEmptyError where not one of its pictures could be used."""
     skipped = [item for part in parts for item in part.values["skipped"]]
     count = sum(part.values["images"] for part in parts)
     if not count:
         raise SetEmptyError(f"none of the {len(skipped)} pictures can be used; the first: {skipped[0]['detail']}")
-    whole = (request.method.over_images or PICTURE_BY_PICTURE).combine(parts, pictures, request.params)
+    over_images = request.method.over_images or PICTURE_BY_PICTURE
+    whole = over_images.combine(parts, pictures, request.params)
+    if over_images.illustrate is not None:
+        illustrations = over_images.illustrate(parts, request.params, album)
+        whole = replace(whole, pictures=chain(illustrations, whole.pictures))
     return replace(whole, numbers={"images": count, "skipped": skipped} | whole.numbers)
+
+
+def open_album(model: Model, request: Request, limits: ImageLimits) -> Album:
+    """The pictures of the request's set, one at a time."""
+    images = request.images
+    assert images is not None, "an album is one of a set"
+    return lambda index: see(model, images.read(index), limits).seen
 
 
 def list_items(parts: Sequence[Answer]) -> list[dict[str, Any]]:

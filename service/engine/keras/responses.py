@@ -1,0 +1,32 @@
+"""Compiled: how strongly every channel of a layer answers to pictures, and where most, reduced within the graph."""
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from service.engine.keras.compiling import compile_graph
+from service.engine.keras.folding import UNFOLDED, Folding
+from service.engine.keras.graph import Call, Wiring, functional
+from service.engine.keras.parts import compute_part, find_part
+from service.engine.keras.traces import Built
+
+
+def trace_responses(network: keras.Model, wiring: Wiring, call: Call, folding: Folding | None, max_bytes: int) -> Built:
+    """`(images,)` to the shape of a map, and three tensors (n, c): mean, greatest, and the place of that."""
+    symbol = functional(network).inputs[0]
+    part = find_part(wiring.inputs, [call.outputs[0]])
+    folded = folding.apply(part, max_bytes=max_bytes) if folding else UNFOLDED
+
+    def compute(images: Any) -> list[Any]:
+        (tensor,) = compute_part(network, wiring, part, [tf.cast(images, symbol.dtype)], folded.operate())
+        tensor = tf.cast(tensor, tf.float32)
+        answers = tf.reshape(tensor, [tf.shape(tensor)[0], -1, tensor.shape[-1]])
+        return [
+            tf.shape(tensor)[1:-1],
+            tf.reduce_mean(answers, axis=1),
+            tf.reduce_max(answers, axis=1),
+            tf.argmax(answers, axis=1, output_type=tf.int32),
+        ]
+
+    return Built(compile_graph(compute, tf.TensorSpec([None, *symbol.shape[1:]], tf.float32)), folded.bytes)
