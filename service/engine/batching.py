@@ -185,6 +185,14 @@ class BatchingProbe:
         """See Probe."""
         return self._inner.survey(images, layers, signs)
 
+    def encode(self, images: Array) -> Array:
+        """See Probe."""
+        return self._inner.encode(images)
+
+    def decode(self, codes: Array) -> Array:
+        """See Probe."""
+        return self._inner.decode(codes)
+
     def layer(self, reference: str) -> LayerFacts:
         """See Probe."""
         return self._inner.layer(reference)

@@ -141,3 +141,12 @@ def refuse_without_spatial_layer(anatomy: Anatomy) -> str | None:
     if not any(layer.is_spatial for layer in anatomy.layers):
         return "no layer of this network has spatial axes"
     return None
+
+
+def refuse_without_code(anatomy: Anatomy) -> str | None:
+    """For methods about autoencoders."""
+    if reason := refuse_without_image(anatomy):
+        return reason
+    if anatomy.code is None:
+        return f"this network is no autoencoder: {anatomy.no_code or 'it has no code'}"
+    return None

@@ -34,10 +34,19 @@ def _shade(tiles: Tiles) -> Pixels:
     values = tiles.values
     if tiles.scale == "standard":
         return _standardise(values)
+    if tiles.scale == "signed":
+        return signed_shades(values, tiles.high)
     span = tiles.high - tiles.low
     if span <= 0:
         return np.zeros(values.shape, np.uint8)
     return np.asarray(np.rint((values - np.float32(tiles.low)) * np.float32(255 / span)), np.uint8)
+
+
+def signed_shades(values: Array, most: float) -> Pixels:
+    """From -`most` to `most` as 1 to 255, so that zero is 128."""
+    if most <= 0:
+        return np.full(values.shape, 128, np.uint8)
+    return np.asarray(128 + np.rint(np.clip(values / np.float32(most), -1, 1) * 127), np.uint8)
 
 
 def _standardise(values: Array) -> Pixels:

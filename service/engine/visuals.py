@@ -30,14 +30,15 @@ class Tiles:
 
     The three channels of a colour tile stand in the network's own order: the renderer knows which that is.
 
-    `scale`: `standard` draws each tile by its own mean and deviation, `bounds` all of them between `low` and `high`.
+    `scale`: `standard` draws each tile by its own mean and deviation, `bounds` all of them between `low` and `high`,
+    `signed` from -`high` to `high` in colours of two signs, `picture` as pictures in the network's units.
     `columns` overrules what the client asked for, where the layout has a meaning.
     """
 
     name: str
     layer: str
     values: Array
-    scale: Literal["standard", "bounds"]
+    scale: Literal["standard", "bounds", "signed", "picture"]
     low: float = 0.0
     high: float = 1.0
     columns: int | None = None
@@ -82,6 +83,15 @@ class Pictures:
 
 
 @dataclass(frozen=True)
+class Reconstruction:
+    """A picture and what an autoencoder makes of it, both (h, w, c) float32 in the network's units."""
+
+    layer: str
+    original: Array
+    painted: Array
+
+
+@dataclass(frozen=True)
 class ScalarMap:
     """A map of no picture in particular: `values` (h, w) float32, of which `maximum` is drawn in full colour."""
 
@@ -116,4 +126,4 @@ class Bars:
     bars: tuple[Bar, ...]
 
 
-Visual = Heatmap | Numbers | ScoreList | Sheets | Pictures
+Visual = Heatmap | Numbers | Reconstruction | ScoreList | Sheets | Pictures

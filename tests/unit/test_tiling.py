@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from service.engine.probe import Array
-from service.engine.tiling import lay_out
+from service.engine.tiling import lay_out, signed_shades
 from service.engine.visuals import Tiles
 
 
@@ -82,3 +82,9 @@ def test_colours_stay_apart_when_tiles_are_rgb():
 def test_rows_follow_the_layout_when_it_has_a_meaning():
     sheet = lay_out(_tiles(_random(6, 40, 40), columns=3), columns=16, margin=0)
     assert sheet.shape == (80, 120)
+
+
+def test_zero_is_in_the_middle_when_tiles_have_a_sign():
+    values = np.array([-2.0, -1.0, 0.0, 0.5, 2.0], np.float32)[:, None, None]
+    assert signed_shades(values, 2.0).ravel().tolist() == [1, 64, 128, 160, 255]
+    assert signed_shades(values, 0.0).ravel().tolist() == [128] * 5

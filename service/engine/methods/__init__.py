@@ -2,6 +2,7 @@
 
 from service.engine.method import AnyMethod
 from service.engine.methods.activations import ACTIVATIONS
+from service.engine.methods.autoencoder_reconstruction import AUTOENCODER_RECONSTRUCTION
 from service.engine.methods.filter_patterns import FILTER_PATTERNS
 from service.engine.methods.filters import FILTERS
 from service.engine.methods.grad_cam import GRAD_CAM
@@ -9,5 +10,14 @@ from service.engine.methods.layer_health import LAYER_HEALTH
 from service.engine.methods.predictions import PREDICTIONS
 
 METHODS: dict[str, AnyMethod] = {
-    method.name: method for method in (PREDICTIONS, ACTIVATIONS, FILTERS, GRAD_CAM, FILTER_PATTERNS, LAYER_HEALTH)
+    method.name: method
+    for method in (
+        PREDICTIONS,
+        ACTIVATIONS,
+        FILTERS,
+        GRAD_CAM,
+        FILTER_PATTERNS,
+        LAYER_HEALTH,
+        AUTOENCODER_RECONSTRUCTION,
+    )
 }
