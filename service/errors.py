@@ -94,6 +94,15 @@ class ClassOutOfRangeError(ConvscopeError):
     field = "class_index"
 
 
+class UnitOutOfRangeError(ConvscopeError):
+    code = "unit_out_of_range"
+    field = "units"
+
+
+class CodeTooLargeError(ConvscopeError):
+    code = "code_too_large"
+
+
 class NotFiniteError(ConvscopeError):
     code = "not_finite"
 

@@ -10,7 +10,7 @@ from schemas.results import Answer
 from service.engine.preprocessing import Preprocessing
 from service.engine.probe import Anatomy, Array, Pixels, Probe
 from service.engine.sets.image_set import Member
-from service.engine.visuals import Bars, ScalarMap, Visual
+from service.engine.visuals import Bars, ScalarMap, Scatter, Tiles, Visual
 
 # PEP 695 generics need Python 3.12; 3.11 is supported.
 P = TypeVar("P", bound=MethodParams)
@@ -37,7 +37,7 @@ class Whole:
     generator keeps only one of them in memory.
     """
 
-    pictures: Iterable[tuple[str, Pixels] | Bars | ScalarMap]
+    pictures: Iterable[tuple[str, Pixels] | Bars | ScalarMap | Scatter | Tiles]
     numbers: dict[str, Any]
 
 
@@ -69,12 +69,13 @@ class OverImages(Generic[P]):
     """How a method goes through a set of pictures, `slice` of them in a chunk.
 
     `note(visual, params)` gives numbers of one picture to be kept beside its own, for a method of one image. `combine`
-    is as that of an Axis.
+    is as that of an Axis; `conclude(probe, parts, params)` stands in its place where the whole asks the network again.
     """
 
     slice: int
-    combine: Callable[[Sequence[Answer], Iterable[tuple[str, Pixels]], P], Whole]
+    combine: Callable[[Sequence[Answer], Iterable[tuple[str, Pixels]], P], Whole] | None = None
     note: Callable[[Visual, P], dict[str, Any]] | None = None
+    conclude: Callable[[Probe, Sequence[Answer], P], Whole] | None = None
 
 
 @dataclass(frozen=True)

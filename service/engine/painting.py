@@ -1,6 +1,7 @@
 """Draws what autoencoders paint, in its own colours, and what has a sign, in colours of two. Measures errors."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
@@ -9,12 +10,13 @@ from service.engine.colormaps import diverging_table
 from service.engine.preprocessing import Preprocessing
 from service.engine.probe import Array, Pixels
 from service.engine.rendering import Drawing
-from service.engine.tiling import signed_shades
-from service.engine.visuals import Reconstruction
+from service.engine.tiling import lay_out, signed_shades
+from service.engine.visuals import Reconstruction, Tiles
 
 # Smaller pictures are enlarged by a whole factor.
 PANEL_SIDE: Final = 140
 GAP: Final = 6
+MARGIN: Final = 2
 _GROUND: Final = 178
 
 
@@ -29,6 +31,17 @@ def draw_reconstruction(visual: Reconstruction, preprocessing: Preprocessing) ->
     large = {name: panel.repeat(zoom, axis=0).repeat(zoom, axis=1) for name, panel in panels.items()}
     row = _frame(list(large.values()))
     return [Drawing(name, visual.layer, pixels) for name, pixels in {"comparison": row, **large}.items()]
+
+
+def draw_painted(tiles: Tiles, preprocessing: Preprocessing) -> Drawing:
+    """A sheet of pictures in the network's units, or of maps that have a sign; its columns are the tiles' own."""
+    columns = tiles.columns or len(tiles.values)
+    if tiles.scale == "signed":
+        sheet = lay_out(tiles, columns=columns, margin=MARGIN)
+        return Drawing(tiles.name, tiles.layer, sheet, diverging_table())
+    values = preprocessing.undo(tiles.values)
+    shown = replace(tiles, values=values[..., 0] if values.shape[-1] == 1 else values)
+    return Drawing(tiles.name, tiles.layer, lay_out(shown, columns=columns, margin=MARGIN, ground=_GROUND))
 
 
 def measure_reconstruction(visual: Reconstruction, preprocessing: Preprocessing) -> dict[str, Any]:

@@ -126,4 +126,14 @@ class Bars:
     bars: tuple[Bar, ...]
 
 
+@dataclass(frozen=True)
+class Scatter:
+    """Points in a plane: `points` (n, 2) float32, to the right and up. `groups` names the group of each, or None."""
+
+    name: str
+    points: Array
+    groups: tuple[str | None, ...]
+    axes: tuple[str, str]
+
+
 Visual = Heatmap | Numbers | Reconstruction | ScoreList | Sheets | Pictures

@@ -9,10 +9,10 @@ import pytest
 from service.catalog.catalog import Catalog
 from service.catalog.folder import Folder
 from service.demo.glyphs import draw_glyphs
-from service.demo.silhouette import measure_silhouette
 from service.engine.keras.loading import load_probe
 from service.engine.methods import METHODS
 from service.engine.model import Model
+from service.engine.silhouette import measure_silhouette
 from service.wiring import BUILT_IN_MODELS
 
 FRESH_SEED = 20_000_001

@@ -2,6 +2,7 @@
 
 from service.engine.method import AnyMethod
 from service.engine.methods.activations import ACTIVATIONS
+from service.engine.methods.autoencoder_latents import AUTOENCODER_LATENTS
 from service.engine.methods.autoencoder_reconstruction import AUTOENCODER_RECONSTRUCTION
 from service.engine.methods.filter_patterns import FILTER_PATTERNS
 from service.engine.methods.filters import FILTERS
@@ -19,5 +20,6 @@ METHODS: dict[str, AnyMethod] = {
         FILTER_PATTERNS,
         LAYER_HEALTH,
         AUTOENCODER_RECONSTRUCTION,
+        AUTOENCODER_LATENTS,
     )
 }

@@ -27,13 +27,20 @@ def compute_slice(work: Slice) -> Result:
     return _compute_together(work) if work.request.method.consumes == "images" else _compute_each(work)
 
 
-def combine_slices(request: Request, parts: Sequence[Answer], pictures: Iterable[tuple[str, Pixels]]) -> Whole:
+def combine_slices(
+    model: Model, request: Request, parts: Sequence[Answer], pictures: Iterable[tuple[str, Pixels]]
+) -> Whole:
     """The whole of a set. Raises SetEmptyError where not one of its pictures could be used."""
     skipped = [item for part in parts for item in part.values["skipped"]]
     count = sum(part.values["images"] for part in parts)
     if not count:
         raise SetEmptyError(f"none of the {len(skipped)} pictures can be used; the first: {skipped[0]['detail']}")
-    whole = (request.method.over_images or PICTURE_BY_PICTURE).combine(parts, pictures, request.params)
+    over = request.method.over_images or PICTURE_BY_PICTURE
+    if over.conclude is not None:
+        whole = over.conclude(model.probe, parts, request.params)
+    else:
+        assert over.combine is not None, "a method makes the whole of a set in one way or the other"
+        whole = over.combine(parts, pictures, request.params)
     return replace(whole, numbers={"images": count, "skipped": skipped} | whole.numbers)
 
 
