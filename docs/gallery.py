@@ -123,6 +123,14 @@ EXHIBITS = (
         model="glyphs",
         picture="manifold",
     ),
+    Exhibit(
+        "autoencoder-traversal",
+        "autoencoder-traversal",
+        "A row for each number of the code: it goes through its range over the set while the other stays at its mean. "
+        "With `between=0,100` a second picture goes from the first glyph of the set to the hundredth.",
+        {"set": "glyphs"},
+        model="glyphs",
+    ),
 )
 
 

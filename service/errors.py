@@ -99,6 +99,11 @@ class UnitOutOfRangeError(ConvscopeError):
     field = "units"
 
 
+class PictureOutOfRangeError(ConvscopeError):
+    code = "picture_out_of_range"
+    field = "between"
+
+
 class CodeTooLargeError(ConvscopeError):
     code = "code_too_large"
 

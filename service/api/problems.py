@@ -74,6 +74,9 @@ PROBLEMS: Final[dict[str, ProblemType]] = {
         422, "Page out of range", "Pages count from 1; the detail says how many there are."
     ),
     "unit_out_of_range": ProblemType(422, "Unknown unit", "The layer has fewer units; they count from 0."),
+    "picture_out_of_range": ProblemType(
+        422, "Unknown picture", "The set has fewer pictures, counted from 0, or this one of them cannot be read."
+    ),
     "code_too_large": ProblemType(
         422, "Code too large", "An autoencoder's code has more units than this method can keep of every picture."
     ),

@@ -4,6 +4,7 @@ from service.engine.method import AnyMethod
 from service.engine.methods.activations import ACTIVATIONS
 from service.engine.methods.autoencoder_latents import AUTOENCODER_LATENTS
 from service.engine.methods.autoencoder_reconstruction import AUTOENCODER_RECONSTRUCTION
+from service.engine.methods.autoencoder_traversal import AUTOENCODER_TRAVERSAL
 from service.engine.methods.filter_patterns import FILTER_PATTERNS
 from service.engine.methods.filters import FILTERS
 from service.engine.methods.grad_cam import GRAD_CAM
@@ -21,5 +22,6 @@ METHODS: dict[str, AnyMethod] = {
         LAYER_HEALTH,
         AUTOENCODER_RECONSTRUCTION,
         AUTOENCODER_LATENTS,
+        AUTOENCODER_TRAVERSAL,
     )
 }
