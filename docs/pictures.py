@@ -13,6 +13,7 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 from service.app import create_app
+from service.demo.glyphs import GLYPHS, draw_glyph
 from service.demo.scenes import CLASSES, draw_scene
 from service.settings import Settings
 
@@ -26,11 +27,12 @@ SEED = 12
 
 
 def main() -> None:
-    """Write `scene.png`, to try the service with, and what it answers: heat maps, activations, filters, patterns."""
+    """Write `scene.png` and `glyph.png`, to try the service with, and what it answers to the first."""
     generator = np.random.default_rng(SEED)
     scenes = {name: draw_scene(generator, label=CLASSES.index(name), size=SIZE).image for name in SHOWN}
     IMAGES.mkdir(exist_ok=True)
     Image.fromarray(scenes[SHOWN[0]]).save(IMAGES / "scene.png", optimize=True)
+    Image.fromarray(draw_glyph(np.random.default_rng(SEED), GLYPHS.index("A"))).save(IMAGES / "glyph.png")
     with TemporaryDirectory() as folder, TestClient(create_app(_settings(Path(folder)))) as client:
         overlays = [_overlay(client, name, scene) for name, scene in scenes.items()]
         star = {"image": (IMAGES / "scene.png").read_bytes()}

@@ -99,6 +99,15 @@ class ClassOutOfRangeError(ConvscopeError):
     field = "class_index"
 
 
+class PictureOutOfRangeError(ConvscopeError):
+    code = "picture_out_of_range"
+    field = "between"
+
+
+class CodeTooLargeError(ConvscopeError):
+    code = "code_too_large"
+
+
 class NotFiniteError(ConvscopeError):
     code = "not_finite"
 

@@ -4,7 +4,6 @@ import logging
 from dataclasses import replace
 from pathlib import Path
 
-from schemas.models import Task
 from service.catalog.applications import Applications
 from service.catalog.batched import Batched
 from service.catalog.catalog import Catalog
@@ -24,6 +23,7 @@ from service.engine.observation import Observer
 from service.engine.probe import Probe
 from service.engine.reuse import ActivationCache
 from service.engine.sets.image_set import SetLimits
+from service.engine.stated import Stated
 from service.jobs.artifacts import Artifacts
 from service.jobs.embedded_worker import EmbeddedWorker
 from service.jobs.reconciler import Reconciler, Workforce
@@ -147,14 +147,12 @@ class _KerasLoader:
         self._tuning = tuning
         self._threads = threads
 
-    def __call__(
-        self, path: Path, *, task: Task | None, default_layer: str | None, input_size: tuple[int, int] | None
-    ) -> Probe:
+    def __call__(self, path: Path, stated: Stated) -> Probe:
         with without_chatter():
             from service.engine.keras.loading import configure_devices, load_probe
 
         configure_devices(self._threads)
-        return load_probe(path, task=task, default_layer=default_layer, input_size=input_size, tuning=self._tuning)
+        return load_probe(path, stated, tuning=self._tuning)
 
 
 class _ApplicationLoader:

@@ -76,6 +76,12 @@ PROBLEMS: Final[dict[str, ProblemType]] = {
     "page_out_of_range": ProblemType(
         422, "Page out of range", "Pages count from 1; the detail says how many there are."
     ),
+    "picture_out_of_range": ProblemType(
+        422, "Unknown picture", "The set has fewer pictures, counted from 0, or this one of them cannot be read."
+    ),
+    "code_too_large": ProblemType(
+        422, "Code too large", "An autoencoder's code has more units than this method can keep of every picture."
+    ),
     "too_many_values": ProblemType(
         422, "Too many values", "So many raw numbers are not written as JSON: ask for fewer channels."
     ),

@@ -68,7 +68,7 @@ def make_key(model: Model, work: Request, media_type: str) -> str:
     facts = [
         # The digest is that of the file; the rest is what model.toml may change without it.
         (model.name, model.version, model.digest, asdict(model.preprocessing), _digest(model.labels), model.input_size),
-        (anatomy.task, anatomy.default_layer, anatomy.input_shape),
+        (anatomy.task, anatomy.default_layer, anatomy.input_shape, anatomy.code and anatomy.code.layer),
         (work.method.name, work.params.model_dump(mode="json"), image, media_type),
         software(),
     ]

@@ -85,9 +85,8 @@ def examine(model: Model) -> Iterator[Finding]:
     if model.anatomy.classes is not None:
         yield _logits(model)
         yield _default_layer(model)
-    if model.latent_layer is not None:
-        because = "latent_layer in model.toml"
-        yield Finding(subject="latent_layer", value=model.latent_layer, sure="stated", because=because)
+    if model.latent_layer is not None or model.anatomy.code is not None:
+        yield _latent_layer(model)
 
 
 def _input(model: Model) -> Finding:
@@ -155,6 +154,19 @@ def _default_layer(model: Model) -> Finding:
         return Finding(subject="default_layer", value=name, sure="likely", because=because)
     because = "its maps enter the operation that gives up height and width"
     return Finding(subject="default_layer", value=name, sure="certain", because=because)
+
+
+def _latent_layer(model: Model) -> Finding:
+    name = model.latent_layer
+    if name is None:
+        assert model.anatomy.code is not None, "there is one of both"
+        because = "the narrowest layer that all of the output is made from"
+        return Finding(subject="latent_layer", value=model.anatomy.code.layer, sure="likely", because=because)
+    member = "latent_layer" if "latent_layer" in model.stated else "decoder"
+    because = f"{member} in model.toml"
+    if model.anatomy.no_code is not None:
+        because += f"; but the network is no autoencoder: {model.anatomy.no_code}"
+    return Finding(subject="latent_layer", value=name, sure="stated", because=because)
 
 
 def _availability(model: Model, method: AnyMethod) -> MethodAvailability:

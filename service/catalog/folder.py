@@ -1,26 +1,24 @@
 """A repository folder as a source of models: a file and its model.toml become a Model."""
 
 import hashlib
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Protocol
 
-from schemas.models import Task
 from service.catalog.card import Card, read_card
 from service.catalog.labels import read_labels
 from service.catalog.repository import Found, find_models, find_versions
 from service.catalog.source import Offer
 from service.engine.model import Model
 from service.engine.probe import Probe
+from service.engine.stated import Stated
 from service.errors import LayerNotFoundError, ModelFailedError
 
 
 class Loader(Protocol):
     """Turns a model file into a probe that has run once; raises ModelFailedError."""
 
-    def __call__(
-        self, path: Path, *, task: Task | None, default_layer: str | None, input_size: tuple[int, int] | None
-    ) -> Probe: ...
+    def __call__(self, path: Path, stated: Stated) -> Probe: ...
 
 
 class Folder:
@@ -37,7 +35,13 @@ class Folder:
     def offers(self, name: str) -> list[Offer]:
         """See Source."""
         return [
-            Offer(found.name, found.version, stamp=found, at_start=True, open=partial(open_found, found, self._loader))
+            Offer(
+                found.name,
+                found.version,
+                stamp=(found, _find_decoder(found)),
+                at_start=True,
+                open=partial(open_found, found, self._loader),
+            )
             for found in find_versions(self._root, name)
         ]
 
@@ -50,9 +54,11 @@ def open_found(found: Found, loader: Loader) -> Model:
     if found.file is None:
         raise ModelFailedError(found.problem or "no model file")
     card = read_card(found.folder)
-    digest = _digest(found.file, card)
+    decoder = _require_decoder(found, card)
+    digest = _digest(found.file, card, decoder)
     labels = read_labels(card.labels, found.folder)
-    probe = loader(found.file, task=card.task, default_layer=card.default_layer, input_size=card.input_size)
+    stated = Stated(card.task, card.default_layer, card.input_size, card.latent_layer, decoder)
+    probe = loader(found.file, stated)
     classes = probe.anatomy.classes
     if labels is not None and classes is not None and len(labels) != classes:
         raise ModelFailedError(f"model.toml gives {len(labels)} labels, but the network has {classes} classes")
@@ -68,7 +74,7 @@ def open_found(found: Found, loader: Loader) -> Model:
         preprocessing=preprocessing,
         labels=labels,
         input_size=card.input_size,
-        latent_layer=_find_latent_layer(card, probe),
+        latent_layer=_find_latent_layer(card, probe, joined=decoder is not None),
         stated=frozenset(card.model_fields_set),
     )
 
@@ -81,8 +87,39 @@ def open_file(file: Path, loader: Loader) -> Model:
     return open_found(Found(file.stem, "1", folder, file, None, ()), loader)
 
 
-def _find_latent_layer(card: Card, probe: Probe) -> str | None:
+def _find_decoder(found: Found) -> Found | None:
+    """The model that paints what this one encodes: its version of the same number, or else its newest."""
+    name = _decoder_name(found)
+    versions = find_versions(found.folder.parent, name) if name else []
+    return next((other for other in versions if other.version == found.version), next(iter(versions), None))
+
+
+@lru_cache(maxsize=1024)
+def _decoder_name(found: Found) -> str | None:
+    """Read once as long as the file does not change: models are looked at with every request."""
+    try:
+        return read_card(found.folder).decoder
+    except ModelFailedError:
+        # Told when the model is opened.
+        return None
+
+
+def _require_decoder(found: Found, card: Card) -> Path | None:
+    if card.decoder is None:
+        return None
+    decoder = _find_decoder(found)
+    if card.decoder == found.name or decoder is None:
+        raise ModelFailedError(f"model.toml: decoder: there is no other model '{card.decoder}' in the repository")
+    if decoder.file is None:
+        raise ModelFailedError(f"model.toml: decoder: '{card.decoder}': {decoder.problem or 'no model file'}")
+    return decoder.file
+
+
+def _find_latent_layer(card: Card, probe: Probe, *, joined: bool) -> str | None:
     """Its path, whichever way the card refers to it."""
+    code = probe.anatomy.code
+    if joined and code is not None:
+        return code.layer
     if card.latent_layer is None:
         return None
     try:
@@ -91,9 +128,14 @@ def _find_latent_layer(card: Card, probe: Probe) -> str | None:
         raise ModelFailedError(f"model.toml: latent_layer: {error.detail}") from error
 
 
-def _digest(file: Path, card: Card) -> str:
-    with file.open("rb") as stream:
-        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+def _digest(file: Path, card: Card, decoder: Path | None) -> str:
+    """The file's SHA-256; of an encoder and its decoder, that of both digests, one after the other."""
+    digest = _hash(file)
     if card.sha256 is not None and card.sha256.lower() != digest:
         raise ModelFailedError(f"the file's SHA-256 is {digest}, not the one in model.toml")
-    return digest
+    return hashlib.sha256((digest + _hash(decoder)).encode()).hexdigest() if decoder else digest
+
+
+def _hash(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

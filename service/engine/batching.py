@@ -195,6 +195,14 @@ class BatchingProbe:
         """See Probe."""
         return self._inner.receptive_field(layer)
 
+    def encode(self, images: Array) -> Array:
+        """See Probe."""
+        return self._inner.encode(images)
+
+    def decode(self, codes: Array) -> Array:
+        """See Probe."""
+        return self._inner.decode(codes)
+
     def layer(self, reference: str) -> LayerFacts:
         """See Probe."""
         return self._inner.layer(reference)

@@ -13,13 +13,15 @@ from service.engine.charts import draw_bars
 from service.engine.images import ImageLimits
 from service.engine.method import AnyMethod, Context
 from service.engine.model import Model
+from service.engine.painting import draw_painted
+from service.engine.plots import draw_scatter
 from service.engine.probe import Pixels
 from service.engine.rendering import Drawing, decode_png, draw_map
 from service.engine.run import Request, encode, refuse, run, take_photo
 from service.engine.sets.annotations import Annotations
 from service.engine.sets.batches import Slice
 from service.engine.sets.over_images import PICTURE_BY_PICTURE, combine_slices, compute_slice, open_album
-from service.engine.visuals import Bars, CellSheet, Matrix, ScalarMap, WholePicture
+from service.engine.visuals import Bars, CellSheet, Matrix, ScalarMap, Scatter, Tiles, WholePicture
 from service.errors import JobTooLargeError
 
 
@@ -98,13 +100,13 @@ def combine(
     """
     started = perf_counter()
     if request.images is not None:
-        whole = combine_slices(request, parts, pictures, open_album(model, request, image_limits))
+        whole = combine_slices(model, request, parts, pictures, open_album(model, request, image_limits))
     else:
         axis = request.method.axis
         assert axis is not None, "a plan combines only where there is an axis or a set"
         whole = axis.combine(parts, pictures, request.params)
     layer = next((part.layer for part in parts if part.layer), None)
-    images = [encode(_draw(picture, layer, request.params)) for picture in whole.pictures]
+    images = [encode(_draw(picture, layer, model, request.params)) for picture in whole.pictures]
     return Result(
         model=model.name,
         version=model.version,
@@ -140,9 +142,13 @@ def run_all(
     return whole.model_copy(update={"images": [*whole.images, *images]})
 
 
-def _draw(picture: WholePicture, layer: str | None, params: MethodParams) -> Drawing:
+def _draw(picture: WholePicture, layer: str | None, model: Model, params: MethodParams) -> Drawing:
     if isinstance(picture, Bars):
         return draw_bars(picture)
+    if isinstance(picture, Scatter):
+        return draw_scatter(picture, layer)
+    if isinstance(picture, Tiles):
+        return draw_painted(picture, model.preprocessing)
     if isinstance(picture, ScalarMap):
         assert isinstance(params, HeatmapRendering), "maps are drawn in the colours of a heat map"
         return draw_map(picture, params)

@@ -29,6 +29,13 @@ _COOLWARM: Final = (
     *((245, 196, 173), (244, 154, 123), (222, 96, 77), (180, 4, 38)),
 )
 
+# ColorBrewer's RdBu (Cynthia Brewer, Apache-2.0), from blue over white to red.
+_RED_BLUE: Final = (
+    (5, 48, 97), (33, 102, 172), (67, 147, 195), (146, 197, 222), (209, 229, 240), (247, 247, 247),
+    (253, 219, 199), (244, 165, 130), (214, 96, 77), (178, 24, 43), (103, 0, 31),
+)  # fmt: skip
+_GROUND: Final = (178, 182, 190)
+
 
 @cache
 def lookup_table(name: Colormap) -> Pixels:
@@ -42,3 +49,13 @@ def lookup_table(name: Colormap) -> Pixels:
         return np.asarray(np.rint(np.stack(channels, axis=1)), np.uint8)
     bgr = np.asarray(cv2.applyColorMap(ramp[:, None], _OPENCV[name]), dtype=np.uint8)
     return np.ascontiguousarray(bgr.reshape(256, 3)[:, ::-1])
+
+
+@cache
+def diverging_table() -> Pixels:
+    """(256, 3) uint8, RGB: blue below 128, white there, red above; 0 is the gray that lies between maps."""
+    anchors = np.linspace(1, 255, len(_RED_BLUE))
+    channels = [np.interp(np.arange(256), anchors, channel) for channel in np.transpose(_RED_BLUE)]
+    table = np.asarray(np.rint(np.stack(channels, axis=1)), np.uint8)
+    table[0] = _GROUND
+    return table

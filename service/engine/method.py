@@ -73,13 +73,14 @@ class OverImages(Generic[P]):
     """How a method goes through a set of pictures, `slice` of them in a chunk.
 
     `note(visual, params)` gives numbers of one picture to be kept beside its own, for a method of one image. `combine`
-    is as that of an Axis. `illustrate(parts, params, album)` gives pictures of the whole that show some of the set's
-    own; they come before those of `combine`.
+    is as that of an Axis; `conclude(probe, parts, params)` stands in its place where the whole asks the network again.
+    `illustrate(parts, params, album)` gives pictures of the whole that show some of the set's own; they come first.
     """
 
-    combine: Callable[[Sequence[Answer], Iterable[tuple[str, Pixels]], P], Whole]
+    combine: Callable[[Sequence[Answer], Iterable[tuple[str, Pixels]], P], Whole] | None = None
     note: Callable[[Visual, P], dict[str, Any]] | None = None
     illustrate: Callable[[Sequence[Answer], P, Album], Iterable[WholePicture]] | None = None
+    conclude: Callable[[Probe, Sequence[Answer], P], Whole] | None = None
     slice: int = 32
 
 
@@ -146,4 +147,13 @@ def refuse_without_spatial_layer(anatomy: Anatomy) -> str | None:
         return reason
     if not any(layer.is_spatial for layer in anatomy.layers):
         return "no layer of this network has spatial axes"
+    return None
+
+
+def refuse_without_code(anatomy: Anatomy) -> str | None:
+    """For methods about autoencoders."""
+    if reason := refuse_without_image(anatomy):
+        return reason
+    if anatomy.code is None:
+        return f"this network is no autoencoder: {anatomy.no_code or 'it has no code'}"
     return None

@@ -34,3 +34,18 @@ class Preprocessing:
         if self.channel_order == "bgr":
             values = values[..., ::-1]
         return np.ascontiguousarray(values, np.float32)
+
+    def undo(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(..., h, w, c) in the network's units back to 0…1 RGB or gray, not clipped."""
+        channels = values.shape[-1]
+        if self.channel_order == "bgr":
+            values = values[..., ::-1]
+        pixels = (values - np.asarray(self.offset[:channels], np.float32)) / np.asarray(
+            self.scale[:channels], np.float32
+        )
+        return np.asarray(pixels / np.float32(255), np.float32)
+
+    @property
+    def span(self) -> float:
+        """From black to white in the network's units; of several channels the greatest."""
+        return 255 * max(map(abs, self.scale))

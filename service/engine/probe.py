@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
@@ -46,12 +47,29 @@ class LayerFacts:
 
 
 @dataclass(frozen=True)
+class Code:
+    """Where an autoencoder holds all that it paints its picture from: the layer, its shape without the batch axis.
+
+    `wired` are the layers whose units see the picture itself, so that a unit's weights are a picture too.
+    """
+
+    layer: str
+    shape: tuple[int, ...]
+    wired: tuple[str, ...] = ()
+
+    @property
+    def units(self) -> int:
+        return prod(self.shape)
+
+
+@dataclass(frozen=True)
 class Anatomy:
     """Facts about a network, read from its graph without running it.
 
     `input_shape` is (h, w, c) with None for an open size, or None where no picture goes in.
     `classes` counts the scores; None where the network gives no class scores. `logits` says in words where the numbers
-    are that class heat maps differentiate. `other_layers` could have been the default layer as well.
+    are that class heat maps differentiate. `other_layers` could have been the default layer as well. `code` is an
+    autoencoder's; where there is none, `no_code` says why.
     """
 
     input_shape: tuple[int | None, int | None, int] | None
@@ -65,6 +83,8 @@ class Anatomy:
     trainable_parameters: int
     other_layers: tuple[str, ...] = ()
     repairs: tuple[str, ...] = ()
+    code: Code | None = None
+    no_code: str | None = None
 
 
 @dataclass(frozen=True)
@@ -292,6 +312,14 @@ class Probe(Protocol):
         `layer` None takes the default layer, `class_index` None the best class. Raises LayerNotFoundError,
         LayerNotSpatialError, LayerNotConnectedError or ClassOutOfRangeError.
         """
+        ...
+
+    def encode(self, images: Array) -> Array:
+        """An autoencoder's codes of (n, h, w, c), flattened: (n, units). Raises MethodUnavailableError."""
+        ...
+
+    def decode(self, codes: Array) -> Array:
+        """What an autoencoder paints from codes (n, units): (n, h, w, c). Raises MethodUnavailableError."""
         ...
 
     def require_target(self, *, layer: str | None, class_index: int | None) -> None:

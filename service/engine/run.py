@@ -16,10 +16,11 @@ from schemas.results import Provenance, Result, ResultImage, Target, Timings
 from service.engine.images import ImageLimits, decode, fit
 from service.engine.method import AnyMethod, Context
 from service.engine.model import Model
+from service.engine.painting import draw_reconstruction, measure_reconstruction
 from service.engine.probe import Array, Pixels
 from service.engine.rendering import Drawing, draw_heatmap, draw_pictures, draw_tiles, encode_png, measure_heatmap
 from service.engine.sets.image_set import ImageSet
-from service.engine.visuals import Heatmap, Pictures, ScoreList, Sheets, Visual
+from service.engine.visuals import Heatmap, Pictures, Reconstruction, ScoreList, Sheets, Visual
 from service.errors import ImageMissingError, MethodUnavailableError, NotFiniteError, SetMissingError
 
 # The longer side that a picture keeps where neither the network nor model.toml fixes a size.
@@ -153,6 +154,8 @@ def _require_finite(visual: Visual) -> None:
         arrays.append(visual.values)
     elif isinstance(visual, Sheets):
         arrays += [tiles.values for tiles in visual.tiles]
+    elif isinstance(visual, Reconstruction):
+        arrays += [visual.original, visual.painted]
     elif isinstance(visual, Pictures):
         arrays += [picture.values for picture in visual.pictures]
     if not all(np.isfinite(array).all() for array in arrays):
@@ -167,6 +170,8 @@ def _draw(
         return [draw_tiles(tiles, params, model.preprocessing.channel_order) for tiles in visual.tiles], visual.numbers
     if isinstance(visual, Pictures):
         return draw_pictures(visual), visual.numbers
+    if isinstance(visual, Reconstruction):
+        return draw_reconstruction(visual, model.preprocessing), measure_reconstruction(visual, model.preprocessing)
     if not isinstance(visual, Heatmap):
         return [], {}
     assert isinstance(params, HeatmapRendering), "a method that returns a Heatmap takes HeatmapRendering parameters"

@@ -16,14 +16,14 @@ MIN_CELL_SIDE = 12
 MAX_CELL_SIDE = 48
 
 
-def lay_out(tiles: Tiles, *, columns: int, margin: int) -> Pixels:
-    """One sheet of all tiles: (h, w) uint8 shades, or (h, w, 3) uint8 RGB. What lies between and beyond them is 0."""
+def lay_out(tiles: Tiles, *, columns: int, margin: int, ground: int = 0) -> Pixels:
+    """One sheet of all tiles: (h, w) uint8 shades, or (h, w, 3) uint8 RGB. Between and beyond them is the ground."""
     shades = _shade(tiles)
     columns = min(tiles.columns or columns, len(shades))
     zoom = _zoom(shades.shape, columns)
     rows = -(-len(shades) // columns)
     height, width = shades.shape[1] * zoom, shades.shape[2] * zoom
-    sheet = np.zeros((rows * (height + margin), columns * (width + margin), *shades.shape[3:]), np.uint8)
+    sheet = np.full((rows * (height + margin), columns * (width + margin), *shades.shape[3:]), ground, np.uint8)
     cells = sheet.reshape(rows, height + margin, columns, width + margin, *shades.shape[3:])
     enlarged = shades.repeat(zoom, axis=1).repeat(zoom, axis=2) if zoom > 1 else shades
     for row in range(rows):
@@ -36,10 +36,21 @@ def _shade(tiles: Tiles) -> Pixels:
     values = tiles.values
     if tiles.scale == "standard":
         return _standardise(values)
+    if tiles.scale == "picture":
+        return np.asarray(np.rint(np.clip(values, 0, 1) * 255), np.uint8)
+    if tiles.scale == "signed":
+        return signed_shades(values, tiles.high)
     span = tiles.high - tiles.low
     if span <= 0:
         return np.zeros(values.shape, np.uint8)
     return np.asarray(np.rint((values - np.float32(tiles.low)) * np.float32(255 / span)), np.uint8)
+
+
+def signed_shades(values: Array, most: float) -> Pixels:
+    """From -`most` to `most` as 1 to 255, so that zero is 128."""
+    if most <= 0:
+        return np.full(values.shape, 128, np.uint8)
+    return np.asarray(128 + np.rint(np.clip(values / np.float32(most), -1, 1) * 127), np.uint8)
 
 
 def _standardise(values: Array) -> Pixels:

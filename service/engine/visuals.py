@@ -30,14 +30,15 @@ class Tiles:
 
     The three channels of a colour tile stand in the network's own order: the renderer knows which that is.
 
-    `scale`: `standard` draws each tile by its own mean and deviation, `bounds` all of them between `low` and `high`.
+    `scale`: `standard` draws each tile by its own mean and deviation, `bounds` all of them between `low` and `high`,
+    `signed` from -`high` to `high` in colours of two signs, `picture` as pictures in the network's units.
     `columns` overrules what the client asked for, where the layout has a meaning.
     """
 
     name: str
     layer: str
     values: Array
-    scale: Literal["standard", "bounds"]
+    scale: Literal["standard", "bounds", "signed", "picture"]
     low: float = 0.0
     high: float = 1.0
     columns: int | None = None
@@ -79,6 +80,15 @@ class Pictures:
     numbers: dict[str, Any]
     resolved: Mapping[str, Any] = field(default_factory=dict)
     plan: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Reconstruction:
+    """A picture and what an autoencoder makes of it, both (h, w, c) float32 in the network's units."""
+
+    layer: str
+    original: Array
+    painted: Array
 
 
 @dataclass(frozen=True)
@@ -157,6 +167,16 @@ class CellSheet:
     rows: Iterable[CellRow]
 
 
+@dataclass(frozen=True)
+class Scatter:
+    """Points in a plane: `points` (n, 2) float32, to the right and up. `groups` names the group of each, or None."""
+
+    name: str
+    points: Array
+    groups: tuple[str | None, ...]
+    axes: tuple[str, str]
+
+
 # What a whole set or axis may be shown as; a name with pixels is drawn already.
-WholePicture = tuple[str, Pixels] | Bars | ScalarMap | Matrix | CellSheet
-Visual = Heatmap | Numbers | ScoreList | Sheets | Pictures
+WholePicture = tuple[str, Pixels] | Bars | ScalarMap | Matrix | CellSheet | Scatter | Tiles
+Visual = Heatmap | Numbers | Reconstruction | ScoreList | Sheets | Pictures

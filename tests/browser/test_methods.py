@@ -19,7 +19,8 @@ SHORT = {"filter-patterns": {"filters": "0", "steps": "5", "size": "64"}}
 
 @pytest.mark.parametrize("name", list(METHODS))
 def test_answer_is_shown_when_a_methods_form_is_sent(visit: Visit, name: str):
-    page = visit("/?view=methods")
+    model = "glyphs" if name.startswith("autoencoder-") else "shapes"
+    page = visit(f"/?view=methods&model={model}")
     form = region(page, "Methods")
     form.get_by_label("Method", exact=True).select_option(name)
     for field, value in SHORT.get(name, {}).items():

@@ -9,15 +9,16 @@ import pytest
 from service.catalog.catalog import Catalog
 from service.catalog.folder import Folder
 from service.demo.glyphs import draw_glyphs
-from service.demo.silhouette import measure_silhouette
 from service.engine.keras.loading import load_probe
 from service.engine.methods import METHODS
 from service.engine.model import Model
+from service.engine.silhouette import measure_silhouette
 from service.wiring import BUILT_IN_MODELS
 
 FRESH_SEED = 20_000_001
 COUNT = 200
 VERSIONS = ("1", "2", "3", "4", "5", "6")
+AUTOENCODER = {name for name in METHODS if name.startswith("autoencoder-")}
 
 
 class Figures(NamedTuple):
@@ -70,7 +71,7 @@ def test_card_says_what_the_file_does_not(versions: dict[str, Model]):
 def test_methods_about_classes_say_why_they_cannot_work(versions: dict[str, Model]):
     reasons = {method.name: method.refuse(versions["6"].anatomy) for method in METHODS.values()}
     working = {name for name, reason in reasons.items() if reason is None}
-    assert working == {"activations", "filters", "filter-patterns"}
+    assert working == {"activations", "filters", "filter-patterns", "layer-health", *AUTOENCODER}
     assert all("no class scores" in (reasons[name] or "") for name in reasons.keys() - working)
 
 

@@ -17,6 +17,7 @@ from service.engine.keras.probe import KerasProbe
 from service.engine.keras.tuning import Tuning
 from service.engine.probe import Array
 from service.engine.reuse import ActivationCache
+from service.engine.stated import Stated
 from tests.oracle import relative_error
 
 PLAIN, FOLDED = Tuning(fold=False), Tuning(fold=True)
@@ -176,7 +177,7 @@ def test_folding_is_given_up_when_it_changes_the_scores(caplog: pytest.LogCaptur
     network = keras.Model(inputs, layers.Dense(3)(layers.GlobalAveragePooling2D()(maps)))
     norm.moving_mean.assign(np.full(4, 1e7))
     image = _images(1)[0]
-    probe = KerasProbe(network, task="regression", tuning=FOLDED)
+    probe = KerasProbe(network, stated=Stated(task="regression"), tuning=FOLDED)
     with caplog.at_level(logging.WARNING):
         probe.run_once()
     assert "not folded" in caplog.text

@@ -12,6 +12,7 @@ from keras import layers, ops
 from service.engine.keras.loading import load_probe
 from service.engine.keras.probe import KerasProbe
 from service.engine.probe import Array
+from service.engine.stated import Stated
 from service.errors import (
     ClassOutOfRangeError,
     LayerNotConnectedError,
@@ -116,7 +117,7 @@ def test_logits_are_differentiated_when_the_softmax_is_saturated():
 def test_sign_follows_the_class_when_one_sigmoid_stands_for_two(activation: str | None):
     inputs = picture()
     network = keras.Model(inputs, head(conv()(inputs), units=1, activation=activation))
-    probe = KerasProbe(network, task=None if activation else "binary")
+    probe = KerasProbe(network, stated=Stated(task=None if activation else "binary"))
     kernel, bias = network.get_layer("scores").get_weights()
     pooled = np.asarray(probe.activations_and_gradients(IMAGE).activations).mean(axis=(0, 1))
     logit = float(pooled @ kernel[:, 0] + bias[0])
@@ -164,7 +165,7 @@ def test_value_itself_is_differentiated_when_the_output_is_a_regression():
 def test_softmax_is_added_when_a_classifier_gives_logits():
     inputs = picture()
     network = keras.Model(inputs, head(conv()(inputs), activation=None))
-    probe = KerasProbe(network, task="classification")
+    probe = KerasProbe(network, stated=Stated(task="classification"))
     assert probe.anatomy.target_kind == "logit"
     assert np.abs(logits_of(probe, 3) - output_of(network)).max() < 1e-6
     assert np.abs(probe.scores(IMAGE).values - softmax(output_of(network))).max() < 1e-6
@@ -176,7 +177,7 @@ def test_log_probability_is_differentiated_when_logits_cannot_be_reached():
     pooled = layers.GlobalAveragePooling2D()(conv()(inputs))
     scores = layers.EinsumDense("ab,bc->ac", 3, bias_axes="c", activation="softmax", name="scores")(pooled)
     network = keras.Model(inputs, scores)
-    probe = KerasProbe(network, task="classification")
+    probe = KerasProbe(network, stated=Stated(task="classification"))
     assert probe.anatomy.target_kind == "log_probability"
     assert np.abs(probe.scores(IMAGE).values - output_of(network)).max() < 1e-6
     assert np.abs(logits_of(probe, 3) - np.log(output_of(network))).max() < 1e-5
@@ -210,7 +211,7 @@ def test_scores_equal_the_network_when_a_classifier_averages_probabilities():
     inputs = picture()
     maps = conv()(inputs)
     network = keras.Model(inputs, layers.Average()([head(maps, name="one"), head(maps, name="two")]))
-    probe = KerasProbe(network, task="classification")
+    probe = KerasProbe(network, stated=Stated(task="classification"))
     assert probe.anatomy.target_kind == "log_probability"
     assert np.abs(probe.scores(IMAGE).values - output_of(network)).max() < 1e-6
 
@@ -218,7 +219,7 @@ def test_scores_equal_the_network_when_a_classifier_averages_probabilities():
 def test_target_is_finite_when_the_activation_is_log_softmax():
     inputs = picture()
     network = keras.Model(inputs, head(conv()(inputs), activation="log_softmax"))
-    probe = KerasProbe(network, task="classification")
+    probe = KerasProbe(network, stated=Stated(task="classification"))
     assert np.isfinite(logits_of(probe, 3)).all()
 
 
@@ -466,7 +467,7 @@ def test_sequential_takes_the_given_size_when_no_layer_knows_its_own(tmp_path: P
     network = keras.Sequential([maps, layers.GlobalAveragePooling2D(), scores])
     with pytest.warns(UserWarning, match="not yet been built"):
         network.save(tmp_path / "unbuilt.keras")
-    probe = load_probe(tmp_path / "unbuilt.keras", input_size=(SIZE, SIZE))
+    probe = load_probe(tmp_path / "unbuilt.keras", Stated(input_size=(SIZE, SIZE)))
     assert np.abs(probe.scores(IMAGE).values - output_of(network)).max() < 1e-6
     with pytest.raises(ModelFailedError, match="input_size"):
         load_probe(tmp_path / "unbuilt.keras")

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from schemas.models import Task
 from service.engine.model import Model
 from service.engine.preprocessing import Preprocessing
 from service.engine.probe import (
@@ -16,6 +15,7 @@ from service.engine.probe import (
     Array,
     Ascended,
     Ascent,
+    Code,
     Kernel,
     LayerActivations,
     LayerFacts,
@@ -27,6 +27,7 @@ from service.engine.probe import (
     Scores,
     Target,
 )
+from service.engine.stated import Stated
 from service.errors import ClassOutOfRangeError, LayerNotFoundError, ModelFailedError, SizeUnsuitableError
 
 
@@ -87,6 +88,15 @@ class ClosedFormProbe:
     def receptive_field(self, layer: str) -> ReceptiveField | None:
         """Of `maps`: a position sees itself and its neighbours."""
         return ReceptiveField((3, 3), (1, 1), (-1, -1)) if layer == "maps" else None
+
+    def encode(self, images: Array) -> Array:
+        """As an autoencoder its code is the mean of each channel."""
+        return np.asarray(images.mean(axis=(1, 2)), np.float32)
+
+    def decode(self, codes: Array) -> Array:
+        """Flat pictures of those means."""
+        shape = (len(codes), *self.anatomy.layers[0].output_shape[1:3], codes.shape[1])
+        return np.asarray(np.broadcast_to(codes[:, None, None], shape), np.float32)
 
     def layer(self, reference: str) -> LayerFacts:
         found = [layer for layer in self.anatomy.layers if layer.path == reference]
@@ -177,6 +187,17 @@ def closed_form_model(weights: Iterable[Iterable[float]], **changes: Any) -> Mod
     return replace(model, **changes)
 
 
+def autoencoder_model(**changes: Any) -> Model:
+    """The same as an autoencoder of three units: the means of the channels, painted as flat pictures."""
+    model = closed_form_model([[1.0, 0.0], [0.0, 1.0], [0.0, 0.0]], **changes)
+    probe = model.probe
+    assert isinstance(probe, ClosedFormProbe)
+    probe.anatomy = replace(
+        probe.anatomy, task="autoencoder", classes=None, target_kind=None, logits=None, code=Code("means", (3,))
+    )
+    return model
+
+
 class FakeLoader:
     """Loads a ClosedFormProbe from any file, slowly where `gate` is given; a file that says "broken" fails."""
 
@@ -184,9 +205,7 @@ class FakeLoader:
         self.gate = gate
         self.loaded: list[Path] = []
 
-    def __call__(
-        self, path: Path, *, task: Task | None, default_layer: str | None, input_size: tuple[int, int] | None
-    ) -> ClosedFormProbe:
+    def __call__(self, path: Path, stated: Stated) -> ClosedFormProbe:
         self.loaded.append(path)
         if self.gate is not None:
             assert self.gate.wait(10)

@@ -49,3 +49,16 @@ def test_gray_fits_when_a_table_gives_single_numbers():
 def test_zero_std_is_refused_when_it_would_divide():
     with pytest.raises(ValueError, match="must not be 0"):
         PreprocessingTable(std=(1, 0, 1))
+
+
+@pytest.mark.parametrize("mode", ["none", "unit", "tf", "caffe", "torch"])
+def test_pixels_come_back_when_preprocessing_is_undone(mode: PreprocessingMode):
+    preprocessing = PRESETS[mode]
+    np.testing.assert_allclose(preprocessing.undo(preprocessing.apply(PIXELS)), X / 255, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("mode", "span"), [("none", 255), ("unit", 1), ("tf", 2), ("caffe", 255), ("torch", 1 / 0.224)]
+)
+def test_span_is_that_from_black_to_white_when_units_differ(mode: PreprocessingMode, span: float):
+    assert PRESETS[mode].span == pytest.approx(span)

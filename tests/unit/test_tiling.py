@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from service.engine.probe import Array
-from service.engine.tiling import lay_out
+from service.engine.tiling import lay_out, signed_shades
 from service.engine.visuals import Tiles
 
 
@@ -96,3 +96,9 @@ def test_rows_follow_the_layout_when_it_has_a_meaning():
 )
 def test_single_tile_can_be_read_when_it_is_long_and_narrow(shape: tuple[int, int], expected: tuple[int, int]):
     assert lay_out(_tiles(_random(1, *shape)), columns=1, margin=0).shape == expected
+
+
+def test_zero_is_in_the_middle_when_tiles_have_a_sign():
+    values = np.array([-2.0, -1.0, 0.0, 0.5, 2.0], np.float32)[:, None, None]
+    assert signed_shades(values, 2.0).ravel().tolist() == [1, 64, 128, 160, 255]
+    assert signed_shades(values, 0.0).ravel().tolist() == [128] * 5

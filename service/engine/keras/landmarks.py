@@ -11,8 +11,8 @@ from service.engine.probe import is_spatial
 
 Activation = Literal["softmax", "sigmoid", "log_softmax", "linear", "other"]
 
-_IDENTITIES = {"Dropout", "SpatialDropout2D", "GaussianNoise", "GaussianDropout", "AlphaDropout", "Identity"}
-_RESHAPES = {"Flatten", "Reshape", "Cast"}
+IDENTITIES = {"Dropout", "SpatialDropout2D", "GaussianNoise", "GaussianDropout", "AlphaDropout", "Identity"}
+RESHAPES = {"Flatten", "Reshape", "Cast"}
 _POOLINGS = {"MaxPooling2D", "AveragePooling2D", "MaxPool", "AveragePool"}
 _ACTIVATIONS = {"Softmax", "Sigmoid", "LogSoftmax", "Activation"}
 _FUSED = (keras.layers.Dense, keras.layers.Conv2D)
@@ -117,7 +117,7 @@ def _mixed_probabilities(value: Value) -> Activation | None:
 
 def _passes_on(call: Call) -> bool:
     name = type(call.operation).__name__
-    return name in _IDENTITIES | _RESHAPES or (name == "Activation" and activation_of(call.operation) == "linear")
+    return name in IDENTITIES | RESHAPES or (name == "Activation" and activation_of(call.operation) == "linear")
 
 
 def _is_fused(operation: Any) -> bool:
@@ -140,6 +140,6 @@ def _last_spatial(output: Value) -> Iterable[Value]:
 
 
 def _before_identities(value: Value) -> Value:
-    while type(value.call.operation).__name__ in _IDENTITIES:
+    while type(value.call.operation).__name__ in IDENTITIES:
         value = value.call.inputs[0]
     return value

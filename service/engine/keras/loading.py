@@ -3,6 +3,7 @@
 import os
 import re
 from contextlib import suppress
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -12,11 +13,12 @@ import tensorflow as tf
 
 from service.engine.keras.archive import inspect
 from service.engine.keras.graph import functional
+from service.engine.keras.joining import join
 from service.engine.keras.legacy import is_old, keras_version, readable
 from service.engine.keras.probe import KerasProbe
 from service.engine.keras.stored_weights import verify_weights
 from service.engine.keras.tuning import UNTUNED, Tuning
-from service.engine.probe import Task
+from service.engine.stated import UNSTATED, Stated
 from service.errors import ConvscopeError, ModelFailedError
 
 _UNKNOWN_LAYER = re.compile(r"Unknown layer: '([^']+)'")
@@ -36,32 +38,28 @@ def configure_devices(threads: int = 0) -> None:
             tf.config.experimental.set_memory_growth(device, enable=True)
 
 
-def load_probe(
-    path: Path,
-    *,
-    task: Task | None = None,
-    default_layer: str | None = None,
-    input_size: tuple[int, int] | None = None,
-    tuning: Tuning = UNTUNED,
-) -> KerasProbe:
-    """Load a `.keras` or HDF5 file, refuse what carries code, and run the network once.
+def load_probe(path: Path, stated: Stated = UNSTATED, *, tuning: Tuning = UNTUNED) -> KerasProbe:
+    """Load a `.keras` or HDF5 file, with its decoder if it has one, refuse what carries code, and run the network once.
 
     Raises ModelFailedError with a reason that a user can act on.
     """
     network, repairs = _open(path)
-    _build(network, input_size)
+    _build(network, stated.input_size)
+    if stated.decoder is not None:
+        network, stated, more = _join(network, stated, stated.decoder)
+        repairs += more
     if functional(network) is None:
         raise ModelFailedError(
             f"'{type(network).__name__}' is a subclassed model, whose layers cannot be followed: "
             "rebuild it as a Functional or Sequential model"
         )
     try:
-        probe = KerasProbe(network, task=task, default_layer=default_layer, tuning=tuning, repairs=repairs)
+        probe = KerasProbe(network, stated=stated, tuning=tuning, repairs=repairs)
     except ModelFailedError:
         raise
     except ConvscopeError as error:
         raise ModelFailedError(f"model.toml: default_layer: {error.detail}") from error
-    run_once(probe, input_size)
+    run_once(probe, stated.input_size)
     return probe
 
 
@@ -87,6 +85,14 @@ def _open(path: Path) -> tuple[keras.Model, tuple[str, ...]]:
         if file_format == "hdf5":
             verify_weights(network, file)
     return network, repairs
+
+
+def _join(encoder: keras.Model, stated: Stated, file: Path) -> tuple[keras.Model, Stated, tuple[str, ...]]:
+    """The network of both files, what is stated of it, and what had to be mended to read the decoder."""
+    decoder, repairs = _open(file)
+    _build(decoder, None)
+    network, latent_layer = join(encoder, decoder, stated.latent_layer)
+    return network, replace(stated, latent_layer=latent_layer), tuple(f"decoder: {repair}" for repair in repairs)
 
 
 def _load(file: Path, path: Path) -> keras.Model:

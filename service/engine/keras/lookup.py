@@ -78,10 +78,11 @@ def _has_filters(wiring: Wiring, call: Call) -> bool:
     if type(source.operation).__name__ in _REARRANGING or len(call.outputs[0].shape) < 2:
         return False
     # Before the first layer that has learned something there are only the picture's own channels.
-    return any(_learns(value.call) for value in wiring.ancestors(call.outputs[0]))
+    return any(learns(value.call) for value in wiring.ancestors(call.outputs[0]))
 
 
-def _learns(call: Call) -> bool:
+def learns(call: Call) -> bool:
+    """True for a layer with a kernel, of whatever kind."""
     return any(len(weight.shape) > 1 for weight in getattr(call.operation, "weights", []))
 
 

@@ -12,6 +12,7 @@ import tensorflow as tf
 from service.engine.keras import anatomy as anatomical
 from service.engine.keras.ascent import climb, compile_loop
 from service.engine.keras.canvases import Canvases
+from service.engine.keras.coding import find_coding
 from service.engine.keras.compiling import compile_graph, computing
 from service.engine.keras.excerpt import excerpt
 from service.engine.keras.folding import UNFOLDED, Folding
@@ -46,9 +47,9 @@ from service.engine.probe import (
     ReceptiveField,
     Scores,
     Target,
-    Task,
 )
 from service.engine.reuse import ActivationCache, fingerprint
+from service.engine.stated import UNSTATED, Stated
 from service.errors import (
     ClassOutOfRangeError,
     LayerNotConnectedError,
@@ -69,15 +70,14 @@ FOLDING_TOLERANCE = 1e-3
 class KerasProbe:
     """Answers from one loaded network, which it never changes.
 
-    `task` and `default_layer` overrule what the graph suggests. Raises LayerNotFoundError for an unknown default layer.
+    What is `stated` overrules what the graph suggests. Raises LayerNotFoundError for an unknown default layer.
     """
 
     def __init__(
         self,
         network: keras.Model,
         *,
-        task: Task | None = None,
-        default_layer: str | None = None,
+        stated: Stated = UNSTATED,
         repairs: tuple[str, ...] = (),
         tuning: Tuning = UNTUNED,
     ) -> None:
@@ -90,7 +90,8 @@ class KerasProbe:
         # Names this probe's entries there, and keeps nothing alive.
         self._owner = object()
         self.traces = Traces(tuning.max_traces, tuning.max_bytes)
-        self.anatomy = self._examine(task, default_layer, repairs)
+        self._coding = find_coding(network, self._wiring, self.traces, self._find_latent_layer(stated))
+        self.anatomy = self._examine(stated, repairs)
         self._folding = Folding(self._wiring) if tuning.fold else None
         self._max_bytes = tuning.max_bytes
         self._passes = Passes(
@@ -159,6 +160,14 @@ class KerasProbe:
     def receptive_field(self, layer: str) -> ReceptiveField | None:
         """See Probe."""
         return find_receptive_field(find_layer(self._wiring, layer))
+
+    def encode(self, images: Array) -> Array:
+        """See Probe."""
+        return self._coding.encode(images)
+
+    def decode(self, codes: Array) -> Array:
+        """See Probe."""
+        return self._coding.decode(codes)
 
     def layer(self, reference: str) -> LayerFacts:
         """See Probe."""
@@ -236,8 +245,16 @@ class KerasProbe:
             self._folding = None
             self._passes = replace(self._passes, folding=None)
 
-    def _examine(self, task: Task | None, default_layer: str | None, repairs: tuple[str, ...]) -> Anatomy:
-        wiring, head = self._wiring, self._head
+    def _find_latent_layer(self, stated: Stated) -> Call | None:
+        if stated.latent_layer is None:
+            return None
+        try:
+            return find_layer(self._wiring, stated.latent_layer)
+        except LayerNotFoundError as error:
+            raise ModelFailedError(f"model.toml: latent_layer: {error.detail}") from error
+
+    def _examine(self, stated: Stated, repairs: tuple[str, ...]) -> Anatomy:
+        wiring, head, task, default_layer = self._wiring, self._head, stated.task, stated.default_layer
         units = anatomical.unit_count(wiring.outputs[0]) if len(wiring.outputs) == 1 else None
         if task in ("classification", "binary", "regression") and units is None:
             raise ModelFailedError(f"model.toml: task: '{task}' needs a network with one vector as its output")
@@ -255,6 +272,8 @@ class KerasProbe:
             parameters=self._network.count_params(),
             trainable_parameters=sum(int(np.prod(weight.shape)) for weight in self._network.trainable_weights),
             repairs=repairs,
+            code=self._coding.code,
+            no_code=self._coding.reason,
         )
 
     def _require_image(self) -> None:

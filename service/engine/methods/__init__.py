@@ -2,6 +2,9 @@
 
 from service.engine.method import AnyMethod
 from service.engine.methods.activations import ACTIVATIONS
+from service.engine.methods.autoencoder_latents import AUTOENCODER_LATENTS
+from service.engine.methods.autoencoder_reconstruction import AUTOENCODER_RECONSTRUCTION
+from service.engine.methods.autoencoder_traversal import AUTOENCODER_TRAVERSAL
 from service.engine.methods.filter_patterns import FILTER_PATTERNS
 from service.engine.methods.filters import FILTERS
 from service.engine.methods.grad_cam import GRAD_CAM
@@ -12,5 +15,17 @@ from service.engine.methods.top_images import TOP_IMAGES
 
 METHODS: dict[str, AnyMethod] = {
     method.name: method
-    for method in (PREDICTIONS, ACTIVATIONS, FILTERS, GRAD_CAM, FILTER_PATTERNS, LAYER_HEALTH, RESPONSES, TOP_IMAGES)
+    for method in (
+        PREDICTIONS,
+        ACTIVATIONS,
+        FILTERS,
+        GRAD_CAM,
+        FILTER_PATTERNS,
+        LAYER_HEALTH,
+        RESPONSES,
+        TOP_IMAGES,
+        AUTOENCODER_RECONSTRUCTION,
+        AUTOENCODER_LATENTS,
+        AUTOENCODER_TRAVERSAL,
+    )
 }

@@ -31,7 +31,11 @@ def compute_slice(work: Slice) -> Result:
 
 
 def combine_slices(
-    request: Request, parts: Sequence[Answer], pictures: Iterable[tuple[str, Pixels]], album: Album
+    model: Model,
+    request: Request,
+    parts: Sequence[Answer],
+    pictures: Iterable[tuple[str, Pixels]],
+    album: Album,
 ) -> Whole:
     """The whole of a set. Raises SetEmptyError where not one of its pictures could be used."""
     skipped = [item for part in parts for item in part.values["skipped"]]
@@ -39,7 +43,11 @@ def combine_slices(
     if not count:
         raise SetEmptyError(f"none of the {len(skipped)} pictures can be used; the first: {skipped[0]['detail']}")
     over_images = request.method.over_images or PICTURE_BY_PICTURE
-    whole = over_images.combine(parts, pictures, request.params)
+    if over_images.conclude is not None:
+        whole = over_images.conclude(model.probe, parts, request.params)
+    else:
+        assert over_images.combine is not None, "a method makes the whole of a set in one way or the other"
+        whole = over_images.combine(parts, pictures, request.params)
     if over_images.illustrate is not None:
         illustrations = over_images.illustrate(parts, request.params, album)
         whole = replace(whole, pictures=chain(illustrations, whole.pictures))

@@ -1,0 +1,84 @@
+"""Compiled: an autoencoder cut in two at its code."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from service.engine.keras.bottleneck import NoCodeError, find_code, find_painted
+from service.engine.keras.compiling import compile_graph, computing
+from service.engine.keras.graph import Call, Value, Wiring, functional
+from service.engine.keras.parts import compute_part, find_part
+from service.engine.keras.traces import Built, Traces
+from service.engine.probe import Array, Code
+from service.errors import MethodUnavailableError
+
+# Pictures that are painted together.
+_BATCH: Final = 16
+
+
+@dataclass(frozen=True)
+class Coding:
+    """The halves of a network: up to its code, and from there to the picture. Without a code, `reason` says why."""
+
+    network: keras.Model
+    wiring: Wiring
+    traces: Traces
+    code: Code | None
+    value: Value | None
+    reason: str | None
+
+    def encode(self, images: Array) -> Array:
+        """See Probe."""
+        self._require()
+        trace = self.traces.get("encode", lambda: Built(compile_graph(self._encode, self._pictures())))
+        with computing(images[0]):
+            return np.asarray(trace(tf.constant(images)).numpy())
+
+    def decode(self, codes: Array) -> Array:
+        """See Probe."""
+        code, _ = self._require()
+        spec = tf.TensorSpec([None, code.units], tf.float32)
+        trace = self.traces.get("decode", lambda: Built(compile_graph(self._decode, spec)))
+        return self._in_batches(codes, lambda batch: trace(tf.constant(batch)).numpy())
+
+    def _encode(self, images: Any) -> Any:
+        code, value = self._require()
+        return tf.reshape(self._reach(images, value), [-1, code.units])
+
+    def _decode(self, codes: Any) -> Any:
+        code, value = self._require()
+        painted = find_painted(self.wiring)
+        given = tf.reshape(codes, [-1, *code.shape])
+        (picture,) = compute_part(self.network, self.wiring, find_part([value], [painted]), [given])
+        return tf.cast(picture, tf.float32)
+
+    def _reach(self, images: Any, value: Value) -> Any:
+        symbol = functional(self.network).inputs[0]
+        part = find_part(self.wiring.inputs, [value])
+        (tensor,) = compute_part(self.network, self.wiring, part, [tf.cast(images, symbol.dtype)])
+        return tf.cast(tensor, tf.float32)
+
+    def _pictures(self) -> tf.TensorSpec:
+        return tf.TensorSpec([None, *self.wiring.inputs[0].shape[1:]], tf.float32)
+
+    def _in_batches(self, rows: Array, compute: Callable[[Array], Array]) -> Array:
+        found = [compute(rows[start : start + _BATCH]) for start in range(0, len(rows), _BATCH)]
+        return np.concatenate(found)
+
+    def _require(self) -> tuple[Code, Value]:
+        if self.code is None or self.value is None:
+            raise MethodUnavailableError(f"this network is no autoencoder: {self.reason}")
+        return self.code, self.value
+
+
+def find_coding(network: keras.Model, wiring: Wiring, traces: Traces, stated: Call | None) -> Coding:
+    """Cut a network at its code; `stated` is the layer that its owner says holds it."""
+    try:
+        code, value = find_code(wiring, stated)
+    except NoCodeError as error:
+        return Coding(network, wiring, traces, None, None, str(error))
+    return Coding(network, wiring, traces, code, value, None)

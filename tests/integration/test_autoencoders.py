@@ -1,0 +1,205 @@
+"""Where autoencoders hold their code, on networks of every kind; and the real ones of Keras 2."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+from service.catalog.catalog import Catalog
+from service.catalog.folder import Folder
+from service.engine.keras.loading import load_probe
+from service.engine.keras.probe import KerasProbe
+from service.engine.methods import METHODS
+from service.engine.stated import Stated
+from service.errors import MethodUnavailableError, ModelFailedError
+
+SIZE = (8, 8, 1)
+Build = Callable[[], keras.Model]
+
+
+def _dense() -> keras.Model:
+    x = inputs = keras.Input(SIZE)
+    x = layers.Dense(5, name="wide")(layers.Flatten()(x))
+    x = layers.Dense(3, name="code")(x)
+    x = layers.ReLU(name="active")(x)
+    return keras.Model(inputs, layers.Reshape(SIZE)(layers.Dense(64)(x)))
+
+
+def _convolutional() -> keras.Model:
+    """Its code has more numbers than the picture."""
+    x = inputs = keras.Input(SIZE)
+    x = layers.Conv2D(32, 3, padding="same", name="first")(x)
+    x = layers.MaxPooling2D(name="pool")(x)
+    x = layers.Conv2DTranspose(32, 3, strides=2, padding="same")(x)
+    return keras.Model(inputs, layers.Conv2D(1, 3, padding="same")(x))
+
+
+def _nested() -> keras.Model:
+    encoder = keras.Sequential([keras.Input(SIZE), layers.Flatten(), layers.Dense(4, name="code")], name="encoder")
+    decoder = keras.Sequential([keras.Input((4,)), layers.Dense(64), layers.Reshape(SIZE)], name="decoder")
+    inputs = keras.Input(SIZE)
+    return keras.Model(inputs, decoder(encoder(inputs)))
+
+
+def _two_outputs() -> keras.Model:
+    x = inputs = keras.Input(SIZE)
+    code = layers.Dense(2, name="code")(layers.Flatten()(x))
+    return keras.Model(inputs, [code, layers.Reshape(SIZE)(layers.Dense(64)(code))])
+
+
+@pytest.mark.parametrize(
+    ("build", "layer", "shape", "wired"),
+    [
+        (_dense, "active", (3,), ("wide",)),
+        (_convolutional, "pool", (4, 4, 32), ("first",)),
+        (_nested, "encoder/code", (4,), ("encoder/code",)),
+        (_two_outputs, "code", (2,), ("code",)),
+    ],
+)
+def test_code_is_the_narrowest_layer_when_nothing_is_stated(
+    build: Build, layer: str, shape: tuple[int, ...], wired: tuple[str, ...]
+):
+    network = build()
+    probe = KerasProbe(network)
+    assert probe.anatomy.code is not None
+    assert (probe.anatomy.code.layer, probe.anatomy.code.shape, probe.anatomy.code.wired) == (layer, shape, wired)
+    images = np.random.default_rng(0).random((21, *SIZE), np.float32)
+    codes = probe.encode(images)
+    assert codes.shape == (21, int(np.prod(shape)))
+    outputs = network(images)
+    painted = outputs[-1] if isinstance(outputs, list) else outputs
+    np.testing.assert_allclose(probe.decode(codes), painted, atol=1e-5)
+
+
+def test_layer_is_the_code_when_it_is_stated():
+    probe = KerasProbe(_dense(), stated=Stated(latent_layer="wide"))
+    assert probe.anatomy.code is not None
+    assert (probe.anatomy.code.layer, probe.anatomy.code.units) == ("wide", 5)
+    with pytest.raises(ModelFailedError, match="latent_layer: layer 'cod' is not"):
+        KerasProbe(_dense(), stated=Stated(latent_layer="cod"))
+
+
+def _skipping() -> keras.Model:
+    inputs = keras.Input(SIZE)
+    wide = layers.Conv2D(4, 3, padding="same")(inputs)
+    deep = layers.UpSampling2D()(layers.Conv2D(4, 3, strides=2, padding="same", name="deep")(wide))
+    return keras.Model(inputs, layers.Conv2D(1, 3, padding="same")(layers.Concatenate()([wide, deep])))
+
+
+def _overcomplete() -> keras.Model:
+    inputs = keras.Input(SIZE)
+    wide = layers.Dense(100)(layers.Flatten()(inputs))
+    return keras.Model(inputs, layers.Reshape(SIZE)(layers.Dense(64)(wide)))
+
+
+def _classifier() -> keras.Model:
+    inputs = keras.Input(SIZE)
+    return keras.Model(inputs, layers.Dense(10, activation="softmax")(layers.Flatten()(inputs)))
+
+
+def _open_size() -> keras.Model:
+    inputs = keras.Input((None, None, 1))
+    return keras.Model(inputs, layers.Conv2DTranspose(1, 2, strides=2)(layers.Conv2D(2, 2, strides=2)(inputs)))
+
+
+@pytest.mark.parametrize(
+    ("build", "reason"),
+    [
+        (_skipping, "some are skipped"),
+        (_overcomplete, "latent_layer"),
+        (_classifier, "paints no picture"),
+        (_open_size, "no fixed height and width"),
+    ],
+)
+def test_reason_is_told_when_a_network_is_no_autoencoder(build: Build, reason: str):
+    probe = KerasProbe(build())
+    said = METHODS["autoencoder-reconstruction"].refuse(probe.anatomy)
+    assert said is not None
+    assert reason in said
+    with pytest.raises(MethodUnavailableError, match="no autoencoder"):
+        probe.encode(np.zeros((1, *SIZE), np.float32))
+
+
+def test_stated_layer_is_refused_when_it_does_not_hold_all():
+    anatomy = KerasProbe(_skipping(), stated=Stated(latent_layer="deep")).anatomy
+    assert anatomy.code is None
+    assert "more than layer 'deep' holds" in (anatomy.no_code or "")
+
+
+def _save_pair(folder: Path, *, units: int = 2, card: str = 'decoder = "painter"') -> Catalog:
+    """A variational encoder of two outputs, and a decoder that takes `units` numbers."""
+    x = inputs = keras.Input(SIZE)
+    x = layers.Flatten()(x)
+    mean, deviation = layers.Dense(2, name="mean")(x), layers.Dense(2, name="deviation")(x)
+    latent = keras.Input((units,))
+    painted = layers.Reshape(SIZE)(layers.Dense(64)(latent))
+    networks = {"coder": keras.Model(inputs, [mean, deviation]), "painter": keras.Model(latent, painted, name="mean")}
+    for name, network in networks.items():
+        (folder / name / "1").mkdir(parents=True)
+        network.save(folder / name / "1" / "model.keras")
+    (folder / "coder" / "model.toml").write_text(card)
+    return Catalog([Folder(folder, load_probe)])
+
+
+def test_two_files_are_one_autoencoder_when_the_encoder_names_its_decoder(tmp_path: Path):
+    catalog = _save_pair(tmp_path)
+    model = catalog.model("coder")
+    assert (model.latent_layer, model.anatomy.task) == ("mean", "autoencoder")
+    encoder, decoder = (keras.saving.load_model(tmp_path / name / "1" / "model.keras") for name in ("coder", "painter"))
+    images = np.random.default_rng(0).random((3, *SIZE), np.float32)
+    codes = model.probe.encode(images)
+    np.testing.assert_allclose(codes, encoder(images)[0], atol=1e-5)
+    np.testing.assert_allclose(model.probe.decode(codes), decoder(codes), atol=1e-5)
+    # Another decoder is another model.
+    offer, digest = catalog.find("coder"), model.digest
+    network = keras.saving.load_model(tmp_path / "painter" / "1" / "model.keras")
+    network.set_weights([0 * weight for weight in network.get_weights()])
+    network.save(tmp_path / "painter" / "1" / "model.keras")
+    assert catalog.find("coder") != offer
+    assert catalog.model("coder").digest != digest
+    assert not catalog.model("coder").probe.decode(codes).any()
+    catalog.close()
+
+
+def test_output_is_the_code_when_its_layer_is_stated(tmp_path: Path):
+    catalog = _save_pair(tmp_path, card='decoder = "painter"\nlatent_layer = "deviation"')
+    assert catalog.model("coder").latent_layer == "deviation"
+    catalog.close()
+
+
+@pytest.mark.parametrize(
+    ("units", "card", "reason"),
+    [
+        (3, 'decoder = "painter"', r"it takes \(3,\), but the encoder gives \(2,\)"),
+        (2, 'decoder = "brush"', "no other model 'brush'"),
+        (2, 'decoder = "coder"', "no other model 'coder'"),
+        (2, 'decoder = "painter"\nlatent_layer = "flatten"', "no output of the encoder; its outputs: mean, deviation"),
+    ],
+)
+def test_encoder_is_refused_when_its_decoder_does_not_fit(tmp_path: Path, units: int, card: str, reason: str):
+    catalog = _save_pair(tmp_path, units=units, card=card)
+    with pytest.raises(ModelFailedError, match=reason):
+        catalog.model("coder")
+    catalog.close()
+
+
+@pytest.mark.parametrize(
+    ("name", "layer", "units"),
+    [("autoencoder__qusai.h5", "max_pooling2d_1", 1568), ("autoencoder__dfwteinos.h5", "max_pooling2d_1", 3136)],
+)
+def test_real_autoencoder_is_understood(test_data: Path, name: str, layer: str, units: int):
+    code = load_probe(test_data / "models" / "legacy" / name).anatomy.code
+    assert code is not None
+    assert (code.layer, code.units, code.wired) == (layer, units, ("conv2d",))
+
+
+def test_real_encoder_is_joined_with_its_decoder(test_data: Path):
+    folder = test_data / "models" / "legacy"
+    encoder, decoder = (folder / f"vae_{half}_mnist_keras2.2.2.h5" for half in ("encoder", "decoder"))
+    anatomy = load_probe(encoder, Stated(decoder=decoder)).anatomy
+    assert anatomy.code is not None
+    assert (anatomy.code.layer, anatomy.code.shape, anatomy.task) == ("dense_2", (2,), "autoencoder")
+    assert "name the decoder" in (load_probe(encoder).anatomy.no_code or "")
