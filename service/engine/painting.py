@@ -12,6 +12,7 @@ from service.engine.probe import Array, Pixels
 from service.engine.rendering import Drawing
 from service.engine.tiling import MIN_TILE_SIDE, lay_out, signed_shades
 from service.engine.visuals import Reconstruction, Tiles
+from service.errors import NotFiniteError
 
 # Smaller pictures are enlarged by a whole factor.
 PANEL_SIDE: Final = 140
@@ -36,7 +37,12 @@ def draw_reconstruction(visual: Reconstruction, preprocessing: Preprocessing) ->
 
 
 def draw_painted(tiles: Tiles, preprocessing: Preprocessing) -> Drawing:
-    """A sheet of pictures in the network's units, or of maps that have a sign; its columns are the tiles' own."""
+    """A sheet of pictures in the network's units, or of maps that have a sign; its columns are the tiles' own.
+
+    Raises NotFiniteError.
+    """
+    if not np.isfinite(tiles.values).all():
+        raise NotFiniteError("the network paints NaN or infinity: check its weights and its preprocessing")
     columns = tiles.columns or len(tiles.values)
     side = max(MIN_TILE_SIDE, min(SHEET_WIDTH // columns, PANEL_SIDE))
     if tiles.scale == "signed":
