@@ -130,6 +130,23 @@ EXHIBITS = (
         image=GLYPH,
     ),
     Exhibit(
+        "autoencoder-coefficients",
+        "autoencoder-coefficients",
+        "The weights of the 32 units that are wired straight to the pixels, on one scale around zero: a unit answers "
+        "to ink where it is red, and against ink where it is blue. Where no glyph ever has ink there is only noise. "
+        "A second picture has each unit divided by its largest weight.",
+        {"set": "glyphs"},
+        model="glyphs",
+    ),
+    Exhibit(
+        "autoencoder-coefficients",
+        "autoencoder-decoder",
+        "What the two units of the code add to the painting, and take away, when they go a deviation above the mean.",
+        {"set": "glyphs"},
+        model="glyphs",
+        picture="decoder",
+    ),
+    Exhibit(
         "autoencoder-latents",
         "autoencoder-latents",
         "Three hundred letters and digits, each at the two numbers that the model makes of it, in the colour of its "

@@ -203,6 +203,10 @@ class BatchingProbe:
         """See Probe."""
         return self._inner.decode(codes)
 
+    def unit_gradients(self, images: Array, layer: str, units: Sequence[int]) -> Array:
+        """See Probe."""
+        return self._inner.unit_gradients(images, layer, units)
+
     def layer(self, reference: str) -> LayerFacts:
         """See Probe."""
         return self._inner.layer(reference)

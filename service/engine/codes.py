@@ -12,7 +12,7 @@ from schemas.results import Answer
 from service.engine.method import Batch
 from service.engine.probe import Anatomy, Array, Code, Probe
 from service.engine.selection import select
-from service.errors import CodeTooLargeError, UnitOutOfRangeError
+from service.errors import CodeTooLargeError, NotFiniteError, UnitOutOfRangeError
 
 MAX_UNITS: Final = 4096
 
@@ -57,10 +57,12 @@ def encode_batches(probe: Probe, batches: Iterable[Batch]) -> dict[str, Any]:
 
 
 def gather(parts: Sequence[Answer], units: int) -> Codes:
-    """The codes of all slices."""
+    """The codes of all slices. Raises NotFiniteError."""
     members = [member for part in parts for member in part.values["members"]]
-    values = [from_text(part.values["codes"]).reshape(-1, units) for part in parts]
-    return Codes(members, np.concatenate(values))
+    values = np.concatenate([from_text(part.values["codes"]).reshape(-1, units) for part in parts])
+    if not np.isfinite(values).all():
+        raise NotFiniteError("the code holds NaN or infinity: check the network's weights and its preprocessing")
+    return Codes(members, values)
 
 
 def choose_units(selection: str | None, count: int, deviations: NDArray[Any], most: int) -> list[int]:

@@ -10,11 +10,14 @@ from service.engine.colormaps import diverging_table
 from service.engine.preprocessing import Preprocessing
 from service.engine.probe import Array, Pixels
 from service.engine.rendering import Drawing
-from service.engine.tiling import lay_out, signed_shades
+from service.engine.tiling import MIN_TILE_SIDE, lay_out, signed_shades
 from service.engine.visuals import Reconstruction, Tiles
+from service.errors import NotFiniteError
 
 # Smaller pictures are enlarged by a whole factor.
 PANEL_SIDE: Final = 140
+# Sheets of small pictures are made about as wide.
+SHEET_WIDTH: Final = 840
 GAP: Final = 6
 MARGIN: Final = 2
 _GROUND: Final = 178
@@ -34,14 +37,21 @@ def draw_reconstruction(visual: Reconstruction, preprocessing: Preprocessing) ->
 
 
 def draw_painted(tiles: Tiles, preprocessing: Preprocessing) -> Drawing:
-    """A sheet of pictures in the network's units, or of maps that have a sign; its columns are the tiles' own."""
+    """A sheet of pictures in the network's units, or of maps that have a sign; its columns are the tiles' own.
+
+    Raises NotFiniteError.
+    """
+    if not np.isfinite(tiles.values).all():
+        raise NotFiniteError("the network paints NaN or infinity: check its weights and its preprocessing")
     columns = tiles.columns or len(tiles.values)
+    side = max(MIN_TILE_SIDE, min(SHEET_WIDTH // columns, PANEL_SIDE))
     if tiles.scale == "signed":
-        sheet = lay_out(tiles, columns=columns, margin=MARGIN)
+        sheet = lay_out(tiles, columns=columns, margin=MARGIN, tile_side=side)
         return Drawing(tiles.name, tiles.layer, sheet, diverging_table())
     values = preprocessing.undo(tiles.values)
     shown = replace(tiles, values=values[..., 0] if values.shape[-1] == 1 else values)
-    return Drawing(tiles.name, tiles.layer, lay_out(shown, columns=columns, margin=MARGIN, ground=_GROUND))
+    sheet = lay_out(shown, columns=columns, margin=MARGIN, ground=_GROUND, tile_side=side)
+    return Drawing(tiles.name, tiles.layer, sheet)
 
 
 def measure_reconstruction(visual: Reconstruction, preprocessing: Preprocessing) -> dict[str, Any]:

@@ -322,6 +322,13 @@ class Probe(Protocol):
         """What an autoencoder paints from codes (n, units): (n, h, w, c). Raises MethodUnavailableError."""
         ...
 
+    def unit_gradients(self, images: Array, layer: str, units: Sequence[int]) -> Array:
+        """The mean over (n, h, w, c) of the gradients of k of a layer's units: (k, h, w, c).
+
+        Units are counted over the layer's output, flattened. Raises LayerNotFoundError.
+        """
+        ...
+
     def require_target(self, *, layer: str | None, class_index: int | None) -> None:
         """Raise what `activations_and_gradients` would, as far as it can be known without computing."""
         ...

@@ -16,11 +16,14 @@ MIN_CELL_SIDE = 12
 MAX_CELL_SIDE = 48
 
 
-def lay_out(tiles: Tiles, *, columns: int, margin: int, ground: int = 0) -> Pixels:
-    """One sheet of all tiles: (h, w) uint8 shades, or (h, w, 3) uint8 RGB. Between and beyond them is the ground."""
+def lay_out(tiles: Tiles, *, columns: int, margin: int, ground: int = 0, tile_side: int = MIN_TILE_SIDE) -> Pixels:
+    """One sheet of all tiles: (h, w) uint8 shades, or (h, w, 3) uint8 RGB. Between and beyond them is the ground.
+
+    Smaller tiles are enlarged to `tile_side` at least.
+    """
     shades = _shade(tiles)
     columns = min(tiles.columns or columns, len(shades))
-    zoom = _zoom(shades.shape, columns)
+    zoom = _zoom(shades.shape, columns, tile_side)
     rows = -(-len(shades) // columns)
     height, width = shades.shape[1] * zoom, shades.shape[2] * zoom
     sheet = np.full((rows * (height + margin), columns * (width + margin), *shades.shape[3:]), ground, np.uint8)
@@ -63,11 +66,11 @@ def _standardise(values: Array) -> Pixels:
     return np.where(constant, 0, np.clip(scaled, 0, 255)).astype(np.uint8)
 
 
-def _zoom(shape: tuple[int, ...], columns: int) -> int:
+def _zoom(shape: tuple[int, ...], columns: int, tile_side: int) -> int:
     count, height, width = shape[:3]
     if height * width == 1:
         return min(max(STRIP_WIDTH // columns, MIN_CELL_SIDE), MAX_CELL_SIDE)
     long, narrow = max(height, width), min(height, width)
     if count > 1:
-        return -(-MIN_TILE_SIDE // long)
+        return -(-tile_side // long)
     return max(-(-MIN_SINGLE_SIDE // long), min(-(-MIN_NARROW_SIDE // narrow), MAX_LONG_SIDE // long))

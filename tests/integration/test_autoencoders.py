@@ -1,20 +1,30 @@
 """Where autoencoders hold their code, on networks of every kind; and the real ones of Keras 2."""
 
-from collections.abc import Callable
+import io
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras import layers
+from PIL import Image
 
 from service.catalog.catalog import Catalog
 from service.catalog.folder import Folder
+from service.demo.glyph_set import draw_glyph_files
+from service.engine.chunks import JobLimits, run_all
+from service.engine.images import ImageLimits
 from service.engine.keras.loading import load_probe
 from service.engine.keras.probe import KerasProbe
 from service.engine.methods import METHODS
+from service.engine.model import Model
+from service.engine.run import Request
+from service.engine.sets.image_set import ImageSet, SetLimits, open_set, pack_set
 from service.engine.stated import Stated
 from service.errors import MethodUnavailableError, ModelFailedError
+from service.wiring import BUILT_IN_MODELS
 
 SIZE = (8, 8, 1)
 Build = Callable[[], keras.Model]
@@ -184,6 +194,67 @@ def test_encoder_is_refused_when_its_decoder_does_not_fit(tmp_path: Path, units:
     with pytest.raises(ModelFailedError, match=reason):
         catalog.model("coder")
     catalog.close()
+
+
+def test_unit_gradients_are_those_of_a_plain_tape():
+    network = _convolutional()
+    images = np.random.default_rng(0).normal(size=(5, *SIZE)).astype(np.float32)
+    units = [3, 40, 511]
+    found = KerasProbe(network).unit_gradients(images, "pool", units)
+    half = keras.Model(network.input, network.get_layer("pool").output)
+    for unit, gradient in zip(units, found, strict=True):
+        with tf.GradientTape() as tape:
+            watched = tf.constant(images)
+            tape.watch(watched)
+            answer = tf.reshape(half(watched), (5, -1))[:, unit]
+        expected = tape.gradient(answer, watched).numpy().mean(axis=0)
+        np.testing.assert_allclose(gradient, expected, atol=1e-6)
+        assert expected.any()
+
+
+GLYPH_METHODS = {
+    "autoencoder-coefficients": ["coefficients", "coefficients-normalised", "decoder"],
+    "autoencoder-latents": ["latents", "manifold"],
+    "autoencoder-traversal": ["traversal"],
+}
+
+
+@pytest.mark.parametrize("name", GLYPH_METHODS)
+def test_built_in_set_is_understood_by_the_built_in_model(glyphs: Model, glyph_set: ImageSet, name: str):
+    method = METHODS[name]
+    request = Request(method, method.params(), None, images=glyph_set)
+    result = run_all(glyphs, request, ImageLimits(2**20, 10**6), JobLimits(), lambda _: None)
+    assert [image.name for image in result.images] == GLYPH_METHODS[name]
+    assert result.values["images"] == 300
+    if name == "autoencoder-latents":
+        # Measured: 0.47.
+        assert result.values["silhouette"]["value"] > 0.4
+        codes = np.array([item["code"] for item in result.values["items"]])
+        picture = glyphs.preprocessing.apply(read_gray(glyph_set.read(7)))
+        (alone,) = glyphs.probe.activations(picture, ["latent"])
+        np.testing.assert_allclose(codes[7], alone.values, rtol=1e-4)
+    if name == "autoencoder-coefficients":
+        (kernel,) = glyphs.probe.kernels("hidden")
+        assert result.values["kind"] == "weights"
+        assert result.values["norm"] == pytest.approx(np.linalg.norm(kernel.values[0, 0], axis=0), rel=1e-4)
+
+
+@pytest.fixture(scope="module")
+def glyphs() -> Iterator[Model]:
+    catalog = Catalog([Folder(BUILT_IN_MODELS, load_probe)])
+    yield catalog.model("glyphs")
+    catalog.close()
+
+
+@pytest.fixture(scope="module")
+def glyph_set() -> ImageSet:
+    packed = io.BytesIO()
+    pack_set(draw_glyph_files(), packed)
+    return open_set(packed, SetLimits())
+
+
+def read_gray(file: bytes) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(file)).convert("L"))[..., None]
 
 
 @pytest.mark.parametrize(

@@ -98,6 +98,13 @@ class ClosedFormProbe:
         shape = (len(codes), *self.anatomy.layers[0].output_shape[1:3], codes.shape[1])
         return np.asarray(np.broadcast_to(codes[:, None, None], shape), np.float32)
 
+    def unit_gradients(self, images: Array, layer: str, units: Sequence[int]) -> Array:
+        """Of the means: unit k depends on channel k alone, everywhere the same, and the more the brighter is all."""
+        gradients = np.zeros((len(units), *images.shape[1:]), np.float32)
+        for row, unit in enumerate(units):
+            gradients[row, ..., unit] = images.mean() / images[0, ..., 0].size
+        return gradients
+
     def layer(self, reference: str) -> LayerFacts:
         found = [layer for layer in self.anatomy.layers if layer.path == reference]
         if not found:

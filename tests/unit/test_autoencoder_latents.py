@@ -1,6 +1,7 @@
 """The plane of the code, on an autoencoder whose code is the mean of each channel."""
 
 import io
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,12 +14,12 @@ from service.engine.images import ImageLimits
 from service.engine.methods import METHODS
 from service.engine.plane import find_plane
 from service.engine.plots import draw_scatter
-from service.engine.probe import Code
+from service.engine.probe import Array, Code
 from service.engine.rendering import decode_png
 from service.engine.run import Request
 from service.engine.visuals import Scatter
-from service.errors import CodeTooLargeError, SetMissingError
-from tests.unit.fakes import autoencoder_model
+from service.errors import CodeTooLargeError, NotFiniteError, SetMissingError
+from tests.unit.fakes import ClosedFormProbe, autoencoder_model
 from tests.unit.test_over_images import image_set
 
 LIMITS = ImageLimits(2**20, 10**6)
@@ -140,6 +141,27 @@ def test_points_lie_where_the_axes_say_when_they_are_drawn():
     # The legend has both.
     assert (blue[:, 1] > plot).any()
     assert (orange[:, 1] > plot).any()
+
+
+class _BrokenProbe(ClosedFormProbe):
+    """Its code, or what it paints, is not finite."""
+
+    encoded, painted = np.nan, 0.0
+
+    def encode(self, images: Array) -> Array:
+        return super().encode(images) * np.float32(self.encoded)
+
+    def decode(self, codes: Array) -> Array:
+        return super().decode(codes) + np.float32(self.painted)
+
+
+@pytest.mark.parametrize(("encoded", "painted", "word"), [(np.nan, 0.0, "code holds"), (1.0, np.inf, "paints")])
+def test_nothing_is_shown_when_the_network_is_broken(encoded: float, painted: float, word: str):
+    model = autoencoder_model()
+    probe = _BrokenProbe([[1.0], [0.0], [0.0]])
+    probe.anatomy, probe.encoded, probe.painted = model.anatomy, encoded, painted
+    with pytest.raises(NotFiniteError, match=word):
+        run_all(replace(model, probe=probe), _request(), LIMITS, JobLimits(), lambda _: None)
 
 
 def test_request_is_refused_when_the_code_is_too_large_or_pictures_are_missing():

@@ -1,7 +1,8 @@
 """Compiled: an autoencoder cut in two at its code."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 import keras
@@ -44,6 +45,26 @@ class Coding:
         spec = tf.TensorSpec([None, code.units], tf.float32)
         trace = self.traces.get("decode", lambda: Built(compile_graph(self._decode, spec)))
         return self._in_batches(codes, lambda batch: trace(tf.constant(batch)).numpy())
+
+    def unit_gradients(self, images: Array, call: Call, units: Sequence[int]) -> Array:
+        """See Probe."""
+
+        def build() -> Built:
+            numbers = tf.TensorSpec([None], tf.int32)
+            return Built(compile_graph(partial(self._differentiate, call.outputs[0]), self._pictures(), numbers))
+
+        trace = self.traces.get(("unit gradients", call.site), build)
+        with computing(images[0]):
+            return np.asarray(trace(tf.constant(images), tf.constant(units, tf.int32)).numpy())
+
+    def _differentiate(self, value: Value, images: Any, units: Any) -> Any:
+        with tf.GradientTape(persistent=True) as tape:
+            tape.watch(images)
+            answers = tf.reshape(self._reach(images, value), [tf.shape(images)[0], -1])
+            wanted = tf.reduce_mean(tf.gather(answers, units, axis=1), axis=0)
+        # One unit after the other: at once they would take the memory of as many passes.
+        jacobian = tape.jacobian(wanted, images, experimental_use_pfor=False)
+        return tf.reduce_sum(jacobian, axis=1)
 
     def _encode(self, images: Any) -> Any:
         code, value = self._require()

@@ -169,6 +169,10 @@ class KerasProbe:
         """See Probe."""
         return self._coding.decode(codes)
 
+    def unit_gradients(self, images: Array, layer: str, units: Sequence[int]) -> Array:
+        """See Probe."""
+        return self._coding.unit_gradients(images, find_layer(self._wiring, layer), units)
+
     def layer(self, reference: str) -> LayerFacts:
         """See Probe."""
         return anatomical.describe_layer(find_layer(self._wiring, reference))

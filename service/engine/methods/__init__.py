@@ -2,6 +2,7 @@
 
 from service.engine.method import AnyMethod
 from service.engine.methods.activations import ACTIVATIONS
+from service.engine.methods.autoencoder_coefficients import AUTOENCODER_COEFFICIENTS
 from service.engine.methods.autoencoder_latents import AUTOENCODER_LATENTS
 from service.engine.methods.autoencoder_reconstruction import AUTOENCODER_RECONSTRUCTION
 from service.engine.methods.autoencoder_traversal import AUTOENCODER_TRAVERSAL
@@ -25,6 +26,7 @@ METHODS: dict[str, AnyMethod] = {
         RESPONSES,
         TOP_IMAGES,
         AUTOENCODER_RECONSTRUCTION,
+        AUTOENCODER_COEFFICIENTS,
         AUTOENCODER_LATENTS,
         AUTOENCODER_TRAVERSAL,
     )
