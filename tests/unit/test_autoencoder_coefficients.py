@@ -1,10 +1,12 @@
 """Coefficients on an autoencoder whose code is the mean of each channel, painted as flat pictures."""
 
+import io
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from schemas.results import Result
 from service.engine.chunks import JobLimits, plan, run_all
@@ -12,7 +14,6 @@ from service.engine.images import ImageLimits
 from service.engine.methods import METHODS
 from service.engine.model import Model
 from service.engine.probe import Code, Kernel, LayerFacts
-from service.engine.rendering import decode_png
 from service.engine.run import Request
 from service.errors import LayerNotFoundError, TooManyValuesError, UnitOutOfRangeError
 from tests.unit.fakes import ClosedFormProbe, autoencoder_model
@@ -71,7 +72,7 @@ def test_weights_are_shown_at_the_pictures_size_when_units_are_wired():
     result = _run(_models()[1])
     assert (result.values["kind"], result.values["layer"]) == ("weights", "hidden")
     assert result.values["max_abs"] == [4, 2]
-    raw, normalised = (decode_png(image.data) for image in result.images[:2])
+    raw, normalised = (np.asarray(Image.open(io.BytesIO(image.data))) for image in result.images[:2])
     # Two rows of three channels: the first unit sees the last pixel's last channel, the other the first of all.
     height, width = (raw.shape[0] - 2) // 2, (raw.shape[1] - 4) // 3
     for sheet, shades in ((raw, (1, 192)), (normalised, (1, 255))):

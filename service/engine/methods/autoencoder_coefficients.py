@@ -166,5 +166,5 @@ AUTOENCODER_COEFFICIENTS = Method(
     compute=autoencoder_coefficients,
     refuse=refuse_without_code,
     check=_check,
-    over_images=OverImages(SLICE, conclude=conclude),
+    over_images=OverImages(slice=SLICE, conclude=conclude),
 )
