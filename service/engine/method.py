@@ -132,6 +132,15 @@ def refuse_without_image(anatomy: Anatomy) -> str | None:
     return None
 
 
+def refuse_without_kernel(anatomy: Anatomy) -> str | None:
+    """For methods that look at what filters make of a picture."""
+    if reason := refuse_without_image(anatomy):
+        return reason
+    if not any(layer.kernel_shape is not None for layer in anatomy.layers):
+        return "no layer of this network has a kernel"
+    return None
+
+
 def refuse_without_classes(anatomy: Anatomy) -> str | None:
     """For methods that ask about a class."""
     if reason := refuse_without_image(anatomy):

@@ -12,10 +12,11 @@ import { isAborted, problemBox } from "./problem.js";
 import { resultView } from "./result.js";
 import { makeSource } from "./source.js";
 import { state, update, watch } from "./state.js";
+import { makeVersions } from "./versions.js";
 
 let methods = [];
 let sets = [];
-let known = { classes: [], availability: [] };
+let known = { classes: [], availability: [], versions: [] };
 let shown;
 
 export async function prepareMethods() {
@@ -31,7 +32,7 @@ const nameOf = (name) => (methods.find((item) => item.name === name) ?? methods[
 
 /** What is known of the model: its classes, and which methods work on it. The form and its answer stay as they are. */
 export function setKnown(detail) {
-  known = { classes: detail.classes ?? [], availability: detail.methods ?? [] };
+  known = { classes: detail.classes ?? [], availability: detail.methods ?? [], versions: detail.versions ?? [] };
   shown?.apply();
 }
 
@@ -47,33 +48,36 @@ function show() {
   const kept = shown?.name === method.name ? shown : undefined;
   const form = makeForm(method.parameters, kept?.form.read());
   const source = makeSource(method, { sets, model: state.model, chosen: kept?.source?.chosen() });
+  const versions = makeVersions(kept?.versions.read());
   const answer = el("div", { class: "answer", "aria-live": "polite" });
   const refusal = el("div");
   const node = el("form", { class: "panel", "aria-label": method.title, onsubmit: (event) => {
     event.preventDefault();
-    send(compose(method, form, source, event.submitter?.value === "job"), form, answer);
-  } }, uses(method) && el("p", { class: "hint" }, uses(method)), refusal, source?.node,
+    send(compose(method, { form, source, versions }, event.submitter?.value === "job"), form, answer);
+  } }, uses(method) && el("p", { class: "hint" }, uses(method)), refusal, source?.node, versions.node,
     form.node, el("div", { class: "row" }, el("button", { class: "main" }, t("methods.run")),
       method.kind !== "job" && el("button", { value: "job" }, t("methods.run_job")),
-      codeButtons(() => compose(method, form, source, false))));
+      codeButtons(() => compose(method, { form, source, versions }, false))));
   find("#methods").replaceChildren(el("div", { class: "row" }, el("label", { for: "method" }, t("methods.method")), select), node, answer);
   const apply = () => {
     const own = known.availability.find((item) => item.name === method.name && !item.available);
     refusal.replaceChildren(...(own ? [problemBox({ title: t("methods.unavailable"), detail: own.reason })] : []));
     form.suggest(suggestions());
+    versions.offer(known.versions);
   };
-  shown = { name: method.name, form, source, apply };
+  shown = { name: method.name, form, source, versions, apply };
   apply();
   if (state.job) resume(method, answer);
 }
 
-/** The request: a set always becomes a job, whatever the method. */
-function compose(method, form, source, wantsJob) {
+/** The request: a set always becomes a job, and so do several versions, whatever the method. */
+function compose(method, { form, source, versions }, wantsJob) {
   const pictures = source?.read() ?? {};
   const isSet = Boolean(pictures.set || pictures.images);
+  const isJob = wantsJob || isSet || versions.read() !== "" || method.kind === "job";
   const photo = method.consumes === "image" && !isSet ? { image: picture?.blob, picture } : {};
-  return { model: state.model, method: method.name, kind: method.kind, asJob: wantsJob || isSet || method.kind === "job",
-    params: { ...form.read(), set: pictures.set }, images: pictures.images, ...photo };
+  return { model: state.model, method: method.name, kind: method.kind, asJob: isJob,
+    params: { ...form.read(), set: pictures.set, versions: versions.read() }, images: pictures.images, ...photo };
 }
 
 /** The job of the address is found again where its method is looked at. */

@@ -88,3 +88,19 @@ def test_field_of_files_is_named_when_none_were_chosen(visit: Visit, watch: Watc
 
 def _choices(form: Locator) -> Locator:
     return form.get_by_label("Photos or a ZIP")
+
+
+def test_versions_lie_side_by_side_when_some_are_named(visit: Visit):
+    page = visit("/?view=methods&model=glyphs&method=filters")
+    form = region(page, "Methods")
+    form.get_by_label("Compare versions", exact=True).fill("1,6")
+    form.get_by_label("layer", exact=True).fill("hidden")
+    form.get_by_role("button", name="Run", exact=True).click()
+    expect(form.locator('[data-name="versions"]')).to_be_visible(timeout=START_MS)
+    expect(form.locator('[data-name^="v1--"]').first).to_be_visible()
+
+
+def test_versions_are_not_asked_for_when_the_model_has_one(visit: Visit):
+    page = visit("/?view=methods&model=shapes&method=filters")
+    expect(region(page, "Methods").get_by_role("button", name="Run", exact=True)).to_be_visible()
+    expect(region(page, "Methods").get_by_label("Compare versions", exact=True)).to_be_hidden()

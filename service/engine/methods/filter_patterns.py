@@ -15,7 +15,7 @@ from pydantic import Field
 from schemas.methods import MethodParams
 from schemas.references import LayerReference, Selection
 from schemas.results import Answer
-from service.engine.method import Axis, Context, Method, Whole, refuse_without_image
+from service.engine.method import Axis, Context, Method, Whole, refuse_without_kernel
 from service.engine.probe import (
     Anatomy,
     Array,
@@ -233,14 +233,6 @@ def _name(number: int) -> str:
     return f"filter-{number}"
 
 
-def _refuse(anatomy: Anatomy) -> str | None:
-    if reason := refuse_without_image(anatomy):
-        return reason
-    if not any(layer.kernel_shape is not None for layer in anatomy.layers):
-        return "no layer of this network has a kernel"
-    return None
-
-
 FILTER_PATTERNS = Method(
     name="filter-patterns",
     title="Filter patterns",
@@ -249,6 +241,6 @@ FILTER_PATTERNS = Method(
     consumes="none",
     params=FilterPatternsParams,
     compute=filter_patterns,
-    refuse=_refuse,
+    refuse=refuse_without_kernel,
     axis=Axis("filters", cut, combine),
 )

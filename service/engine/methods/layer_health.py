@@ -10,7 +10,6 @@ Sparsity is the share of exact zeros; that deeper layers are sparser is what the
 the rank correlation of depth and sparsity over the layers that rectify (Spearman 1904).
 """
 
-import base64
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -22,8 +21,9 @@ from pydantic import Field
 from schemas.methods import MethodParams
 from schemas.references import LayerReferences
 from schemas.results import Answer
-from service.engine.method import Batch, Context, Method, OverImages, Whole, refuse_without_image
-from service.engine.probe import Anatomy, Array, LayerFacts, LayerSurvey, Probe
+from service.engine.method import Batch, Context, Method, OverImages, Whole, refuse_without_kernel
+from service.engine.packing import pack, unpack
+from service.engine.probe import Array, LayerFacts, LayerSurvey, Probe
 from service.engine.visuals import Bar, Bars, Numbers
 from service.errors import LayerWithoutKernelError
 
@@ -92,9 +92,9 @@ class _Total:
         """As text, as parts are kept."""
         return {
             "positions": self.positions,
-            "sums": _to_text(self.sums),
-            "extremes": _to_text(np.stack([self.greatest, self.least])),
-            "sketch": _to_text(self.sketch.astype(np.float32)),
+            "sums": pack(self.sums),
+            "extremes": pack(np.stack([self.greatest, self.least])),
+            "sketch": pack(self.sketch.astype(np.float32)),
         }
 
 
@@ -146,11 +146,11 @@ class _Layer:
 
 
 def _merge(slices: Sequence[dict[str, Any]], count: int) -> _Layer:
-    def unpack(name: str, kind: Any, rows: int) -> Sums:
-        return np.stack([_from_text(part[name], kind, rows).astype(np.float64) for part in slices])
+    def unpack_all(name: str) -> Sums:
+        return np.stack([unpack(part[name]).astype(np.float64) for part in slices])
 
-    mean, zeros, fires = unpack("sums", np.float64, len(_SUMS)).sum(axis=0) / count
-    extremes = unpack("extremes", np.float64, 2)
+    mean, zeros, fires = unpack_all("sums").sum(axis=0) / count
+    extremes = unpack_all("extremes")
     enough = min(slices[0]["positions"], SKETCH_POSITIONS) * count >= LEAST_ANSWERS
     return _Layer(
         facts={name: slices[0][name] for name in ("layer", "read_at", "type")},
@@ -159,7 +159,7 @@ def _merge(slices: Sequence[dict[str, Any]], count: int) -> _Layer:
         fires=fires,
         greatest=extremes[:, 0].max(axis=0),
         least=extremes[:, 1].min(axis=0),
-        sketch=unpack("sketch", np.float32, SKETCH_SIZE).sum(axis=0) if enough else None,
+        sketch=unpack_all("sketch").sum(axis=0) if enough else None,
     )
 
 
@@ -251,22 +251,6 @@ def _bar(layer: dict[str, Any]) -> Bar:
     return Bar(layer["layer"], layer["sparsity"], ", ".join([f"{layer['channels']} filters", *nature, *found]))
 
 
-def _to_text(values: NDArray[Any]) -> str:
-    return base64.b64encode(np.ascontiguousarray(values).tobytes()).decode("ascii")
-
-
-def _from_text(text: str, kind: Any, rows: int) -> NDArray[Any]:
-    return np.frombuffer(base64.b64decode(text), kind).reshape(rows, -1)
-
-
-def _refuse(anatomy: Anatomy) -> str | None:
-    if reason := refuse_without_image(anatomy):
-        return reason
-    if not any(layer.kernel_shape is not None for layer in anatomy.layers):
-        return "no layer of this network has a kernel"
-    return None
-
-
 def _check(probe: Probe, params: LayerHealthParams) -> None:
     _find_layers(probe, params)
 
@@ -279,7 +263,7 @@ LAYER_HEALTH = Method(
     consumes="images",
     params=LayerHealthParams,
     compute=layer_health,
-    refuse=_refuse,
+    refuse=refuse_without_kernel,
     check=_check,
     over_images=OverImages(combine, slice=SLICE),
 )
