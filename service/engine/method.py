@@ -10,7 +10,7 @@ from schemas.results import Answer
 from service.engine.preprocessing import Preprocessing
 from service.engine.probe import Anatomy, Array, Pixels, Probe
 from service.engine.sets.image_set import Member
-from service.engine.visuals import Visual, WholePicture
+from service.engine.visuals import Scatter, Visual, WholePicture
 
 # PEP 695 generics need Python 3.12; 3.11 is supported.
 P = TypeVar("P", bound=MethodParams)
@@ -92,6 +92,8 @@ class Method(Generic[P]):
     images takes an iterator of Batch in its place, and goes through it once; it reports by itself. With an `axis`, or
     images, a fourth argument, a Context, says which items to compute. `check(probe, params)` raises, without computing,
     where parameters and network do not go together, so that a job is refused when it is sent; `axis.cut` does as well.
+
+    `over_versions(values)` draws the numbers of several versions, by their names, as curves over time.
     """
 
     name: str
@@ -106,6 +108,7 @@ class Method(Generic[P]):
     axis: Axis[P] | None = None
     check: Callable[[Probe, P], None] | None = None
     over_images: OverImages[P] | None = None
+    over_versions: Callable[[Sequence[tuple[str, dict[str, Any]]]], Scatter] | None = None
 
     @property
     def lays_maps(self) -> bool:

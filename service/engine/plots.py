@@ -1,4 +1,4 @@
-"""Points in a plane as a picture, with axes and a legend, in plain shapes and Pillow's own font. Knows no methods."""
+"""Points and curves in a plane, with axes and a legend, in plain shapes and Pillow's own font. Knows no methods."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -64,8 +64,11 @@ def draw_scatter(scatter: Scatter, layer: str | None) -> Drawing:
     font = ImageFont.load_default(_FONT_SIZE * _DOUBLE)
     canvas.text(((across.start + across.end) / 2, up.start + 58), scatter.axes[0], _INK, font, anchor="mt")
     _write_upwards(image, scatter.axes[1], (up.start + up.end) / 2)
+    if scatter.connected:
+        _draw_curves(canvas, scatter, (across, up), colours)
     _draw_points(canvas, scatter, (across, up), colours)
-    _draw_names(canvas, scatter, (across, up), [name for name in colours if name is not None])
+    if not scatter.connected:
+        _draw_names(canvas, scatter, (across, up), [name for name in colours if name is not None])
     _draw_legend(canvas, names, colours)
     smooth = image.resize((width, _TOP + _SIDE + _BOTTOM), Image.Resampling.LANCZOS)
     return Drawing(scatter.name, layer, np.asarray(smooth))
@@ -113,6 +116,15 @@ def _draw_points(
         x, y = axes[0].at(float(scatter.points[number, 0])), axes[1].at(float(scatter.points[number, 1]))
         colour = colours.get(scatter.groups[number], _UNNAMED)
         canvas.ellipse((x - radius, y - radius, x + radius, y + radius), colour, _PAPER, 1)
+
+
+def _draw_curves(
+    canvas: ImageDraw.ImageDraw, scatter: Scatter, axes: tuple[_Axis, _Axis], colours: dict[str | None, Colour]
+) -> None:
+    for name in dict.fromkeys(scatter.groups):
+        own = scatter.points[[group == name for group in scatter.groups]]
+        places = [(axes[0].at(float(x)), axes[1].at(float(y))) for x, y in own]
+        canvas.line(places, colours.get(name, _UNNAMED), 2 * _DOUBLE, joint="curve")
 
 
 def _draw_names(canvas: ImageDraw.ImageDraw, scatter: Scatter, axes: tuple[_Axis, _Axis], names: Sequence[str]) -> None:

@@ -20,6 +20,7 @@ from service.engine.chunks import JobLimits, Plan, plan, run_all
 from service.engine.correlation import correlate, correlate_pictures
 from service.engine.images import ImageLimits
 from service.engine.model import Model
+from service.engine.plots import draw_scatter
 from service.engine.probe import Pixels
 from service.engine.rendering import EPSILON, decode_png
 from service.engine.run import Observation, Request, describe_origin, encode, observe, present, refuse
@@ -97,6 +98,9 @@ def combine_versions(
     known = [pair["correlation"] for pair in neighbours if pair["correlation"] is not None]
     labels = [_label(entry) for entry in entries]
     sheet = [encode(draw_side_by_side(list(zip(labels, firsts, strict=True))))] if firsts else []
+    if request.method.over_versions is not None:
+        curves = request.method.over_versions([(entry["version"], entry["values"]) for entry in entries])
+        sheet.append(encode(draw_scatter(curves, None)))
     last = parts[-1]
     return Result(
         **{name: getattr(last, name) for name in ("model", "method", "layer", "target", "predictions")},

@@ -169,12 +169,16 @@ class CellSheet:
 
 @dataclass(frozen=True)
 class Scatter:
-    """Points in a plane: `points` (n, 2) float32, to the right and up. `groups` names the group of each, or None."""
+    """Points in a plane: `points` (n, 2) float32, to the right and up. `groups` names the group of each, or None.
+
+    Those of a group are `connected` in their order, as a curve, where that is said.
+    """
 
     name: str
     points: Array
     groups: tuple[str | None, ...]
     axes: tuple[str, str]
+    connected: bool = False
 
 
 # What a whole set or axis may be shown as; a name with pixels is drawn already.

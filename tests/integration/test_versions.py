@@ -18,6 +18,7 @@ from service.engine.methods import METHODS
 from service.engine.model import Model
 from service.engine.preprocessing import Preprocessing
 from service.engine.run import Request, run
+from service.engine.sets.image_set import SetLimits, open_set, pack_set
 from service.engine.versions import plan_versions, run_versions
 from service.errors import LayerNotFoundError, TooFewVersionsError, VersionsDifferError
 
@@ -117,6 +118,17 @@ def test_layer_is_found_by_its_place_when_each_version_names_it_otherwise(models
         own = {"filters": "0", "size": 16, "steps": 1} if method == "filter-patterns" else {}
         result = _compare(models, method, layer=paths[-1], **own)
         assert [entry["layer"] for entry in result.values["versions"]] == paths
+
+
+def test_sparsity_is_a_curve_over_versions_when_layers_are_examined(models: list[Model]):
+    buffer = io.BytesIO()
+    pack_set([("a.png", _photo()), ("b.png", _photo())], buffer)
+    method = METHODS["layer-health"]
+    request = Request(method, method.params(), None, images=open_set(buffer, SetLimits()))
+    result = run_versions(models, request, LIMITS, lambda _: None)
+    assert [image.name for image in result.images[:2]] == ["versions", "curves"]
+    assert result.values["min_correlation"] is None
+    assert [entry["values"]["images"] for entry in result.values["versions"]] == [2, 2, 2]
 
 
 def test_progress_grows_to_the_end(models: list[Model]):

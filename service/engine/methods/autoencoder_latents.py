@@ -26,6 +26,7 @@ ACTIVE_SHARE, BURDA_VARIANCE = 0.01, 0.01
 RANGE: Final = (1, 99)
 # More numbers than these are not listed picture by picture.
 MAX_LISTED: Final = 200_000
+MAX_CURVES: Final = 10
 # The silhouette compares every picture with every other.
 MAX_COMPARED: Final = 2000
 
@@ -67,6 +68,15 @@ def conclude(probe: Probe, parts: Sequence[Answer], params: AutoencoderLatentsPa
         **_list_items(codes, places),
     }
     return Whole([scatter, manifold], numbers)
+
+
+def follow(versions: Sequence[tuple[str, dict[str, Any]]]) -> Scatter:
+    """The mean of each unit over the set, version by version; of many units those that vary most in the last."""
+    deviations = np.asarray(versions[-1][1]["ranges"]["std"])
+    units = sorted(np.argsort(-deviations, kind="stable")[:MAX_CURVES].tolist())
+    points = [(float(version), values["ranges"]["mean"][unit]) for unit in units for version, values in versions]
+    groups = tuple(f"unit {unit}" for unit in units for _ in versions)
+    return Scatter("curves", np.asarray(points, np.float32), groups, ("version", "mean over the set"), connected=True)
 
 
 def _paint(probe: Probe, plane: Plane, bounds: tuple[NDArray[Any], NDArray[Any]], steps: int) -> Array:
@@ -144,4 +154,5 @@ AUTOENCODER_LATENTS = Method(
     refuse=refuse_without_code,
     check=_check,
     over_images=OverImages(slice=SLICE, conclude=conclude),
+    over_versions=follow,
 )

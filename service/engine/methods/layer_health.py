@@ -24,7 +24,7 @@ from schemas.results import Answer
 from service.engine.method import Batch, Context, Method, OverImages, Whole, refuse_without_kernel
 from service.engine.packing import pack, unpack
 from service.engine.probe import Array, LayerFacts, LayerSurvey, Probe
-from service.engine.visuals import Bar, Bars, Numbers
+from service.engine.visuals import Bar, Bars, Numbers, Scatter
 from service.errors import LayerWithoutKernelError
 
 SLICE: Final = 128
@@ -198,6 +198,14 @@ def _find_duplicates(layer: _Layer, pairs: list[list[float]], least: float) -> l
     ]
 
 
+def follow(versions: Sequence[tuple[str, dict[str, Any]]]) -> Scatter:
+    """The sparsity of each layer, version by version."""
+    layers = range(len(versions[-1][1]["layers"]))
+    points = [(float(version), values["layers"][place]["sparsity"]) for place in layers for version, values in versions]
+    groups = tuple(versions[-1][1]["layers"][place]["layer"] for place in layers for _ in versions)
+    return Scatter("curves", np.asarray(points, np.float32), groups, ("version", "share of zeros"), connected=True)
+
+
 def _find_layers(probe: Probe, params: LayerHealthParams) -> list[LayerFacts]:
     """Those with filters that were asked for. Raises LayerNotFoundError or LayerWithoutKernelError."""
     with_filters = {layer.path: layer for layer in probe.anatomy.layers if layer.kernel_shape is not None}
@@ -266,4 +274,5 @@ LAYER_HEALTH = Method(
     refuse=refuse_without_kernel,
     check=_check,
     over_images=OverImages(combine, slice=SLICE),
+    over_versions=follow,
 )
