@@ -22,7 +22,7 @@ from tests.benchmark.pictures import jpeg
 from tests.benchmark.rows import Row, Table, at_least, at_most
 from tests.benchmark.turns import Contender, take_turns, timed
 
-SIDE = 320
+SIDE = 224
 
 
 def measure_sets(table: Table, networks: Sequence[str], test_data: Path, rounds: int, count: int) -> None:
