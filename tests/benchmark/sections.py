@@ -64,7 +64,7 @@ def _grid(table: Table, choice: Choice) -> None:
 
 def _sets(table: Table, choice: Choice) -> None:
     networks = [name for name in choice.networks if name in ("mobilenetv2", "resnet50")]
-    rounds, count = (1, 16) if choice.quick else (5, 100)
+    rounds, count = (1, 16) if choice.quick else (3, 250)
     measure_sets(table, networks, choice.test_data, rounds, count)
 
 
