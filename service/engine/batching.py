@@ -11,16 +11,14 @@ from threading import Event, Lock
 from time import perf_counter
 from typing import Any, Final, Protocol
 
+from service.engine.anatomy import Anatomy, LayerFacts
+from service.engine.arrays import Array
+from service.engine.ascent import Ascended, Ascent
 from service.engine.observation import UNOBSERVED, Observer
 from service.engine.probe import (
-    Anatomy,
-    Array,
-    Ascended,
-    Ascent,
     BatchProbe,
     Kernel,
     LayerActivations,
-    LayerFacts,
     LayerGradients,
     LayerOnCanvas,
     LayerResponses,

@@ -8,8 +8,8 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from schemas.rendering import Colormap
+from service.engine.arrays import Pixels
 from service.engine.colormaps import DIVERGING, lookup_table
-from service.engine.probe import Pixels
 from service.engine.rendering import Drawing
 from service.engine.visuals import Cell, CellRow, CellSheet, Matrix
 

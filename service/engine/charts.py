@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from service.engine.probe import Pixels
+from service.engine.arrays import Pixels
 from service.engine.rendering import Drawing
 from service.engine.visuals import Bars
 

@@ -8,6 +8,7 @@ from typing import Any
 from schemas.methods import MethodParams
 from schemas.rendering import Colormap, HeatmapRendering
 from schemas.results import Answer, Provenance, Result, Timings
+from service.engine.arrays import Pixels
 from service.engine.cells import draw_cells, draw_matrix
 from service.engine.charts import draw_bars
 from service.engine.images import ImageLimits
@@ -15,7 +16,6 @@ from service.engine.method import AnyMethod, Context
 from service.engine.model import Model
 from service.engine.painting import draw_painted
 from service.engine.plots import draw_scatter
-from service.engine.probe import Pixels
 from service.engine.rendering import Drawing, decode_png, draw_map
 from service.engine.run import Request, encode, refuse, run, take_photo
 from service.engine.sets.annotations import Annotations

@@ -9,8 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from schemas.results import Answer
+from service.engine.anatomy import Anatomy, Code
+from service.engine.arrays import Array
 from service.engine.method import Batch
-from service.engine.probe import Anatomy, Array, Code, Probe
+from service.engine.probe import Probe
 from service.engine.selection import select
 from service.errors import CodeTooLargeError, NotFiniteError, UnitOutOfRangeError
 

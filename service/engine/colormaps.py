@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from schemas.rendering import Colormap
-from service.engine.probe import Pixels
+from service.engine.arrays import Pixels
 
 _OPENCV: Final[dict[Colormap, int]] = {
     "viridis": cv2.COLORMAP_VIRIDIS,

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from service.engine.probe import Pixels
+from service.engine.arrays import Pixels
 from service.engine.visuals import Heatmap, Pictures, ScoreList, Sheets, Visual
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from service.engine.probe import Pixels
+from service.engine.arrays import Pixels
 from service.errors import ImageInvalidError, ImageTooLargeError, ImageTooManyPixelsError
 
 logger = logging.getLogger(__name__)

@@ -7,8 +7,10 @@ from typing import Any, Generic, TypeVar
 from schemas.methods import Consumes, MethodDescription, MethodKind, MethodParams
 from schemas.rendering import HeatmapRendering
 from schemas.results import Answer
+from service.engine.anatomy import Anatomy
+from service.engine.arrays import Array, Pixels
 from service.engine.preprocessing import Preprocessing
-from service.engine.probe import Anatomy, Array, Pixels, Probe
+from service.engine.probe import Probe
 from service.engine.sets.image_set import Member
 from service.engine.visuals import Scatter, Visual, WholePicture
 

@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 
+from service.engine.anatomy import Anatomy
 from service.engine.preprocessing import Preprocessing
-from service.engine.probe import Anatomy, Probe
+from service.engine.probe import Probe
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ from typing import Any, Final
 
 import numpy as np
 
+from service.engine.arrays import Array, Pixels
 from service.engine.colormaps import diverging_table
 from service.engine.preprocessing import Preprocessing
-from service.engine.probe import Array, Pixels
 from service.engine.rendering import Drawing
 from service.engine.tiling import MIN_TILE_SIDE, lay_out, signed_shades
 from service.engine.visuals import Reconstruction, Tiles

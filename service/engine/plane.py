@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from service.engine.probe import Array
+from service.engine.arrays import Array
 
 Numbers = NDArray[np.float64]
 

@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from service.engine.probe import Array
+from service.engine.arrays import Array
 from service.engine.rendering import Drawing
 from service.engine.visuals import Scatter
 

@@ -2,89 +2,14 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from math import prod
-from typing import Literal, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from service.engine.preprocessing import Preprocessing
-
-Array = NDArray[np.float32]
-Pixels = NDArray[np.uint8]
-Task = Literal["classification", "binary", "regression", "autoencoder", "features"]
-TargetKind = Literal["logit", "log_probability", "value"]
-
-
-def is_spatial(shape: tuple[int | None, ...]) -> bool:
-    """True for (batch, h, w, c) where h and w are not both 1; an open size (None) counts as spatial."""
-    return len(shape) == 4 and shape[1:3] != (1, 1)
-
-
-@dataclass(frozen=True)
-class LayerFacts:
-    """One call of one layer; a layer that is shared appears once, with the shape of its last call.
-
-    Where the layer has a kernel, `response` is the path at which its filters' answer stands once it is normalised and
-    activated, if layers of their own do that; else the layer's own.
-    """
-
-    path: str
-    type: str
-    output_shape: tuple[int | None, ...]
-    kernel_shape: tuple[int, ...] | None
-    bias_shape: tuple[int, ...] | None
-    parameters: int
-    response: str | None = None
-
-    @property
-    def name(self) -> str:
-        return self.path.rsplit("/", 1)[-1]
-
-    @property
-    def is_spatial(self) -> bool:
-        return is_spatial(self.output_shape)
-
-
-@dataclass(frozen=True)
-class Code:
-    """Where an autoencoder holds all that it paints its picture from: the layer, its shape without the batch axis.
-
-    `wired` are the layers whose units see the picture itself, so that a unit's weights are a picture too.
-    """
-
-    layer: str
-    shape: tuple[int, ...]
-    wired: tuple[str, ...] = ()
-
-    @property
-    def units(self) -> int:
-        return prod(self.shape)
-
-
-@dataclass(frozen=True)
-class Anatomy:
-    """Facts about a network, read from its graph without running it.
-
-    `input_shape` is (h, w, c) with None for an open size, or None where no picture goes in.
-    `classes` counts the scores; None where the network gives no class scores. `logits` says in words where the numbers
-    are that class heat maps differentiate. `other_layers` could have been the default layer as well. `code` is an
-    autoencoder's; where there is none, `no_code` says why.
-    """
-
-    input_shape: tuple[int | None, int | None, int] | None
-    task: Task
-    classes: int | None
-    target_kind: TargetKind | None
-    default_layer: str | None
-    logits: str | None
-    layers: tuple[LayerFacts, ...]
-    parameters: int
-    trainable_parameters: int
-    other_layers: tuple[str, ...] = ()
-    repairs: tuple[str, ...] = ()
-    code: Code | None = None
-    no_code: str | None = None
+from service.engine.anatomy import Anatomy, LayerFacts, TargetKind
+from service.engine.arrays import Array
+from service.engine.ascent import Ascended, Ascent
 
 
 @dataclass(frozen=True)
@@ -200,65 +125,6 @@ class LayerOnCanvas:
     @property
     def filters(self) -> int:
         return self.output_shape[-1]
-
-
-@dataclass(frozen=True)
-class FilterMeans:
-    """An objective: for image i the mean over space of what filter `filters[i]` of the layer answers."""
-
-    layer: str
-    filters: tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class Canvas:
-    """What is changed: `start` (n, h, w, c) float32, in 0…255 RGB or gray that `preprocessing` turns into an input.
-
-    Without preprocessing the canvas is what enters the network.
-    """
-
-    start: Array
-    preprocessing: Preprocessing | None
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """Steps of `step_size` along each image's gradient over its root mean square.
-
-    With `keep_every` k the start, every k-th and the last canvas are kept.
-    """
-
-    steps: int
-    step_size: float
-    keep_every: int = 0
-
-
-@dataclass(frozen=True)
-class Ascent:
-    """Gradient ascent on the input: what is to grow, on what, and how."""
-
-    objective: FilterMeans
-    canvas: Canvas
-    schedule: Schedule
-
-
-@dataclass(frozen=True)
-class Ascended:
-    """The last canvas (n, h, w, c), the objective there (n,), and the canvases kept (frames, n, h, w, c), all float32.
-
-    `moved` (n,) is False for an image whose gradient was zero in every step. `batch` images were computed together at
-    most; `narrow` where of the layer only the wanted filters were. `device` is CPU or GPU, `threads` those of one
-    operation.
-    """
-
-    canvas: Array
-    activations: Array
-    moved: NDArray[np.bool_]
-    frames: Array
-    batch: int
-    narrow: bool
-    device: str
-    threads: int
 
 
 class Probe(Protocol):

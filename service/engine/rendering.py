@@ -10,9 +10,9 @@ import numpy as np
 from PIL import Image
 
 from schemas.rendering import HeatmapRendering, TilesRendering
+from service.engine.arrays import Array, Pixels
 from service.engine.colormaps import DIVERGING, lookup_table
 from service.engine.preprocessing import ChannelOrder
-from service.engine.probe import Array, Pixels
 from service.engine.tiling import lay_out
 from service.engine.visuals import Heatmap, Pictures, ScalarMap, Tiles
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from service.engine.arrays import Array
 from service.engine.observation import UNOBSERVED, Observer
-from service.engine.probe import Array
 
 Arrays = Sequence[NDArray[Any]]
 # One picture's tensors that would fill more of the cache than this are not kept.

@@ -13,11 +13,11 @@ from schemas.methods import ClassScores, MethodParams
 from schemas.models import Prediction
 from schemas.rendering import HeatmapRendering, TilesRendering
 from schemas.results import Provenance, Result, ResultImage, Target, Timings
+from service.engine.arrays import Array, Pixels
 from service.engine.images import ImageLimits, decode, fit
 from service.engine.method import AnyMethod, Context
 from service.engine.model import Model
 from service.engine.painting import draw_reconstruction, measure_reconstruction
-from service.engine.probe import Array, Pixels
 from service.engine.rendering import Drawing, draw_heatmap, draw_pictures, draw_tiles, encode_png, measure_heatmap
 from service.engine.sets.image_set import ImageSet
 from service.engine.visuals import Heatmap, Pictures, Reconstruction, ScoreList, Sheets, Visual

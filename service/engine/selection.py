@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from service.engine.probe import Anatomy
+from service.engine.anatomy import Anatomy
 from service.errors import ConvscopeError, PageOutOfRangeError
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from service.engine.probe import Pixels
+from service.engine.arrays import Pixels
 
 MAX_PIXELS = 16_000_000
 # As long as a JPEG can be, and more than most viewers take.

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from service.engine.probe import Task
+from service.engine.anatomy import Task
 
 
 @dataclass(frozen=True)

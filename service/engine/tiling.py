@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from service.engine.probe import Array, Pixels
+from service.engine.arrays import Array, Pixels
 from service.engine.visuals import Tiles
 
 # Smaller tiles are enlarged by a whole factor, or a person could not read them; a single one is drawn large.

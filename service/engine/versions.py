@@ -15,13 +15,13 @@ import numpy as np
 from schemas.methods import MethodParams
 from schemas.rendering import HeatmapRendering
 from schemas.results import Answer, Result
+from service.engine.arrays import Pixels
 from service.engine.charts import draw_side_by_side
 from service.engine.chunks import JobLimits, Plan, plan, run_all
 from service.engine.correlation import correlate, correlate_pictures
 from service.engine.images import ImageLimits
 from service.engine.model import Model
 from service.engine.plots import draw_scatter
-from service.engine.probe import Pixels
 from service.engine.rendering import EPSILON, decode_png
 from service.engine.run import Observation, Request, describe_origin, encode, observe, present, refuse
 from service.engine.visuals import Heatmap, Sheets, Visual

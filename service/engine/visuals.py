@@ -4,7 +4,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from service.engine.probe import Array, Pixels, Scores, Target
+from service.engine.arrays import Array, Pixels
+from service.engine.probe import Scores, Target
 
 
 @dataclass(frozen=True)

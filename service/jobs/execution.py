@@ -11,12 +11,12 @@ from schemas.jobs import JobError, JobRequest, JobVersion, Part
 from schemas.results import Answer, Result
 from service.catalog.catalog import Catalog
 from service.engine import chunks
+from service.engine.arrays import Pixels
 from service.engine.chunks import JobLimits
 from service.engine.images import ImageLimits
 from service.engine.method import AnyMethod
 from service.engine.model import Model
 from service.engine.parameters import validate
-from service.engine.probe import Pixels
 from service.engine.rendering import decode_png
 from service.engine.run import Request
 from service.engine.sets.image_set import reopen_set

@@ -9,10 +9,10 @@ import keras
 import numpy as np
 from PIL import Image
 
+from service.engine.arrays import Array
 from service.engine.keras.probe import KerasProbe
 from service.engine.methods import METHODS
 from service.engine.model import Model
-from service.engine.probe import Array
 from service.engine.run import Request, run
 from tests.benchmark.engine import compare
 from tests.benchmark.networks import LIMITS, as_model

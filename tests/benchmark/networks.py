@@ -9,13 +9,13 @@ import numpy as np
 import tensorflow as tf
 
 from service.catalog.preprocessing import PRESETS, PreprocessingMode
+from service.engine.arrays import Array
 from service.engine.images import ImageLimits
 from service.engine.keras.applications import load_application
 from service.engine.keras.loading import load_probe
 from service.engine.keras.probe import KerasProbe
 from service.engine.keras.tuning import Tuning
 from service.engine.model import Model
-from service.engine.probe import Array
 from service.engine.reuse import ActivationCache
 from service.settings import Limits
 from service.wiring import BUILT_IN_MODELS

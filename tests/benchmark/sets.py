@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import psutil
 
+from service.engine.arrays import Array
 from service.engine.chunks import JobLimits, compute, plan
 from service.engine.keras.probe import KerasProbe
 from service.engine.methods import METHODS
 from service.engine.methods.layer_health import SKETCH_POSITIONS, SKETCH_SIZE
 from service.engine.model import Model
-from service.engine.probe import Array
 from service.engine.run import Request, see
 from service.engine.sets.batches import BATCH
 from service.engine.sets.image_set import ImageSet, SetLimits, open_set, pack_set

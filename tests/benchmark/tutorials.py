@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from service.engine.probe import Array
+from service.engine.arrays import Array
 
 
 def grad_cam(network: keras.Model, layer: str, image: Array, class_index: int) -> Array:

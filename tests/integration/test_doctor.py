@@ -11,10 +11,11 @@ from starlette.testclient import TestClient
 from service.app import create_app
 from service.cli import main, make_program
 from service.cli.places import open_place
+from service.engine.arrays import Array
 from service.engine.method import Method, refuse_without_image
 from service.engine.methods import METHODS
 from service.engine.methods.activations import ActivationsParams
-from service.engine.probe import Array, Probe
+from service.engine.probe import Probe
 from service.engine.visuals import Sheets, Tiles
 from service.settings import Settings
 from service.wiring import BUILT_IN_MODELS

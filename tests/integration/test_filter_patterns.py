@@ -13,6 +13,8 @@ from PIL import Image
 
 from schemas.results import Result
 from service.catalog.preprocessing import PRESETS
+from service.engine.arrays import Array
+from service.engine.ascent import Ascended, Ascent, Canvas, FilterMeans, Schedule
 from service.engine.chunks import JobLimits, combine, compute, plan
 from service.engine.images import ImageLimits
 from service.engine.keras import ascent as loops
@@ -22,7 +24,6 @@ from service.engine.keras.probe import KerasProbe
 from service.engine.methods import METHODS
 from service.engine.model import Model
 from service.engine.preprocessing import Preprocessing
-from service.engine.probe import Array, Ascended, Ascent, Canvas, FilterMeans, Schedule
 from service.engine.run import Request
 from service.errors import (
     ComputationFailedError,

@@ -11,12 +11,12 @@ from PIL import Image
 
 from schemas.results import Result
 from service.catalog.preprocessing import PRESETS
+from service.engine.arrays import Array
 from service.engine.images import ImageLimits
 from service.engine.keras.loading import load_probe
 from service.engine.keras.probe import KerasProbe
 from service.engine.methods import METHODS
 from service.engine.model import Model
-from service.engine.probe import Array
 from service.engine.run import Request, run
 from service.errors import LayerNotFoundError, LayerWithoutKernelError
 from tests.oracle import NETWORKS, load_network, read_photo, relative_error

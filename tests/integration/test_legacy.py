@@ -20,13 +20,13 @@ from starlette.testclient import TestClient
 
 from service.app import create_app
 from service.catalog.preprocessing import PRESETS, PreprocessingMode
+from service.engine.arrays import Pixels
 from service.engine.images import ImageLimits, decode, fit
 from service.engine.keras.graph import infer, replay
 from service.engine.keras.loading import load_probe
 from service.engine.keras.probe import KerasProbe
 from service.engine.methods import METHODS
 from service.engine.model import Model
-from service.engine.probe import Pixels
 from service.engine.run import Request, run
 from service.settings import Settings
 

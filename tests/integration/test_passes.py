@@ -10,12 +10,12 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
+from service.engine.arrays import Array
 from service.engine.keras.folding import Folding
 from service.engine.keras.graph import wire
 from service.engine.keras.parts import find_frontier, find_part
 from service.engine.keras.probe import KerasProbe
 from service.engine.keras.tuning import Tuning
-from service.engine.probe import Array
 from service.engine.reuse import ActivationCache
 from service.engine.stated import Stated
 from tests.oracle import relative_error

@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from service.engine.arrays import Array
 from service.engine.images import ImageLimits, decode, fit
 from service.engine.keras.probe import KerasProbe
 from service.engine.methods.grad_cam import GradCamParams, grad_cam
 from service.engine.model import Model
-from service.engine.probe import Array, LayerGradients
+from service.engine.probe import LayerGradients
 from service.engine.visuals import Heatmap
 from tests.oracle import (
     NETWORKS,

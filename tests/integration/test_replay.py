@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from keras import layers, ops
 
+from service.engine.arrays import Array
 from service.engine.keras.loading import load_probe
 from service.engine.keras.probe import KerasProbe
-from service.engine.probe import Array
 from service.engine.stated import Stated
 from service.errors import (
     ClassOutOfRangeError,

@@ -8,17 +8,14 @@ from typing import Any
 
 import numpy as np
 
+from service.engine.anatomy import Anatomy, Code, LayerFacts
+from service.engine.arrays import Array
+from service.engine.ascent import Ascended, Ascent
 from service.engine.model import Model
 from service.engine.preprocessing import Preprocessing
 from service.engine.probe import (
-    Anatomy,
-    Array,
-    Ascended,
-    Ascent,
-    Code,
     Kernel,
     LayerActivations,
-    LayerFacts,
     LayerGradients,
     LayerOnCanvas,
     LayerResponses,

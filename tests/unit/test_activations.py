@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from service.engine.arrays import Array
 from service.engine.methods.activations import ActivationsParams, activations
-from service.engine.probe import Array
 from service.errors import ChannelOutOfRangeError, PageOutOfRangeError, TooManyValuesError
 from tests.unit.fakes import ClosedFormProbe
 

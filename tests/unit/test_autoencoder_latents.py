@@ -9,12 +9,13 @@ import pytest
 from PIL import Image
 
 from schemas.results import Result
+from service.engine.anatomy import Code
+from service.engine.arrays import Array
 from service.engine.chunks import JobLimits, plan, run_all
 from service.engine.images import ImageLimits
 from service.engine.methods import METHODS
 from service.engine.plane import find_plane
 from service.engine.plots import draw_scatter
-from service.engine.probe import Array, Code
 from service.engine.rendering import decode_png
 from service.engine.run import Request
 from service.engine.visuals import Scatter

@@ -8,11 +8,13 @@ import pytest
 
 from schemas.methods import MethodParams
 from schemas.results import Answer, Provenance, Timings
+from service.engine.anatomy import Anatomy
+from service.engine.arrays import Pixels
 from service.engine.chunks import JobLimits, Plan, combine, compute, plan
 from service.engine.images import ImageLimits
 from service.engine.method import Axis, Context, Method, Whole
 from service.engine.methods import METHODS
-from service.engine.probe import Anatomy, Pixels, Probe
+from service.engine.probe import Probe
 from service.engine.run import Request, run
 from service.engine.visuals import Picture, Pictures
 from service.errors import ImageInvalidError, ImageMissingError, JobTooLargeError, MethodUnavailableError

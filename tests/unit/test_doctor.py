@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from service.catalog.doctor import describe, examine
+from service.engine.anatomy import LayerFacts
 from service.engine.methods import METHODS
 from service.engine.model import Model
-from service.engine.probe import LayerFacts
 from tests.unit.fakes import ClosedFormProbe, closed_form_model
 
 WEIGHTS = [[1.0, 0.0], [0.0, 1.0], [0.0, 0.0]]

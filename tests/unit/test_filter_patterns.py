@@ -11,6 +11,8 @@ from PIL import Image
 from pydantic import ValidationError
 
 from schemas.results import Result
+from service.engine.anatomy import LayerFacts
+from service.engine.ascent import Ascended, Ascent
 from service.engine.chunks import JobLimits, combine, compute, plan
 from service.engine.images import ImageLimits
 from service.engine.method import Context
@@ -22,7 +24,6 @@ from service.engine.methods.filter_patterns import (
 )
 from service.engine.model import Model
 from service.engine.preprocessing import Preprocessing
-from service.engine.probe import Ascended, Ascent, LayerFacts
 from service.engine.run import Request
 from service.engine.sheets import MAX_PIXELS, MAX_SIDE, Grid, lay_on_sheets, plan_grid
 from service.errors import (

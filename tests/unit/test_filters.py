@@ -5,8 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
+from service.engine.arrays import Array
 from service.engine.methods.filters import FiltersParams, filters
-from service.engine.probe import Array, Kernel
+from service.engine.probe import Kernel
 from service.errors import ChannelOutOfRangeError, FilterOutOfRangeError
 from tests.unit.fakes import ClosedFormProbe
 

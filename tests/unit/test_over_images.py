@@ -10,12 +10,14 @@ from PIL import Image
 
 from schemas.methods import MethodParams
 from schemas.results import Answer, Result
+from service.engine.anatomy import Anatomy
+from service.engine.arrays import Pixels
 from service.engine.chunks import JobLimits, plan, run_all
 from service.engine.images import ImageLimits
 from service.engine.method import Batch, Context, Method, OverImages, Whole
 from service.engine.methods import METHODS
 from service.engine.model import Model
-from service.engine.probe import Anatomy, Pixels, Probe
+from service.engine.probe import Probe
 from service.engine.run import Request, run
 from service.engine.sets.batches import BATCH
 from service.engine.sets.image_set import ImageSet, SetLimits, open_set, pack_set

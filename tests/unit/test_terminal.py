@@ -25,11 +25,12 @@ from service.cli import main, make_program
 from service.cli.exits import Exit, judge
 from service.cli.places import Here, Place
 from service.client import ServiceError
+from service.engine.arrays import Array
 from service.engine.chunks import JobLimits
 from service.engine.images import ImageLimits
 from service.engine.method import AnyMethod, Method
 from service.engine.methods import METHODS
-from service.engine.probe import Array, Probe
+from service.engine.probe import Probe
 from service.engine.sets.image_set import SetLimits
 from service.engine.visuals import ScoreList
 from service.errors import ClassOutOfRangeError, ConvscopeError, ImageInvalidError, ModelFailedError

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from service.engine.probe import Array
+from service.engine.arrays import Array
 from service.engine.tiling import lay_out, signed_shades
 from service.engine.visuals import Tiles
 

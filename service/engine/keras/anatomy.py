@@ -6,9 +6,9 @@ from typing import Any, Final
 
 import numpy as np
 
+from service.engine.anatomy import LayerFacts, TargetKind, Task
 from service.engine.keras.graph import Call, Value, Wiring
 from service.engine.keras.landmarks import Head, activation_of
-from service.engine.probe import LayerFacts, TargetKind, Task
 
 # Layers, and operations of `keras.ops`, that only finish what the layer before them has computed.
 _ACTIVATIONS: Final = {

@@ -11,11 +11,12 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from service.engine.arrays import Array
+from service.engine.ascent import Ascended, Canvas, Schedule
 from service.engine.keras.compiling import compile_graph
 from service.engine.keras.excerpt import Excerpt, Excerpted
 from service.engine.keras.one_filter import Picked
 from service.engine.preprocessing import Preprocessing
-from service.engine.probe import Array, Ascended, Canvas, Schedule
 from service.errors import ComputationFailedError
 
 logger = logging.getLogger(__name__)

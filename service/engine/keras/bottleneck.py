@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 from math import prod
 
+from service.engine.anatomy import Code
 from service.engine.keras.graph import Call, Value, Wiring
 from service.engine.keras.landmarks import IDENTITIES, RESHAPES
 from service.engine.keras.lookup import learns
 from service.engine.keras.parts import find_part
-from service.engine.probe import Code
 
 _ACTIVATIONS = {"Activation", "ReLU", "LeakyReLU", "PReLU", "ELU", "BatchNormalization", "Relu", "Sigmoid", "Tanh"}
 _ADVICE = "name the layer that holds the code in model.toml: latent_layer"

@@ -9,12 +9,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from service.engine.anatomy import Code
+from service.engine.arrays import Array
 from service.engine.keras.bottleneck import NoCodeError, find_code, find_painted
 from service.engine.keras.compiling import compile_graph, computing
 from service.engine.keras.graph import Call, Value, Wiring, functional
 from service.engine.keras.parts import compute_part, find_part
 from service.engine.keras.traces import Built, Traces
-from service.engine.probe import Array, Code
 from service.errors import MethodUnavailableError
 
 # Pictures that are painted together.

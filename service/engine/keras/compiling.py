@@ -6,7 +6,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from service.engine.probe import Array
+from service.engine.arrays import Array
 from service.errors import ComputationFailedError
 
 

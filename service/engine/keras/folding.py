@@ -19,11 +19,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from service.engine.arrays import Array
 from service.engine.keras.graph import Call, Hook, Site, Wiring, plainly
 from service.engine.keras.landmarks import activation_of
 from service.engine.keras.parts import Part
 from service.engine.keras.scoring import first_tensor
-from service.engine.probe import Array
 
 
 class Folding:

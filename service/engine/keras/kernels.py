@@ -6,7 +6,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from service.engine.probe import Array, Kernel
+from service.engine.arrays import Array
+from service.engine.probe import Kernel
 
 # As Keras names them; a separable convolution has the last two.
 NAMES = ("kernel", "depthwise_kernel", "pointwise_kernel")

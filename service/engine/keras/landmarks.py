@@ -6,8 +6,8 @@ from typing import Any, Literal
 
 import keras
 
+from service.engine.anatomy import is_spatial
 from service.engine.keras.graph import Call, Value
-from service.engine.probe import is_spatial
 
 Activation = Literal["softmax", "sigmoid", "log_softmax", "linear", "other"]
 

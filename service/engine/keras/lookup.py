@@ -3,9 +3,10 @@
 from collections.abc import Callable
 from difflib import get_close_matches
 
+from service.engine.anatomy import is_spatial
 from service.engine.keras.graph import Call, Wiring
 from service.engine.keras.kernels import read_kernels
-from service.engine.probe import Kernel, is_spatial
+from service.engine.probe import Kernel
 from service.errors import (
     LayerNotFoundError,
     LayerNotSpatialError,

@@ -12,6 +12,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from service.engine.anatomy import Task
 from service.engine.keras.compiling import compile_graph
 from service.engine.keras.folding import UNFOLDED, Folded, Folding
 from service.engine.keras.graph import Call, Hook, Site, Value, Wiring, functional, infer
@@ -19,7 +20,6 @@ from service.engine.keras.landmarks import Head
 from service.engine.keras.parts import Part, compute_part, find_frontier, find_part
 from service.engine.keras.scoring import first_tensor, is_plain_dense, pick_logits, preactivation, score
 from service.engine.keras.traces import Built, Traces
-from service.engine.probe import Task
 
 # Of what the kernels of all traces may take together: for the passes of the usual layer, and of any other.
 _USUAL_SHARE, _OTHER_SHARE = 4, 32

@@ -9,15 +9,19 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from service.engine.keras import anatomy as anatomical
+from service.engine.anatomy import LayerFacts
+from service.engine.arrays import Array
+from service.engine.ascent import Ascended, Ascent
+from service.engine.keras.anatomy import describe_layer
 from service.engine.keras.ascent import climb, compile_loop
 from service.engine.keras.canvases import Canvases
 from service.engine.keras.coding import find_coding
 from service.engine.keras.compiling import compile_graph, computing
+from service.engine.keras.examination import examine, find_latent_layer
 from service.engine.keras.excerpt import excerpt
 from service.engine.keras.folding import UNFOLDED, Folding
 from service.engine.keras.graph import Call, Value, functional, infer, replay, wire
-from service.engine.keras.landmarks import Head, find_default_layers, find_head
+from service.engine.keras.landmarks import Head, find_head
 from service.engine.keras.lookup import (
     find_kernels,
     find_layer,
@@ -33,13 +37,8 @@ from service.engine.keras.survey import trace_survey
 from service.engine.keras.traces import Built, Traces
 from service.engine.keras.tuning import UNTUNED, Tuning
 from service.engine.probe import (
-    Anatomy,
-    Array,
-    Ascended,
-    Ascent,
     Kernel,
     LayerActivations,
-    LayerFacts,
     LayerGradients,
     LayerOnCanvas,
     LayerResponses,
@@ -55,7 +54,6 @@ from service.errors import (
     LayerNotConnectedError,
     LayerNotFoundError,
     MethodUnavailableError,
-    ModelFailedError,
 )
 
 logger = logging.getLogger(__name__)
@@ -90,8 +88,13 @@ class KerasProbe:
         # Names this probe's entries there, and keeps nothing alive.
         self._owner = object()
         self.traces = Traces(tuning.max_traces, tuning.max_bytes)
-        self._coding = find_coding(network, self._wiring, self.traces, self._find_latent_layer(stated))
-        self.anatomy = self._examine(stated, repairs)
+        self._coding = find_coding(network, self._wiring, self.traces, find_latent_layer(self._wiring, stated))
+        self.anatomy = replace(
+            examine(network, self._wiring, self._head, stated),
+            repairs=repairs,
+            code=self._coding.code,
+            no_code=self._coding.reason,
+        )
         self._folding = Folding(self._wiring) if tuning.fold else None
         self._max_bytes = tuning.max_bytes
         self._passes = Passes(
@@ -175,7 +178,7 @@ class KerasProbe:
 
     def layer(self, reference: str) -> LayerFacts:
         """See Probe."""
-        return anatomical.describe_layer(find_layer(self._wiring, reference))
+        return describe_layer(find_layer(self._wiring, reference))
 
     def kernels(self, layer: str) -> list[Kernel]:
         """See Probe."""
@@ -248,37 +251,6 @@ class KerasProbe:
             self.traces.clear()
             self._folding = None
             self._passes = replace(self._passes, folding=None)
-
-    def _find_latent_layer(self, stated: Stated) -> Call | None:
-        if stated.latent_layer is None:
-            return None
-        try:
-            return find_layer(self._wiring, stated.latent_layer)
-        except LayerNotFoundError as error:
-            raise ModelFailedError(f"model.toml: latent_layer: {error.detail}") from error
-
-    def _examine(self, stated: Stated, repairs: tuple[str, ...]) -> Anatomy:
-        wiring, head, task, default_layer = self._wiring, self._head, stated.task, stated.default_layer
-        units = anatomical.unit_count(wiring.outputs[0]) if len(wiring.outputs) == 1 else None
-        if task in ("classification", "binary", "regression") and units is None:
-            raise ModelFailedError(f"model.toml: task: '{task}' needs a network with one vector as its output")
-        task = task or anatomical.guess_task(wiring, head)
-        found = [find_spatial_layer(wiring, default_layer)] if default_layer else find_default_layers(wiring.outputs[0])
-        return Anatomy(
-            input_shape=anatomical.image_shape(wiring),
-            task=task,
-            classes=anatomical.class_count(task, units),
-            target_kind=anatomical.target_kind(task, head),
-            default_layer=found[0].site.path if found else None,
-            logits=head.describe() if anatomical.class_count(task, units) else None,
-            other_layers=tuple(call.site.path for call in found[1:]),
-            layers=tuple(anatomical.list_layers(wiring)),
-            parameters=self._network.count_params(),
-            trainable_parameters=sum(int(np.prod(weight.shape)) for weight in self._network.trainable_weights),
-            repairs=repairs,
-            code=self._coding.code,
-            no_code=self._coding.reason,
-        )
 
     def _require_image(self) -> None:
         if self.anatomy.input_shape is None:

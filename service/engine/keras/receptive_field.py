@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from typing import Any, Final
 
+from service.engine.anatomy import is_spatial
 from service.engine.keras.graph import Call, Value
-from service.engine.probe import ReceptiveField, is_spatial
+from service.engine.probe import ReceptiveField
 
 # What leaves every position where it is.
 _IN_PLACE: Final = frozenset(

@@ -6,8 +6,8 @@ import keras
 import tensorflow as tf
 from keras import tree
 
+from service.engine.anatomy import Task
 from service.engine.keras.landmarks import Head
-from service.engine.probe import Task
 
 # Keeps log(p) finite where a class has no probability at all.
 _TINY = 1e-30

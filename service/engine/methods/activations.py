@@ -11,8 +11,9 @@ from pydantic import Field, model_validator
 
 from schemas.references import LayerReference, LayerReferences, Selection
 from schemas.rendering import TilesRendering
+from service.engine.arrays import Array
 from service.engine.method import Method, refuse_without_image
-from service.engine.probe import Array, LayerActivations, Probe
+from service.engine.probe import LayerActivations, Probe
 from service.engine.selection import Page, default_layer, select, turn_to
 from service.engine.visuals import Sheets, Tiles
 from service.errors import ChannelOutOfRangeError, LayerNotDrawableError, TooManyValuesError

@@ -17,9 +17,11 @@ from pydantic import Field
 from schemas.methods import MethodParams
 from schemas.references import LayerReference, Selection
 from schemas.results import Answer
+from service.engine.anatomy import LayerFacts
+from service.engine.arrays import Array
 from service.engine.codes import choose_units, code_of, encode_batches, from_text, gather, require_modest, to_text
 from service.engine.method import Batch, Context, Method, OverImages, Whole, refuse_without_code
-from service.engine.probe import Array, LayerFacts, Probe
+from service.engine.probe import Probe
 from service.engine.selection import select
 from service.engine.visuals import Numbers, Tiles
 from service.errors import TooManyValuesError, UnitOutOfRangeError

@@ -14,10 +14,11 @@ from pydantic import Field
 
 from schemas.methods import MethodParams
 from schemas.results import Answer
+from service.engine.arrays import Array
 from service.engine.codes import Codes, code_of, encode_batches, gather, require_modest
 from service.engine.method import Batch, Context, Method, OverImages, Whole, refuse_without_code
 from service.engine.plane import Plane, find_plane
-from service.engine.probe import Array, Probe
+from service.engine.probe import Probe
 from service.engine.silhouette import measure_silhouette
 from service.engine.visuals import Numbers, Scatter, Tiles
 

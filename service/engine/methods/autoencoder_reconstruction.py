@@ -12,8 +12,9 @@ from pydantic import Field
 
 from schemas.methods import MethodParams
 from schemas.results import Answer
+from service.engine.arrays import Array, Pixels
 from service.engine.method import Method, OverImages, Whole, refuse_without_code
-from service.engine.probe import Array, Pixels, Probe
+from service.engine.probe import Probe
 from service.engine.sheets import lay_on_sheets, plan_grid
 from service.engine.visuals import Reconstruction
 

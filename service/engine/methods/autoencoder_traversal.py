@@ -13,6 +13,7 @@ from pydantic import Field, StringConstraints, model_validator
 from schemas.methods import MethodParams
 from schemas.references import Selection
 from schemas.results import Answer
+from service.engine.arrays import Array
 from service.engine.codes import (
     Codes,
     choose_units,
@@ -24,7 +25,7 @@ from service.engine.codes import (
     to_text,
 )
 from service.engine.method import Batch, Context, Method, OverImages, Whole, refuse_without_code
-from service.engine.probe import Array, Probe
+from service.engine.probe import Probe
 from service.engine.visuals import Numbers, Tiles
 from service.errors import PictureOutOfRangeError
 

@@ -15,19 +15,11 @@ from pydantic import Field
 from schemas.methods import MethodParams
 from schemas.references import LayerReference, Selection
 from schemas.results import Answer
+from service.engine.anatomy import Anatomy
+from service.engine.arrays import Array, Pixels
+from service.engine.ascent import Ascended, Ascent, Canvas, FilterMeans, Schedule
 from service.engine.method import Axis, Context, Method, Whole, refuse_without_kernel
-from service.engine.probe import (
-    Anatomy,
-    Array,
-    Ascended,
-    Ascent,
-    Canvas,
-    FilterMeans,
-    LayerOnCanvas,
-    Pixels,
-    Probe,
-    Schedule,
-)
+from service.engine.probe import LayerOnCanvas, Probe
 from service.engine.selection import select
 from service.engine.sheets import lay_on_sheets, plan_grid
 from service.engine.visuals import Picture, Pictures

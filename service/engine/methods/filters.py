@@ -12,8 +12,10 @@ from pydantic import Field
 
 from schemas.references import LayerReference, Selection
 from schemas.rendering import Colormap, TilesRendering
+from service.engine.anatomy import Anatomy
+from service.engine.arrays import Array
 from service.engine.method import Method
-from service.engine.probe import Anatomy, Array, Kernel, Probe
+from service.engine.probe import Kernel, Probe
 from service.engine.selection import Page, select, turn_to
 from service.engine.visuals import Sheets, Tiles
 from service.errors import ChannelOutOfRangeError, FilterOutOfRangeError

@@ -10,8 +10,9 @@ from pydantic import Field
 from schemas.methods import ClassScores
 from schemas.references import LayerReference
 from schemas.rendering import HeatmapRendering
+from service.engine.arrays import Array
 from service.engine.method import Method, refuse_without_spatial_layer
-from service.engine.probe import Array, Probe
+from service.engine.probe import Probe
 from service.engine.sets.heat_groups import HEATMAPS_OVER_IMAGES
 from service.engine.visuals import Heatmap
 

@@ -21,9 +21,11 @@ from pydantic import Field
 from schemas.methods import MethodParams
 from schemas.references import LayerReferences
 from schemas.results import Answer
+from service.engine.anatomy import LayerFacts
+from service.engine.arrays import Array
 from service.engine.method import Batch, Context, Method, OverImages, Whole, refuse_without_kernel
 from service.engine.packing import pack, unpack
-from service.engine.probe import Array, LayerFacts, LayerSurvey, Probe
+from service.engine.probe import LayerSurvey, Probe
 from service.engine.visuals import Bar, Bars, Numbers, Scatter
 from service.errors import LayerWithoutKernelError
 

@@ -1,8 +1,9 @@
 """Predictions: what the model says of the picture, best class first."""
 
 from schemas.methods import ClassScores
+from service.engine.arrays import Array
 from service.engine.method import Method, refuse_without_classes
-from service.engine.probe import Array, Probe
+from service.engine.probe import Probe
 from service.engine.visuals import ScoreList
 
 

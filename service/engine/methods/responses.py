@@ -15,9 +15,10 @@ from schemas.methods import MethodParams
 from schemas.references import LayerReference, Selection
 from schemas.rendering import Colormap
 from schemas.results import Answer
+from service.engine.arrays import Array
 from service.engine.method import Album, Batch, Context, Method, OverImages, Whole, refuse_without_image
 from service.engine.packing import pack, unpack
-from service.engine.probe import Array, Probe
+from service.engine.probe import Probe
 from service.engine.selection import default_layer, select
 from service.engine.sets.image_set import Member
 from service.engine.sets.mean_maps import resample

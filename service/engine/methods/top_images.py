@@ -17,8 +17,9 @@ from pydantic import Field
 from schemas.methods import MethodParams
 from schemas.references import LayerReference, Selection
 from schemas.results import Answer
+from service.engine.arrays import Pixels
 from service.engine.method import Album, Batch, Context, Method, OverImages, Whole, refuse_without_image
-from service.engine.probe import LayerResponses, Pixels, Probe, ReceptiveField
+from service.engine.probe import LayerResponses, Probe, ReceptiveField
 from service.engine.selection import default_layer, select
 from service.engine.visuals import Cell, CellRow, CellSheet, Numbers
 from service.errors import JobTooLargeError, NotFiniteError, UnitOutOfRangeError

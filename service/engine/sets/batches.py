@@ -8,10 +8,10 @@ from typing import Any, Final, TypeVar
 
 import numpy as np
 
+from service.engine.arrays import Pixels
 from service.engine.images import ImageLimits
 from service.engine.method import Batch
 from service.engine.model import Model
-from service.engine.probe import Pixels
 from service.engine.run import Request, see
 from service.engine.sets.annotations import Annotations
 from service.engine.sets.image_set import ImageSet, Member

@@ -13,8 +13,8 @@ import numpy as np
 
 from schemas.rendering import HeatmapRendering
 from schemas.results import Answer
+from service.engine.arrays import Array, Pixels
 from service.engine.method import OverImages, Whole
-from service.engine.probe import Array, Pixels
 from service.engine.sets.mean_maps import MeanMap, divide_by_maximum, pack_map, resample, unpack_map
 from service.engine.visuals import Heatmap, ScalarMap, Visual
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from service.engine.probe import Array
+from service.engine.arrays import Array
 from service.engine.rendering import EPSILON, enlarge
 from service.engine.sets.regions import Mask
 

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from service.engine.probe import Array
+from service.engine.arrays import Array
 
 # A map is kept for each picture of a set; means are smooth, and need no more.
 MAX_SIDE: Final = 32

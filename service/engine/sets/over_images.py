@@ -9,11 +9,12 @@ from time import perf_counter
 from typing import Any, Final
 
 from schemas.results import Answer, Result, ResultImage, Timings
+from service.engine.arrays import Pixels
 from service.engine.batching import BatchingProbe
 from service.engine.images import ImageLimits
 from service.engine.method import Album, Context, OverImages, Whole
 from service.engine.model import Model
-from service.engine.probe import BatchProbe, Pixels
+from service.engine.probe import BatchProbe
 from service.engine.run import Observation, Request, describe_origin, observe, present, see
 from service.engine.sets.annotations import Annotations
 from service.engine.sets.batches import BATCH, Slice, decode_batches

@@ -9,7 +9,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from service.engine.probe import Array
+from service.engine.arrays import Array
 
 ROOT = Path(__file__).parents[3]
 ENVIRONMENT = ROOT / ".venv-peers"

@@ -1,0 +1,79 @@
+"""Facts about a network, read from its graph without running it: its layers, its input, its code, what it is for."""
+
+from dataclasses import dataclass
+from math import prod
+from typing import Literal
+
+Task = Literal["classification", "binary", "regression", "autoencoder", "features"]
+TargetKind = Literal["logit", "log_probability", "value"]
+
+
+def is_spatial(shape: tuple[int | None, ...]) -> bool:
+    """True for (batch, h, w, c) where h and w are not both 1; an open size (None) counts as spatial."""
+    return len(shape) == 4 and shape[1:3] != (1, 1)
+
+
+@dataclass(frozen=True)
+class LayerFacts:
+    """One call of one layer; a layer that is shared appears once, with the shape of its last call.
+
+    Where the layer has a kernel, `response` is the path at which its filters' answer stands once it is normalised and
+    activated, if layers of their own do that; else the layer's own.
+    """
+
+    path: str
+    type: str
+    output_shape: tuple[int | None, ...]
+    kernel_shape: tuple[int, ...] | None
+    bias_shape: tuple[int, ...] | None
+    parameters: int
+    response: str | None = None
+
+    @property
+    def name(self) -> str:
+        return self.path.rsplit("/", 1)[-1]
+
+    @property
+    def is_spatial(self) -> bool:
+        return is_spatial(self.output_shape)
+
+
+@dataclass(frozen=True)
+class Code:
+    """Where an autoencoder holds all that it paints its picture from: the layer, its shape without the batch axis.
+
+    `wired` are the layers whose units see the picture itself, so that a unit's weights are a picture too.
+    """
+
+    layer: str
+    shape: tuple[int, ...]
+    wired: tuple[str, ...] = ()
+
+    @property
+    def units(self) -> int:
+        return prod(self.shape)
+
+
+@dataclass(frozen=True)
+class Anatomy:
+    """Facts about a network, read from its graph without running it.
+
+    `input_shape` is (h, w, c) with None for an open size, or None where no picture goes in.
+    `classes` counts the scores; None where the network gives no class scores. `logits` says in words where the numbers
+    are that class heat maps differentiate. `other_layers` could have been the default layer as well. `code` is an
+    autoencoder's; where there is none, `no_code` says why.
+    """
+
+    input_shape: tuple[int | None, int | None, int] | None
+    task: Task
+    classes: int | None
+    target_kind: TargetKind | None
+    default_layer: str | None
+    logits: str | None
+    layers: tuple[LayerFacts, ...]
+    parameters: int
+    trainable_parameters: int
+    other_layers: tuple[str, ...] = ()
+    repairs: tuple[str, ...] = ()
+    code: Code | None = None
+    no_code: str | None = None

@@ -1,0 +1,44 @@
+"""A network examined as a whole: the facts of its graph, and over them what its owner has stated."""
+
+import keras
+import numpy as np
+
+from service.engine.anatomy import Anatomy
+from service.engine.keras.anatomy import class_count, guess_task, image_shape, list_layers, target_kind, unit_count
+from service.engine.keras.graph import Call, Wiring
+from service.engine.keras.landmarks import Head, find_default_layers
+from service.engine.keras.lookup import find_layer, find_spatial_layer
+from service.engine.stated import Stated
+from service.errors import LayerNotFoundError, ModelFailedError
+
+
+def examine(network: keras.Model, wiring: Wiring, head: Head, stated: Stated) -> Anatomy:
+    """All but repairs and the code. Raises ModelFailedError, or LayerNotFoundError for an unknown default layer."""
+    task, default_layer = stated.task, stated.default_layer
+    units = unit_count(wiring.outputs[0]) if len(wiring.outputs) == 1 else None
+    if task in ("classification", "binary", "regression") and units is None:
+        raise ModelFailedError(f"model.toml: task: '{task}' needs a network with one vector as its output")
+    task = task or guess_task(wiring, head)
+    found = [find_spatial_layer(wiring, default_layer)] if default_layer else find_default_layers(wiring.outputs[0])
+    return Anatomy(
+        input_shape=image_shape(wiring),
+        task=task,
+        classes=class_count(task, units),
+        target_kind=target_kind(task, head),
+        default_layer=found[0].site.path if found else None,
+        logits=head.describe() if class_count(task, units) else None,
+        other_layers=tuple(call.site.path for call in found[1:]),
+        layers=tuple(list_layers(wiring)),
+        parameters=network.count_params(),
+        trainable_parameters=sum(int(np.prod(weight.shape)) for weight in network.trainable_weights),
+    )
+
+
+def find_latent_layer(wiring: Wiring, stated: Stated) -> Call | None:
+    """The one that its owner named; None where nobody did. Raises ModelFailedError."""
+    if stated.latent_layer is None:
+        return None
+    try:
+        return find_layer(wiring, stated.latent_layer)
+    except LayerNotFoundError as error:
+        raise ModelFailedError(f"model.toml: latent_layer: {error.detail}") from error
