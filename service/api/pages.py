@@ -18,7 +18,7 @@ from schemas.rendering import Colormap
 from service.api.negotiation import PNG, choose
 from service.demo.scenes import CLASSES, draw_scene
 from service.engine.colormaps import lookup_table
-from service.engine.rendering import Drawing, encode_png
+from service.engine.png import encode_png
 
 HTML: Final = "text/html"
 SCENE_SIDE: Final = 384
@@ -106,4 +106,4 @@ def _draw(name: str) -> bytes:
     seed, label = SCENES[name]
     index = CLASSES.index(label)
     drawn = draw_scene(np.random.default_rng([seed, index]), label=index, size=SCENE_SIDE)
-    return encode_png(Drawing(name, None, drawn.image))
+    return encode_png(drawn.image)

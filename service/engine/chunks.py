@@ -16,7 +16,8 @@ from service.engine.method import AnyMethod, Context
 from service.engine.model import Model
 from service.engine.painting import draw_painted
 from service.engine.plots import draw_scatter
-from service.engine.rendering import Drawing, decode_png, draw_map
+from service.engine.png import decode_png
+from service.engine.rendering import Drawing, draw_map
 from service.engine.run import Request, encode, refuse, run, take_photo
 from service.engine.sets.annotations import Annotations
 from service.engine.sets.batches import Slice

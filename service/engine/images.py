@@ -2,6 +2,7 @@
 
 import io
 import logging
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,7 +44,8 @@ def decode(data: bytes, limits: ImageLimits) -> Pixels:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             _check_size(image, limits)
             image.load()
-            return np.asarray(_to_rgb(_upright(image)))
+            _turn_upright(image)
+            return np.asarray(_to_rgb(image))
     except (ImageInvalidError, ImageTooManyPixelsError):
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
@@ -81,11 +83,10 @@ def _check_size(image: Image.Image, limits: ImageLimits) -> None:
         )
 
 
-def _upright(image: Image.Image) -> Image.Image:
-    try:
-        return ImageOps.exif_transpose(image)
-    except Exception:  # noqa: BLE001 - damaged EXIF raises anything at all, and the picture is fine without it
-        return image
+def _turn_upright(image: Image.Image) -> None:
+    # Damaged EXIF raises anything at all, and the picture is fine without it.
+    with suppress(Exception):
+        ImageOps.exif_transpose(image, in_place=True)
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
@@ -97,7 +98,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
         image = image.convert("RGBA")
         white = Image.new("RGBA", image.size, "white")
         return Image.alpha_composite(white, image).convert("RGB")
-    return image.convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def _from_sixteen_bits(image: Image.Image) -> Image.Image:

@@ -28,12 +28,20 @@ class Preprocessing:
 
     def apply(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """(h, w, c) uint8 RGB or gray to (h, w, c) float32 in the network's units."""
-        channels = pixels.shape[-1]
-        values = pixels * np.asarray(self.scale[:channels], np.float32)
-        values += np.asarray(self.offset[:channels], np.float32)
-        if self.channel_order == "bgr":
-            values = values[..., ::-1]
-        return np.ascontiguousarray(values, np.float32)
+        height, width, channels = pixels.shape
+        if self.channel_order == "bgr" and channels == 3:
+            pixels = np.take(pixels, (2, 1, 0), axis=-1)
+        # Rows of numbers: NumPy takes several times as long over pixels of three.
+        values = np.asarray(pixels.reshape(height, -1) * self._along(self.scale, width, channels), np.float32)
+        values += self._along(self.offset, width, channels)
+        return values.reshape(height, width, channels)
+
+    def _along(self, numbers: tuple[float, ...], width: int, channels: int) -> NDArray[np.float32] | np.float32:
+        """One number for all that is in a row, or one for each, in the network's order of channels."""
+        if len(set(numbers)) == 1:
+            return np.float32(numbers[0])
+        of_pixel = numbers[:channels]
+        return np.tile(np.asarray(of_pixel[::-1] if self.channel_order == "bgr" else of_pixel, np.float32), width)
 
     def undo(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
         """(..., h, w, c) in the network's units back to 0…1 RGB or gray, not clipped."""

@@ -1,24 +1,25 @@
-"""Visuals to PNGs: resize, colour, blend, encode. The only place where pictures get colours."""
+"""Visuals to PNGs: resize, colour, blend. The only place where pictures get colours."""
 
-import io
 import re
 from dataclasses import dataclass, replace
 from typing import Any
 
 import cv2
 import numpy as np
-from PIL import Image
 
 from schemas.rendering import HeatmapRendering, TilesRendering
 from service.engine.arrays import Array, Pixels
 from service.engine.colormaps import DIVERGING, lookup_table
+from service.engine.png import encode_animation, encode_png
 from service.engine.preprocessing import ChannelOrder
 from service.engine.tiling import lay_out
 from service.engine.visuals import Heatmap, Pictures, ScalarMap, Tiles
 
+# Pictures are drawn side by side already, one on each thread; several threads for one only get in each other's way.
+cv2.setNumThreads(1)
+
 # Below this a map has no evidence in it: scaling would only blow up rounding noise.
 EPSILON = 1e-12
-FRAME_MILLISECONDS = 100
 # The longer side of a map that lies over no picture.
 MAP_SIDE = 256
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9._-]")
@@ -36,6 +37,12 @@ class Drawing:
     pixels: Pixels
     palette: Pixels | None = None
     frames: tuple[Pixels, ...] = ()
+
+    def encode(self) -> bytes:
+        """As a PNG: with a palette, gray or RGB; an animated one where there are frames."""
+        if self.frames:
+            return encode_animation((self.pixels, *self.frames))
+        return encode_png(self.pixels, self.palette)
 
 
 def draw_heatmap(heatmap: Heatmap, picture: Pixels, rendering: HeatmapRendering) -> list[Drawing]:
@@ -106,29 +113,6 @@ def measure_heatmap(heatmap: Heatmap, rendering: HeatmapRendering) -> dict[str, 
     return numbers
 
 
-def encode_png(drawing: Drawing) -> bytes:
-    """Encode losslessly: a palette PNG where there is a palette or gray, else RGB; an APNG where there are frames."""
-    if drawing.frames:
-        return _encode_animation(drawing)
-    if drawing.pixels.ndim == 3 and drawing.pixels.shape[2] == 3:
-        # OpenCV's default setting: an explicit compression level makes it slower and the file hardly smaller.
-        _, encoded = cv2.imencode(".png", cv2.cvtColor(drawing.pixels, cv2.COLOR_RGB2BGR))
-        return encoded.tobytes()
-    image = Image.fromarray(drawing.pixels.reshape(drawing.pixels.shape[:2]))
-    if drawing.palette is not None:
-        image.putpalette(drawing.palette.tobytes())
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG", compress_level=1)
-    return buffer.getvalue()
-
-
-def _encode_animation(drawing: Drawing) -> bytes:
-    first, *others = map(Image.fromarray, (drawing.pixels, *drawing.frames))
-    buffer = io.BytesIO()
-    first.save(buffer, "PNG", save_all=True, append_images=others, duration=FRAME_MILLISECONDS, compress_level=1)
-    return buffer.getvalue()
-
-
 def _to_pixels(values: Array) -> Pixels:
     """(h, w, 3) or (h, w, 1) in 0…1 to (h, w, 3) or (h, w) uint8."""
     pixels = np.asarray(np.rint(np.clip(values, 0, 1) * 255), np.uint8)
@@ -141,12 +125,6 @@ def enlarge(values: Array, size: tuple[int, ...]) -> Array:
     return np.asarray(cv2.resize(values, (width, height), interpolation=cv2.INTER_LINEAR))
 
 
-def decode_png(data: bytes) -> Pixels:
-    """Our own PNG back to (h, w) gray or (h, w, 3) uint8 RGB; the first frame of an animated one."""
-    with Image.open(io.BytesIO(data)) as image:
-        return np.asarray(image.convert("RGB") if image.mode == "P" else image)
-
-
 def _shades(values: Array, size: tuple[int, ...], scale_max: float | None) -> Pixels:
     """Enlarge, then scale to 0…255; all zero where there is no evidence."""
     height, width = size
@@ -154,4 +132,5 @@ def _shades(values: Array, size: tuple[int, ...], scale_max: float | None) -> Pi
     maximum = float(resized.max()) if scale_max is None else scale_max
     if maximum <= EPSILON:
         return np.zeros((height, width), np.uint8)
-    return np.asarray(np.clip(np.rint(resized * (255 / maximum)), 0, 255), dtype=np.uint8)
+    # Rounds half to even and stops at 255, as NumPy's rint and clip do, in a fifth of the time; but takes signs off.
+    return np.asarray(cv2.convertScaleAbs(np.maximum(resized, 0), alpha=255 / maximum), dtype=np.uint8)

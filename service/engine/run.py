@@ -18,7 +18,7 @@ from service.engine.images import ImageLimits, decode, fit
 from service.engine.method import AnyMethod, Context
 from service.engine.model import Model
 from service.engine.painting import draw_reconstruction, measure_reconstruction
-from service.engine.rendering import Drawing, draw_heatmap, draw_pictures, draw_tiles, encode_png, measure_heatmap
+from service.engine.rendering import Drawing, draw_heatmap, draw_pictures, draw_tiles, measure_heatmap
 from service.engine.sets.image_set import ImageSet
 from service.engine.visuals import Heatmap, Pictures, Reconstruction, ScoreList, Sheets, Visual
 from service.errors import ImageMissingError, MethodUnavailableError, NotFiniteError, SetMissingError
@@ -50,6 +50,17 @@ class Observation:
     computing: float
 
 
+@dataclass(frozen=True)
+class Finding:
+    """What was seen in a picture, drawn and put in numbers: a result, but for where it comes from."""
+
+    layer: str | None
+    target: Target | None
+    predictions: list[Prediction]
+    images: list[ResultImage]
+    values: dict[str, Any]
+
+
 def run(model: Model, request: Request, limits: ImageLimits, context: Context | None = None) -> Result:
     """Compute one result; of a method with an axis, the items of `context`.
 
@@ -63,37 +74,55 @@ def observe(model: Model, request: Request, limits: ImageLimits, context: Contex
     """Decode, preprocess, compute; nothing is drawn yet."""
     started = perf_counter()
     photo = take_photo(model, request, limits)
-    decoded = perf_counter()
+    return look(model, request, photo, perf_counter() - started, context)
+
+
+def look(
+    model: Model, request: Request, photo: "Photo | None", decoding: float = 0.0, context: Context | None = None
+) -> Observation:
+    """Preprocess and compute, of a picture that was decoded in so many seconds."""
+    started = perf_counter()
     network_input = model.preprocessing.apply(photo.seen) if photo else None
     more = () if context is None else (context,)
     visual = request.method.compute(model.probe, network_input, request.params, *more)
     _require_finite(visual)
-    return Observation(visual, photo, decoded - started, perf_counter() - decoded)
+    return Observation(visual, photo, decoding, perf_counter() - started)
 
 
 def present(model: Model, request: Request, observation: Observation) -> Result:
-    """Draw what was seen, and say what it is."""
+    """Draw what was seen, and say what it is and how it was made."""
     started = perf_counter()
-    visual, photo = observation.visual, observation.photo
-    drawings, values = _draw(model, visual, photo, request.params)
-    wanted = drawings[:1] if request.first_picture_only else drawings
-    images = [encode(drawing) for drawing in wanted]
+    finding = find(model, request, observation)
     return Result(
         model=model.name,
         version=model.version,
         method=request.method.name,
-        layer=None if isinstance(visual, ScoreList) else visual.layer,
-        target=_target(model, visual),
-        predictions=_predictions(model, visual, request.params),
-        images=images,
-        values=values,
-        provenance=describe_origin(model, request, visual, photo),
+        layer=finding.layer,
+        target=finding.target,
+        predictions=finding.predictions,
+        images=finding.images,
+        values=finding.values,
+        provenance=describe_origin(model, request, observation.visual, observation.photo),
         timings_seconds=Timings(
             decode=observation.decoding,
             queue=request.queue_seconds,
             compute=observation.computing,
             render=perf_counter() - started,
         ),
+    )
+
+
+def find(model: Model, request: Request, observation: Observation) -> Finding:
+    """Draw what was seen, and say what it is."""
+    visual = observation.visual
+    drawings, values = _draw(model, visual, observation.photo, request.params)
+    wanted = drawings[:1] if request.first_picture_only else drawings
+    return Finding(
+        layer=None if isinstance(visual, ScoreList) else visual.layer,
+        target=_target(model, visual),
+        predictions=_predictions(model, visual, request.params),
+        images=[encode(drawing) for drawing in wanted],
+        values=values,
     )
 
 
@@ -183,7 +212,7 @@ def _draw(
 
 def encode(drawing: Drawing) -> ResultImage:
     height, width = drawing.pixels.shape[:2]
-    return ResultImage(name=drawing.name, layer=drawing.layer, width=width, height=height, data=encode_png(drawing))
+    return ResultImage(name=drawing.name, layer=drawing.layer, width=width, height=height, data=drawing.encode())
 
 
 def _target(model: Model, visual: Visual) -> Target | None:

@@ -22,7 +22,8 @@ from service.engine.correlation import correlate, correlate_pictures
 from service.engine.images import ImageLimits
 from service.engine.model import Model
 from service.engine.plots import draw_scatter
-from service.engine.rendering import EPSILON, decode_png
+from service.engine.png import decode_png
+from service.engine.rendering import EPSILON
 from service.engine.run import Observation, Request, describe_origin, encode, observe, present, refuse
 from service.engine.visuals import Heatmap, Sheets, Visual
 from service.errors import TooFewVersionsError, VersionsDifferError

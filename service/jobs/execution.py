@@ -17,7 +17,7 @@ from service.engine.images import ImageLimits
 from service.engine.method import AnyMethod
 from service.engine.model import Model
 from service.engine.parameters import validate
-from service.engine.rendering import decode_png
+from service.engine.png import decode_png
 from service.engine.run import Request
 from service.engine.sets.image_set import reopen_set
 from service.engine.versions import combine_versions, compute_versions

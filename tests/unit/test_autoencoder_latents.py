@@ -16,7 +16,7 @@ from service.engine.images import ImageLimits
 from service.engine.methods import METHODS
 from service.engine.plane import find_plane
 from service.engine.plots import draw_scatter
-from service.engine.rendering import decode_png
+from service.engine.png import decode_png
 from service.engine.run import Request
 from service.engine.visuals import Scatter
 from service.errors import CodeTooLargeError, NotFiniteError, SetMissingError

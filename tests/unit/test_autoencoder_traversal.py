@@ -10,7 +10,7 @@ from service.engine.chunks import JobLimits, plan, run_all
 from service.engine.images import ImageLimits
 from service.engine.methods import METHODS
 from service.engine.parameters import InvalidParametersError, validate
-from service.engine.rendering import decode_png
+from service.engine.png import decode_png
 from service.engine.run import Request
 from service.errors import PictureOutOfRangeError, UnitOutOfRangeError
 from tests.unit.fakes import autoencoder_model

@@ -46,6 +46,11 @@ def test_gray_fits_when_a_table_gives_single_numbers():
     np.testing.assert_allclose(table.apply(PIXELS[..., :1]), (X[..., :1] / 255 - 0.1307) / 0.3081, rtol=1e-5)
 
 
+def test_gray_stays_as_it_is_when_colours_would_be_turned_around():
+    table = PreprocessingTable(scale=1 / 255, channel_order="bgr").to_preprocessing()
+    np.testing.assert_allclose(table.apply(PIXELS[..., :1]), X[..., :1] / 255, rtol=1e-6)
+
+
 def test_zero_std_is_refused_when_it_would_divide():
     with pytest.raises(ValueError, match="must not be 0"):
         PreprocessingTable(std=(1, 0, 1))

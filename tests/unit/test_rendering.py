@@ -9,7 +9,7 @@ from PIL import Image
 from schemas.rendering import HeatmapRendering, TilesRendering
 from service.engine.colormaps import lookup_table
 from service.engine.probe import Scores, Target
-from service.engine.rendering import Drawing, draw_heatmap, draw_tiles, encode_png, measure_heatmap
+from service.engine.rendering import draw_heatmap, draw_tiles, measure_heatmap
 from service.engine.visuals import Heatmap, Tiles
 
 
@@ -91,25 +91,6 @@ def test_raw_map_is_given_unscaled_when_asked_for():
         "empty": False,
         "map": values,
     }
-
-
-def test_png_holds_the_same_colours_when_it_is_encoded_with_a_palette():
-    shades = np.arange(256, dtype=np.uint8).reshape(16, 16)
-    png = encode_png(Drawing("heatmap", None, shades, lookup_table("inferno")))
-    assert Image.open(io.BytesIO(png)).mode == "P"
-    np.testing.assert_array_equal(_decode(png), lookup_table("inferno")[shades])
-
-
-def test_png_keeps_rgb_order_when_it_is_encoded_in_colour():
-    pixels = np.random.default_rng(2).integers(0, 256, (5, 9, 3), dtype=np.uint8)
-    np.testing.assert_array_equal(_decode(encode_png(Drawing("overlay", None, pixels))), pixels)
-
-
-def test_png_is_gray_when_the_network_takes_gray():
-    pixels = np.random.default_rng(3).integers(0, 256, (5, 9, 1), dtype=np.uint8)
-    png = encode_png(Drawing("input", None, pixels))
-    assert Image.open(io.BytesIO(png)).mode == "L"
-    np.testing.assert_array_equal(_decode(png)[..., :1], pixels)
 
 
 def test_colours_are_rgb_when_a_table_is_looked_up():

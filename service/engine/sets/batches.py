@@ -21,7 +21,8 @@ from service.errors import ConvscopeError
 BATCH: Final = 8
 # Batches that are decoded while one is computed.
 _AHEAD: Final = 2
-_DECODERS: Final = 2
+# Threads that decode and draw while the network computes.
+DECODERS: Final = 2
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -67,8 +68,8 @@ def decode_batches(work: Slice) -> Iterator[Batch]:
 
     waiting: list[tuple[Member, Pixels]] = []
     done = 0
-    with ThreadPoolExecutor(_DECODERS, thread_name_prefix="decode") as threads:
-        for member, seen in zip(work.members, _ahead(threads, read, work.members), strict=True):
+    with ThreadPoolExecutor(DECODERS, thread_name_prefix="decode") as threads:
+        for member, seen in zip(work.members, ahead(threads, read, work.members), strict=True):
             if isinstance(seen, ConvscopeError):
                 work.skip(member, seen)
                 continue
@@ -82,8 +83,8 @@ def decode_batches(work: Slice) -> Iterator[Batch]:
         yield _pack(work.model, waiting)
 
 
-def _ahead(threads: ThreadPoolExecutor, function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
-    """The function's answers in order, some batches of them under way."""
+def ahead(threads: ThreadPoolExecutor, function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
+    """The function's answers in order, two batches of them under way."""
     futures: deque[Future[R]] = deque()
     try:
         for item in items:
