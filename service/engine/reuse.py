@@ -29,6 +29,11 @@ class ActivationCache:
         self._kept: OrderedDict[Hashable, Arrays] = OrderedDict()
         self._bytes = 0
 
+    @property
+    def keeps(self) -> bool:
+        """False where all that is put in is forgotten at once."""
+        return self._max_bytes > 0
+
     def get(self, key: Hashable) -> Arrays | None:
         """The arrays, or None where they are not there (any more)."""
         with self._lock:

@@ -74,25 +74,24 @@ def observe(model: Model, request: Request, limits: ImageLimits, context: Contex
     """Decode, preprocess, compute; nothing is drawn yet."""
     started = perf_counter()
     photo = take_photo(model, request, limits)
-    return look(model, request, photo, perf_counter() - started, context)
-
-
-def look(
-    model: Model, request: Request, photo: "Photo | None", decoding: float = 0.0, context: Context | None = None
-) -> Observation:
-    """Preprocess and compute, of a picture that was decoded in so many seconds."""
-    started = perf_counter()
+    decoded = perf_counter()
     network_input = model.preprocessing.apply(photo.seen) if photo else None
+    visual = look(model, request, network_input, context)
+    return Observation(visual, photo, decoded - started, perf_counter() - decoded)
+
+
+def look(model: Model, request: Request, network_input: Array | None, context: Context | None = None) -> Visual:
+    """What the method sees in a picture in the network's units, (h, w, c) float32. Raises NotFiniteError."""
     more = () if context is None else (context,)
     visual = request.method.compute(model.probe, network_input, request.params, *more)
     _require_finite(visual)
-    return Observation(visual, photo, decoding, perf_counter() - started)
+    return visual
 
 
 def present(model: Model, request: Request, observation: Observation) -> Result:
     """Draw what was seen, and say what it is and how it was made."""
     started = perf_counter()
-    finding = find(model, request, observation)
+    finding = find(model, request, observation.visual, observation.photo)
     return Result(
         model=model.name,
         version=model.version,
@@ -112,10 +111,9 @@ def present(model: Model, request: Request, observation: Observation) -> Result:
     )
 
 
-def find(model: Model, request: Request, observation: Observation) -> Finding:
+def find(model: Model, request: Request, visual: Visual, photo: "Photo | None") -> Finding:
     """Draw what was seen, and say what it is."""
-    visual = observation.visual
-    drawings, values = _draw(model, visual, observation.photo, request.params)
+    drawings, values = _draw(model, visual, photo, request.params)
     wanted = drawings[:1] if request.first_picture_only else drawings
     return Finding(
         layer=None if isinstance(visual, ScoreList) else visual.layer,

@@ -291,7 +291,7 @@ class KerasProbe:
     def _at(self, call: Call, images: Sequence[Array]) -> list[Any]:
         """The tensors at a layer, batch first; of pictures that were seen before without computing them."""
         trace = self._passes.to_layer(call)
-        if call.is_input:
+        if call.is_input or not self._reuse.keeps:
             return list(trace(_batch(images)))
         keys = [(self._owner, "at", call.site, fingerprint(image)) for image in images]
         kept = [self._reuse.get(key) for key in keys]

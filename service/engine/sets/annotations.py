@@ -25,10 +25,6 @@ _ANNOTATIONS: Final = "annotations"
 _PICTURES: Final = frozenset(("images", "jpegimages"))
 
 
-# What the COCO file of the latest set says, by the set's SHA-256: each of its many slices would parse it anew.
-_LATEST: Final[dict[str, dict[int, Annotation]]] = {}
-
-
 @dataclass(frozen=True)
 class Marked:
     """The pixels of a picture's objects, (h, w), and the file that says so."""
@@ -37,24 +33,32 @@ class Marked:
     mask: Mask
 
 
+@dataclass(frozen=True)
+class _Index:
+    """By the index of a picture: the names of its mask and its XML file, and what a COCO file says of it."""
+
+    masks: dict[int, str]
+    xml: dict[int, str]
+    coco: dict[int, Annotation]
+
+
+# Of the latest set, by its SHA-256: each of its many slices would go through all of its names, and its COCO file, anew.
+_LATEST: Final[dict[str, _Index]] = {}
+
+
 class Annotations:
     """The annotations of one set; safe to use from several threads. Raises AnnotationInvalidError."""
 
     def __init__(self, images: ImageSet) -> None:
         self._images = images
-        paths = [(name, PurePosixPath(name)) for name in images.notes]
-        xml = [name for name, path in paths if path.suffix.lower() == ".xml"]
-        masks = [name for name, path in paths if path.suffix.lower() not in (".xml", ".json")]
-        self._masks = _match(masks, images.members, MASKS)
-        self._xml = _match(xml, images.members, _ANNOTATIONS)
-        self._coco = self._recall_coco([name for name, path in paths if path.suffix.lower() == ".json"])
+        self._index = _recall(images)
 
     def check(self) -> None:
         """Read all that is not a picture itself. Raises AnnotationInvalidError."""
-        for name in self._masks.values():
+        for name in self._index.masks.values():
             if not name.lower().endswith(".png"):
                 raise AnnotationInvalidError(f"'{readable(name)}' is no PNG: other formats blur the edges of a mask")
-        for name in self._xml.values():
+        for name in self._index.xml.values():
             self._read_xml(name)
 
     def find(self, member: Member, size: tuple[int, int], names: Sequence[str], limits: ImageLimits) -> Marked | None:
@@ -62,7 +66,7 @@ class Annotations:
 
         None where nothing is marked. Raises AnnotationInvalidError.
         """
-        name = self._masks.get(member.index)
+        name = self._index.masks.get(member.index)
         if name is not None:
             marked = Marked(name, fit_mask(self._read_mask(name, limits), size, readable(name)))
             return marked if marked.mask.any() else None
@@ -73,33 +77,12 @@ class Annotations:
         return Marked(annotation.file, mask) if mask.any() else None
 
     def _annotation(self, member: Member) -> Annotation | None:
-        name = self._xml.get(member.index)
+        name = self._index.xml.get(member.index)
         annotation = None if name is None else self._read_xml(name)
-        return annotation or self._coco.get(member.index)
+        return annotation or self._index.coco.get(member.index)
 
     def _read_xml(self, name: str) -> Annotation | None:
         return voc.read_voc(self._images.read_note(name, voc.MAX_BYTES), readable(name))
-
-    def _recall_coco(self, names: Sequence[str]) -> dict[int, Annotation]:
-        known = _LATEST.get(self._images.sha256)
-        if known is None:
-            known = self._read_coco(names)
-            _LATEST.clear()
-            _LATEST[self._images.sha256] = known
-        return known
-
-    def _read_coco(self, names: Iterable[str]) -> dict[int, Annotation]:
-        """Of all JSON files the one that is COCO's."""
-        found: dict[int, Annotation] | None = None
-        left = coco.MAX_BYTES
-        for name in names:
-            data = self._images.read_note(name, left)
-            left -= len(data)
-            read = coco.read_coco(data, readable(name), self._images.members)
-            if read is not None and found is not None:
-                raise AnnotationInvalidError(f"'{readable(name)}' is a second COCO file: a set may have one")
-            found = read if found is None else found
-        return found or {}
 
     def _read_mask(self, name: str, limits: ImageLimits) -> Mask:
         data = self._images.read_note(name, limits.max_bytes)
@@ -112,6 +95,39 @@ class Annotations:
         if mask is None:
             raise AnnotationInvalidError(f"'{readable(name)}' has more than {limits.max_pixels} pixels")
         return mask
+
+
+def _recall(images: ImageSet) -> _Index:
+    known = _LATEST.get(images.sha256)
+    if known is None:
+        known = _list(images)
+        _LATEST.clear()
+        _LATEST[images.sha256] = known
+    return known
+
+
+def _list(images: ImageSet) -> _Index:
+    paths = [(name, PurePosixPath(name)) for name in images.notes]
+    xml = [name for name, path in paths if path.suffix.lower() == ".xml"]
+    json = [name for name, path in paths if path.suffix.lower() == ".json"]
+    masks = [name for name, path in paths if path.suffix.lower() not in (".xml", ".json")]
+    return _Index(
+        _match(masks, images.members, MASKS), _match(xml, images.members, _ANNOTATIONS), _read_coco(images, json)
+    )
+
+
+def _read_coco(images: ImageSet, names: Iterable[str]) -> dict[int, Annotation]:
+    """Of all JSON files the one that is COCO's."""
+    found: dict[int, Annotation] | None = None
+    left = coco.MAX_BYTES
+    for name in names:
+        data = images.read_note(name, left)
+        left -= len(data)
+        read = coco.read_coco(data, readable(name), images.members)
+        if read is not None and found is not None:
+            raise AnnotationInvalidError(f"'{readable(name)}' is a second COCO file: a set may have one")
+        found = read if found is None else found
+    return found or {}
 
 
 def _to_mask(image: Image.Image) -> Mask:

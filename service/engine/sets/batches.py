@@ -21,8 +21,7 @@ from service.errors import ConvscopeError
 BATCH: Final = 8
 # Batches that are decoded while one is computed.
 _AHEAD: Final = 2
-# Threads that decode and draw while the network computes.
-DECODERS: Final = 2
+_DECODERS: Final = 2
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -68,8 +67,8 @@ def decode_batches(work: Slice) -> Iterator[Batch]:
 
     waiting: list[tuple[Member, Pixels]] = []
     done = 0
-    with ThreadPoolExecutor(DECODERS, thread_name_prefix="decode") as threads:
-        for member, seen in zip(work.members, ahead(threads, read, work.members), strict=True):
+    with ThreadPoolExecutor(_DECODERS, thread_name_prefix="decode") as threads:
+        for member, seen in zip(work.members, ahead(threads, read, work.members, BATCH * _AHEAD), strict=True):
             if isinstance(seen, ConvscopeError):
                 work.skip(member, seen)
                 continue
@@ -83,13 +82,13 @@ def decode_batches(work: Slice) -> Iterator[Batch]:
         yield _pack(work.model, waiting)
 
 
-def ahead(threads: ThreadPoolExecutor, function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
-    """The function's answers in order, two batches of them under way."""
+def ahead(threads: ThreadPoolExecutor, function: Callable[[T], R], items: Iterable[T], count: int) -> Iterator[R]:
+    """The function's answers in order, `count` more of them under way."""
     futures: deque[Future[R]] = deque()
     try:
         for item in items:
             futures.append(threads.submit(function, item))
-            if len(futures) > BATCH * _AHEAD:
+            if len(futures) > count:
                 yield futures.popleft().result()
         while futures:
             yield futures.popleft().result()
