@@ -61,6 +61,7 @@ def main(name: str, process: str) -> None:
     logger.info("the embedded worker is ready")
     while not bell.over and _peak_bytes() < settings.worker.max_memory_bytes:
         if not _work(execution, Worker(name, process)):
+            execution.rest()
             bell.wait(settings.jobs.sweep_seconds)
             bell.clear()
     catalog.close()

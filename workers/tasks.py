@@ -20,3 +20,4 @@ def work(queue: str) -> None:
         if monotonic() > end:
             here.doorbell.ring(queue, 1)
             return
+    here.execution.rest()

@@ -25,7 +25,7 @@ from service.errors import ImageMissingError, MethodUnavailableError, NotFiniteE
 
 # The longer side that a picture keeps where neither the network nor model.toml fixes a size.
 MAX_OPEN_SIDE = 512
-_SOFTWARE = ("convscope", "tensorflow", "keras", "numpy", "pillow", "opencv-python-headless")
+_SOFTWARE = ("convscope", "tensorflow", "keras", "numpy", "pillow", "opencv-python-headless", "isal")
 
 
 @dataclass(frozen=True)

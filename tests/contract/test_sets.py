@@ -5,12 +5,13 @@ import io
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 from PIL import Image
 
 from service.engine.sets.image_set import pack_set
+from service.jobs.artifacts import Artifacts
 from tests.contract.conftest import assert_problem, encoded, png
 from tests.contract.workshop import Workshop, open_workshop
 
@@ -115,6 +116,26 @@ def test_job_is_the_same_when_the_same_set_is_sent_again(workshop: Workshop):
     )
     other = workshop.client.post(GRAD_CAM, files={"images": _zip(("b.png", _picture(2)))}, data={"top": "2"}).json()
     assert first["id"] == second["id"] != other["id"]
+
+
+def test_set_is_opened_once_when_one_worker_computes_all_its_slices(
+    workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+):
+    workshop.work()  # what other tests have left
+    open_set, opened = Artifacts.open_set, []
+
+    def watched(artifacts: Artifacts, sha256: str) -> IO[bytes]:
+        opened.append(open_set(artifacts, sha256))
+        return opened[-1]
+
+    monkeypatch.setattr(Artifacts, "open_set", watched)
+    archive = _zip(*((f"{number:02}.png", _picture(number % 5)) for number in range(40)))
+
+    workshop.client.post(GRAD_CAM, files={"images": ("any.zip", archive)})
+
+    assert workshop.work() == 3
+    assert len(opened) == 1
+    assert opened[0].closed
 
 
 def test_input_stays_while_its_job_does(workshop: Workshop):

@@ -68,6 +68,7 @@ class Workshop:
         worker, count = Worker("workshop", f"workshop-{uuid4().hex}"), 0
         while execution.work("cpu", worker):
             count += 1
+        execution.rest()
         return count
 
     def submit(self, *, chunks: int = 2, combines: bool = True) -> str:

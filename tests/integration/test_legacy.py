@@ -270,7 +270,7 @@ def test_scores_are_those_of_the_keras_file_when_both_are_the_same_network(
 def test_digits_come_back_when_an_autoencoder_has_seen_them(
     probe: Callable[[str], KerasProbe], digits: tuple[Pixels, Any], files: tuple[str, ...], error: float
 ):
-    images = PRESETS["unit"].apply(digits[0][..., None])
+    images = np.stack([PRESETS["unit"].apply(digit[..., None]) for digit in digits[0]])
     values: Any = images
     for file in files:
         values, *_ = replay(probe(file)._network, [values], lambda _, node, args, kwargs: infer(node, args, kwargs))
