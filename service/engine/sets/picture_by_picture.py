@@ -23,8 +23,8 @@ from service.engine.sets.truth import find_class
 from service.engine.visuals import Heatmap, Visual
 from service.errors import ConvscopeError
 
-# Pictures that go through the network together. As fast as eight on processors, where less is under way in the caches,
-# and the network waits half as long for the first of a slice to be decoded and for the last to be drawn.
+# Pictures that go through the network together. On processors nearly as fast as eight, as less is under way in the
+# caches, and the network waits half as long for the first of a slice to be decoded and for the last to be drawn.
 _PARTY: Final = 4
 # Threads that decode and draw. More than there are cores would cost more in taking turns than they bring.
 _HANDS: Final = max(2, min(8, os.cpu_count() or 1))
