@@ -96,6 +96,8 @@ class Execution:
             raise
         except Exception:
             logger.exception("job %s chunk %d failed unexpectedly", claim.record.id, claim.chunk)
+            # An open set may be what is broken, and would break the next chunk too.
+            self.rest()
             return JobError(code="internal_error", detail="an unexpected error; the worker's log has it")
 
     def _compute(self, claim: Claim, report: Report) -> Result:

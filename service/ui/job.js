@@ -1,6 +1,6 @@
 // One job as it happens: progress, pictures as they are made, cancel, and what to take away when it is done.
 
-import { get, postEmpty } from "./api.js";
+import { get, postEmpty, remove } from "./api.js";
 import { saveJson } from "./download.js";
 import { el } from "./elements.js";
 import { number, t } from "./messages.js";
@@ -11,6 +11,8 @@ import { numbersOf } from "./result.js";
 const POLL_MILLISECONDS = 1000;
 const STATES = { queued: "job.queued", running: "job.running", succeeded: "job.succeeded", failed: "job.failed", cancelled: "job.cancelled" };
 const watched = new WeakMap();
+// Says the id of a job that is about to be deleted.
+const deletions = new EventTarget();
 
 export const isFinal = ({ state }) => !["queued", "running"].includes(state);
 export const stateName = (state) => t(STATES[state]);
@@ -20,6 +22,7 @@ export async function showJob(place, id, { label } = {}) {
   leaveJob(place);
   const controller = new AbortController();
   watched.set(place, controller);
+  deletions.addEventListener(id, () => { leaveJob(place); place.replaceChildren(); }, { signal: controller.signal });
   const panel = makePanel(id, label);
   place.replaceChildren(panel.node);
   const refresh = async () => {
@@ -39,6 +42,12 @@ export async function showJob(place, id, { label } = {}) {
 export function leaveJob(place) {
   watched.get(place)?.abort();
   watched.delete(place);
+}
+
+/** Delete a job. First it is left wherever it is shown: whoever asked for it now would hear that there is none. */
+export function deleteJob(job) {
+  deletions.dispatchEvent(new Event(job.id));
+  return remove(job.links.self);
 }
 
 function follow(job, panel, refresh, signal) {

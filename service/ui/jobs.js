@@ -1,9 +1,9 @@
 // All jobs of the service, newest first; one of them shown in full.
 
-import { get, postEmpty, remove } from "./api.js";
+import { get, postEmpty } from "./api.js";
 import { say } from "./announce.js";
 import { el, find } from "./elements.js";
-import { isFinal, leaveJob, showJob, stateName } from "./job.js";
+import { deleteJob, isFinal, leaveJob, showJob, stateName } from "./job.js";
 import { moment, percent, t } from "./messages.js";
 import { guard, problemBox } from "./problem.js";
 import { state, update, watch } from "./state.js";
@@ -80,7 +80,7 @@ function row(job) {
 }
 
 async function forget(job) {
-  await change(() => remove(job.links.self), t("jobs.deleted"));
+  await change(() => deleteJob(job), t("jobs.deleted"));
   if (state.job === job.id) update({ job: "" });
 }
 

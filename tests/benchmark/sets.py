@@ -1,21 +1,30 @@
-"""Sets of pictures, chunk by chunk as a worker goes through them, beside the batched engine on decoded pictures."""
+"""Sets of pictures, chunk by chunk as a worker goes through them, beside the same pictures in the batched engine.
+
+That is `engine.run` behind the Device, as the API has it: as many pictures under way as clients that send them. What a
+set could reach at most is told by the network alone, in batches, on pictures that are decoded already.
+"""
 
 import tempfile
+from collections import deque
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import psutil
 
 from service.engine.arrays import Array
+from service.engine.batching import BatchingProbe, Device
 from service.engine.chunks import JobLimits, compute, plan
 from service.engine.keras.probe import KerasProbe
 from service.engine.methods import METHODS
 from service.engine.methods.layer_health import SKETCH_POSITIONS, SKETCH_SIZE
 from service.engine.model import Model
-from service.engine.run import Request, see
+from service.engine.run import Request, run, see
 from service.engine.sets.batches import BATCH
 from service.engine.sets.image_set import ImageSet, SetLimits, open_set, pack_set
+from service.settings import Limits
 from tests.benchmark.engine import compare
 from tests.benchmark.networks import LIMITS, as_model, open_probe
 from tests.benchmark.pictures import jpeg
@@ -23,6 +32,10 @@ from tests.benchmark.rows import Row, Table, at_least, at_most
 from tests.benchmark.turns import Contender, take_turns, timed
 
 SIDE = 224
+# Requests under way at once in the batched engine.
+CLIENTS = 16
+# The seeds of each contender's pictures begin there.
+FIRST = {"network": 0, "engine": 2**30, "set": 2**31}
 
 
 def measure_sets(table: Table, networks: Sequence[str], test_data: Path, rounds: int, count: int) -> None:
@@ -33,23 +46,32 @@ def measure_sets(table: Table, networks: Sequence[str], test_data: Path, rounds:
         for method in ("grad-cam", "layer-health"):
             contenders = _contenders(model, method, count)
             taken = take_turns(contenders, rounds, warm_up=1)
-            what = f"{name}: {method} over {count} pictures, batches on decoded ones ÷ the set"
-            table.add(compare(what, taken, "batches", "set", at_least(0.9)))
+            what = f"{name}: {method} over {count} pictures"
+            if "engine" in taken:
+                table.add(compare(f"{what}, the batched engine ÷ the set", taken, "engine", "set", at_least(0.9)))
+                table.add(compare(f"{what}, the network alone ÷ the set", taken, "network", "set", None))
+            else:
+                table.add(compare(f"{what}, the network alone ÷ the set", taken, "network", "set", at_least(0.9)))
     table.add(_measure_memory(as_model("shapes", open_probe("shapes", test_data)), count))
 
 
 def _contenders(model: Model, method: str, count: int) -> dict[str, Contender]:
-    def prepare(number: int) -> list[Array]:
-        images = [jpeg(number * count + place, SIDE) for place in range(count)]
-        return [model.preprocessing.apply(see(model, image, LIMITS).seen) for image in images]
+    def decoded(number: int) -> list[Array]:
+        photos = _photos("network", number, count)
+        return [model.preprocessing.apply(see(model, photo, LIMITS).seen) for photo in photos]
 
-    return {
-        "batches": timed(lambda inputs: _compute_batches(model, method, inputs), prepare),
+    contenders = {
+        "network": timed(lambda inputs: _ask_network(model, method, inputs), decoded),
         "set": timed(lambda images: _go_through(model, method, images), lambda number: _pack(number, count)),
     }
+    if METHODS[method].consumes == "image":
+        contenders["engine"] = timed(
+            lambda images: _ask_engine(model, method, images), lambda number: _photos("engine", number, count)
+        )
+    return contenders
 
 
-def _compute_batches(model: Model, method: str, inputs: Sequence[Array]) -> None:
+def _ask_network(model: Model, method: str, inputs: Sequence[Array]) -> None:
     probe = model.probe
     assert isinstance(probe, KerasProbe)
     layers = [layer.response or layer.path for layer in probe.anatomy.layers if layer.kernel_shape is not None]
@@ -62,10 +84,28 @@ def _compute_batches(model: Model, method: str, inputs: Sequence[Array]) -> None
             probe.gradients_of(batch, [None] * len(batch))
 
 
+def _ask_engine(model: Model, method: str, images: Sequence[bytes]) -> None:
+    """A result for each with one picture, as clients ask for it: an overlay in place of three pictures."""
+    assert isinstance(model.probe, KerasProbe)
+    device = Device(max_batch=Limits().batch_size, max_waiting=CLIENTS)
+    batched = replace(model, probe=BatchingProbe(model.probe, device, model.name))
+    chosen = METHODS[method]
+
+    def ask(image: bytes) -> None:
+        run(batched, Request(chosen, chosen.params(), image, first_picture_only=True), LIMITS)
+
+    with ThreadPoolExecutor(CLIENTS) as clients:
+        deque(clients.map(ask, images), maxlen=0)
+
+
+def _photos(contender: str, number: int, count: int) -> list[bytes]:
+    """Pictures that the engine has not seen, as it remembers them."""
+    return [jpeg(FIRST[contender] + number * count + place, SIDE) for place in range(count)]
+
+
 def _pack(number: int, count: int) -> ImageSet:
     file = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the set, or by the garbage collector
-    # Pictures that the engine has not seen, as it remembers them.
-    pack_set(((f"{place:05}.jpg", jpeg(-1 - number * count - place & 0xFFFFFF, SIDE)) for place in range(count)), file)
+    pack_set(((f"{place:05}.jpg", photo) for place, photo in enumerate(_photos("set", number, count))), file)
     return open_set(file, SetLimits())
 
 
@@ -80,7 +120,7 @@ def _go_through(model: Model, method: str, images: ImageSet) -> None:
 def _measure_memory(model: Model, count: int) -> Row:
     process = psutil.Process()
     memory = []
-    for number, size in ((-1, count), (-2, 10 * count)):
+    for number, size in ((10_000, count), (20_000, 10 * count)):
         _go_through(model, "grad-cam", _pack(number, size))
         memory.append(process.memory_info().rss)
     what = f"shapes: memory after grad-cam over {10 * count} pictures ÷ after {count}"

@@ -83,6 +83,22 @@ def test_job_is_listed_and_forgotten_when_it_is_deleted(visit: Visit):
     expect(rows).to_have_count(before - 1)
 
 
+def test_nothing_more_is_asked_about_a_job_when_it_is_deleted_on_its_way(visit: Visit, watch: Watch):
+    page = visit("/?view=methods&method=filter-patterns")
+    _submit(page, filters="0-31", steps="1000", size="96", seed="5")
+    expect(_job(page).get_by_role("progressbar")).to_be_visible(timeout=START_MS)
+    page.get_by_role("link", name="Jobs").click()
+    expect(_job(page)).to_be_visible()
+    region(page, "Jobs").get_by_role("list", name="Jobs").get_by_role("button", name="Delete").first.click()
+    expect(_job(page)).to_have_count(0)
+    asked = len(watch.requests)
+    # Longer than any stream waits until it connects again.
+    page.wait_for_timeout(6000)
+    assert [url for url in watch.requests[asked:] if "/v1/jobs/" in url] == []
+    page.get_by_role("link", name="Methods").click()
+    expect(_job(page)).to_have_count(0)
+
+
 def _submit(page: Page, **fields: str) -> None:
     form = region(page, "Methods")
     for name, value in ({"layer": "conv3"} | fields).items():

@@ -10,7 +10,7 @@ from typing import IO, Any
 import pytest
 from PIL import Image
 
-from service.engine.sets.image_set import pack_set
+from service.engine.sets.image_set import ImageSet, pack_set
 from service.jobs.artifacts import Artifacts
 from tests.contract.conftest import assert_problem, encoded, png
 from tests.contract.workshop import Workshop, open_workshop
@@ -136,6 +136,29 @@ def test_set_is_opened_once_when_one_worker_computes_all_its_slices(
     assert workshop.work() == 3
     assert len(opened) == 1
     assert opened[0].closed
+
+
+def test_broken_set_is_let_go_when_reading_it_fails_unexpectedly(workshop: Workshop, monkeypatch: pytest.MonkeyPatch):
+    workshop.work()  # what other tests have left
+    read, handles = ImageSet.read, set()
+
+    def broken_once(images: ImageSet, index: int) -> bytes:
+        handles.add(images)
+        if len(handles) == 1:
+            raise OSError("the store went away")
+        return read(images, index)
+
+    monkeypatch.setattr(ImageSet, "read", broken_once)
+    archive = _zip(*((f"{number:02}.png", _picture(number % 4)) for number in range(6)))
+    first, second = (
+        workshop.client.post(GRAD_CAM, files={"images": ("any.zip", archive)}, data={"top": top}).json()["id"]
+        for top in ("1", "2")
+    )
+
+    workshop.work()
+
+    assert workshop.client.get(f"/v1/jobs/{first}").json()["error"]["code"] == "internal_error"
+    assert workshop.client.get(f"/v1/jobs/{second}").json()["state"] == "succeeded"
 
 
 def test_input_stays_while_its_job_does(workshop: Workshop):

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from threading import Lock
 from time import sleep
 
 import pytest
@@ -25,7 +24,7 @@ class Desk:
 
 def _go(items: Sequence[Sequence[str]], keys: Sequence[str] = ("", "", "")) -> tuple[Desk, list[list[str]]]:
     """Threads that ask for their items one after the other, the first of them always late; what each was answered."""
-    desk, lockstep = Desk(), Lockstep(len(items), Lock())
+    desk, lockstep = Desk(), Lockstep(len(items))
 
     def go(place: int) -> list[str]:
         answers = []
@@ -63,7 +62,7 @@ def test_only_one_fails_when_the_fault_is_its_own():
     with pytest.raises(ValueError, match="bad"):
         _go([["a"], ["bad"], ["c"]])
     desk = Desk()
-    lockstep = Lockstep(2, Lock())
+    lockstep = Lockstep(2)
 
     def go(place: int, item: str) -> str:
         try:

@@ -57,6 +57,7 @@ class Passes:
     def scores_plainly(self, images: Any) -> Any:
         """The scores, operation by operation as the network has them: nothing folded, nothing compiled."""
         plain = replace(self, folding=None)
+        images = tf.cast(images, functional(self.network).inputs[0].dtype)
         return plain._finish(plain._rest(self.wiring.inputs[0].call), [images])[1]
 
     def _trace_to(self, call: Call) -> Built:

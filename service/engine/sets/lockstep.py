@@ -5,21 +5,17 @@ Unlike on a device shared by strangers nobody goes ahead, so that who is compute
 
 from collections.abc import Hashable
 from dataclasses import dataclass
-from threading import Condition, Lock
+from threading import Condition
 from typing import Any
 
 from service.engine.batching import Call, Compute, answer_together
 
 
 class Lockstep:
-    """Waits until each of `party` threads has asked or left, and then answers all, in the order of their places.
+    """Waits until each of `party` threads has asked or left, and then answers all, in the order of their places."""
 
-    Parties that share `turn` are answered one after the other.
-    """
-
-    def __init__(self, party: int, turn: Lock) -> None:
+    def __init__(self, party: int) -> None:
         self._condition = Condition()
-        self._turn = turn
         # Who neither waits nor has left.
         self._busy = party
         self._asked: dict[int, Call] = {}
@@ -51,8 +47,7 @@ class Lockstep:
         for call in calls:
             groups.setdefault(call.key, []).append(call)
         for group in groups.values():
-            with self._turn:
-                answer_together(group)
+            answer_together(group)
         self._busy = len(calls)
         for call in calls:
             call.done.set()

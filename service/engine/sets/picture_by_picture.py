@@ -7,7 +7,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
-from threading import Lock
 from typing import Any, Final
 
 from service.engine.arrays import Array
@@ -15,7 +14,7 @@ from service.engine.batching import BatchingProbe
 from service.engine.model import Model
 from service.engine.probe import BatchProbe
 from service.engine.run import Finding, Photo, find, look, see
-from service.engine.sets.batches import Slice, ahead
+from service.engine.sets.batches import BATCH, Slice, ahead
 from service.engine.sets.image_set import Member
 from service.engine.sets.localisation import localise
 from service.engine.sets.lockstep import Lockstep
@@ -23,9 +22,8 @@ from service.engine.sets.truth import find_class
 from service.engine.visuals import Heatmap, Visual
 from service.errors import ConvscopeError
 
-# Pictures that go through the network together. On processors nearly as fast as eight, as less is under way in the
-# caches, and the network waits half as long for the first of a slice to be decoded and for the last to be drawn.
-_PARTY: Final = 4
+# Batches that are in the network at once: one alone leaves a third of a core idle, as its threads wait for each other.
+_PARTIES: Final = 2
 # Threads that decode and draw. More than there are cores would cost more in taking turns than they bring.
 _HANDS: Final = max(2, min(8, os.cpu_count() or 1))
 
@@ -51,13 +49,13 @@ def find_each(work: Slice) -> Iterator[tuple[Member, Finding | ConvscopeError]]:
     members = work.members
     with (
         ThreadPoolExecutor(_HANDS, thread_name_prefix="hand") as hands,
-        ThreadPoolExecutor(2 * _PARTY, thread_name_prefix="party") as seats,
+        ThreadPoolExecutor(_PARTIES * BATCH, thread_name_prefix="party") as seats,
     ):
         pictures = ahead(hands, partial(_decode, work), members, _HANDS)
         seen = _look_at_all(seats, work, pictures)
-        findings = ahead(hands, partial(_find, work), zip(members, seen, strict=True), _PARTY)
+        findings = ahead(hands, partial(_find, work), zip(members, seen, strict=True), BATCH)
         for place, (member, finding) in enumerate(zip(members, findings, strict=True)):
-            if place and place % _PARTY == 0:
+            if place and place % BATCH == 0:
                 work.report(place / len(members))
             yield member, finding
 
@@ -73,22 +71,21 @@ def _decode(work: Slice, member: Member) -> _Picture | ConvscopeError:
 def _look_at_all(
     seats: ThreadPoolExecutor, work: Slice, pictures: Iterator[_Picture | ConvscopeError]
 ) -> Iterator[_Seen | ConvscopeError]:
-    """In batches; two are under way, so that one is ready when the network has done with the other."""
-    turn = Lock()
+    """In batches, some of them at once; which pictures share one depends on nothing but their order."""
     under_way: deque[Iterator[_Seen | ConvscopeError]] = deque()
-    while party := list(islice(pictures, _PARTY)):
-        under_way.append(_look_together(seats, work, party, turn))
-        if len(under_way) == 2:
+    while party := list(islice(pictures, BATCH)):
+        under_way.append(_look_together(seats, work, party))
+        if len(under_way) == _PARTIES:
             yield from under_way.popleft()
     for looks in under_way:
         yield from looks
 
 
 def _look_together(
-    seats: ThreadPoolExecutor, work: Slice, pictures: Sequence[_Picture | ConvscopeError], turn: Lock
+    seats: ThreadPoolExecutor, work: Slice, pictures: Sequence[_Picture | ConvscopeError]
 ) -> Iterator[_Seen | ConvscopeError]:
     """Each picture on a thread of its own; what they ask of the network is asked once."""
-    lockstep = Lockstep(len(pictures), turn)
+    lockstep = Lockstep(len(pictures))
 
     def go(place: int, picture: _Picture | ConvscopeError) -> _Seen | ConvscopeError:
         try:
