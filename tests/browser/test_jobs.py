@@ -93,7 +93,7 @@ def test_nothing_more_is_asked_about_a_job_when_it_is_deleted_on_its_way(visit: 
     expect(_job(page)).to_have_count(0)
     asked = len(watch.requests)
     # Longer than any stream waits until it connects again.
-    page.wait_for_timeout(6000)
+    page.wait_for_timeout(4000)
     assert [url for url in watch.requests[asked:] if "/v1/jobs/" in url] == []
     page.get_by_role("link", name="Methods").click()
     expect(_job(page)).to_have_count(0)

@@ -8,7 +8,7 @@ from typing import Any, Final, TypeVar
 
 import numpy as np
 
-from service.engine.arrays import Pixels
+from service.engine.arrays import Array
 from service.engine.images import ImageLimits
 from service.engine.method import Batch
 from service.engine.model import Model
@@ -59,27 +59,28 @@ class Slice:
 def decode_batches(work: Slice) -> Iterator[Batch]:
     """Batches of pictures of one size, in order; each batch that has been worked on is reported."""
 
-    def read(member: Member) -> Pixels | ConvscopeError:
+    def read(member: Member) -> Array | ConvscopeError:
         try:
-            return see(work.model, work.images.read(member.index), work.limits).seen
+            seen = see(work.model, work.images.read(member.index), work.limits).seen
         except ConvscopeError as error:
             return error
+        return work.model.preprocessing.apply(seen)
 
-    waiting: list[tuple[Member, Pixels]] = []
+    waiting: list[tuple[Member, Array]] = []
     done = 0
     with ThreadPoolExecutor(_DECODERS, thread_name_prefix="decode") as threads:
-        for member, seen in zip(work.members, ahead(threads, read, work.members, BATCH * _AHEAD), strict=True):
-            if isinstance(seen, ConvscopeError):
-                work.skip(member, seen)
+        for member, picture in zip(work.members, ahead(threads, read, work.members, BATCH * _AHEAD), strict=True):
+            if isinstance(picture, ConvscopeError):
+                work.skip(member, picture)
                 continue
-            if waiting and (len(waiting) == BATCH or waiting[0][1].shape != seen.shape):
-                yield _pack(work.model, waiting)
+            if waiting and (len(waiting) == BATCH or waiting[0][1].shape != picture.shape):
+                yield _pack(waiting)
                 done += len(waiting)
                 waiting = []
                 work.report(done / len(work.items))
-            waiting.append((member, seen))
+            waiting.append((member, picture))
     if waiting:
-        yield _pack(work.model, waiting)
+        yield _pack(waiting)
 
 
 def ahead(threads: ThreadPoolExecutor, function: Callable[[T], R], items: Iterable[T], count: int) -> Iterator[R]:
@@ -97,6 +98,6 @@ def ahead(threads: ThreadPoolExecutor, function: Callable[[T], R], items: Iterab
             future.cancel()
 
 
-def _pack(model: Model, pictures: Sequence[tuple[Member, Pixels]]) -> Batch:
-    members, seen = zip(*pictures, strict=True)
-    return Batch(members, np.stack([model.preprocessing.apply(pixels) for pixels in seen]))
+def _pack(pictures: Sequence[tuple[Member, Array]]) -> Batch:
+    members, inputs = zip(*pictures, strict=True)
+    return Batch(members, np.stack(inputs))
