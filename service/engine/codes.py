@@ -14,6 +14,7 @@ from service.engine.arrays import Array
 from service.engine.method import Batch
 from service.engine.probe import Probe
 from service.engine.selection import select
+from service.engine.sets.overlap import ask_each
 from service.errors import CodeTooLargeError, NotFiniteError, UnitOutOfRangeError
 
 MAX_UNITS: Final = 4096
@@ -51,9 +52,9 @@ def encode_batches(probe: Probe, batches: Iterable[Batch]) -> dict[str, Any]:
     """The codes of a slice, as parts are kept."""
     members: list[dict[str, Any]] = []
     found: list[Array] = []
-    for batch in batches:
+    for batch, codes in ask_each(lambda batch: probe.encode(batch.inputs), batches):
         members += [{"index": each.index, "name": each.name, "label": each.label} for each in batch.members]
-        found.append(probe.encode(batch.inputs))
+        found.append(codes)
     values = np.concatenate(found) if found else np.zeros((0, code_of(probe.anatomy).units), np.float32)
     return {"members": members, "codes": to_text(values)}
 

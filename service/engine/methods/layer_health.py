@@ -26,6 +26,7 @@ from service.engine.arrays import Array
 from service.engine.method import Batch, Context, Method, OverImages, Whole, refuse_without_kernel
 from service.engine.packing import pack, unpack
 from service.engine.probe import LayerSurvey, Probe
+from service.engine.sets.overlap import ask_each
 from service.engine.visuals import Bar, Bars, Numbers, Scatter
 from service.errors import LayerWithoutKernelError
 
@@ -59,8 +60,8 @@ def layer_health(probe: Probe, batches: Iterator[Batch], params: LayerHealthPara
     """What a slice of the set adds up to, for `combine`."""
     layers = _find_layers(probe, params)
     totals: dict[str, _Total] = {}
-    for batch in batches:
-        surveys = probe.survey(batch.inputs, [layer.response or layer.path for layer in layers], _signs(batch))
+    paths = [layer.response or layer.path for layer in layers]
+    for _, surveys in ask_each(lambda batch: probe.survey(batch.inputs, paths, _signs(batch)), batches):
         for layer, survey in zip(layers, surveys, strict=True):
             totals.setdefault(layer.path, _Total(survey)).add(survey)
     facts = {layer.path: {"layer": layer.path, "read_at": layer.response, "type": layer.type} for layer in layers}
@@ -232,9 +233,10 @@ def _alike(probe: Probe, layer: str, least: float) -> list[list[float]]:
     kernels = probe.kernels(layer)
     # Of a separable convolution the last kernel makes the filters.
     cosines = _cosines(kernels[-1].values.reshape(-1, kernels[-1].values.shape[3])) if kernels else np.zeros((0, 0))
-    pairs = np.argwhere(np.triu(cosines >= least, k=1))
-    order = np.argsort(-cosines[tuple(pairs.T)], kind="stable")[:MAX_PAIRS]
-    return [[int(one), int(other), float(cosines[one, other])] for one, other in pairs[order]]
+    found = np.flatnonzero(np.triu(cosines >= least, k=1))
+    order = np.argsort(-cosines.ravel()[found], kind="stable")[:MAX_PAIRS]
+    pairs = zip(*np.unravel_index(found[order], cosines.shape), strict=True)
+    return [[int(one), int(other), float(cosines[one, other])] for one, other in pairs]
 
 
 def _cosines(columns: NDArray[Any]) -> Sums:

@@ -22,6 +22,7 @@ from service.engine.probe import Probe
 from service.engine.selection import default_layer, select
 from service.engine.sets.image_set import Member
 from service.engine.sets.mean_maps import resample
+from service.engine.sets.overlap import ask_each
 from service.engine.visuals import Cell, CellRow, CellSheet, Matrix, Numbers
 from service.errors import JobTooLargeError, NotFiniteError, UnitOutOfRangeError
 
@@ -63,8 +64,7 @@ def responses(probe: Probe, batches: Iterator[Batch], params: ResponsesParams, _
     answers: list[Array] = []
     maps: dict[int, Array] = {}
     shape: tuple[int, ...] = ()
-    for batch in batches:
-        found = probe.responses(batch.inputs, layer)
+    for batch, found in ask_each(lambda batch: probe.responses(batch.inputs, layer), batches):
         units = units if units is not None else _choose(params, found.mean.shape[1])
         shape = found.shape
         members += batch.members

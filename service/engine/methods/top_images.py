@@ -21,6 +21,7 @@ from service.engine.arrays import Pixels
 from service.engine.method import Album, Batch, Context, Method, OverImages, Whole, refuse_without_image
 from service.engine.probe import LayerResponses, Probe, ReceptiveField
 from service.engine.selection import default_layer, select
+from service.engine.sets.overlap import ask_each
 from service.engine.visuals import Cell, CellRow, CellSheet, Numbers
 from service.errors import JobTooLargeError, NotFiniteError, UnitOutOfRangeError
 
@@ -61,8 +62,7 @@ def top_images(probe: Probe, batches: Iterator[Batch], params: TopImagesParams, 
     layer, units = _find(probe, params)
     field = probe.receptive_field(layer)
     best: dict[int, list[_Winner]] = {}
-    for batch in batches:
-        found = probe.responses(batch.inputs, layer)
+    for batch, found in ask_each(lambda batch: probe.responses(batch.inputs, layer), batches):
         if not (np.isfinite(found.mean).all() and np.isfinite(found.greatest).all()):
             raise NotFiniteError("the network answers NaN or infinity: check its weights and its preprocessing")
         units = _choose(params, found.mean.shape[1]) if units is None else units

@@ -1,10 +1,9 @@
 """The pictures of a slice of a set, decoded ahead and in batches; those that cannot be read are passed over."""
 
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import numpy as np
 
@@ -15,6 +14,7 @@ from service.engine.model import Model
 from service.engine.run import Request, see
 from service.engine.sets.annotations import Annotations
 from service.engine.sets.image_set import ImageSet, Member
+from service.engine.sets.overlap import ahead
 from service.errors import ConvscopeError
 
 # Pictures that go through the network together.
@@ -22,9 +22,6 @@ BATCH: Final = 8
 # Batches that are decoded while one is computed.
 _AHEAD: Final = 2
 _DECODERS: Final = 2
-
-T = TypeVar("T")
-R = TypeVar("R")
 
 
 @dataclass(frozen=True)
@@ -81,21 +78,6 @@ def decode_batches(work: Slice) -> Iterator[Batch]:
             waiting.append((member, picture))
     if waiting:
         yield _pack(waiting)
-
-
-def ahead(threads: ThreadPoolExecutor, function: Callable[[T], R], items: Iterable[T], count: int) -> Iterator[R]:
-    """The function's answers in order, `count` more of them under way."""
-    futures: deque[Future[R]] = deque()
-    try:
-        for item in items:
-            futures.append(threads.submit(function, item))
-            if len(futures) > count:
-                yield futures.popleft().result()
-        while futures:
-            yield futures.popleft().result()
-    finally:
-        for future in futures:
-            future.cancel()
 
 
 def _pack(pictures: Sequence[tuple[Member, Array]]) -> Batch:

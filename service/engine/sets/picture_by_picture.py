@@ -14,16 +14,15 @@ from service.engine.batching import BatchingProbe
 from service.engine.model import Model
 from service.engine.probe import BatchProbe
 from service.engine.run import Finding, Photo, find, look, see
-from service.engine.sets.batches import BATCH, Slice, ahead
+from service.engine.sets.batches import BATCH, Slice
 from service.engine.sets.image_set import Member
 from service.engine.sets.localisation import localise
 from service.engine.sets.lockstep import Lockstep
+from service.engine.sets.overlap import PASSES, ahead
 from service.engine.sets.truth import find_class
 from service.engine.visuals import Heatmap, Visual
 from service.errors import ConvscopeError
 
-# Batches that are in the network at once: one alone leaves a third of a core idle, as its threads wait for each other.
-_PARTIES: Final = 2
 # Threads that decode and draw. More than there are cores would cost more in taking turns than they bring.
 _HANDS: Final = max(2, min(8, os.cpu_count() or 1))
 
@@ -49,7 +48,7 @@ def find_each(work: Slice) -> Iterator[tuple[Member, Finding | ConvscopeError]]:
     members = work.members
     with (
         ThreadPoolExecutor(_HANDS, thread_name_prefix="hand") as hands,
-        ThreadPoolExecutor(_PARTIES * BATCH, thread_name_prefix="party") as seats,
+        ThreadPoolExecutor(PASSES * BATCH, thread_name_prefix="party") as seats,
     ):
         pictures = ahead(hands, partial(_decode, work), members, _HANDS)
         seen = _look_at_all(seats, work, pictures)
@@ -75,7 +74,7 @@ def _look_at_all(
     under_way: deque[Iterator[_Seen | ConvscopeError]] = deque()
     while party := list(islice(pictures, BATCH)):
         under_way.append(_look_together(seats, work, party))
-        if len(under_way) == _PARTIES:
+        if len(under_way) == PASSES:
             yield from under_way.popleft()
     for looks in under_way:
         yield from looks
