@@ -14,7 +14,7 @@ from PIL import Image
 from service.settings import Settings
 from service.wiring import open_store
 from tests.contract.conftest import png
-from tests.integration.faults.home import Home, open_embedded_home, open_redis_home
+from tests.integration.faults.home import UNBOUND, Home, open_embedded_home, open_redis_home
 from tests.integration.faults.scenario import Attempt, Witness, wait_until
 from tests.redis_server import RedisServer
 from tests.server import Server
@@ -26,6 +26,7 @@ SHORT = {
     "CONVSCOPE_JOBS__SWEEP_SECONDS": "1",
     "CONVSCOPE_JOBS__MAX_ATTEMPTS": "3",
     "CONVSCOPE_WORKER__CONCURRENCY": "2",
+    **UNBOUND,
 }
 
 

@@ -16,11 +16,14 @@ from tests.redis_server import RedisServer
 from tests.server import Server
 from tests.worker import WorkerProcess
 
+# As many steps as a fast machine takes in some seconds.
+UNBOUND = {"CONVSCOPE_LIMITS__JOB_STEPS": "100000"}
 SHORT = {
     "CONVSCOPE_JOBS__LEASE_SECONDS": "2",
     "CONVSCOPE_JOBS__SWEEP_SECONDS": "1",
     "CONVSCOPE_JOBS__CANCEL_SECONDS": "1",
     "CONVSCOPE_WORKER__WARM": "true",
+    **UNBOUND,
 }
 PROGRAM = "service.cli"
 

@@ -12,12 +12,13 @@ from typing import Any
 import httpx2
 
 from service.jobs.store import JobStore, Snapshot
+from tests.integration.faults.pace import steps_a_second
 
 # Guards against hanging; what is waited for comes within seconds, or tens of them on a busy machine.
 PATIENCE_SECONDS = 120.0
 ROUTE = "/v1/models/shapes/filter-patterns"
-# A few seconds on one core, in one chunk and one that combines. Without a seed of its own it is no job of its own.
-SLOW = {"layer": "conv3", "filters": "0-3", "size": 96, "steps": 200}
+# In one chunk and one that combines. Without a seed of its own it is no job of its own.
+SLOW: dict[str, Any] = {"layer": "conv3", "filters": "0-3", "size": 96}
 QUICK = {"layer": "conv1", "filters": "0-3", "size": 32, "steps": 4}
 # Equal requests are one job; no two tests may meet.
 _SEEDS = count(1)
@@ -25,9 +26,10 @@ _STARTED = re.compile(r"started job (\w+) chunk (\d+) attempt (\d+) fence (\d+)"
 _ENDED = re.compile(r"(?:finished|gave up) job (\w+) chunk (\d+) attempt (\d+) fence (\d+): (\w+)")
 
 
-def slow(**changes: Any) -> dict[str, Any]:
-    """The body of a request for a job that runs for some seconds."""
-    return SLOW | {"seed": next(_SEEDS)} | changes
+def slow(seconds: float = 3.0, **changes: Any) -> dict[str, Any]:
+    """The body of a request for a job that runs for so long where nothing else does; with more filters for longer."""
+    steps = max(1, round(seconds * steps_a_second(**SLOW)))
+    return SLOW | {"steps": steps, "seed": next(_SEEDS)} | changes
 
 
 def quick(**changes: Any) -> dict[str, Any]:

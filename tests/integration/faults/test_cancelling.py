@@ -31,7 +31,7 @@ def home(shared_home: Home) -> Iterator[Home]:
 
 def test_job_is_never_begun_when_it_is_cancelled_in_the_queue(home: Home) -> None:
     witness = home.witness
-    running, waiting = witness.submit(slow(steps=1000)), witness.submit(slow())
+    running, waiting = witness.submit(slow(seconds=10)), witness.submit(slow())
     witness.wait_for_start(running)
     first, second = home.cancel(waiting), home.cancel(waiting)
     assert (first.status_code, first.json()["state"]) == (202, "cancelled")
@@ -44,7 +44,7 @@ def test_job_is_never_begun_when_it_is_cancelled_in_the_queue(home: Home) -> Non
 
 def test_next_job_is_computed_when_the_running_one_is_cancelled(home: Home) -> None:
     witness = home.witness
-    job = witness.submit(slow(steps=1000))
+    job = witness.submit(slow(seconds=10))
     attempt = witness.wait_for_start(job)
     witness.wait_for_fraction(job, 0.01)
     child = home.child()

@@ -10,7 +10,7 @@ from tests.integration.faults.scenario import slow, wait_until
 
 def test_job_succeeds_and_no_child_is_left_when_child_and_service_are_killed(embedded_home: Home):
     witness, (server,) = embedded_home.witness, embedded_home.servers
-    job = witness.submit(slow(steps=400))
+    job = witness.submit(slow(seconds=5))
     witness.wait_for_start(job)
     first = embedded_home.child()
     os.kill(first, signal.SIGKILL)

@@ -75,7 +75,7 @@ def test_cancel_is_refused_when_the_job_has_ended(redis_home: Home) -> None:
 def test_nothing_is_left_when_a_job_is_deleted_while_it_is_computed_and_watched(redis_home: Home) -> None:
     client, witness = redis_home.client, redis_home.witness
     # In chunks, so that there are pictures already.
-    job = witness.submit(slow(filters="0-47", steps=100))
+    job = witness.submit(slow(seconds=0.5, filters="0-47"))
     other = redis_home.servers[1].url
     with httpx2.stream("GET", f"{other}/v1/jobs/{job}/events", timeout=30) as response:
         stream = Stream(response)

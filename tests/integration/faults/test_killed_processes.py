@@ -45,7 +45,7 @@ def test_pictures_are_written_anew_when_the_process_is_killed_before_it_says_so(
 
 
 def test_job_fails_and_the_next_one_runs_when_every_process_that_starts_it_is_killed(site: Site, witness: Witness):
-    job = witness.submit(slow(steps=1000))
+    job = witness.submit(slow(seconds=10))
     for number in (1, 2, 3):
         site.kill(witness.wait_for_start(job, number))
     failed = witness.wait_for_state(job, "failed")
@@ -58,7 +58,7 @@ def test_job_fails_and_the_next_one_runs_when_every_process_that_starts_it_is_ki
 
 def test_two_workers_share_a_job_and_one_does_the_rest_when_the_other_is_killed(site: Site, witness: Witness):
     worker, other = site.worker, site.add_worker()
-    job = witness.submit(slow(filters="0-31"))
+    job = witness.submit(slow(seconds=1, filters="0-31"))
     wait_until(lambda: job in worker.log() and job in other.log(), "both work on the job")
     children = worker.children()
     os.kill(worker.pid, signal.SIGKILL)

@@ -81,7 +81,7 @@ class Poller:
 @pytest.mark.parametrize("mode", ["redis", "embedded"])
 def test_clients_miss_nothing_when_services_restart(mode: str, request: pytest.FixtureRequest) -> None:
     home: Home = request.getfixturevalue(f"{mode}_home")
-    job = home.witness.submit(slow(filters=f"0-{FILTERS - 1}", steps=40))
+    job = home.witness.submit(slow(seconds=0.3, filters=f"0-{FILTERS - 1}"))
     urls = [server.url for server in home.servers]
     watcher, poller = Watcher(f"/v1/jobs/{job}/events", urls), Poller(f"/v1/jobs/{job}", urls)
     threads = [Thread(target=client.run, daemon=True) for client in (watcher, poller)]

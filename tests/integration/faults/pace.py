@@ -1,0 +1,34 @@
+"""How fast this machine is: a fault must find a job at work, and one of so many steps may be over too soon."""
+
+from functools import cache
+from time import perf_counter
+from typing import Final
+
+STEPS: Final = 200
+
+
+@cache
+def steps_a_second(layer: str, filters: str, size: int) -> float:
+    """Of gradient ascent with the built-in model, on as much of the machine as other tests leave."""
+    # TensorFlow is imported when a job is made, not when tests are collected.
+    from service.catalog.preprocessing import PRESETS
+    from service.engine.chunks import JobLimits, run_all
+    from service.engine.images import ImageLimits
+    from service.engine.keras.loading import load_probe
+    from service.engine.methods import METHODS
+    from service.engine.model import Model
+    from service.engine.run import Request
+    from service.wiring import BUILT_IN_MODELS
+
+    file = next(BUILT_IN_MODELS.glob("shapes/*/model.keras"))
+    model = Model("shapes", "1", "0" * 64, load_probe(file), PRESETS["unit"])
+    method = METHODS["filter-patterns"]
+
+    def climb(steps: int) -> float:
+        started = perf_counter()
+        params = method.params(layer=layer, filters=filters, size=size, steps=steps)
+        run_all(model, Request(method, params, None), ImageLimits(1, 1), JobLimits(), lambda _: None)
+        return perf_counter() - started
+
+    climb(1)
+    return STEPS / climb(STEPS)
