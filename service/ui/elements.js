@@ -13,6 +13,9 @@ export function el(tag, attributes = {}, ...children) {
   return node;
 }
 
+/** A name whose line may end after each `_` and `/`: classes and layers have long ones, without spaces. */
+export const breakable = (name) => name.split(/(?<=[_/])/).flatMap((part, place) => (place ? [el("wbr"), part] : [part]));
+
 export const find = (selector) => document.querySelector(selector);
 
 /** Arrow keys, Home and End move the one tab stop among the items of a group; Enter and Space press, as ever. */

@@ -1,7 +1,7 @@
 // The network as a strip of layers, each drawn by its shape; a click opens one.
 
 import { get } from "./api.js";
-import { el, find, rove, setStop } from "./elements.js";
+import { breakable, el, find, rove, setStop } from "./elements.js";
 import { t } from "./messages.js";
 import { problemBox } from "./problem.js";
 import { state, update, watch } from "./state.js";
@@ -45,7 +45,7 @@ function block(layer) {
     onclick: () => update({ layer: layer.path, channel: "", job: "" }, { push: true }) },
     // The side follows the maps' side, the depth the number of channels, both by their logarithm.
     el("span", { class: isSpatial(layer) ? "block maps" : "block", vars: { side: Math.log2((side ?? 64) + 1), channels: Math.log2((channels ?? 1) + 1) } }),
-    el("span", { class: "name" }, layer.name), el("span", { class: "hint" }, shapeOf(layer)));
+    el("span", { class: "name" }, breakable(layer.name)), el("span", { class: "hint" }, shapeOf(layer)));
 }
 
 function mark() {

@@ -1,7 +1,7 @@
 // What the model says, with bars; a click asks for the class's heat map.
 
 import { run } from "./api.js";
-import { el, find, rove, setStop } from "./elements.js";
+import { breakable, el, find, rove, setStop } from "./elements.js";
 import { number, percent, t } from "./messages.js";
 import { picture } from "./photo.js";
 import { isAborted, problemBox } from "./problem.js";
@@ -47,7 +47,7 @@ function row({ index, label, score }) {
   const share = SHARES.includes(task);
   return el("li", {}, el("button", { type: "button", "data-class": index, vars: { share: share ? score : 0 },
     onclick: () => update({ class: index }, { push: true }) },
-    el("span", { class: "label" }, label), " ",
+    el("span", { class: "label" }, breakable(label)), " ",
     el("span", { class: "score" }, share ? percent(score) : number(score)),
     el("span", { class: "bar", "aria-hidden": "true" })));
 }
