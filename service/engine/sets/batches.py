@@ -19,7 +19,7 @@ from service.errors import ConvscopeError
 
 # Pictures that go through the network together.
 BATCH: Final = 8
-# Batches that are decoded while one is computed.
+# Batches that are decoded while others are computed.
 _AHEAD: Final = 2
 _DECODERS: Final = 2
 
@@ -54,7 +54,10 @@ class Slice:
 
 
 def decode_batches(work: Slice) -> Iterator[Batch]:
-    """Batches of pictures of one size, in order; each batch that has been worked on is reported."""
+    """Batches of pictures of one size, in order; when the next is taken, those before it are reported as done.
+
+    That may be one too many for a moment, as the network has some of them at once.
+    """
 
     def read(member: Member) -> Array | ConvscopeError:
         try:
