@@ -27,7 +27,8 @@ _EXAMPLE: Final = (
 _RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
     200: {
         "description": "Events `job` (at first and with every change of state, the last one final), `progress`, "
-        "`image` (each picture as it is ready), `error` (a problem: the job has been deleted).",
+        "`image` (each picture as it is ready), `error` (a problem: the job has been deleted). With `Last-Event-ID` "
+        "only what has happened since.",
         "content": {"text/event-stream": {"example": _EXAMPLE}},
     },
     204: {"description": "`Last-Event-ID` is that of the last event: there is nothing more to come."},
@@ -78,8 +79,9 @@ async def _watch(
     responses=_RESPONSES,
 )
 async def watch_job(request: Request, watch: Annotated[Watch, Depends(_watch)]) -> AsyncIterator[ServerSentEvent]:
-    before, after = None, watch.first
-    for event in _tell(before, after, watch.seen):
+    after = watch.first
+    # Who resumes where the job still stands has seen all of it, and is told nothing twice.
+    for event in _tell(None, after, watch.seen) if watch.seen != after.revision else ():
         yield event
     try:
         async for latest in watch.jobs.follow(watch.first):

@@ -110,6 +110,18 @@ def test_only_what_was_missed_is_told_when_a_stream_is_resumed(workshop: Worksho
         assert _names(list(stream)) == ["filter-4", "filter-5", "sheet"]
 
 
+def test_nothing_is_told_twice_when_nothing_has_happened_since(workshop: Workshop) -> None:
+    job = workshop.submit(chunks=2, combines=False)
+    workshop.finish(workshop.claim())
+    with _watch(workshop, job) as stream:
+        seen = next(event.id for event in stream if event.id is not None)
+    with _watch(workshop, job, **{"Last-Event-ID": str(seen)}) as stream:
+        workshop.finish(workshop.claim())
+        resumed = list(stream)
+    assert [event.name for event in resumed] == ["image", "image", "progress", "job"]
+    assert seen < min(event.id for event in resumed if event.id is not None)
+
+
 @pytest.mark.parametrize("last", ["nonsense", "-5", "99999999", "1e3", "", "\u0663".encode(), "9" * 5000])
 def test_everything_is_told_when_the_last_id_makes_no_sense(workshop: Workshop, last: str | bytes) -> None:
     job = workshop.submit(chunks=1, combines=False)
