@@ -11,7 +11,7 @@ import { numbersOf } from "./result.js";
 const POLL_MILLISECONDS = 1000;
 const STATES = { queued: "job.queued", running: "job.running", succeeded: "job.succeeded", failed: "job.failed", cancelled: "job.cancelled" };
 const watched = new WeakMap();
-// Says the id of a job that is about to be deleted.
+// Says the id of a job that is about to be deleted; who showed it puts down how to show it again.
 const deletions = new EventTarget();
 
 export const isFinal = ({ state }) => !["queued", "running"].includes(state);
@@ -22,7 +22,11 @@ export async function showJob(place, id, { label } = {}) {
   leaveJob(place);
   const controller = new AbortController();
   watched.set(place, controller);
-  deletions.addEventListener(id, () => { leaveJob(place); place.replaceChildren(); }, { signal: controller.signal });
+  deletions.addEventListener(id, ({ detail: back }) => {
+    leaveJob(place);
+    place.replaceChildren();
+    back.push(() => watched.has(place) || showJob(place, id, { label }));
+  }, { signal: controller.signal });
   const panel = makePanel(id, label);
   place.replaceChildren(panel.node);
   const refresh = async () => {
@@ -45,9 +49,15 @@ export function leaveJob(place) {
 }
 
 /** Delete a job. First it is left wherever it is shown: whoever asked for it now would hear that there is none. */
-export function deleteJob(job) {
-  deletions.dispatchEvent(new Event(job.id));
-  return remove(job.links.self);
+export async function deleteJob(job) {
+  const back = [];
+  deletions.dispatchEvent(new CustomEvent(job.id, { detail: back }));
+  try {
+    await remove(job.links.self);
+  } catch (error) {
+    if (![404, 410].includes(error.status)) back.forEach((show) => show());
+    throw error;
+  }
 }
 
 function follow(job, panel, refresh, signal) {

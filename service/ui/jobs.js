@@ -15,7 +15,7 @@ let count = PAGE;
 let opened;
 
 export function prepareJobs() {
-  find("#jobs").append(el("h2", {}, t("jobs.heading")), el("div", { id: "jobs-problem" }), el("div", { id: "jobs-list" }), el("div", { id: "jobs-one" }));
+  find("#jobs").append(el("h2", {}, t("jobs.heading")), el("div", { id: "jobs-problem" }), el("div", { id: "jobs-away" }), el("div", { id: "jobs-list" }), el("div", { id: "jobs-one" }));
   watch(["view", "job"], show);
   show();
 }
@@ -46,10 +46,10 @@ async function list() {
   try {
     const { jobs, next } = await get(`/v1/jobs?limit=${count}`);
     draw(jobs, next);
-    find("#jobs-problem").replaceChildren();
+    find("#jobs-away").replaceChildren();
     if (jobs.some((job) => !isFinal(job)) && state.view === "jobs") timer = setTimeout(list, REFRESH_MILLISECONDS);
   } catch (error) {
-    find("#jobs-problem").replaceChildren(problemBox(error, list));
+    find("#jobs-away").replaceChildren(problemBox(error, list));
   }
 }
 
@@ -80,12 +80,13 @@ function row(job) {
 }
 
 async function forget(job) {
-  await change(() => deleteJob(job), t("jobs.deleted"));
-  if (state.job === job.id) update({ job: "" });
+  const done = await change(() => deleteJob(job), t("jobs.deleted"));
+  if (done && state.job === job.id) update({ job: "" });
 }
 
 async function change(action, news) {
   const done = await guard(find("#jobs-problem"), async () => { await action(); return true; });
   if (done) say(news);
   await list();
+  return done;
 }

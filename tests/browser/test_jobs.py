@@ -5,7 +5,7 @@ import re
 import zipfile
 
 from PIL import Image
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 from tests.browser.conftest import Visit
 from tests.browser.gestures import heat_map, region
@@ -97,6 +97,57 @@ def test_nothing_more_is_asked_about_a_job_when_it_is_deleted_on_its_way(visit: 
     assert [url for url in watch.requests[asked:] if "/v1/jobs/" in url] == []
     page.get_by_role("link", name="Methods").click()
     expect(_job(page)).to_have_count(0)
+
+
+def test_job_stays_where_it_was_when_it_cannot_be_deleted(visit: Visit, watch: Watch):
+    page = visit("/?view=methods&method=filter-patterns")
+    _submit(page, filters="0-1", steps="10", size="64", seed="6")
+    expect(_job(page).get_by_role("img", name="filter-1")).to_be_visible(timeout=START_MS)
+    page.get_by_role("link", name="Jobs").click()
+    jobs = region(page, "Jobs")
+    rows = jobs.get_by_role("list", name="Jobs").get_by_role("listitem")
+    rows.first.get_by_role("button", name="Show").click()
+    picture = _job(page).get_by_role("img", name="filter-1")
+    expect(picture).to_be_visible()
+    before = rows.count()
+    watch.permit(503)
+    page.route("**/v1/jobs/*", _refuse_to_delete)
+    rows.first.get_by_role("button", name="Delete").click()
+    expect(jobs.get_by_role("alert")).to_contain_text("try again in a moment")
+    expect(picture).to_be_visible()
+    expect(rows).to_have_count(before)
+    page.unroute("**/v1/jobs/*")
+    rows.first.get_by_role("button", name="Delete").click()
+    expect(rows).to_have_count(before - 1)
+    expect(_job(page)).to_have_count(0)
+    expect(jobs.get_by_role("alert")).to_have_count(0)
+
+
+def test_problem_is_shown_when_a_job_was_deleted_elsewhere(visit: Visit, watch: Watch, address: str):
+    page = visit("/?view=methods&method=filter-patterns")
+    _submit(page, filters="0", steps="10", size="64", seed="7")
+    expect(_job(page).get_by_role("img", name="filter-0")).to_be_visible(timeout=START_MS)
+    page.get_by_role("link", name="Jobs").click()
+    jobs = region(page, "Jobs")
+    rows = jobs.get_by_role("list", name="Jobs").get_by_role("listitem")
+    expect(rows.first).to_be_visible()
+    before = rows.count()
+    watch.permit(404)
+    newest = page.request.get(f"{address}/v1/jobs?limit=1").json()["jobs"][0]
+    assert page.request.delete(address + newest["links"]["self"]).ok
+    rows.first.get_by_role("button", name="Delete").click()
+    expect(jobs.get_by_role("link", name="job_not_found")).to_be_visible()
+    expect(rows).to_have_count(before - 1)
+
+
+def _refuse_to_delete(route: Route) -> None:
+    """Answer as the service does while its store is away."""
+    if route.request.method != "DELETE":
+        route.continue_()
+        return
+    problem = {"title": "Jobs are unavailable", "status": 503, "code": "jobs_unavailable",
+               "detail": "The job records cannot be reached: try again in a moment"}  # fmt: skip
+    route.fulfill(status=503, content_type="application/problem+json", json=problem)
 
 
 def _submit(page: Page, **fields: str) -> None:
