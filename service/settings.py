@@ -46,6 +46,9 @@ class Limits(BaseModel):
     event_streams: int = Field(
         100, ge=1, description="Clients that may watch jobs, and as many that may wait for one, at the same time."
     )
+    pass_bytes: int = Field(
+        2**29, ge=1, description="Memory for the pictures that one pass computes together, by a network's widest layer."
+    )
     job_items: int = Field(2048, ge=1, description="Items, such as filters, that one job may ask for.")
     job_steps: int = Field(1000, ge=1, description="Steps that one job may ask for.")
     job_size: int = Field(512, ge=1, description="Largest side of a picture that one job may ask for, in pixels.")

@@ -127,7 +127,7 @@ def make_data_folder(settings: Settings) -> None:
 
 def _tuning(settings: Settings) -> Tuning:
     limits = settings.limits
-    return Tuning(limits.traces_per_model, limits.kernel_bytes, settings.folding)
+    return Tuning(limits.traces_per_model, limits.kernel_bytes, settings.folding, pass_bytes=limits.pass_bytes)
 
 
 def _sources(settings: Settings, tuning: Tuning, threads: int) -> list[Source]:

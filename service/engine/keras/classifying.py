@@ -15,6 +15,7 @@ from service.engine.keras.graph import Call, Value, Wiring
 from service.engine.keras.landmarks import Head
 from service.engine.keras.lookup import find_spatial_layer, not_spatial
 from service.engine.keras.passes import Passes
+from service.engine.keras.room import Room
 from service.engine.probe import LayerGradients, Scores, Target
 from service.engine.reuse import ActivationCache, fingerprint
 from service.errors import ClassOutOfRangeError, LayerNotConnectedError, LayerNotFoundError, MethodUnavailableError
@@ -30,13 +31,14 @@ class Classifying:
     """A network's passes to its scores, which are computed from `sources`, and from there back to a layer."""
 
     def __init__(
-        self, anatomy: Anatomy, wiring: Wiring, sources: set[Value], passes: Passes, reuse: ActivationCache
+        self, anatomy: Anatomy, sources: set[Value], passes: Passes, reuse: ActivationCache, room: Room
     ) -> None:
         self._anatomy = anatomy
-        self._wiring = wiring
+        self._wiring = passes.wiring
         self._sources = sources
         self._passes = passes
         self._reuse = reuse
+        self._room = room
         # Names what is kept of this network, and keeps nothing alive.
         self._owner = object()
 
@@ -44,20 +46,28 @@ class Classifying:
         """See BatchProbe."""
         self._require_classes()
         call = self._passes.usual
-        with computing(images[0]):
-            scores = self._passes.to_scores(call)(*self._at(call, images)).numpy()
-        return list(map(Scores, scores))
+        found: list[Scores] = []
+        for part in self._room.parts(len(images), images[0].shape):
+            with computing(images[0]):
+                scores = self._passes.to_scores(call)(*self._at(call, images[part])).numpy()
+            found += map(Scores, scores)
+        return found
 
     def gradients_of(
         self, images: Sequence[Array], classes: Sequence[int | None], *, layer: str | None
     ) -> list[LayerGradients]:
         """See BatchProbe."""
         call = self.find_target(layer, *classes)
-        asked = tf.constant([BEST_CLASS if index is None else index for index in classes], tf.int32)
-        with computing(images[0]):
-            answers = self._passes.to_gradients(call)(*self._at(call, images), asked)
-            rows = zip(*(answer.numpy() for answer in answers), strict=True)
-        return [self._describe(call, *row) for row in rows]
+        asked = [BEST_CLASS if index is None else index for index in classes]
+        found: list[LayerGradients] = []
+        for part in self._room.parts(len(images), images[0].shape):
+            with computing(images[0]):
+                answers = self._passes.to_gradients(call)(
+                    *self._at(call, images[part]), tf.constant(asked[part], tf.int32)
+                )
+                rows = zip(*(answer.numpy() for answer in answers), strict=True)
+            found += [self._describe(call, *row) for row in rows]
+        return found
 
     def find_target(self, path: str | None, *asked: int | None) -> Call:
         """The layer, by default the usual one, if the scores of these classes have gradients there."""

@@ -1,6 +1,6 @@
 """Compiled: an autoencoder cut in two at its code."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
@@ -15,6 +15,7 @@ from service.engine.keras.bottleneck import NoCodeError, find_code, find_painted
 from service.engine.keras.compiling import compile_graph, computing
 from service.engine.keras.graph import Call, Value, Wiring, functional
 from service.engine.keras.parts import compute_part, find_part
+from service.engine.keras.room import Room
 from service.engine.keras.traces import Built, Traces
 from service.errors import MethodUnavailableError
 
@@ -32,20 +33,23 @@ class Coding:
     code: Code | None
     value: Value | None
     reason: str | None
+    room: Room
 
     def encode(self, images: Array) -> Array:
         """See Probe."""
         self._require()
         trace = self.traces.get("encode", lambda: Built(compile_graph(self._encode, self._pictures())))
         with computing(images[0]):
-            return np.asarray(trace(tf.constant(images)).numpy())
+            return np.concatenate([trace(tf.constant(images[part])).numpy() for part in self._parts(images)])
 
     def decode(self, codes: Array) -> Array:
         """See Probe."""
         code, _ = self._require()
         spec = tf.TensorSpec([None, code.units], tf.float32)
         trace = self.traces.get("decode", lambda: Built(compile_graph(self._decode, spec)))
-        return self._in_batches(codes, lambda batch: trace(tf.constant(batch)).numpy())
+        picture = tuple(size or 1 for size in find_painted(self.wiring).shape[1:])
+        parts = self.room.parts(len(codes), picture, _BATCH)
+        return np.concatenate([trace(tf.constant(codes[part])).numpy() for part in parts])
 
     def unit_gradients(self, images: Array, call: Call, units: Sequence[int]) -> Array:
         """See Probe."""
@@ -55,8 +59,12 @@ class Coding:
             return Built(compile_graph(partial(self._differentiate, call.outputs[0]), self._pictures(), numbers))
 
         trace = self.traces.get(("unit gradients", call.site), build)
+        parts = self._parts(images)
         with computing(images[0]):
-            return np.asarray(trace(tf.constant(images), tf.constant(units, tf.int32)).numpy())
+            means = [trace(tf.constant(images[part]), tf.constant(units, tf.int32)).numpy() for part in parts]
+        if len(means) == 1:
+            return np.asarray(means[0])
+        return np.average(means, axis=0, weights=[len(images[part]) for part in parts]).astype(np.float32)
 
     def _differentiate(self, value: Value, images: Any, units: Any) -> Any:
         with tf.GradientTape(persistent=True) as tape:
@@ -87,9 +95,8 @@ class Coding:
     def _pictures(self) -> tf.TensorSpec:
         return tf.TensorSpec([None, *self.wiring.inputs[0].shape[1:]], tf.float32)
 
-    def _in_batches(self, rows: Array, compute: Callable[[Array], Array]) -> Array:
-        found = [compute(rows[start : start + _BATCH]) for start in range(0, len(rows), _BATCH)]
-        return np.concatenate(found)
+    def _parts(self, images: Array) -> list[slice]:
+        return self.room.parts(len(images), images.shape[1:])
 
     def _require(self) -> tuple[Code, Value]:
         if self.code is None or self.value is None:
@@ -97,10 +104,10 @@ class Coding:
         return self.code, self.value
 
 
-def find_coding(network: keras.Model, wiring: Wiring, traces: Traces, stated: Call | None) -> Coding:
+def find_coding(network: keras.Model, wiring: Wiring, traces: Traces, stated: Call | None, room: Room) -> Coding:
     """Cut a network at its code; `stated` is the layer that its owner says holds it."""
     try:
         code, value = find_code(wiring, stated)
     except NoCodeError as error:
-        return Coding(network, wiring, traces, None, None, str(error))
-    return Coding(network, wiring, traces, code, value, None)
+        return Coding(network, wiring, traces, None, None, str(error), room)
+    return Coding(network, wiring, traces, code, value, None, room)

@@ -26,8 +26,9 @@ from service.engine.keras.lookup import find_kernels, find_layer, find_layer_wit
 from service.engine.keras.parts import compute_part, find_part
 from service.engine.keras.passes import Passes
 from service.engine.keras.receptive_field import find_receptive_field
-from service.engine.keras.responses import trace_responses
-from service.engine.keras.survey import trace_survey
+from service.engine.keras.responses import join_responses, trace_responses
+from service.engine.keras.room import Room
+from service.engine.keras.survey import join_surveys, trace_survey
 from service.engine.keras.traces import Built, Traces
 from service.engine.keras.tuning import UNTUNED, Tuning
 from service.engine.probe import (
@@ -69,7 +70,9 @@ class KerasProbe:
         # Names this probe's activations there, and keeps nothing alive.
         self._owner = object()
         self.traces = Traces(tuning.max_traces, tuning.max_bytes)
-        self._coding = find_coding(network, self._wiring, self.traces, find_latent_layer(self._wiring, stated))
+        self._room = Room(network, self._wiring, tuning.pass_bytes)
+        latent = find_latent_layer(self._wiring, stated)
+        self._coding = find_coding(network, self._wiring, self.traces, latent, self._room)
         head = find_head(self._wiring.outputs[0])
         self.anatomy = replace(
             examine(network, self._wiring, head, stated),
@@ -84,7 +87,7 @@ class KerasProbe:
             network, self._wiring, head, self.anatomy.task, self.traces, self._folding, self._max_bytes,
             usual=find_waypoint(self._wiring, sources, self.anatomy.default_layer),
         )  # fmt: skip
-        self._classifying = Classifying(self.anatomy, self._wiring, sources, passes, self._reuse)
+        self._classifying = Classifying(self.anatomy, sources, passes, self._reuse, self._room)
 
     def scores(self, image: Array) -> Scores:
         """See Probe."""
@@ -120,12 +123,8 @@ class KerasProbe:
 
         trace = self.traces.get(("survey", tuple(call.site for call in calls)), build)
         with computing(images[0]):
-            answers = trace(tf.constant(images), tf.constant(signs))
-            arrays = [[tensor.numpy() for tensor in answer] for answer in answers]
-        return [
-            LayerSurvey(call.site.path, int(positions), *found)
-            for call, (positions, *found) in zip(calls, arrays, strict=True)
-        ]
+            found = [trace(tf.constant(images[part]), tf.constant(signs[part])) for part in self._parts(images)]
+            return [join_surveys(call.site.path, answers) for call, *answers in zip(calls, *found, strict=True)]
 
     def responses(self, images: Array, layer: str) -> LayerResponses:
         """See Probe."""
@@ -135,10 +134,9 @@ class KerasProbe:
             share = self._max_bytes // _SHARE_OF_SURVEY
             return trace_responses(self._network, self._wiring, call, self._folding, share)
 
+        trace = self.traces.get(("responses", call.site), build)
         with computing(images[0]):
-            answers = self.traces.get(("responses", call.site), build)(tf.constant(images))
-            shape, mean, greatest, place = (tensor.numpy() for tensor in answers)
-        return LayerResponses(call.site.path, tuple(shape.tolist()), mean, greatest, place)
+            return join_responses(call.site.path, [trace(tf.constant(images[part])) for part in self._parts(images)])
 
     def receptive_field(self, layer: str) -> ReceptiveField | None:
         """See Probe."""
@@ -216,6 +214,9 @@ class KerasProbe:
         symbols = functional(self._network).inputs
         zeros = [tf.zeros([1, *size], symbol.dtype) for size, symbol in zip(sizes, symbols, strict=True)]
         replay(self._network, zeros, lambda _, node, args, kwargs: infer(node, args, kwargs))
+
+    def _parts(self, images: Array) -> list[slice]:
+        return self._room.parts(len(images), images.shape[1:])
 
     def _require_image(self) -> None:
         if self.anatomy.input_shape is None:

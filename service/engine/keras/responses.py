@@ -1,8 +1,10 @@
 """Compiled: how strongly every channel of a layer answers to pictures, and where most, reduced within the graph."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from service.engine.keras.compiling import compile_graph
@@ -10,6 +12,7 @@ from service.engine.keras.folding import UNFOLDED, Folding
 from service.engine.keras.graph import Call, Wiring, functional
 from service.engine.keras.parts import compute_part, find_part
 from service.engine.keras.traces import Built
+from service.engine.probe import LayerResponses
 
 
 def trace_responses(network: keras.Model, wiring: Wiring, call: Call, folding: Folding | None, max_bytes: int) -> Built:
@@ -30,3 +33,10 @@ def trace_responses(network: keras.Model, wiring: Wiring, call: Call, folding: F
         ]
 
     return Built(compile_graph(compute, tf.TensorSpec([None, *symbol.shape[1:]], tf.float32)), folded.bytes)
+
+
+def join_responses(path: str, answers: Sequence[Sequence[Any]]) -> LayerResponses:
+    """What a layer answered to all pictures, from the tensors of each part of them."""
+    shape, *numbers = zip(*answers, strict=True)
+    mean, greatest, place = (np.concatenate([part.numpy() for part in parts]) for parts in numbers)
+    return LayerResponses(path, tuple(shape[0].numpy().tolist()), mean, greatest, place)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from service.engine.keras.compiling import compile_graph
@@ -14,6 +15,7 @@ from service.engine.keras.folding import UNFOLDED, Folding
 from service.engine.keras.graph import Call, Wiring, functional
 from service.engine.keras.parts import compute_part, find_part
 from service.engine.keras.traces import Built
+from service.engine.probe import LayerSurvey
 
 
 def trace_survey(
@@ -30,6 +32,14 @@ def trace_survey(
 
     pictures = tf.TensorSpec([None, *symbol.shape[1:]], tf.float32)
     return Built(compile_graph(compute, pictures, tf.TensorSpec([None, None, None], tf.float32)), folded.bytes)
+
+
+def join_surveys(path: str, answers: Sequence[Sequence[Any]]) -> LayerSurvey:
+    """What one layer answered to all pictures, from the tensors of each part of them."""
+    positions, *by_picture, sketches = zip(*answers, strict=True)
+    mean, greatest, least, zeros = (np.concatenate([part.numpy() for part in parts]) for parts in by_picture)
+    sketch = sum(part.numpy() for part in sketches)
+    return LayerSurvey(path, int(positions[0]), mean, greatest, least, zeros, sketch)
 
 
 def _survey(tensor: Any, signs: Any) -> list[Any]:

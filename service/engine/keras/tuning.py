@@ -11,13 +11,14 @@ class Tuning:
     """`max_traces` compiled graphs are kept per model, as far as the kernels in them take no more than `max_bytes`.
 
     `fold` lets kernels be constants of the graph, with the batch normalisation after them folded in; `reuse` keeps what
-    was computed of a picture.
+    was computed of a picture. No pass takes more pictures than `pass_bytes` has room for, by the widest layer.
     """
 
     max_traces: int = 64
     max_bytes: int = 2**29
     fold: bool = True
     reuse: ActivationCache | None = None
+    pass_bytes: int = 2**29
 
 
 UNTUNED: Final = Tuning()
