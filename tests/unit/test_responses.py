@@ -11,7 +11,7 @@ from PIL import Image
 from schemas.results import Result
 from service.engine.chunks import JobLimits, plan, run_all
 from service.engine.images import ImageLimits
-from service.engine.methods.responses import MAX_UNITS, RESPONSES, ResponsesParams
+from service.engine.methods.responses import RESPONSES, UNITS, ResponsesParams
 from service.engine.model import Model
 from service.engine.run import Request
 from service.engine.sets.image_set import ImageSet, SetLimits, open_set, pack_set
@@ -142,7 +142,7 @@ def test_job_is_refused_before_it_runs_when_parameters_do_not_fit(params: dict[s
 
 
 def test_job_is_refused_when_it_asks_for_too_many_units():
-    model = closed_form_model([[0.0] * (MAX_UNITS + 1)] * 3)
+    model = closed_form_model([[0.0] * (UNITS.most + 1)] * 3)
     request = Request(RESPONSES, ResponsesParams(layer="scores", units="all"), None, images=_set(FILES))
     with pytest.raises(JobTooLargeError) as raised:
         plan(model, request, LIMITS, JobLimits())

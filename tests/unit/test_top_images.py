@@ -11,7 +11,7 @@ from PIL import Image
 from schemas.results import Result
 from service.engine.chunks import JobLimits, plan, run_all
 from service.engine.images import ImageLimits
-from service.engine.methods.top_images import MAX_UNITS, TOP_IMAGES, TopImagesParams
+from service.engine.methods.top_images import TOP_IMAGES, UNITS, TopImagesParams
 from service.engine.model import Model
 from service.engine.probe import ReceptiveField
 from service.engine.run import Request
@@ -147,7 +147,7 @@ def test_job_is_refused_before_it_runs_when_parameters_do_not_fit(params: dict[s
 
 
 def test_job_is_refused_when_it_asks_for_too_many_units():
-    model = closed_form_model([[0.0] * (MAX_UNITS + 1)] * 3)
+    model = closed_form_model([[0.0] * (UNITS.most + 1)] * 3)
     request = Request(TOP_IMAGES, TopImagesParams(layer="scores", units="all"), None, images=_set(FILES))
     with pytest.raises(JobTooLargeError):
         plan(model, request, LIMITS, JobLimits())

@@ -19,17 +19,16 @@ from service.engine.arrays import Array
 from service.engine.method import Album, Batch, Context, Method, OverImages, Whole, refuse_without_image
 from service.engine.packing import pack, unpack
 from service.engine.probe import Probe
-from service.engine.selection import default_layer, select
 from service.engine.sets.image_set import Member
 from service.engine.sets.mean_maps import resample
 from service.engine.sets.overlap import ask_each
+from service.engine.units import UnitChoice
 from service.engine.visuals import Cell, CellRow, CellSheet, Matrix, Numbers
-from service.errors import JobTooLargeError, NotFiniteError, UnitOutOfRangeError
+from service.errors import NotFiniteError
 
 SLICE: Final = 64
 # What is kept of each picture until all are combined grows with them.
-MAX_UNITS: Final = 512
-DEFAULT_UNITS: Final = 256
+UNITS: Final = UnitChoice(default=256, most=512)
 MAX_RAW_VALUES: Final = 1_000_000
 # Of the sheet of maps, all of which are of the first slice.
 MAX_MAP_IMAGES: Final = 32
@@ -59,13 +58,13 @@ class ResponsesParams(MethodParams):
 
 def responses(probe: Probe, batches: Iterator[Batch], params: ResponsesParams, _: Context) -> Numbers:
     """The answers to a slice of the set, and the maps of the first pictures."""
-    layer, units = _find(probe, params)
+    layer, units = UNITS.find(probe, params.layer, params.units)
     members: list[Member] = []
     answers: list[Array] = []
     maps: dict[int, Array] = {}
     shape: tuple[int, ...] = ()
     for batch, found in ask_each(lambda batch: probe.responses(batch.inputs, layer), batches):
-        units = units if units is not None else _choose(params, found.mean.shape[1])
+        units = units if units is not None else UNITS.choose(params.units, found.mean.shape[1])
         shape = found.shape
         members += batch.members
         answers.append(np.stack([found.mean, found.greatest])[:, :, units])
@@ -126,20 +125,6 @@ def illustrate(parts: Sequence[Answer], _: ResponsesParams, album: Album) -> Ite
         yield CellSheet("maps", part.layer, 1 + len(units), map(draw, part.values["maps"]))
 
 
-def _find(probe: Probe, params: ResponsesParams) -> tuple[str, list[int] | None]:
-    """The layer, and its units as far as the graph tells how many there are."""
-    layer = probe.layer(params.layer or default_layer(probe.anatomy))
-    count = layer.output_shape[-1]
-    return layer.path, None if count is None else _choose(params, count)
-
-
-def _choose(params: ResponsesParams, count: int) -> list[int]:
-    units = select(params.units or f"0-{min(count, DEFAULT_UNITS) - 1}", count, UnitOutOfRangeError)
-    if len(units) > MAX_UNITS:
-        raise JobTooLargeError(f"{len(units)} units are more than the {MAX_UNITS} of one job: ask for fewer", "units")
-    return units
-
-
 def _draw_maps(probe: Probe, image: Array, layer: str, units: list[int]) -> Array:
     """(units, h, w), no side longer than MAP_SIDE."""
     values = probe.activations(image, [layer])[0].values[..., units]
@@ -166,7 +151,7 @@ def _scale(values: Array) -> Array:
 
 
 def _check(probe: Probe, params: ResponsesParams) -> None:
-    _find(probe, params)
+    UNITS.find(probe, params.layer, params.units)
 
 
 RESPONSES = Method(

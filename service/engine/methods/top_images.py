@@ -20,13 +20,13 @@ from schemas.results import Answer
 from service.engine.arrays import Pixels
 from service.engine.method import Album, Batch, Context, Method, OverImages, Whole, refuse_without_image
 from service.engine.probe import LayerResponses, Probe, ReceptiveField
-from service.engine.selection import default_layer, select
 from service.engine.sets.overlap import ask_each
+from service.engine.units import UnitChoice
 from service.engine.visuals import Cell, CellRow, CellSheet, Numbers
-from service.errors import JobTooLargeError, NotFiniteError, UnitOutOfRangeError
+from service.errors import NotFiniteError
 
 SLICE: Final = 64
-DEFAULT_UNITS, MAX_UNITS = 16, 64
+UNITS: Final = UnitChoice(default=16, most=64)
 # Of the map, where the receptive field is not known.
 _STEPS: Final = 3
 _GRAY: Final = 128
@@ -59,13 +59,13 @@ class _Winner:
 
 def top_images(probe: Probe, batches: Iterator[Batch], params: TopImagesParams, _: Context) -> Numbers:
     """The best of a slice of the set, for each unit."""
-    layer, units = _find(probe, params)
+    layer, units = UNITS.find(probe, params.layer, params.units)
     field = probe.receptive_field(layer)
     best: dict[int, list[_Winner]] = {}
     for batch, found in ask_each(lambda batch: probe.responses(batch.inputs, layer), batches):
         if not (np.isfinite(found.mean).all() and np.isfinite(found.greatest).all()):
             raise NotFiniteError("the network answers NaN or infinity: check its weights and its preprocessing")
-        units = _choose(params, found.mean.shape[1]) if units is None else units
+        units = UNITS.choose(params.units, found.mean.shape[1]) if units is None else units
         for unit in units:
             fresh = _find_winners(batch, found, unit, _Patches(found.shape, batch.inputs.shape[1:3], field))
             best[unit] = _choose_best([*best.get(unit, []), *fresh], params.top)
@@ -185,22 +185,8 @@ def _layer_of(parts: Sequence[Answer]) -> str | None:
     return next((part.layer for part in parts if part.layer), None)
 
 
-def _find(probe: Probe, params: TopImagesParams) -> tuple[str, list[int] | None]:
-    """The layer, and its units as far as the graph tells how many there are."""
-    layer = probe.layer(params.layer or default_layer(probe.anatomy))
-    count = layer.output_shape[-1]
-    return layer.path, None if count is None else _choose(params, count)
-
-
-def _choose(params: TopImagesParams, count: int) -> list[int]:
-    units = select(params.units or f"0-{min(count, DEFAULT_UNITS) - 1}", count, UnitOutOfRangeError)
-    if len(units) > MAX_UNITS:
-        raise JobTooLargeError(f"{len(units)} units are more than the {MAX_UNITS} of one job: ask for fewer", "units")
-    return units
-
-
 def _check(probe: Probe, params: TopImagesParams) -> None:
-    _find(probe, params)
+    UNITS.find(probe, params.layer, params.units)
 
 
 TOP_IMAGES = Method(
