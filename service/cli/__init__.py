@@ -1,4 +1,4 @@
-"""The terminal: `convscope serve | worker | models | layers MODEL | doctor FILE | METHOD IMAGE…`, made from METHODS."""
+"""The terminal: `convscope serve | worker | models | layers | sets | doctor | METHOD IMAGE…`, made from METHODS."""
 
 import logging
 import os
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import click
 
 from service.cli.doctor import doctor
-from service.cli.lists import make_layers, make_models
+from service.cli.lists import make_layers, make_models, make_sets
 from service.cli.methods import make_compare, make_method
 from service.cli.places import OpenPlace, open_place
 from service.cli.serve import serve
@@ -44,6 +44,7 @@ def make_program(methods: Iterable[AnyMethod], place: OpenPlace) -> click.Comman
             "compare": make_compare(methods, place),
             "models": make_models(place),
             "layers": make_layers(place),
+            "sets": make_sets(place),
             "doctor": doctor,
             "serve": serve,
             "worker": worker,

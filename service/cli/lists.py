@@ -1,4 +1,4 @@
-"""`convscope models` and `convscope layers MODEL`: what there is to look into, as tables or JSON."""
+"""`convscope models`, `convscope layers MODEL` and `convscope sets`: what there is, as text or JSON."""
 
 from collections.abc import Callable, Sequence
 from typing import TypeVar
@@ -52,6 +52,21 @@ def make_layers(open_place: OpenPlace) -> click.Command:
         click.echo(found.model_dump_json() if is_json else _layers_table(found))
 
     return layers
+
+
+def make_sets(open_place: OpenPlace) -> click.Command:
+    """The command `sets`."""
+
+    @click.command()
+    @_JSON
+    @_SERVER
+    def sets(*, is_json: bool, server: str | None) -> None:
+        """List the sets of pictures that have names, for '--set'."""
+        with open_place(server) as place:
+            found = _ask(place.sets)
+        click.echo(found.model_dump_json() if is_json else "\n".join(found.sets))
+
+    return sets
 
 
 def _ask(question: Callable[[], S]) -> S:

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from schemas.methods import MethodParams
 from schemas.models import LayerList, ModelList
 from schemas.results import Result
+from schemas.sets import SetList
 from service.catalog.catalog import Catalog
 from service.catalog.doctor import list_layers
 from service.catalog.sets import Sets
@@ -56,6 +57,8 @@ class Place(Protocol):
     def models(self, *, load: bool) -> ModelList: ...
 
     def layers(self, model: str, version: str | None) -> LayerList: ...
+
+    def sets(self) -> SetList: ...
 
 
 # Opens the place at a service's URL, or here where it is None.
@@ -127,6 +130,9 @@ class Here:
     def layers(self, model: str, version: str | None) -> LayerList:
         return list_layers(self._catalog.model(model, version))
 
+    def sets(self) -> SetList:
+        return SetList(sets=self._sets.names())
+
 
 class There:
     """A running service."""
@@ -162,6 +168,9 @@ class There:
 
     def layers(self, model: str, version: str | None) -> LayerList:
         return self._client.layers(model, version)
+
+    def sets(self) -> SetList:
+        return self._client.sets()
 
 
 def _read(path: Path, max_bytes: int | None = None) -> bytes:

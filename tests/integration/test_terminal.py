@@ -132,6 +132,7 @@ def test_lists_are_the_same_when_a_service_is_asked(address: str):
     assert models[2].split()[0] == "glyphs"
     assert models[3].split()[:7] == ["shapes", "1", "ready", "classification", "96", "x", "96"]
     assert _convscope("models", "--load", "--server", address).exit_code == 2
+    assert _convscope("sets", "--server", address).stdout.splitlines() == ["glyphs", "shapes"]
 
 
 def test_exit_code_tells_what_went_wrong_when_a_service_is_asked(address: str, photos: Path):

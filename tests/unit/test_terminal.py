@@ -313,6 +313,16 @@ def test_layers_are_a_table_when_asked_for(convscope: Run):
     assert convscope("layers", "nobody").exit_code == 3
 
 
+def test_sets_are_listed_by_the_names_that_may_be_given(convscope: Run, folder: Path):
+    for name in ("scenes", "faces"):
+        shutil.copytree(folder / "photos", folder / "sets" / name)
+    listed = convscope("sets")
+    assert (listed.exit_code, listed.stdout.splitlines()) == (0, ["faces", "scenes"])
+    assert json.loads(convscope("sets", "--json").stdout) == {"sets": ["faces", "scenes"]}
+    done = convscope("grad-cam", "--set", "faces", "--model", "closed", "-o", "out")
+    assert done.exit_code == Exit.SOME_FAILED, "all of the pictures are found, the broken one too"
+
+
 @pytest.mark.parametrize(
     ("problem", "expected"),
     [
