@@ -33,6 +33,8 @@ export async function showActivations() {
   const { signal } = controller;
   const section = find("#activations");
   section.classList.add("waiting");
+  // What is still there is of another layer: a click on it would choose a channel of this one, or be lost.
+  section.inert = true;
   try {
     const result = await run(requestFor(layer, 1), { signal });
     if (!signal.aborted) draw(section, layer, result);
@@ -41,6 +43,7 @@ export async function showActivations() {
     section.replaceChildren(heading(layer), problemBox(error, showActivations));
   }
   section.classList.remove("waiting");
+  section.inert = false;
 }
 
 const requestFor = (layer, page) => ({ model: state.model, method: "activations", image: picture.blob, picture,

@@ -40,15 +40,17 @@ async function start() {
 async function lookAtPicture() {
   if (isUnusable(state.model)) return;
   const problem = await explain();
-  if (isAborted(problem)) return;
-  if (problem && isHopeless(problem)) find("#activations").replaceChildren();
-  else await lookInside();
+  if (!isAborted(problem)) await lookInside(problem);
 }
 
 /** Whether nothing else can be asked either: the picture or the model is at fault, not the question. */
 const isHopeless = ({ code = "" }) => /^(image_|model_|weights_|$)/.test(code);
 
-async function lookInside() {
+async function lookInside(problem) {
+  if (problem && isHopeless(problem)) {
+    for (const place of ["#activations", "#channel"]) find(place).replaceChildren();
+    return;
+  }
   await Promise.all([showActivations(), showChannel()]);
   showThumbnails();
 }
@@ -62,6 +64,8 @@ async function lookAtModel() {
   setChoices({ classes: [], layers: [], refusal: undefined });
   find("#main").classList.toggle("no-model", isUnusable(state.model));
   if (isUnusable(state.model)) return;
+  // What is still there is of another network.
+  for (const place of ["#strip", "#activations", "#channel"]) find(place).inert = true;
   try {
     // One that is not loaded yet has nothing to say of itself before the first question.
     if (!awaitsLoad(state.model)) know(await describeModel(signal));
@@ -70,7 +74,7 @@ async function lookAtModel() {
     if (signal.aborted) return;
     know(detail);
     setChoices({ layers: layers.filter(isSpatial).map((layer) => layer.path) });
-    if (!problem || !isHopeless(problem)) await lookInside();
+    await lookInside(problem);
   } catch (error) {
     if (!signal.aborted) find("#model-problem").replaceChildren(problemBox(error));
   }

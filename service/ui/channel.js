@@ -25,6 +25,7 @@ export function prepareChannel() {
 export async function showChannel() {
   controller?.abort();
   const section = find("#channel");
+  section.inert = false;
   const layer = openLayer();
   const channel = state.channel;
   if (!layer || !picture || channel === "") {

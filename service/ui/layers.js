@@ -26,6 +26,7 @@ export async function showLayers(signal) {
     strip.replaceChildren();
     if (!signal?.aborted) strip.append(problemBox(error));
   }
+  if (!signal?.aborted) find("#strip").inert = false;
   return layers;
 }
 
