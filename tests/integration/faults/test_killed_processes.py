@@ -16,7 +16,7 @@ def _numbers(attempts: list[Attempt]) -> list[tuple[int, int]]:
 
 @pytest.mark.parametrize("fraction", [0.0, 0.7])
 def test_another_process_does_the_chunk_when_its_own_is_killed(site: Site, witness: Witness, fraction: float):
-    job = witness.submit(slow())
+    job = witness.submit(slow(seconds=5))
     attempt = witness.wait_for_start(job)
     witness.wait_for_fraction(job, fraction)
     site.kill(attempt)
