@@ -73,11 +73,7 @@ def test_zip_holds_every_picture_when_a_job_is_downloaded(visit: Visit):
 
 def test_job_is_listed_and_forgotten_when_it_is_deleted(visit: Visit):
     page = visit("/?view=methods&method=filter-patterns")
-    _submit(page, filters="0", steps="10", size="64", seed="4")
-    expect(_job(page).get_by_role("img", name="filter-0")).to_be_visible(timeout=START_MS)
-    page.get_by_role("link", name="Jobs").click()
-    rows = region(page, "Jobs").get_by_role("list", name="Jobs").get_by_role("listitem")
-    expect(rows.first).to_be_visible()
+    rows = _list_one_more(page, seed="4")
     before = rows.count()
     rows.first.get_by_role("button", name="Delete").click()
     expect(rows).to_have_count(before - 1)
@@ -101,13 +97,9 @@ def test_nothing_more_is_asked_about_a_job_when_it_is_deleted_on_its_way(visit: 
 
 def test_job_stays_where_it_was_when_it_cannot_be_deleted(visit: Visit, watch: Watch):
     page = visit("/?view=methods&method=filter-patterns")
-    _submit(page, filters="0-1", steps="10", size="64", seed="6")
-    expect(_job(page).get_by_role("img", name="filter-1")).to_be_visible(timeout=START_MS)
-    page.get_by_role("link", name="Jobs").click()
-    jobs = region(page, "Jobs")
-    rows = jobs.get_by_role("list", name="Jobs").get_by_role("listitem")
+    rows, jobs = _list_one_more(page, seed="6"), region(page, "Jobs")
     rows.first.get_by_role("button", name="Show").click()
-    picture = _job(page).get_by_role("img", name="filter-1")
+    picture = _job(page).get_by_role("img", name="filter-0")
     expect(picture).to_be_visible()
     before = rows.count()
     watch.permit(503)
@@ -125,12 +117,7 @@ def test_job_stays_where_it_was_when_it_cannot_be_deleted(visit: Visit, watch: W
 
 def test_problem_is_shown_when_a_job_was_deleted_elsewhere(visit: Visit, watch: Watch, address: str):
     page = visit("/?view=methods&method=filter-patterns")
-    _submit(page, filters="0", steps="10", size="64", seed="7")
-    expect(_job(page).get_by_role("img", name="filter-0")).to_be_visible(timeout=START_MS)
-    page.get_by_role("link", name="Jobs").click()
-    jobs = region(page, "Jobs")
-    rows = jobs.get_by_role("list", name="Jobs").get_by_role("listitem")
-    expect(rows.first).to_be_visible()
+    rows, jobs = _list_one_more(page, seed="7"), region(page, "Jobs")
     before = rows.count()
     watch.permit(404)
     newest = page.request.get(f"{address}/v1/jobs?limit=1").json()["jobs"][0]
@@ -138,6 +125,16 @@ def test_problem_is_shown_when_a_job_was_deleted_elsewhere(visit: Visit, watch: 
     rows.first.get_by_role("button", name="Delete").click()
     expect(jobs.get_by_role("link", name="job_not_found")).to_be_visible()
     expect(rows).to_have_count(before - 1)
+
+
+def _list_one_more(page: Page, *, seed: str) -> Locator:
+    """Draw the pattern of one filter, and go to the list of jobs: its rows."""
+    _submit(page, filters="0", steps="10", size="64", seed=seed)
+    expect(_job(page).get_by_role("img", name="filter-0")).to_be_visible(timeout=START_MS)
+    page.get_by_role("link", name="Jobs").click()
+    rows = region(page, "Jobs").get_by_role("list", name="Jobs").get_by_role("listitem")
+    expect(rows.first).to_be_visible()
+    return rows
 
 
 def _refuse_to_delete(route: Route) -> None:

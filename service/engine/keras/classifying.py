@@ -47,7 +47,7 @@ class Classifying:
         self._require_classes()
         call = self._passes.usual
         found: list[Scores] = []
-        for part in self._room.parts(len(images), images[0].shape):
+        for part in self._room.parts_of(images):
             with computing(images[0]):
                 scores = self._passes.to_scores(call)(*self._at(call, images[part])).numpy()
             found += map(Scores, scores)
@@ -60,7 +60,7 @@ class Classifying:
         call = self.find_target(layer, *classes)
         asked = [BEST_CLASS if index is None else index for index in classes]
         found: list[LayerGradients] = []
-        for part in self._room.parts(len(images), images[0].shape):
+        for part in self._room.parts_of(images):
             with computing(images[0]):
                 answers = self._passes.to_gradients(call)(
                     *self._at(call, images[part]), tf.constant(asked[part], tf.int32)

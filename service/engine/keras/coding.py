@@ -40,7 +40,7 @@ class Coding:
         self._require()
         trace = self.traces.get("encode", lambda: Built(compile_graph(self._encode, self._pictures())))
         with computing(images[0]):
-            return np.concatenate([trace(tf.constant(images[part])).numpy() for part in self._parts(images)])
+            return np.concatenate([trace(tf.constant(images[part])).numpy() for part in self.room.parts_of(images)])
 
     def decode(self, codes: Array) -> Array:
         """See Probe."""
@@ -59,11 +59,9 @@ class Coding:
             return Built(compile_graph(partial(self._differentiate, call.outputs[0]), self._pictures(), numbers))
 
         trace = self.traces.get(("unit gradients", call.site), build)
-        parts = self._parts(images)
+        parts = self.room.parts_of(images)
         with computing(images[0]):
             means = [trace(tf.constant(images[part]), tf.constant(units, tf.int32)).numpy() for part in parts]
-        if len(means) == 1:
-            return np.asarray(means[0])
         return np.average(means, axis=0, weights=[len(images[part]) for part in parts]).astype(np.float32)
 
     def _differentiate(self, value: Value, images: Any, units: Any) -> Any:
@@ -94,9 +92,6 @@ class Coding:
 
     def _pictures(self) -> tf.TensorSpec:
         return tf.TensorSpec([None, *self.wiring.inputs[0].shape[1:]], tf.float32)
-
-    def _parts(self, images: Array) -> list[slice]:
-        return self.room.parts(len(images), images.shape[1:])
 
     def _require(self) -> tuple[Code, Value]:
         if self.code is None or self.value is None:

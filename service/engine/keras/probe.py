@@ -123,7 +123,7 @@ class KerasProbe:
 
         trace = self.traces.get(("survey", tuple(call.site for call in calls)), build)
         with computing(images[0]):
-            found = [trace(tf.constant(images[part]), tf.constant(signs[part])) for part in self._parts(images)]
+            found = [trace(tf.constant(images[part]), tf.constant(signs[part])) for part in self._room.parts_of(images)]
             return [join_surveys(call.site.path, answers) for call, *answers in zip(calls, *found, strict=True)]
 
     def responses(self, images: Array, layer: str) -> LayerResponses:
@@ -136,7 +136,9 @@ class KerasProbe:
 
         trace = self.traces.get(("responses", call.site), build)
         with computing(images[0]):
-            return join_responses(call.site.path, [trace(tf.constant(images[part])) for part in self._parts(images)])
+            return join_responses(
+                call.site.path, [trace(tf.constant(images[part])) for part in self._room.parts_of(images)]
+            )
 
     def receptive_field(self, layer: str) -> ReceptiveField | None:
         """See Probe."""
@@ -214,9 +216,6 @@ class KerasProbe:
         symbols = functional(self._network).inputs
         zeros = [tf.zeros([1, *size], symbol.dtype) for size, symbol in zip(sizes, symbols, strict=True)]
         replay(self._network, zeros, lambda _, node, args, kwargs: infer(node, args, kwargs))
-
-    def _parts(self, images: Array) -> list[slice]:
-        return self._room.parts(len(images), images.shape[1:])
 
     def _require_image(self) -> None:
         if self.anatomy.input_shape is None:

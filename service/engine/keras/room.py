@@ -1,5 +1,6 @@
 """How many pictures one pass through a network has memory for, found from its widest layer without running it."""
 
+from collections.abc import Sequence
 from functools import partial
 from math import inf, prod
 from typing import Any, Final
@@ -8,6 +9,7 @@ import keras
 import tensorflow as tf
 from keras import tree
 
+from service.engine.arrays import Array
 from service.engine.keras.compiling import compile_graph
 from service.engine.keras.graph import Site, Value, Wiring, functional, infer, replay
 from service.engine.keras.traces import Built, Traces
@@ -30,8 +32,12 @@ class Room:
         # Of a network that leaves sizes open: one number from each trace, which is let go.
         self._known = Traces(_SIZES_KEPT)
 
+    def parts_of(self, images: Sequence[Array] | Array) -> list[slice]:
+        """Cut pictures (h, w, c) of one size into what one pass may take each time."""
+        return self.parts(len(images), images[0].shape)
+
     def parts(self, count: int, shape: tuple[int, ...], most: int | None = None) -> list[slice]:
-        """Cut so many pictures (h, w, c) into what one pass may take each time, which is never more than `most`."""
+        """The same where there are no pictures yet, of (h, w, c); no pass takes more than `most`."""
         size = min(count, most or count)
         if size > 1:
             size = min(size, self._pictures(shape))
