@@ -213,7 +213,7 @@ def test_nothing_is_left_when_a_copy_cannot_be_loaded(tmp_path: Path, monkeypatc
         load_probe(path)
     assert not list((tmp_path / "temporary").iterdir())
     assert failure.value.detail == (
-        "Keras cannot load 'model.h5': 'Merge' is no layer of Keras 3 "
+        "'sequential' (layers): 'Merge' is no layer of Keras 3 that may be loaded: use Keras's own layers "
         "(it was written by Keras 1.2.1: save it again with a newer version)"
     )
 

@@ -18,38 +18,6 @@ def _keras_file(path: Path, config: Any) -> Path:
     return path
 
 
-def _nested(entry: dict[str, Any], depth: int) -> dict[str, Any]:
-    for _ in range(depth):
-        entry = {"module": "keras", "class_name": "Sequential", "config": {"layers": [entry]}}
-    return entry
-
-
-LAMBDA = {"module": "keras.layers", "class_name": "Lambda", "config": {"name": "trick"}}
-
-
-def test_lambda_is_named_when_it_hides_deep_in_a_keras_archive(tmp_path: Path):
-    file = _keras_file(tmp_path / "m.keras", _nested(LAMBDA, 50))
-    with pytest.raises(ModelFailedError, match=r"layer 'trick' is a Lambda"):
-        inspect(file)
-
-
-@pytest.mark.parametrize("class_name", ["Lambda", "TFOpLambda", "SlicingOpLambda", "TFSMLayer", "__lambda__"])
-@pytest.mark.parametrize("suffix", [".h5", ".keras"])
-def test_code_is_refused_when_an_hdf5_file_carries_it(tmp_path: Path, class_name: str, suffix: str):
-    file = tmp_path / f"m{suffix}"
-    config = {"class_name": "Sequential", "config": [{"class_name": class_name, "config": {"name": "trick"}}]}
-    with h5py.File(file, "w") as hdf5:
-        hdf5.attrs["model_config"] = json.dumps(config)
-    with pytest.raises(ModelFailedError, match="'trick'"):
-        inspect(file)
-
-
-def test_class_is_refused_when_it_is_not_keras_own(tmp_path: Path):
-    entry = {"module": "os", "class_name": "system", "config": {}}
-    with pytest.raises(ModelFailedError, match="module 'os'"):
-        inspect(_keras_file(tmp_path / "m.keras", _nested(entry, 3)))
-
-
 def test_format_is_told_by_content_when_the_suffix_lies(tmp_path: Path):
     file = tmp_path / "m.keras"
     with h5py.File(file, "w") as hdf5:

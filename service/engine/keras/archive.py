@@ -1,7 +1,6 @@
-"""Reading a model file's configuration before Keras sees it. Model files are code: this decides which may be loaded.
+"""Reading a model file's configuration, as plain JSON, before Keras sees it: its format, and whether it is too large.
 
-Keras ignored `safe_mode` for HDF5 files for years (CVE-2025-9905), so nothing is left to it: the configuration is read
-as plain JSON and refused when it names a layer that carries code.
+Which names it may hold is `configuration`'s to say.
 """
 
 import json
@@ -16,8 +15,6 @@ from service.errors import ModelFailedError
 
 Format = Literal["keras", "hdf5"]
 
-# Each of these runs code, or a graph of unknown content, that came with the file.
-CODE_CARRIERS = {"Lambda", "__lambda__", "TFOpLambda", "SlicingOpLambda", "TFSMLayer"}
 MAX_CONFIG_BYTES = 64 * 2**20
 MAX_LAYERS = 5_000
 # Keras builds a Sequential anew with each layer: 300 take 10 s, 1,000 two minutes and then fail in a recursion.
@@ -25,12 +22,11 @@ MAX_SEQUENTIAL_LAYERS = 300
 
 
 def inspect(path: Path) -> Format:
-    """Tell the format by content and refuse what must not or cannot be loaded. Raises ModelFailedError."""
+    """Tell the format by content and refuse what cannot be loaded. Raises ModelFailedError."""
     file_format = _format(path)
-    config = _keras_config(path) if file_format == "keras" else read_hdf5_config(path)
+    config = read_config(path, file_format)
     layers = 0
     for entry in _entries(config):
-        _refuse_code(entry)
         own = _layer_count(entry)
         layers += own
         if own > MAX_SEQUENTIAL_LAYERS and entry.get("class_name") == "Sequential":
@@ -43,8 +39,12 @@ def inspect(path: Path) -> Format:
     return file_format
 
 
-def read_hdf5_config(path: Path) -> Any:
-    """The configuration in an HDF5 file. Raises ModelFailedError where there is none."""
+def read_config(path: Path, file_format: Format) -> Any:
+    """The configuration in a file. Raises ModelFailedError where there is none."""
+    return _keras_config(path) if file_format == "keras" else _hdf5_config(path)
+
+
+def _hdf5_config(path: Path) -> Any:
     try:
         with h5py.File(path, "r") as file:
             config = file.attrs.get("model_config")
@@ -107,20 +107,3 @@ def _layer_count(entry: dict[str, Any]) -> int:
     layers = config.get("layers") if isinstance(config, dict) else config
     # Before Keras 2.2.3 a Sequential's configuration was the list itself.
     return len(layers) if isinstance(layers, list) and "class_name" in entry else 0
-
-
-def _refuse_code(entry: dict[str, Any]) -> None:
-    class_name = entry.get("class_name")
-    if class_name in CODE_CARRIERS:
-        config = entry.get("config")
-        name = config.get("name") if isinstance(config, dict) else None
-        name = name or entry.get("name") or "unnamed"
-        raise ModelFailedError(
-            f"layer '{name}' is a Lambda ({class_name}): it carries code that would run on this server. "
-            "Replace it by a Keras layer (Rescaling, Reshape, …) and save the model again"
-        )
-    module = entry.get("module")
-    if isinstance(class_name, str) and isinstance(module, str) and module.split(".")[0] != "keras":
-        raise ModelFailedError(
-            f"'{class_name}' comes from the module '{module}', not from Keras: only Keras's own layers are loaded"
-        )

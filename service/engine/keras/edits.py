@@ -20,11 +20,24 @@ class Edit(NamedTuple):
 
 
 def mend(config: Entry) -> tuple[str, ...]:
-    """Apply every edit that `config` needs, in place, and return a sentence for each."""
-    changed = ((edit, [name for entry in walk(config) for name in edit.mend(entry)]) for edit in EDITS)
+    """Apply every edit that an old `config` needs, in place, and return a sentence for each."""
+    return _apply(EDITS, config)
+
+
+def mend_archive(config: Entry) -> tuple[str, ...]:
+    """The same for the configuration of a `.keras` archive."""
+    return _apply(ARCHIVE_EDITS, config)
+
+
+def _apply(edits: Iterable[Edit], config: Entry) -> tuple[str, ...]:
+    changed = ((edit, [name for entry in walk(config) for name in edit.mend(entry)]) for edit in edits)
     return tuple(edit.sentence.format(layers=_enumerate(names)) for edit, names in changed if names)
 
 
+# What Keras 3 writes and is not to read: a network's optimizer, losses and metrics, which may be anybody's code.
+ARCHIVE_EDITS = (
+    Edit("training settings of models within the model were left out: {layers}", model_edits.training_settings),
+)
 # In this order: the first makes every layer reachable, and names change last.
 EDITS = (
     Edit("the Sequential's list of layers was given the form that Keras 3 reads", model_edits.sequential_as_list),

@@ -6,6 +6,7 @@ and imports no Keras: what stands in the file, not what becomes of it.
 
 import json
 import shutil
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,8 +15,8 @@ from typing import Any, NamedTuple
 
 import h5py
 
-from service.engine.keras.archive import Format, read_hdf5_config
-from service.engine.keras.edits import mend
+from service.engine.keras.archive import Format, read_config
+from service.engine.keras.edits import mend, mend_archive
 from service.errors import ModelFailedError
 
 _SUFFIXES: dict[Format, tuple[str, ...]] = {"keras": (".keras",), "hdf5": (".h5", ".hdf5")}
@@ -32,11 +33,9 @@ class Readable(NamedTuple):
 @contextmanager
 def readable(path: Path, file_format: Format) -> Iterator[Readable]:
     """Give the file itself where it needs nothing, else a mended copy that is gone afterwards."""
-    config: Any = None
-    repairs: tuple[str, ...] = ()
-    if file_format == "hdf5" and is_old(path):
-        config = read_hdf5_config(path)
-        repairs = _mend(config, path)
+    config = read_config(path, file_format)
+    repairs = _mend(config, path, file_format)
+    mended = bool(repairs)
     misnamed = path.suffix not in _SUFFIXES[file_format]
     if not repairs and not misnamed:
         yield Readable(path, ())
@@ -45,8 +44,11 @@ def readable(path: Path, file_format: Format) -> Iterator[Readable]:
         repairs = (f"read as {_CONTENT[file_format]}, which it is, whatever its name says", *repairs)
     with TemporaryDirectory(prefix="convscope-") as folder:
         copy = Path(folder) / f"model{_SUFFIXES[file_format][0]}"
-        shutil.copyfile(path, copy)
-        if config is not None:
+        if mended and file_format == "keras":
+            _copy_archive(path, copy, config)
+        else:
+            shutil.copyfile(path, copy)
+        if mended and file_format == "hdf5":
             with h5py.File(copy, "r+") as file:
                 file.attrs["model_config"] = json.dumps(config)
         yield Readable(copy, repairs)
@@ -64,11 +66,23 @@ def is_old(path: Path) -> bool:
     return keras_version(path).split(".")[0] in ("0", "1", "2")
 
 
-def _mend(config: object, path: Path) -> tuple[str, ...]:
+def _copy_archive(path: Path, copy: Path, config: Any) -> None:
+    with zipfile.ZipFile(path) as source, zipfile.ZipFile(copy, "w") as target:
+        for member in source.infolist():
+            if member.filename == "config.json":
+                target.writestr("config.json", json.dumps(config))
+                continue
+            with source.open(member) as stored, target.open(member.filename, "w", force_zip64=True) as written:
+                shutil.copyfileobj(stored, written)
+
+
+def _mend(config: object, path: Path, file_format: Format) -> tuple[str, ...]:
+    if file_format == "hdf5" and not is_old(path):
+        return ()
     if not isinstance(config, dict):
         raise ModelFailedError(f"'{path.name}' has a configuration that describes no model")
     try:
-        return mend(config)
+        return mend(config) if file_format == "hdf5" else mend_archive(config)
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         # No known version writes such entries.
         raise ModelFailedError(

@@ -1,7 +1,6 @@
 """A model file to a KerasProbe that has run once."""
 
 import os
-import re
 from contextlib import suppress
 from dataclasses import replace
 from functools import cache
@@ -11,17 +10,17 @@ import h5py
 import keras
 import tensorflow as tf
 
-from service.engine.keras.archive import inspect
+from service.engine.keras.archive import Format, inspect, read_config
+from service.engine.keras.configuration import NameRefusedError, require_allowed
 from service.engine.keras.graph import functional
 from service.engine.keras.joining import join
+from service.engine.keras.keras_settings import unchanged_settings
 from service.engine.keras.legacy import is_old, keras_version, readable
 from service.engine.keras.probe import KerasProbe
 from service.engine.keras.stored_weights import verify_weights
 from service.engine.keras.tuning import UNTUNED, Tuning
 from service.engine.stated import UNSTATED, Stated
 from service.errors import ConvscopeError, ModelFailedError
-
-_UNKNOWN_LAYER = re.compile(r"Unknown layer: '([^']+)'")
 
 
 @cache
@@ -43,6 +42,11 @@ def load_probe(path: Path, stated: Stated = UNSTATED, *, tuning: Tuning = UNTUNE
 
     Raises ModelFailedError with a reason that a user can act on.
     """
+    with unchanged_settings():
+        return _load_probe(path, stated, tuning)
+
+
+def _load_probe(path: Path, stated: Stated, tuning: Tuning) -> KerasProbe:
     network, repairs = _open(path)
     _build(network, stated.input_size)
     if stated.decoder is not None:
@@ -81,10 +85,19 @@ def _open(path: Path) -> tuple[keras.Model, tuple[str, ...]]:
     """The file's network, and what had to be mended to read it."""
     file_format = inspect(path)
     with readable(path, file_format) as (file, repairs):
+        _require_allowed(file, file_format)
         network = _load(file, path)
         if file_format == "hdf5":
             verify_weights(network, file)
     return network, repairs
+
+
+def _require_allowed(file: Path, file_format: Format) -> None:
+    """Look at what Keras will read: the mended configuration, where there is one."""
+    try:
+        require_allowed(read_config(file, file_format), is_archive=file_format == "keras")
+    except NameRefusedError as error:
+        raise ModelFailedError(error.detail + _advice(file)) from error
 
 
 def _join(encoder: keras.Model, stated: Stated, file: Path) -> tuple[keras.Model, Stated, tuple[str, ...]]:
@@ -135,14 +148,15 @@ def _build(network: keras.Model, input_size: tuple[int, int] | None) -> None:
 
 def _explain(error: Exception, file: Path, path: Path) -> str:
     """What Keras says, without the configuration that it quotes and the folders that it names; and what to do."""
-    unknown = _UNKNOWN_LAYER.search(str(error))
-    reason = (
-        f"'{unknown[1]}' is no layer of Keras 3" if unknown else str(error).rpartition("Exception encountered: ")[2]
-    )
+    reason = str(error).rpartition("Exception encountered: ")[2]
     reason = (reason.strip() or type(error).__name__).splitlines()[0]
     for place in (file, path):
         reason = reason.replace(str(place), path.name).replace(f"{place.parent}/", "")
-    sentence = f"Keras cannot load '{path.name}': {reason[:300]}"
+    return f"Keras cannot load '{path.name}': {reason[:300]}{_advice(file)}"
+
+
+def _advice(file: Path) -> str:
+    """What else may help, in brackets, for a file that is old."""
     if h5py.is_hdf5(file) and is_old(file):
-        sentence += f" (it was written by Keras {keras_version(file)}: save it again with a newer version)"
-    return sentence
+        return f" (it was written by Keras {keras_version(file)}: save it again with a newer version)"
+    return ""

@@ -26,6 +26,11 @@ def module_names(entry: Entry) -> list[str]:
     return [name_of(layer) for layer in layers]
 
 
+def training_settings(entry: Entry) -> list[str]:
+    """Of a model within another one: Keras reads them though it is told not to compile."""
+    return [name_of(layer) for layer in children_of(entry) if layer.pop("compile_config", None)]
+
+
 def input_shape_on_layer(entry: Entry) -> list[str]:
     """A layer that carries the input's shape: as a Sequential's first, Keras 3 would add a second batch axis to it."""
     layers = layers_of(entry)
