@@ -1,7 +1,7 @@
 """How a client would like to be answered: `Prefer` (RFC 7240), `Cache-Control: no-cache`, `Idempotency-Key`."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -9,14 +9,8 @@ from starlette.datastructures import Headers
 
 from service.errors import ConvscopeError
 
-_WORD: Final = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
-_VALUE: Final = rf'(?:{_WORD}|"(?:[^"\\]|\\.)*")'
-_PARAMETER: Final = rf"{_WORD}(?:\s*=\s*{_VALUE})?"
-# A preference with its parameters, which none of ours has; whatever else stands between commas is passed over.
-_PREFERENCE: Final = re.compile(
-    rf"\s*(?P<name>{_WORD})(?:\s*=\s*(?P<value>{_VALUE}))?(?:\s*;\s*(?:{_PARAMETER})?)*\s*(?:,|$)"
-)
-_REST: Final = re.compile(r'(?:[^,"]|"(?:[^"\\]|\\.)*"|")*?(?:,|$)')
+_WORD: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_QUOTED: Final = re.compile(r'"(?:[^"\\]|\\.)*"')
 _KEY: Final = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,253}[\x21-\x7e])?")
 _MAX_HEADER: Final = 1000
 _MAX_DIGITS: Final = 9
@@ -61,15 +55,28 @@ def read_idempotency_key(headers: Headers) -> str | None:
     return keys[0]
 
 
-def _parse(text: str) -> Iterable[tuple[str, str]]:
-    place = 0
+def _parse(text: str) -> Iterator[tuple[str, str]]:
+    """Name and value of each preference; parameters, which none of ours has, are passed over."""
+    for item in _split(text, ","):
+        name, is_given, value = (part.strip() for part in next(_split(item, ";")).partition("="))
+        if _WORD.fullmatch(name) and (not is_given or _WORD.fullmatch(value) or _QUOTED.fullmatch(value)):
+            yield name.lower(), _unquote(value)
+
+
+def _split(text: str, separator: str) -> Iterator[str]:
+    """The parts between separators outside of quoted strings, each character looked at once or twice."""
+    start = place = 0
     while place < len(text):
-        match = _PREFERENCE.match(text, place)
-        if match is not None:
-            yield match["name"].lower(), _unquote(match["value"] or "")
-        else:
-            match = _REST.match(text, place)
-        place = match.end() if match is not None and match.end() > place else place + 1
+        if text[place] == separator:
+            yield text[start:place]
+            start = place + 1
+        quoted = _QUOTED.match(text, place) if text[place] == '"' else None
+        if text[place] == '"' and quoted is None:
+            # It is never closed, and so quotes nothing; nor does any after it.
+            yield from text[start:].split(separator)
+            return
+        place = quoted.end() if quoted else place + 1
+    yield text[start:]
 
 
 def _unquote(value: str) -> str:
