@@ -1,6 +1,6 @@
 """The parameters that methods share, and how a method presents itself on `GET /v1/methods`."""
 
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
@@ -10,8 +10,22 @@ MethodKind = Literal["interactive", "job"]
 Consumes = Literal["none", "image", "images", "latent"]
 
 
+# Far beyond what any parameter means: nothing longer is cut, joined or searched.
+_MAX_CHARACTERS: Final = 2**16
+_MAX_ITEMS: Final = 2000
+
+
 class MethodParams(Schema):
     """Base of every method's parameters; the same model validates forms, JSON and the terminal."""
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _is_not_endless(cls, value: object) -> object:
+        if isinstance(value, str) and len(value) > _MAX_CHARACTERS:
+            raise ValueError(f"at most {_MAX_CHARACTERS} characters are taken")
+        if isinstance(value, list) and len(value) > _MAX_ITEMS:
+            raise ValueError(f"at most {_MAX_ITEMS} items are taken")
+        return value
 
     @field_validator("*", mode="before")
     @classmethod

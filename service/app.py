@@ -48,6 +48,9 @@ logger = logging.getLogger(__name__)
 # wait for one.
 _STORE_THREADS: Final = 16
 _STORE_WAITING: Final = 512
+# Bodies taken apart at the same time. Parsers hold the interpreter's lock: more of them would be no faster, and would
+# keep the event loop waiting.
+_PARSERS: Final = 2
 # Of the picture that warms a network of open size up.
 _OPEN_SIDE: Final = 96
 _MODES: Final = {
@@ -67,6 +70,9 @@ def create_app(settings: Settings) -> FastAPI:
     services = Services(
         catalog=open_shared_catalog(settings, device, metrics),
         executor=BoundedExecutor(running=limits.running_requests, waiting=limits.waiting_requests),
+        parsing=BoundedExecutor(
+            running=_PARSERS, waiting=limits.running_requests + limits.waiting_requests, name="parse"
+        ),
         results=ResultCache(limits.result_cache_bytes, metrics),
         metrics=metrics,
         jobs=_open_jobs(settings, store, artifacts, workforce),
@@ -89,6 +95,7 @@ def create_app(settings: Settings) -> FastAPI:
         yield
         services.jobs.stopping.set()
         services.executor.close()
+        services.parsing.close()
         reconciler.close()
         await anyio.to_thread.run_sync(workforce.close)
         services.jobs.executor.close()
@@ -132,7 +139,13 @@ def _open_jobs(settings: Settings, store: JobStore, artifacts: Artifacts, doorbe
 
 def _body_limits(settings: Settings) -> BodyLimits:
     limits = settings.limits
-    return BodyLimits(limits.max_image_bytes, limits.body_timeout_seconds, limits.set_bytes, limits.set_timeout_seconds)
+    return BodyLimits(
+        max_image_bytes=limits.max_image_bytes,
+        timeout_seconds=limits.body_timeout_seconds,
+        bytes_per_second=limits.body_bytes_per_second,
+        max_set_bytes=limits.set_bytes,
+        set_timeout_seconds=limits.set_timeout_seconds,
+    )
 
 
 def _do_nothing() -> None:

@@ -34,7 +34,15 @@ class Limits(BaseModel):
         128 * 2**20, ge=0, description="Memory for what was computed of recent pictures, for another class; 0: none."
     )
     waiting_requests: int = Field(64, ge=0, description="Requests that may wait beyond those; then 503.")
-    body_timeout_seconds: float = Field(30, gt=0, description="How long a client may take to send a request's body.")
+    body_timeout_seconds: float = Field(
+        30, gt=0, description="How long a client may take to send a request's body, whatever its rate."
+    )
+    body_bytes_per_second: int = Field(
+        20_000,
+        ge=1,
+        description="Every so many bytes that have come give a body with an image another second: a third of what a "
+        "phone sends on a poor line.",
+    )
     traces_per_model: int = Field(64, ge=1, description="Compiled graphs kept per model, about 20 MB each.")
     kernel_bytes: int = Field(
         2**29, ge=0, description="Memory for the kernels that are constants of those graphs, per model; 0: none are."

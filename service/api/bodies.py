@@ -6,8 +6,10 @@ FastAPI cannot declare both on one route: JSON sent to a form route would silent
 import asyncio
 import base64
 import binascii
-from collections.abc import AsyncGenerator
+import math
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import IO, Any
 
 import anyio.to_thread
@@ -19,16 +21,24 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect
 
 from schemas.problems import ProblemError
+from service.api.limits import BoundedExecutor
 from service.api.sets import pack_files, pack_pictures
 from service.engine.parameters import InvalidParametersError, pointer
 from service.errors import ConvscopeError, ImageInvalidError, ImageTooLargeError, SetInvalidError
 
 # What a form or a JSON object may need besides the image.
 _ENVELOPE_BYTES = 2**20
+# The form's parser runs on the event loop: so much at once takes it some milliseconds at worst.
+_SLICE_BYTES = 2**16
+# Of a JSON body, whose objects take a hundred times its bytes: no parameter is a list of lists, or has as many items.
+_MAX_JSON_COMMAS = 100_000
+_MAX_JSON_NESTED = 1000
+_WHITE_SPACE = b" \t\r\n\v\f"
 _MAX_FIELDS = 64
 # More come in a ZIP: each file of a form keeps a descriptor open.
 _MAX_SET_FILES = 100
 _MAX_EPILOGUE_BYTES = 256
+_MAX_DIGITS = 20
 # A client that is cut off while it sends sees a broken pipe, not our answer; so much more is read and dropped.
 _DRAIN_FACTOR = 4
 
@@ -68,35 +78,44 @@ class Body:
 
 @dataclass(frozen=True)
 class BodyLimits:
-    """What a body may cost. A set, where one is taken, comes as a form; in JSON no more than a large image."""
+    """What a body may cost. A set, where one is taken, comes as a form; in JSON no more than a large image.
+
+    A body with an image has `timeout_seconds`, and a second more for every `bytes_per_second` that have come.
+    """
 
     max_image_bytes: int
     timeout_seconds: float
+    bytes_per_second: int
     max_set_bytes: int
     set_timeout_seconds: float
 
 
-async def read_body(request: Request, limits: BodyLimits, *, takes_set: bool = False) -> Body:
+async def read_body(request: Request, limits: BodyLimits, parsing: BoundedExecutor, *, takes_set: bool = False) -> Body:
     """Read the body by its Content-Type. Raises the errors above, or those of an image."""
     header = request.headers.get("content-type", "")
     media_type = parse_options_header(header)[0].decode("latin-1").lower()
     is_form = media_type == "multipart/form-data"
     limit = limits.max_image_bytes if is_form else limits.max_image_bytes * 4 // 3
-    seconds = limits.timeout_seconds
+    seconds, rate = limits.timeout_seconds, float(limits.bytes_per_second)
     if takes_set and is_form and announces_set(request, limits):
-        limit, seconds = max(limit, limits.max_set_bytes), limits.set_timeout_seconds
-    stream = _limited(request, limit + _ENVELOPE_BYTES)
+        # There are few places for those.
+        limit, seconds, rate = max(limit, limits.max_set_bytes), limits.set_timeout_seconds, math.inf
+    end = asyncio.get_running_loop().time() + seconds
     try:
-        async with asyncio.timeout(seconds):
+        async with asyncio.timeout_at(end) as deadline:
+            stream = _limited(
+                request, limit + _ENVELOPE_BYTES, lambda received: deadline.reschedule(end + received / rate)
+            )
             if is_form:
                 return await _read_form(request, stream, limits.max_image_bytes, takes_set=takes_set)
             data = b"".join([chunk async for chunk in stream])
     except TimeoutError as error:
-        raise BodyTimeoutError(f"the body did not arrive within {seconds:g} seconds") from error
+        more = "" if math.isinf(rate) else f" and one more for every {rate:g} bytes of it"
+        raise BodyTimeoutError(f"the body did not arrive within {seconds:g} seconds{more}") from error
     except ClientDisconnect as error:
         raise BodyIncompleteError("the connection ended before the body did") from error
     if media_type == "application/json":
-        return await anyio.to_thread.run_sync(_parse_json, data, limits.max_image_bytes, takes_set)
+        return await parsing.run(partial(_parse_json, data, limits.max_image_bytes, takes_set))
     if not header and not data:
         return Body({})
     raise UnsupportedMediaTypeError(
@@ -107,16 +126,21 @@ async def read_body(request: Request, limits: BodyLimits, *, takes_set: bool = F
 def announces_set(request: Request, limits: BodyLimits) -> bool:
     """True for a body that says it is larger than one with an image may be; it takes long, and room on the disk."""
     length = request.headers.get("content-length", "")
-    return length.isdecimal() and int(length) > limits.max_image_bytes + _ENVELOPE_BYTES
+    return length.isdecimal() and int(length[:_MAX_DIGITS]) > limits.max_image_bytes + _ENVELOPE_BYTES
 
 
-async def _limited(request: Request, limit: int) -> AsyncGenerator[bytes, None]:
+async def _limited(request: Request, limit: int, tell: Callable[[int], None]) -> AsyncGenerator[bytes, None]:
     """The body's chunks; one that is too large is read a while longer, so that the client hears why."""
     received = 0
     async for chunk in request.stream():
         received += len(chunk)
         if received <= limit:
-            yield chunk
+            tell(received)
+            for start in range(0, len(chunk), _SLICE_BYTES):
+                if start:
+                    # The others' turn.
+                    await asyncio.sleep(0)
+                yield chunk[start : start + _SLICE_BYTES]
         elif received > limit * _DRAIN_FACTOR:
             break
     if received > limit:
@@ -188,6 +212,10 @@ async def _form_image(value: UploadFile | str, max_image_bytes: int) -> bytes:
 
 
 def _parse_json(data: bytes, max_image_bytes: int, takes_set: bool) -> Body:  # noqa: FBT001 - called on a thread
+    if _count(data, b",") > _MAX_JSON_COMMAS or _count(data, b"[") + _count(data, b"{") > _MAX_JSON_NESTED:
+        raise InvalidJsonError(
+            f"the JSON has more than {_MAX_JSON_COMMAS} values, or {_MAX_JSON_NESTED} arrays and objects"
+        )
     try:
         given = from_json(data, allow_inf_nan=False)
     except ValueError as error:
@@ -201,6 +229,11 @@ def _parse_json(data: bytes, max_image_bytes: int, takes_set: bool) -> Body:  # 
         None if image is None else _json_image(image, max_image_bytes),
         None if images is None else _json_images(images, max_image_bytes),
     )
+
+
+def _count(data: bytes, what: bytes) -> int:
+    # A megabyte at a time, between which other threads have their turn.
+    return sum(data.count(what, start, start + 2**20) for start in range(0, len(data), 2**20))
 
 
 def _json_image(image: object, max_image_bytes: int) -> bytes:
@@ -222,7 +255,8 @@ def _from_base64(text: str, max_image_bytes: int, advice: str) -> bytes:
         if not head.endswith(";base64"):
             raise ImageInvalidError(f"the data URL of 'image' is not base64: {advice}")
     try:
-        data = base64.b64decode("".join(text.split()), validate=True)
+        # Not `split`, which makes an object of every piece.
+        data = base64.b64decode(text.encode("ascii").translate(None, _WHITE_SPACE), validate=True)
     except (binascii.Error, ValueError) as error:
         raise ImageInvalidError(f"'image' is not base64: {advice}") from error
     if len(data) > max_image_bytes:

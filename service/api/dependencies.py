@@ -23,6 +23,7 @@ from service.engine.model import Model
 class Services:
     catalog: Catalog
     executor: BoundedExecutor
+    parsing: BoundedExecutor
     results: ResultCache
     metrics: Metrics
     jobs: JobServices

@@ -1,5 +1,6 @@
 """Which of our media types a client wants, from its Accept header (RFC 9110, section 12.5.1)."""
 
+from service.engine.nearest import shorten
 from service.errors import ConvscopeError
 
 JSON = "application/json"
@@ -15,7 +16,7 @@ def choose(accept: str, offers: tuple[str, ...]) -> str:
     ranges = [_parse(item) for item in (accept or "*/*").split(",") if item.strip()]
     best = max(offers, key=lambda offer: _quality(offer, ranges))
     if _quality(best, ranges) <= 0:
-        raise NotAcceptableError(f"'{accept}' cannot be had here: this route answers {' or '.join(offers)}")
+        raise NotAcceptableError(f"'{shorten(accept)}' cannot be had here: this route answers {' or '.join(offers)}")
     return best
 
 
@@ -23,9 +24,10 @@ def _parse(item: str) -> tuple[str, float]:
     media_range, *parameters = (part.strip() for part in item.lower().split(";"))
     quality = next((part[2:] for part in parameters if part.startswith("q=")), "1")
     try:
-        return media_range, float(quality)
+        given = float(quality)
     except ValueError:
-        return media_range, 0.0
+        given = 0.0
+    return media_range, given if 0 <= given <= 1 else 0.0
 
 
 def _quality(offer: str, ranges: list[tuple[str, float]]) -> float:

@@ -12,7 +12,7 @@ import anyio.to_thread
 from fastapi import APIRouter, Request, Response
 
 from schemas.jobs import Job, JobResult
-from schemas.methods import MethodList
+from schemas.methods import MethodList, MethodParams
 from schemas.results import Result
 from service.api.bodies import Body, announces_set, read_body
 from service.api.dependencies import ModelName, ModelVersion, Services, ServicesDependency
@@ -30,6 +30,8 @@ from service.errors import ServerBusyError, SetInvalidError, SetNotFoundError, T
 
 # Pictures up to this size are hashed in less time than it takes to find a thread for it.
 _HASHED_AT_ONCE_BYTES: Final = 2**18
+# So many parameters, each with so many characters, likewise.
+_VALIDATED_AT_ONCE: Final = 100
 
 
 def make_router(methods: Iterable[AnyMethod]) -> APIRouter:
@@ -81,7 +83,7 @@ async def _answer(request: Request, services: Services, method: AnyMethod, name:
     media_type = choose(", ".join(request.headers.getlist("accept")), (JSON, PNG) if method.makes_pictures else (JSON,))
     services.executor.require_room()
     async with _read(request, services, method) as (work, versions):
-        asked = Asked(name, version, work, media_type, _find_versions(services, name, version, versions))
+        asked = Asked(name, version, work, media_type, await _find_versions(services, name, version, versions))
         is_job = method.kind == "job" or work.images is not None or bool(asked.versions)
         if is_job or read_preferences(request.headers).respond_async:
             return await answer_with_job(request, services, asked)
@@ -110,11 +112,11 @@ async def _read(
     with services.set_uploads.take() if is_large else nullcontext(enter_result=True) as granted:
         if not granted:
             raise ServerBusyError("as many sets are received as may be at the same time: try again in a moment")
-        body = await read_body(request, services.body_limits, takes_set=takes_set)
+        body = await read_body(request, services.body_limits, services.parsing, takes_set=takes_set)
         name = body.params.pop("set", None) if takes_set else None
         versions = body.params.pop("versions", None)
         try:
-            params = validate(method.params, body.params)
+            params = await _validate(services, method, body.params)
             images = await _open_set(services, body, name)
         except BaseException:
             if body.images is not None:
@@ -127,13 +129,27 @@ async def _read(
                 images.close()
 
 
-def _find_versions(services: Services, name: str, version: str | None, asked: object) -> tuple[str, ...]:
+async def _validate(services: Services, method: AnyMethod, given: dict[str, Any]) -> MethodParams:
+    """The parameters, checked on a thread where they are long. Raises InvalidParametersError."""
+    params: MethodParams
+    if len(given) <= _VALIDATED_AT_ONCE and all(map(_is_short, given.values())):
+        params = validate(method.params, given)
+    else:
+        params = await services.parsing.run(partial(validate, method.params, given))
+    return params
+
+
+def _is_short(value: object) -> bool:
+    return len(value) <= _VALIDATED_AT_ONCE if isinstance(value, str) else isinstance(value, int | float | None)
+
+
+async def _find_versions(services: Services, name: str, version: str | None, asked: object) -> tuple[str, ...]:
     """The versions that are to be compared; none where the client asks for one. Raises TooFewVersionsError."""
     if asked is None:
         return ()
     if version is not None:
         raise TooFewVersionsError("'versions' goes with /v1/models/{model}/…, not with one version of it")
-    return services.catalog.versions(name, asked)
+    return await anyio.to_thread.run_sync(services.catalog.versions, name, asked)
 
 
 async def _open_set(services: Services, body: Body, name: object) -> ImageSet | None:

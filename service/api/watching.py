@@ -11,6 +11,7 @@ from time import monotonic
 from typing import Final, TypeVar
 
 from service.api.limits import BoundedExecutor, Places
+from service.engine.nearest import shorten
 from service.errors import ServerBusyError
 from service.jobs.artifacts import Artifacts
 from service.jobs.refusals import not_found
@@ -79,5 +80,5 @@ class JobServices:
 def require_id(job: str) -> str:
     """The id itself. Raises JobNotFoundError for what cannot be one."""
     if not _ID.fullmatch(job):
-        raise not_found(job)
+        raise not_found(shorten(job))
     return job

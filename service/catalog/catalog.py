@@ -4,12 +4,13 @@ import logging
 from collections.abc import Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from difflib import get_close_matches
 from threading import Lock
+from typing import Final
 
 from schemas.models import InputContract, ModelList, ModelState, ModelSummary
 from service.catalog.source import Offer, Source
 from service.engine.model import Model
+from service.engine.nearest import find_nearest, shorten
 from service.errors import (
     ConvscopeError,
     ModelFailedError,
@@ -20,6 +21,10 @@ from service.errors import (
 )
 
 logger = logging.getLogger(__name__)
+
+# Of a list of versions, which is text from outside; no training leaves as many to compare.
+_MAX_VERSIONS: Final = 1000
+_MAX_VERSIONS_TEXT: Final = 20_000
 
 
 @dataclass(frozen=True)
@@ -80,16 +85,15 @@ class Catalog:
         """Find a version, the newest by default. Raises ModelNotFoundError or VersionNotFoundError."""
         offers = self._offers(name)
         if not offers:
-            near = get_close_matches(name, self.names(), n=1, cutoff=0.4)
+            near = find_nearest(name, self.names(), cutoff=0.4)
             advice = f"; nearest: '{near[0]}'" if near else "; GET /v1/models lists the models"
-            raise ModelNotFoundError(f"model '{name}' is not served here{advice}")
+            raise ModelNotFoundError(f"model '{shorten(name)}' is not served here{advice}")
         if version is None:
             return offers[0]
         for offer in offers:
             if offer.version == version:
                 return offer
-        known = ", ".join(offer.version for offer in offers)
-        raise VersionNotFoundError(f"'{name}' has no version '{version}'; versions: {known}")
+        raise _unknown_version(name, version, [offer.version for offer in offers])
 
     def versions(self, name: str, asked: object) -> tuple[str, ...]:
         """Versions to be compared: `all`, oldest first, or some in the order given, as text or a list.
@@ -99,13 +103,18 @@ class Catalog:
         self.find(name)
         items = asked if isinstance(asked, list) else [asked]
         # A field of a form may come several times, each with several.
-        named = [part.strip() for item in items for part in str(item).split(",")]
-        if named == ["all"]:
-            named = [offer.version for offer in reversed(self._offers(name))]
-        chosen = tuple(dict.fromkeys(filter(None, named)))
+        text = ",".join(map(str, items[:_MAX_VERSIONS]))
+        named = [part.strip() for part in text[:_MAX_VERSIONS_TEXT].split(",", _MAX_VERSIONS)]
+        if len(items) > _MAX_VERSIONS or len(text) > _MAX_VERSIONS_TEXT or len(named) > _MAX_VERSIONS:
+            raise TooFewVersionsError(f"at most {_MAX_VERSIONS} versions are named; 'all' stands for every one")
+        known = [offer.version for offer in reversed(self._offers(name))]
+        chosen = tuple(dict.fromkeys(known if named == ["all"] else filter(None, named)))
         if len(chosen) < 2:
             raise TooFewVersionsError(f"two versions of '{name}' or more are compared, such as 1,2,5, or all")
-        return tuple(self.find(name, version).version for version in chosen)
+        for version in chosen:
+            if version not in known:
+                raise _unknown_version(name, version, known[::-1])
+        return chosen
 
     def request(self, name: str, version: str | None = None) -> Future[Load]:
         """The model's load, begun now if it is not loaded; everyone who asks shares it. Must not be cancelled.
@@ -205,6 +214,10 @@ def _load(offer: Offer) -> Load:
         return Failure(f"loading failed unexpectedly ({type(error).__name__})")
     logger.info("model %s version %s loaded", offer.name, offer.version)
     return model
+
+
+def _unknown_version(name: str, version: str, known: Sequence[str]) -> VersionNotFoundError:
+    return VersionNotFoundError(f"'{name}' has no version '{shorten(version)}'; versions: {', '.join(known)}")
 
 
 def _has_passed(future: Future[Load]) -> bool:

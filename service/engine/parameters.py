@@ -1,16 +1,20 @@
 """Flat parameters as they came, text or numbers, to a method's own model; what is wrong, as sentences."""
 
 from collections.abc import Sequence
-from difflib import get_close_matches
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from pydantic import ValidationError
 
 from schemas.methods import MethodParams
 from schemas.problems import ProblemError
+from service.engine.nearest import find_nearest, shorten
 from service.errors import ConvscopeError
 
 P = TypeVar("P", bound=MethodParams)
+
+# What is explained of all that is wrong: a person reads no more, and each unknown name is looked up among the known.
+_MAX_EXPLAINED: Final = 20
+_MAX_UNKNOWN: Final = 5
 
 
 class InvalidParametersError(ConvscopeError):
@@ -25,12 +29,21 @@ class InvalidParametersError(ConvscopeError):
 
 def validate(params: type[P], given: dict[str, Any]) -> P:
     """Validate flat parameters. Raises InvalidParametersError pointing at each."""
+    unknown = [name for name in given if name not in params.model_fields]
+    problems: list[ProblemError] = []
     try:
-        return params.model_validate(given)
+        valid = params.model_validate({name: given[name] for name in given if name in params.model_fields})
     except ValidationError as error:
-        known = ["image", "images", "set", "versions", *params.model_fields]
-        problems = [_explain(item, known, given) for item in error.errors(include_url=False, include_input=False)]
-        raise InvalidParametersError(problems) from error
+        items = error.errors(include_url=False, include_input=False)
+        problems = [_explain(item, given) for item in items[:_MAX_EXPLAINED]]
+    else:
+        if not unknown:
+            return valid
+    known = ["image", "images", "set", "versions", *params.model_fields]
+    problems += [_explain_unknown(name, known) for name in unknown[:_MAX_UNKNOWN]]
+    if len(unknown) > _MAX_UNKNOWN:
+        problems.append(ProblemError(pointer="#", detail=f"{len(unknown) - _MAX_UNKNOWN} more parameters are unknown"))
+    raise InvalidParametersError(problems)
 
 
 def pointer(*parts: object) -> str:
@@ -39,15 +52,18 @@ def pointer(*parts: object) -> str:
     return "#/" + "/".join(escaped)
 
 
-def _explain(item: Any, known: list[str], given: dict[str, Any]) -> ProblemError:
+def _explain(item: Any, given: dict[str, Any]) -> ProblemError:
     name = str(item["loc"][0]) if item["loc"] else ""
     detail = str(item["msg"]).removeprefix("Value error, ")
     if isinstance(given.get(name), list) and item["loc"] == (name,):
         detail += " (a list, or a field given more than once)"
-    if item["type"] == "extra_forbidden":
-        near = get_close_matches(name, known, n=1)
-        detail = f"unknown parameter; nearest: '{near[0]}'" if near else f"unknown parameter; known: {', '.join(known)}"
     return ProblemError(pointer=pointer(*item["loc"]) if item["loc"] else "#", detail=detail)
+
+
+def _explain_unknown(name: str, known: list[str]) -> ProblemError:
+    near = find_nearest(name, known)
+    advice = f"nearest: '{near[0]}'" if near else f"known: {', '.join(known)}"
+    return ProblemError(pointer=pointer(shorten(name)), detail=f"unknown parameter; {advice}")
 
 
 def _sentence(error: ProblemError) -> str:

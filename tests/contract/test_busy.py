@@ -22,6 +22,7 @@ from starlette.testclient import TestClient
 from service.app import create_app
 from service.settings import Settings
 from tests.contract.conftest import add_model, assert_problem
+from tests.loop_probe import LoopProbe
 from tests.server import Server
 
 GRAD_CAM = "/v1/models/tiny/grad-cam"
@@ -92,16 +93,10 @@ def test_everyone_is_answered_when_as_many_come_as_may_wait(roomy: Server, pictu
 
 
 def test_probes_are_answered_when_all_threads_compute(narrow: Server, large: bytes) -> None:
-    # One client for all probes: making one takes longer than its answer.
-    with ThreadPoolExecutor(3) as threads, httpx2.Client(base_url=narrow.url, timeout=5) as client:
+    with ThreadPoolExecutor(3) as threads, LoopProbe(narrow.port) as probe:
         computing = [threads.submit(_post, narrow, large) for _ in range(3)]
-        answered = 0
-        while not all(future.done() for future in computing):
-            assert client.get("/livez").status_code == 200
-            answered += 1
         assert [future.result().status_code for future in computing] == [200, 200, 200]
-    # A loop that is blocked while computing would answer before it begins, and once per picture.
-    assert answered > 50
+    probe.require_quick()
 
 
 def _noise(seed: int) -> bytes:
@@ -181,6 +176,17 @@ def test_body_is_refused_when_it_comes_too_slowly(
     assert problem["code"] == "body_timeout"
     assert "1 second" in problem["detail"]
     assert _post(narrow, picture).status_code == 200
+
+
+def test_body_is_taken_when_it_comes_slowly_but_steadily(narrow: Server, picture: bytes) -> None:
+    body = json.dumps({"image": base64.b64encode(picture).decode()}).encode().ljust(150_000)
+    with _connect(narrow) as connection:
+        connection.sendall(_head(len(body)))
+        # Three times the second that a body may take whatever its rate.
+        for start in range(0, len(body), 15_000):
+            connection.sendall(body[start : start + 15_000])
+            time.sleep(0.3)
+        assert connection.recv(100).startswith(b"HTTP/1.1 200 ")
 
 
 def test_room_is_left_when_slow_clients_hold_their_bodies_back(narrow: Server, picture: bytes) -> None:

@@ -1,11 +1,11 @@
 """From what a client calls a layer to the call that is meant, or an error that names the nearest one that would do."""
 
 from collections.abc import Callable
-from difflib import get_close_matches
 
 from service.engine.anatomy import is_spatial
 from service.engine.keras.graph import Call, Wiring
 from service.engine.keras.kernels import read_kernels
+from service.engine.nearest import find_nearest, shorten
 from service.engine.probe import Kernel
 from service.errors import (
     LayerNotFoundError,
@@ -30,14 +30,14 @@ def find_layer(wiring: Wiring, reference: str) -> Call:
         layers = wiring.layers
         if int(reference) < len(layers):
             return layers[int(reference)]
-        raise LayerNotFoundError(f"layer {reference} is out of range: they count from 0 to {len(layers) - 1}")
+        raise LayerNotFoundError(f"layer {shorten(reference)} is out of range: they count from 0 to {len(layers) - 1}")
     named = [path for path in wiring.by_path if path.rsplit("/", 1)[-1] == reference]
     if len(named) == 1:
         return wiring.by_path[named[0]]
-    near = named[:3] or get_close_matches(reference, wiring.by_path, n=3, cutoff=0.4)
+    near = named[:3] or find_nearest(reference, wiring.by_path, count=3, cutoff=0.4)
     advice = f"nearest: {', '.join(repr(name) for name in near)}" if near else "GET …/layers lists them all"
     trouble = "is the name of several layers" if named else "is not in this network"
-    raise LayerNotFoundError(f"layer '{reference}' {trouble}; {advice}")
+    raise LayerNotFoundError(f"layer '{shorten(reference)}' {trouble}; {advice}")
 
 
 def find_spatial_layer(wiring: Wiring, reference: str) -> Call:
