@@ -181,7 +181,7 @@ def main() -> None:
         old.unlink()
     with TemporaryDirectory() as folder:
         settings = Settings(_env_file=None, models=None, data=Path(folder))
-        with TestClient(create_app(settings)) as client:
+        with TestClient(create_app(settings), base_url="http://127.0.0.1") as client:
             sections = [_section(client, method) for method in METHODS.values()]
     page = DOCS / "gallery.md"
     page.write_text("\n".join([_introduction(), *sections]), encoding="utf-8")

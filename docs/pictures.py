@@ -33,7 +33,10 @@ def main() -> None:
     IMAGES.mkdir(exist_ok=True)
     Image.fromarray(scenes[SHOWN[0]]).save(IMAGES / "scene.png", optimize=True)
     Image.fromarray(draw_glyph(np.random.default_rng(SEED), GLYPHS.index("A"))).save(IMAGES / "glyph.png")
-    with TemporaryDirectory() as folder, TestClient(create_app(_settings(Path(folder)))) as client:
+    with (
+        TemporaryDirectory() as folder,
+        TestClient(create_app(_settings(Path(folder))), base_url="http://127.0.0.1") as client,
+    ):
         overlays = [_overlay(client, name, scene) for name, scene in scenes.items()]
         star = {"image": (IMAGES / "scene.png").read_bytes()}
         activations = _first(client.post("/v1/models/shapes/activations", files=star, data={"layer": "conv2"}))

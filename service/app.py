@@ -13,6 +13,9 @@ import numpy as np
 from fastapi import FastAPI
 
 from service.api import documentation, events, health, jobs, models, named_sets, openapi, pages, problems
+from service.api.access.headers import SecurityHeaders
+from service.api.access.hosts import HostGuard, HostNames
+from service.api.access.origins import OriginGuard
 from service.api.bodies import BodyLimits
 from service.api.dependencies import Services
 from service.api.limits import BoundedExecutor, Places
@@ -112,6 +115,10 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.state.services = services
     app.add_middleware(RequestMeter, metrics=metrics, knows=services.catalog.is_known)
+    # The last is the first that a request comes to.
+    app.add_middleware(OriginGuard)
+    app.add_middleware(HostGuard, names=HostNames((settings.host, *settings.hosts)))
+    app.add_middleware(SecurityHeaders)
     problems.install(app)
     openapi.install(app)
     documentation.install(app)

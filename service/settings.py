@@ -34,6 +34,15 @@ class Limits(BaseModel):
         128 * 2**20, ge=0, description="Memory for what was computed of recent pictures, for another class; 0: none."
     )
     waiting_requests: int = Field(64, ge=0, description="Requests that may wait beyond those; then 503.")
+    connections: int = Field(
+        2000,
+        ge=1,
+        description="Connections open at the same time; then the longest idle one is closed, or a new one hears 503. "
+        "Each takes a file descriptor: there may be fewer where the system's limit is lower.",
+    )
+    head_timeout_seconds: float = Field(
+        10, gt=0, description="How long a client may take from connecting to the end of a request's headers."
+    )
     body_timeout_seconds: float = Field(
         30, gt=0, description="How long a client may take to send a request's body, whatever its rate."
     )
@@ -98,6 +107,17 @@ class Settings(BaseSettings):
 
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on.")
+    hosts: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)] = Field(
+        (),
+        description="Names that the service answers to, such as `gpu.example.com,*.lab.example.com`; `*`: any. "
+        "Loopback names and all addresses need no entry. Others are refused: foreign pages come by them (DNS "
+        "rebinding).",
+    )
+    trusted_proxies: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)] = Field(
+        (),
+        description="Addresses or networks of proxies whose `X-Forwarded-For` and `-Proto` are believed; empty: "
+        "nobody's.",
+    )
     models: Annotated[Path | None, BeforeValidator(_empty_is_none)] = Field(
         None, description="The repository folder; the built-in models stay served beside it."
     )

@@ -39,8 +39,6 @@ SCENES: Final[Mapping[str, tuple[int, str]]] = {
 _HEADERS: Final = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
     "img-src 'self' data: blob:; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
     # The files' names never change: browsers ask each time, and hear 304.
     "Cache-Control": "no-cache",
 }

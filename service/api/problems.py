@@ -12,6 +12,7 @@ from pydantic_core import to_json
 from starlette.exceptions import HTTPException
 
 from schemas.problems import Problem, ProblemError
+from service.api.access.headers import secure
 from service.engine.parameters import InvalidParametersError, pointer
 from service.errors import ConvscopeError
 
@@ -180,6 +181,30 @@ PROBLEMS: Final[dict[str, ProblemType]] = {
     "not_acceptable": ProblemType(
         406, "Not acceptable", "Answers are `application/json`, or `image/png` where there is a picture."
     ),
+    "body_in_pieces": ProblemType(
+        400,
+        "Body in small pieces",
+        "The body comes in pieces of a few bytes, each of which costs as much as a large one.",
+    ),
+    "head_too_large": ProblemType(
+        431, "Headers too large", "The request's path and headers are larger than any that are needed here."
+    ),
+    "head_timeout": ProblemType(408, "Headers too slow", "The request's headers did not arrive in time."),
+    "connections_full": ProblemType(
+        503, "Too many connections", "As many connections are open as may be; try again after `Retry-After`."
+    ),
+    "host_not_allowed": ProblemType(
+        421,
+        "Not this service's name",
+        "The request names a host that this service does not answer to, which is how a foreign page reaches it by DNS "
+        "rebinding. Loopback names and all addresses are answered to; list others in `CONVSCOPE_HOSTS`.",
+    ),
+    "cross_site_refused": ProblemType(
+        403,
+        "Asked by a foreign page",
+        "A browser sent this for a page of another origin (`Sec-Fetch-Site`, `Origin`). Only the service's own pages "
+        "may ask, and programs, which send neither header.",
+    ),
     "not_found": ProblemType(404, "No such route", "`/docs` lists the routes."),
     "method_not_allowed": ProblemType(405, "Method not allowed", "The route exists, but not for this HTTP method."),
     "bad_request": ProblemType(400, "Bad request", "The request cannot be understood."),
@@ -258,4 +283,7 @@ async def _validation_error(request: Request, error: Exception) -> Response:
 
 async def _unexpected_error(request: Request, error: Exception) -> Response:
     logger.error("unexpected error on %s %s", request.method, request.url.path, exc_info=error)
-    return respond(request, "internal_error", "an unexpected error; the service's log has it")
+    response = respond(request, "internal_error", "an unexpected error; the service's log has it")
+    # Starlette answers this outside of all middleware.
+    secure(response.headers)
+    return response

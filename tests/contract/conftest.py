@@ -130,7 +130,7 @@ def make_client(tmp_path_factory: pytest.TempPathFactory, small_repository: Path
             data = tmp_path_factory.mktemp("data")
             # Few tests need the worker; it costs each application a process with TensorFlow.
             app = create_app(Settings(models=models, data=data, limits=limits, worker={"warm": False}))
-            return stack.enter_context(TestClient(app, raise_server_exceptions=False))
+            return stack.enter_context(TestClient(app, raise_server_exceptions=False, base_url="http://127.0.0.1"))
 
         yield make
 

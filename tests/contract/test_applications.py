@@ -122,7 +122,7 @@ def random_client(repository: Path, tmp_path_factory: pytest.TempPathFactory) ->
     """The service with untrained applications."""
     data = tmp_path_factory.mktemp("data")
     settings = Settings(models=repository, data=data, applications_weights="none", worker={"warm": False})
-    with TestClient(create_app(settings)) as client:
+    with TestClient(create_app(settings), base_url="http://127.0.0.1") as client:
         yield client
 
 
@@ -203,7 +203,9 @@ def test_file_is_named_when_it_is_no_weights(tmp_path: Path, monkeypatch: pytest
     (tmp_path / "models").mkdir()
     file = tmp_path / "models" / APPLICATIONS["mobilenet"].weights.name
     file.write_bytes(b"half a file")
-    with TestClient(create_app(Settings(data=tmp_path / "data", worker={"warm": False}))) as client:
+    with TestClient(
+        create_app(Settings(data=tmp_path / "data", worker={"warm": False})), base_url="http://127.0.0.1"
+    ) as client:
         answer = client.post("/v1/models/mobilenet/predictions", files={"image": picture})
     assert_problem(answer, 503, "weights_unavailable", file.name, "damaged")
     assert file.exists()

@@ -265,7 +265,7 @@ def test_shutdown_leaves_no_error_when_models_are_still_loading(
     for number in range(5):
         add_model(tmp_path / "models", f"model{number}", keras_file("tiny"), "")
     settings = Settings(models=tmp_path / "models", data=tmp_path / "data", worker={"warm": False})
-    with TestClient(create_app(settings)):
+    with TestClient(create_app(settings), base_url="http://127.0.0.1"):
         warm_up = next(thread for thread in threading.enumerate() if thread.name == "warm-up")
     # An exception in the thread would be a warning of pytest's, which is an error here.
     warm_up.join(LIMIT_SECONDS)

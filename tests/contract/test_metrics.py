@@ -60,13 +60,15 @@ def test_places_are_shown_when_nothing_runs(client: TestClient):
 def test_chunks_are_outstanding_when_nobody_computes_jobs(tmp_path: Path):
     settings = Settings(data=tmp_path, worker={"warm": False}, redis_url="")
     # Not entered: without its lifespan the application starts no worker.
-    client = TestClient(create_app(settings))
+    client = TestClient(create_app(settings), base_url="http://127.0.0.1")
     assert scrape(client)['convscope_chunks_outstanding{queue="cpu"}'] == 0
 
 
 def test_other_metrics_are_read_when_the_job_records_are_out_of_reach(tmp_path: Path):
     (tmp_path / "data").write_text("a file where a folder should be")
-    client = TestClient(create_app(Settings(data=tmp_path / "data", worker={"warm": False})))
+    client = TestClient(
+        create_app(Settings(data=tmp_path / "data", worker={"warm": False})), base_url="http://127.0.0.1"
+    )
     metrics = scrape(client)
     assert metrics["convscope_job_store_up"] == 0
     assert not [name for name in metrics if "chunks_outstanding" in name]

@@ -18,7 +18,7 @@ from service.settings import Settings
 picture = io.BytesIO()
 Image.new("RGB", (96, 96), "teal").save(picture, "PNG")
 settings = Settings(data=Path(tempfile.mkdtemp()), worker={"warm": False})
-with TestClient(create_app(settings)) as client:
+with TestClient(create_app(settings), base_url="http://127.0.0.1") as client:
     for method in ("grad-cam", "activations", "predictions"):
         answer = client.post(f"/v1/models/shapes/{method}", files={"image": picture.getvalue()})
         assert answer.status_code == 200, answer.text

@@ -133,7 +133,7 @@ def build(models: Path, data: Path, **settings: Any) -> tuple[FastAPI, SilentDoo
 @contextmanager
 def open_workshop(models: Path, data: Path, **settings: Any) -> Iterator[Workshop]:
     app, doorbell = build(models, data, **settings)
-    with TestClient(app, raise_server_exceptions=False) as client:
+    with TestClient(app, raise_server_exceptions=False, base_url="http://127.0.0.1") as client:
         yield Workshop(app, client, doorbell)
 
 

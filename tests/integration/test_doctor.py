@@ -30,7 +30,7 @@ def _doctor(*arguments: str) -> tuple[int, str]:
 
 def _open_service(data: Path) -> TestClient:
     """With the built-in models; no job is sent."""
-    return TestClient(create_app(Settings(data=data, worker={"warm": False})))
+    return TestClient(create_app(Settings(data=data, worker={"warm": False})), base_url="http://127.0.0.1")
 
 
 def test_doctor_tells_all_when_the_file_is_sound():

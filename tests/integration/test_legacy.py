@@ -116,7 +116,7 @@ def client(test_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     for name in SPOILED:
         _spoil(root / name, test_data / "models" / "legacy" / "mnist_cnn__jhas.h5")
     settings = Settings(models=root, data=tmp_path_factory.mktemp("data"), worker={"warm": False})
-    with TestClient(create_app(settings), raise_server_exceptions=False) as client:
+    with TestClient(create_app(settings), raise_server_exceptions=False, base_url="http://127.0.0.1") as client:
         yield client
 
 

@@ -13,7 +13,10 @@ from typing import Final
 import pytest
 from python_multipart.multipart import parse_options_header
 from starlette.datastructures import Headers
+from starlette.types import Scope
 
+from service.api.access.hosts import parse_host
+from service.api.access.origins import is_foreign
 from service.api.events import _seen
 from service.api.negotiation import JSON, PNG, choose
 from service.api.preferences import read_idempotency_key, read_preferences, wants_fresh
@@ -39,13 +42,20 @@ def _header(name: str, read: Callable[[Headers], object]) -> Read:
     return lambda text: read(Headers(raw=[(name.encode(), text.encode("latin-1", "replace"))]))
 
 
+def _page(origin: str) -> Scope:
+    headers = [(b"host", b"localhost"), (b"origin", origin.encode("latin-1", "replace"))]
+    return {"type": "http", "method": "POST", "scheme": "http", "headers": headers}
+
+
 PARSERS: Final[dict[str, Read]] = {
     "Accept": lambda text: choose(text, (JSON, PNG)),
     "Cache-Control": _header("cache-control", wants_fresh),
     "Content-Type": parse_options_header,
+    "Host": parse_host,
     "Idempotency-Key": _header("idempotency-key", read_idempotency_key),
     "If-None-Match": lambda text: find_tag(text, "0" * 32),
     "Last-Event-ID": lambda text: _seen(text, 5),
+    "Origin": lambda text: is_foreign(_page(text)),
     "Prefer": _header("prefer", read_preferences),
 }
 

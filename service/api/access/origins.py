@@ -1,0 +1,63 @@
+"""Whose pages may ask: the service's own alone. Programs, which say nothing of pages, are not asked.
+
+Browsers send a page's requests to any address that it names, also to loopback; that the page cannot read the answers
+does not undo what they did. `Sec-Fetch-Site` is the browser's own word, which no page can write; where it is missing
+(older browsers, and plain HTTP but to loopback) there is `Origin`, with everything but GET and HEAD.
+
+`same-site` is refused like `cross-site`: to a browser all ports of localhost are one site.
+"""
+
+from typing import Final
+
+from starlette.datastructures import Headers
+from starlette.requests import Request
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from service.api.access import EXEMPT
+from service.api.access.hosts import parse_host
+from service.api.problems import respond
+from service.engine.nearest import shorten
+
+_READING: Final = frozenset({"GET", "HEAD"})
+# The service's own pages, and what no page asked for: the address bar, a bookmark.
+_OWN_SITES: Final = ("same-origin", "none")
+_PORTS: Final = {"http": 80, "https": 443}
+
+
+class OriginGuard:
+    """ASGI middleware: refuses what a foreign page asks for, but for following a link to here."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"] in EXEMPT or not is_foreign(scope):
+            await self._app(scope, receive, send)
+            return
+        origin = Headers(scope=scope).get("origin", "of another site")
+        detail = f"a page '{shorten(origin)}' may not ask for this: only the service's own pages may, and programs"
+        await respond(Request(scope), "cross_site_refused", detail)(scope, receive, send)
+
+
+def is_foreign(scope: Scope) -> bool:
+    """Whether a page of another origin asks, other than by a link that somebody follows."""
+    headers, method = Headers(scope=scope), scope["method"]
+    # A preflight asks whether it may ask; nothing here answers that it may.
+    if method == "OPTIONS":
+        return False
+    sites = headers.getlist("sec-fetch-site")
+    if sites:
+        is_link = method in _READING and headers.get("sec-fetch-mode") == "navigate"
+        return not is_link and any(site not in _OWN_SITES for site in sites)
+    origins = headers.getlist("origin")
+    return method not in _READING and bool(origins) and origins != [_own(origins[0], scope, headers)]
+
+
+def _own(origin: str, scope: Scope, headers: Headers) -> str | None:
+    """The origin itself where it is that of the request: scheme, name and port. None for all others, also `null`."""
+    scheme, _, rest = origin.partition("://")
+    given, asked = parse_host(rest), parse_host(headers.get("host", ""))
+    if given is None or asked is None or scheme != scope["scheme"]:
+        return None
+    default = _PORTS.get(scheme)
+    return origin if (given.name, given.port or default) == (asked.name, asked.port or default) else None
