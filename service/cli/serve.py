@@ -1,6 +1,7 @@
 """`convscope serve`: the HTTP API in this process."""
 
 import logging
+import resource
 import sys
 from contextlib import suppress
 from types import FrameType
@@ -9,8 +10,16 @@ import click
 
 from service.cli.places import read_settings
 
+logger = logging.getLogger(__name__)
+
 # As uvicorn's own command does.
 _NOT_STARTED = 3
+
+
+# For everything that is no connection: records, models, forms' files.
+_OTHER_FILES = 256
+# Enough for any limit that makes sense; some systems allow a thousand million, and programs have gone through them all.
+_MAX_FILES = 65_536
 
 
 @click.command()
@@ -22,17 +31,25 @@ def serve() -> None:
     # Not at the top: help and completion need no web framework.
     import uvicorn
 
+    from service.api.access.connections import ConnectionLimits, make_protocol
     from service.app import create_app
 
     settings = read_settings()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s", force=True)
     app = create_app(settings)
+    limits = ConnectionLimits(bound_connections(settings.limits.connections), settings.limits.head_timeout_seconds)
     config = uvicorn.Config(
         app,
         host=settings.host,
         port=settings.port,
+        http=make_protocol(limits),
+        # Nothing here speaks WebSocket.
+        ws="none",
         log_config=None,
         server_header=False,
+        # uvicorn would believe whatever runs on this machine.
+        proxy_headers=bool(settings.trusted_proxies),
+        forwarded_allow_ips=list(settings.trusted_proxies),
         timeout_graceful_shutdown=20,
     )
 
@@ -47,3 +64,18 @@ def serve() -> None:
         server.run()
     if not server.started:
         sys.exit(_NOT_STARTED)
+
+
+def bound_connections(wanted: int) -> int:
+    """How many connections there are file descriptors for, after asking the system for as many as it gives."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    best = _MAX_FILES if hard == resource.RLIM_INFINITY else min(hard, _MAX_FILES)
+    if soft != resource.RLIM_INFINITY and soft < best:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (best, hard))
+        soft = best
+    room = wanted if soft == resource.RLIM_INFINITY else max(1, soft - _OTHER_FILES)
+    if room < wanted:
+        logger.warning(
+            "%d connections at most, not %d: the system allows %d open files (ulimit -n)", room, wanted, soft
+        )
+    return min(room, wanted)
