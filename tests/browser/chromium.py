@@ -7,8 +7,9 @@ from contextlib import contextmanager
 from playwright.sync_api import Browser, sync_playwright
 
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
-# Every name and address but the service's own is unknown: nothing leaves, and whoever tries fails and is seen.
-ONLY_HERE = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
+# Every name and address but the service's own is unknown: nothing leaves, and whoever tries fails and is seen. Names
+# that end in .test are of this machine too: those of foreign pages.
+ONLY_HERE = "--host-resolver-rules=MAP *.test 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
 # Every page is of one site: no process is kept ready for a second one, which would cost each test half a second.
 ONE_SITE = "--disable-site-isolation-trials"
 
