@@ -1,11 +1,23 @@
-"""Every setting, read once per process from the environment (`CONVSCOPE_*`) or a `.env` file."""
+"""Every setting, read once per process from the environment (`CONVSCOPE_*`), or from the file that it names.
+
+No file is read unasked: the terminal is run in folders from anywhere, and a `.env` there could send it to another
+Redis, or have weights fetched from another place.
+"""
 
 import os
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, BeforeValidator, Field
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    DotEnvSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+ENV_FILE: Final = "CONVSCOPE_ENV_FILE"
 
 
 def _empty_is_none(value: object) -> object:
@@ -101,9 +113,7 @@ class WorkerLife(BaseModel):
 class Settings(BaseSettings):
     """The service's settings."""
 
-    model_config = SettingsConfigDict(
-        env_prefix="CONVSCOPE_", env_nested_delimiter="__", env_file=".env", extra="ignore", frozen=True
-    )
+    model_config = SettingsConfigDict(env_prefix="CONVSCOPE_", env_nested_delimiter="__", extra="ignore", frozen=True)
 
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on.")
@@ -147,6 +157,17 @@ class Settings(BaseSettings):
     limits: Limits = Field(default_factory=Limits, description="See below.")
     jobs: Jobs = Field(default_factory=Jobs, description="See below.")
     worker: WorkerLife = Field(default_factory=WorkerLife, description="See below.")
+
+    @classmethod
+    def settings_customise_sources(
+        cls, settings_cls: type[BaseSettings], *_: PydanticBaseSettingsSource, **sources: PydanticBaseSettingsSource
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """See pydantic. The file is named by `CONVSCOPE_ENV_FILE`; raises OSError where it cannot be read."""
+        named = os.environ.get(ENV_FILE)
+        if not named:
+            return sources["init_settings"], sources["env_settings"]
+        Path(named).open("rb").close()
+        return sources["init_settings"], sources["env_settings"], DotEnvSettingsSource(settings_cls, env_file=named)
 
     @property
     def jobs_mode(self) -> Literal["redis", "embedded"]:

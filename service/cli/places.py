@@ -1,5 +1,6 @@
 """Where the work is done: here, over the same catalog and engine as the API's, or at a service with `--server`."""
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
@@ -25,7 +26,7 @@ from service.engine.method import AnyMethod
 from service.engine.sets.image_set import ImageSet, open_set
 from service.engine.versions import run_versions
 from service.errors import ImageInvalidError, ImageTooLargeError
-from service.settings import Settings
+from service.settings import ENV_FILE, Settings
 from service.wiring import image_limits, job_limits, open_catalog, open_sets
 
 # Is told the share of the work that is done, 0…1.
@@ -79,11 +80,23 @@ def open_place(server: str | None) -> Iterator[Place]:
 
 def read_settings() -> Settings:
     """The settings; what is wrong with them is the user's to mend, so it is said in sentences."""
+    if ENV_FILE not in os.environ and _names_settings(Path(".env")):
+        click.echo(f"The settings in .env are not read; {ENV_FILE}=.env reads them.", err=True)
     try:
         return Settings()
+    except OSError as error:
+        raise click.UsageError(f"{ENV_FILE}: {error.strerror}") from error
     except ValidationError as error:
         sentences = (f"CONVSCOPE_{'__'.join(map(str, item['loc'])).upper()}: {item['msg']}" for item in error.errors())
         raise click.UsageError("; ".join(sentences)) from error
+
+
+def _names_settings(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return b"CONVSCOPE_" in file.read(2**16)
+    except OSError:
+        return False
 
 
 class Here:

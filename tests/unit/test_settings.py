@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
+import click
 import pytest
 from pydantic import ValidationError
 
+from service.cli.places import read_settings
 from service.settings import Settings
 
 
@@ -16,10 +18,41 @@ def test_environment_is_read_when_variables_are_set(monkeypatch: pytest.MonkeyPa
     assert (settings.port, settings.models, settings.limits.max_image_bytes) == (9000, Path("/models"), 1000)
 
 
-def test_file_is_read_when_there_is_a_dotenv(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
-    (tmp_path / ".env").write_text("CONVSCOPE_HOST=0.0.0.0\nOTHER=1\n")
+@pytest.fixture
+def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """The working directory, with settings in it."""
+    (tmp_path / ".env").write_text(
+        "CONVSCOPE_HOST=0.0.0.0\nCONVSCOPE_PORT=1\nCONVSCOPE_LIMITS__SET_IMAGES=5\nOTHER=1\n"
+    )
     monkeypatch.chdir(tmp_path)
-    assert Settings().host == "0.0.0.0"
+    return tmp_path
+
+
+@pytest.mark.usefixtures("folder")
+def test_file_is_not_read_when_nobody_names_it():
+    assert Settings().host == "127.0.0.1"
+
+
+@pytest.mark.parametrize("named", [".env", "{folder}/.env"])
+def test_file_is_read_when_it_is_named(monkeypatch: pytest.MonkeyPatch, folder: Path, named: str):
+    monkeypatch.setenv("CONVSCOPE_ENV_FILE", named.format(folder=folder))
+    monkeypatch.setenv("CONVSCOPE_PORT", "9000")
+    settings = Settings()
+    assert (settings.host, settings.port, settings.limits.set_images) == ("0.0.0.0", 9000, 5)
+
+
+def test_start_is_refused_when_the_named_file_is_missing(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("CONVSCOPE_ENV_FILE", "/nowhere/.env")
+    with pytest.raises(FileNotFoundError):
+        Settings()
+    with pytest.raises(click.UsageError, match="CONVSCOPE_ENV_FILE: No such file"):
+        read_settings()
+
+
+@pytest.mark.usefixtures("folder")
+def test_user_is_told_when_settings_lie_there_unread(capsys: pytest.CaptureFixture[str]):
+    assert read_settings().host == "127.0.0.1"
+    assert "CONVSCOPE_ENV_FILE=.env" in capsys.readouterr().err
 
 
 def test_repository_is_none_when_its_variable_is_empty(monkeypatch: pytest.MonkeyPatch):
