@@ -3,12 +3,18 @@
 import logging
 import resource
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from types import FrameType
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from service.cli.places import read_settings
+from service.settings import Settings
+
+if TYPE_CHECKING:
+    import uvicorn
 
 logger = logging.getLogger(__name__)
 
@@ -31,14 +37,33 @@ def serve() -> None:
     # Not at the top: help and completion need no web framework.
     import uvicorn
 
-    from service.api.access.connections import ConnectionLimits, make_protocol
     from service.app import create_app
 
     settings = read_settings()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s", force=True)
     app = create_app(settings)
+
+    class Server(uvicorn.Server):
+        def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+            # uvicorn waits for open answers, and streams of events would stay open.
+            app.state.services.jobs.stopping.set()
+            super().handle_exit(sig, frame)
+
+    server = Server(configure(app, settings))
+    with suppress(KeyboardInterrupt):
+        server.run()
+    if not server.started:
+        sys.exit(_NOT_STARTED)
+
+
+def configure(app: Callable[..., Any], settings: Settings) -> "uvicorn.Config":
+    """How uvicorn serves it."""
+    import uvicorn
+
+    from service.api.access.connections import ConnectionLimits, make_protocol
+
     limits = ConnectionLimits(bound_connections(settings.limits.connections), settings.limits.head_timeout_seconds)
-    config = uvicorn.Config(
+    return uvicorn.Config(
         app,
         host=settings.host,
         port=settings.port,
@@ -47,23 +72,11 @@ def serve() -> None:
         ws="none",
         log_config=None,
         server_header=False,
-        # uvicorn would believe whatever runs on this machine.
+        # By itself uvicorn would believe whatever runs on this machine.
         proxy_headers=bool(settings.trusted_proxies),
         forwarded_allow_ips=list(settings.trusted_proxies),
         timeout_graceful_shutdown=20,
     )
-
-    class Server(uvicorn.Server):
-        def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-            # uvicorn waits for open answers, and streams of events would stay open.
-            app.state.services.jobs.stopping.set()
-            super().handle_exit(sig, frame)
-
-    server = Server(config)
-    with suppress(KeyboardInterrupt):
-        server.run()
-    if not server.started:
-        sys.exit(_NOT_STARTED)
 
 
 def bound_connections(wanted: int) -> int:

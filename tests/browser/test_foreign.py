@@ -117,7 +117,8 @@ def test_rebound_name_is_refused(stranger: Page, address: str, path: str) -> Non
 def test_viewer_of_routes_works_under_its_policy(visit: Visit) -> None:
     page = visit("/docs")
     operation = page.locator("#operations-health-livez_livez_get")
-    operation.locator(".opblock-summary-control").click()
+    # Not `click`, which waits until the long page stands still.
+    operation.locator(".opblock-summary-control").dispatch_event("click")
     operation.get_by_role("button", name="Try it out").click()
     operation.get_by_role("button", name="Execute").click()
     expect(operation.locator(".live-responses-table .response-col_status").last).to_have_text("200")

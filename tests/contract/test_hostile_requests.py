@@ -1,7 +1,10 @@
 """Requests made to stop the event loop: `/livez` is answered meanwhile, and the next good request afterwards."""
 
 import json
+import resource
+import socket
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 
 import httpx2
 import pytest
@@ -19,7 +22,11 @@ JSON = {"Content-Type": "application/json"}
 
 @pytest.fixture(scope="module")
 def server(start_server: Callable[..., Server], picture: bytes) -> Server:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    # As most systems have it.
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(1024, soft), hard))
     server = start_server()
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     server.wait_until_ready()
     assert httpx2.post(server.url + TINY + "grad-cam", files={"image": picture}, timeout=LIMIT_SECONDS).is_success
     return server
@@ -112,3 +119,19 @@ def test_loop_goes_on_when_a_name_is_long(watched: httpx2.Client, path: str) -> 
 def test_loop_goes_on_when_preferences_are_hostile(watched: httpx2.Client) -> None:
     headers = {"Prefer": "a" + "; " * 23 + "("}
     assert_problem(watched.post("grad-cam", headers=headers), 422, "image_missing")
+
+
+def test_everyone_is_answered_when_a_thousand_connections_are_silent(server: Server, picture: bytes) -> None:
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    if hard < 4096:
+        pytest.skip(f"the system allows {hard} open files")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (4096, hard))
+    with ExitStack() as stack:
+        for _ in range(1100):
+            stack.enter_context(socket.create_connection(("127.0.0.1", server.port), timeout=LIMIT_SECONDS))
+        with LoopProbe(server.port) as probe:
+            form = {"image": picture}
+            answer = httpx2.post(f"{server.url}{TINY}grad-cam", files=form, timeout=LIMIT_SECONDS)
+        assert answer.status_code == 200
+        probe.require_quick()
+    assert "Too many open files" not in server.log()
