@@ -33,6 +33,8 @@ _SLICE_BYTES = 2**16
 # Of a JSON body, whose objects take a hundred times its bytes: no parameter is a list of lists, or has as many items.
 _MAX_JSON_COMMAS = 100_000
 _MAX_JSON_NESTED = 1000
+# Of a form's texts. Others are refused: Python's decoder of `punycode` takes minutes for a megabyte.
+_CHARSETS = (b"utf-8", b"utf8", b"us-ascii", b"iso-8859-1")
 _WHITE_SPACE = b" \t\r\n\v\f"
 _MAX_FIELDS = 64
 # More come in a ZIP: each file of a form keeps a descriptor open.
@@ -167,6 +169,8 @@ async def _read_form(
     request: Request, stream: AsyncGenerator[bytes, None], max_image_bytes: int, *, takes_set: bool
 ) -> Body:
     _, options = parse_options_header(request.headers["content-type"])
+    if options.get(b"charset", b"utf-8").lower() not in _CHARSETS:
+        raise InvalidFormError("the form's 'charset' is not taken here: leave it out, and send UTF-8")
     whole = _whole(stream, options.get(b"boundary", b""))
     parser: MultiPartParser = (
         _SetParser(request.headers, whole, max_files=_MAX_SET_FILES, max_fields=_MAX_FIELDS)

@@ -102,6 +102,13 @@ def test_loop_goes_on_when_a_form_is_hostile(
     assert response.headers["content-type"] == "application/problem+json"
 
 
+@pytest.mark.parametrize("charset", ["punycode", "idna", "utf-7", "x" * 5000])
+def test_loop_goes_on_when_a_charset_is_hostile(watched: httpx2.Client, charset: str) -> None:
+    body, headers = _form({"layer": "a" * 80_000 + "-" + "a" * 80_000})
+    headers = {"Content-Type": f"{headers['Content-Type']}; charset={charset}"}
+    assert_problem(watched.post("grad-cam", content=body, headers=headers), 400, "invalid_form", "UTF-8")
+
+
 # As long as a head may be, and as much like the names at hand as can be.
 LONG = "block_conv1_relu_pool_" * 600
 
