@@ -26,6 +26,10 @@ class ModelFailedError(ConvscopeError):
     code = "model_failed"
 
 
+class ModelNotLoadedError(ConvscopeError):
+    code = "model_not_loaded"
+
+
 class WeightsUnavailableError(ConvscopeError):
     code = "weights_unavailable"
 

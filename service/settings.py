@@ -64,6 +64,12 @@ class Limits(BaseModel):
         description="Every so many bytes that have come give a body with an image another second: a third of what a "
         "phone sends on a poor line.",
     )
+    resident_applications: int = Field(
+        3,
+        ge=1,
+        description="Models of `keras.applications` that stay loaded, those asked for last: each takes 0.1 to 2 GB, "
+        "graphs included. As many again may be coming or going; then 503.",
+    )
     traces_per_model: int = Field(64, ge=1, description="Compiled graphs kept per model, about 20 MB each.")
     kernel_bytes: int = Field(
         2**29, ge=0, description="Memory for the kernels that are constants of those graphs, per model; 0: none are."

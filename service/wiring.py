@@ -8,6 +8,7 @@ from service.catalog.applications import Applications
 from service.catalog.batched import Batched
 from service.catalog.catalog import Catalog
 from service.catalog.folder import Folder, open_file
+from service.catalog.memory import freeze_modules
 from service.catalog.sets import Sets
 from service.catalog.source import Source
 from service.catalog.weights import WeightsStore
@@ -43,7 +44,7 @@ def open_catalog(settings: Settings, *, threads: int = 0) -> Catalog:
 
     `threads` is how many TensorFlow may use in this process, 0 as many as there are cores.
     """
-    return Catalog(_sources(settings, _tuning(settings), threads))
+    return Catalog(_sources(settings, _tuning(settings), threads), resident=settings.limits.resident_applications)
 
 
 def open_device(settings: Settings, observer: Observer) -> Device:
@@ -57,7 +58,8 @@ def open_shared_catalog(settings: Settings, device: Device, observer: Observer) 
     limits = settings.limits
     reuse = ActivationCache(limits.activation_cache_bytes, observer)
     tuning = replace(_tuning(settings), reuse=reuse)
-    return Catalog([Batched(source, device) for source in _sources(settings, tuning, threads=0)])
+    sources = [Batched(source, device) for source in _sources(settings, tuning, threads=0)]
+    return Catalog(sources, resident=limits.resident_applications)
 
 
 def open_model_file(file: Path, settings: Settings) -> Model:
@@ -152,6 +154,7 @@ class _KerasLoader:
             from service.engine.keras.loading import configure_devices, load_probe
 
         configure_devices(self._threads)
+        freeze_modules()
         return load_probe(path, stated, tuning=self._tuning)
 
 
@@ -168,4 +171,5 @@ class _ApplicationLoader:
             from service.engine.keras.loading import configure_devices
 
         configure_devices(self._threads)
+        freeze_modules()
         return load_application(function, weights=weights, side=side, tuning=self._tuning)

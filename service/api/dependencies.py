@@ -35,9 +35,14 @@ class Services:
     ready: Event
 
     async def model(self, name: str, version: str | None) -> Model:
-        """The loaded model; waits for its load without holding a thread. Raises what the catalog raises."""
+        """The model, loaded if need be; waits for that without holding a thread. Raises what the catalog raises."""
         load = await anyio.to_thread.run_sync(self.catalog.request, name, version)
         return unwrap(await asyncio.shield(asyncio.wrap_future(load)))
+
+    async def loaded_model(self, name: str, version: str | None) -> Model | None:
+        """The same, but None where nobody has begun to load it: to look at a model must not cost gigabytes."""
+        load = await anyio.to_thread.run_sync(self.catalog.find_load, name, version)
+        return None if load is None else unwrap(await asyncio.shield(asyncio.wrap_future(load)))
 
 
 def _services(request: Request) -> Services:

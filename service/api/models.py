@@ -1,4 +1,4 @@
-"""`/v1/models`: which models are served, and what is known of one."""
+"""`/v1/models`: which models are served, and what is known of one. Looking loads none; `load` does."""
 
 from typing import Any
 
@@ -11,7 +11,8 @@ from service.api.problems import respond
 from service.catalog.doctor import describe, describe_unloaded
 from service.catalog.doctor import list_layers as list_layers_of
 from service.engine.methods import METHODS
-from service.errors import ModelFailedError, WeightsUnavailableError
+from service.engine.model import Model
+from service.errors import ModelFailedError, ModelNotLoadedError, WeightsUnavailableError
 
 router = APIRouter(tags=["models"], prefix="/v1/models")
 _ERRORS: dict[int | str, dict[str, Any]] = {404: {}, 503: {}}
@@ -39,26 +40,50 @@ async def describe_version(
     return await _describe(request, services, model, version)
 
 
-@router.get("/{model}/layers", summary="List a model's layers", responses=_ERRORS)
+@router.get("/{model}/layers", summary="List a model's layers", responses=_ERRORS | {409: {}})
 async def list_layers(services: ServicesDependency, model: ModelName) -> LayerList:
-    return list_layers_of(await services.model(model, None))
+    return await _list_layers(services, model, None)
 
 
-@router.get("/{model}/versions/{version}/layers", summary="List the layers of one version", responses=_ERRORS)
+@router.get(
+    "/{model}/versions/{version}/layers", summary="List the layers of one version", responses=_ERRORS | {409: {}}
+)
 async def list_layers_of_version(services: ServicesDependency, model: ModelName, version: ModelVersion) -> LayerList:
-    return list_layers_of(await services.model(model, version))
+    return await _list_layers(services, model, version)
+
+
+@router.post("/{model}/load", summary="Load a model, then describe it", responses=_ERRORS)
+async def load_model(services: ServicesDependency, model: ModelName) -> ModelDetail:
+    return await _describe_loaded(services, await services.model(model, None))
+
+
+@router.post(
+    "/{model}/versions/{version}/load", summary="Load one version of a model, then describe it", responses=_ERRORS
+)
+async def load_version(services: ServicesDependency, model: ModelName, version: ModelVersion) -> ModelDetail:
+    return await _describe_loaded(services, await services.model(model, version))
 
 
 async def _describe(request: Request, services: Services, name: str, version: str | None) -> ModelDetail | Response:
-    catalog = services.catalog
-    if await anyio.to_thread.run_sync(catalog.awaits_first_use, name, version):
-        # Asking what a model is must not fetch half a gigabyte.
-        return describe_unloaded(await anyio.to_thread.run_sync(catalog.summary, name))
     try:
-        model = await services.model(name, version)
+        model = await services.loaded_model(name, version)
     except (ModelFailedError, WeightsUnavailableError) as error:
         # KServe's clients look for `name` and `ready`, also here.
         members = {"name": name, "ready": False, "reason": error.detail}
         return respond(request, error.code, error.detail, members=members)
-    summary = await anyio.to_thread.run_sync(catalog.summary, name)
+    if model is not None:
+        return await _describe_loaded(services, model)
+    return describe_unloaded(await anyio.to_thread.run_sync(services.catalog.summary, name), version)
+
+
+async def _describe_loaded(services: Services, model: Model) -> ModelDetail:
+    summary = await anyio.to_thread.run_sync(services.catalog.summary, model.name)
     return describe(model, summary.versions, list(METHODS.values()))
+
+
+async def _list_layers(services: Services, name: str, version: str | None) -> LayerList:
+    model = await services.loaded_model(name, version)
+    if model is None:
+        route = f"/v1/models/{name}/load" if version is None else f"/v1/models/{name}/versions/{version}/load"
+        raise ModelNotLoadedError(f"'{name}' is not loaded, so that its layers are not known: POST {route} loads it")
+    return list_layers_of(model)

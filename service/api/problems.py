@@ -41,6 +41,11 @@ PROBLEMS: Final[dict[str, ProblemType]] = {
         "Model failed to load",
         "The model's file is refused or broken; the detail says why. Other models are not touched.",
     ),
+    "model_not_loaded": ProblemType(
+        409,
+        "Model not loaded",
+        "Looking at a model does not load it: send `POST /v1/models/{model}/load` or a picture, then look again.",
+    ),
     "weights_unavailable": ProblemType(
         503,
         "Weights not at hand",

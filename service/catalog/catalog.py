@@ -8,6 +8,7 @@ from threading import Lock
 from typing import Final
 
 from schemas.models import InputContract, ModelList, ModelState, ModelSummary
+from service.catalog.residency import Residency
 from service.catalog.source import Offer, Source
 from service.engine.model import Model
 from service.engine.nearest import find_nearest, shorten
@@ -25,6 +26,7 @@ logger = logging.getLogger(__name__)
 # Of a list of versions, which is text from outside; no training leaves as many to compare.
 _MAX_VERSIONS: Final = 1000
 _MAX_VERSIONS_TEXT: Final = 20_000
+RESIDENT_ON_DEMAND: Final = 3
 
 
 @dataclass(frozen=True)
@@ -51,11 +53,13 @@ def unwrap(load: Load) -> Model:
 class Catalog:
     """Looks at its sources anew at every question, so that models come and go while the service runs.
 
-    Where two sources hold the same name, the earlier one's counts. Safe to use from several threads.
+    Where two sources hold the same name, the earlier one's counts. Of the models that are loaded on demand, `resident`
+    stay. Safe to use from several threads.
     """
 
-    def __init__(self, sources: Sequence[Source]) -> None:
+    def __init__(self, sources: Sequence[Source], *, resident: int = RESIDENT_ON_DEMAND) -> None:
         self._sources = sources
+        self._residency = Residency(resident)
         self._lock = Lock()
         # Two each, so that a model asked for need not wait for the one that the start-up is loading; and apart, as
         # what loads on demand may first have to be fetched, for minutes.
@@ -64,7 +68,9 @@ class Catalog:
             False: ThreadPoolExecutor(2, thread_name_prefix="fetcher"),
         }
         self._closed = False
+        # Those on demand in the order in which they were asked for last.
         self._loaded: dict[tuple[str, str], tuple[Offer, Future[Load]]] = {}
+        self._found: set[str] = set()
 
     def names(self) -> list[str]:
         """The names of all models, those of earlier sources first.
@@ -74,12 +80,13 @@ class Catalog:
         names = list(dict.fromkeys(name for source in self._sources for name in source.names()))
         with self._lock:
             self._loaded = {key: load for key, load in self._loaded.items() if key[0] in names}
+            self._found &= set(names)
         return names
 
     def is_known(self, name: str) -> bool:
         """Whether a model of that name was ever asked for and found; looks at no source."""
         with self._lock:
-            return any(known == name for known, _ in self._loaded)
+            return name in self._found
 
     def find(self, name: str, version: str | None = None) -> Offer:
         """Find a version, the newest by default. Raises ModelNotFoundError or VersionNotFoundError."""
@@ -119,22 +126,29 @@ class Catalog:
     def request(self, name: str, version: str | None = None) -> Future[Load]:
         """The model's load, begun now if it is not loaded; everyone who asks shares it. Must not be cancelled.
 
-        Raises ModelNotFoundError or VersionNotFoundError; see `unwrap` for the future's result.
+        Raises ModelNotFoundError or VersionNotFoundError, and ServerBusyError where too many are loaded on demand; see
+        `unwrap` for the future's result.
         """
         offer = self.find(name, version)
         key = (offer.name, offer.version)
         with self._lock:
+            self._found.add(name)
             known = self._loaded.get(key)
-            if known is None or known[0] != offer or _has_passed(known[1]):
-                if self._closed:
-                    raise ModelFailedError("the service is shutting down")
-                known = self._loaded[key] = (offer, self._loaders[offer.at_start].submit(_load, offer))
-            return known[1]
+            is_new = known is None or known[0] != offer or _has_passed(known[1])
+            if known is None or is_new:
+                known = offer, self._begin(offer)
+            if not offer.at_start:
+                # To the end: it is the one asked for last.
+                self._loaded.pop(key, None)
+            self._loaded[key] = known
+        if is_new and not offer.at_start:
+            # Outside of the lock, as a load that has ended meanwhile calls at once.
+            known[1].add_done_callback(self._make_room)
+        return known[1]
 
-    def awaits_first_use(self, name: str, version: str | None = None) -> bool:
-        """True for a model that is loaded on demand and was not asked for yet; raises as `find` does."""
-        offer = self.find(name, version)
-        return not offer.at_start and self._future(offer) is None
+    def find_load(self, name: str, version: str | None = None) -> Future[Load] | None:
+        """The model's load if it has begun, without beginning it; raises as `find` does."""
+        return self._future(self.find(name, version))
 
     def model(self, name: str, version: str | None = None) -> Model:
         """The model, waited for. Raises what `request` and `unwrap` raise."""
@@ -179,6 +193,28 @@ class Catalog:
         for pool in self._loaders.values():
             pool.shutdown(wait=False, cancel_futures=True)
 
+    def _begin(self, offer: Offer) -> Future[Load]:
+        if self._closed:
+            raise ModelFailedError("the service is shutting down")
+        if not offer.at_start:
+            loading = [load for other, load in self._loaded.values() if not (other.at_start or load.done())]
+            self._residency.require_room(len(loading))
+        return self._loaders[offer.at_start].submit(self._load, offer)
+
+    def _load(self, offer: Offer) -> Load:
+        load = _open(offer)
+        if not offer.at_start and isinstance(load, Model):
+            self._residency.note(load)
+        return load
+
+    def _make_room(self, _: Future[Load]) -> None:
+        """Forget the models on demand that were not asked for longest, beyond those that may stay."""
+        with self._lock:
+            there = [key for key, (offer, load) in self._loaded.items() if not offer.at_start and _model(load)]
+            going = [self._loaded.pop(key) for key in there[: self._residency.surplus(len(there))]]
+        for offer, _load in going:
+            logger.info("model %s makes room for one that was asked for later", offer.name)
+
     def _offers(self, name: str) -> list[Offer]:
         return next(filter(None, (source.offers(name) for source in self._sources)), [])
 
@@ -203,7 +239,7 @@ def input_contract(model: Model) -> InputContract | None:
     )
 
 
-def _load(offer: Offer) -> Load:
+def _open(offer: Offer) -> Load:
     try:
         model = offer.open()
     except ConvscopeError as error:
@@ -225,6 +261,13 @@ def _has_passed(future: Future[Load]) -> bool:
         return False
     load = future.result()
     return isinstance(load, Failure) and load.passing
+
+
+def _model(future: Future[Load]) -> Model | None:
+    if not future.done() or future.cancelled():
+        return None
+    load = future.result()
+    return load if isinstance(load, Model) else None
 
 
 def _state(future: Future[Load] | None) -> tuple[ModelState, str | None, Model | None]:

@@ -36,12 +36,16 @@ def describe(model: Model, versions: list[str], methods: list[AnyMethod]) -> Mod
     )
 
 
-def describe_unloaded(summary: ModelSummary) -> ModelDetail:
-    """What can be said of a model that nobody has used yet, without loading it."""
+def describe_unloaded(summary: ModelSummary, version: str | None = None) -> ModelDetail:
+    """What can be said of a version that is not loaded, the newest by default, without loading it."""
     return ModelDetail(
-        **summary.model_dump(),
+        name=summary.name,
+        versions=summary.versions,
+        state="available",
         ready=True,
-        version=summary.versions[0],
+        version=version or summary.versions[0],
+        task=None,
+        input=None,
         digest=None,
         classes=None,
         logits=None,

@@ -18,7 +18,7 @@ from service.catalog.catalog import Catalog
 from service.catalog.doctor import list_layers
 from service.catalog.sets import Sets
 from service.cli.sets import PictureSet
-from service.client import Client
+from service.client import Client, ServiceError
 from service.engine import run as engine
 from service.engine.chunks import JobLimits, run_all
 from service.engine.images import ImageLimits
@@ -180,7 +180,14 @@ class There:
         return self._client.models()
 
     def layers(self, model: str, version: str | None) -> LayerList:
-        return self._client.layers(model, version)
+        try:
+            return self._client.layers(model, version)
+        except ServiceError as error:
+            if error.code != "model_not_loaded":
+                raise
+            # A service loads nothing for a look; whoever names a model here wants it loaded.
+            self._client.load(model, version)
+            return self._client.layers(model, version)
 
     def sets(self) -> SetList:
         return self._client.sets()

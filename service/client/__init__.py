@@ -128,11 +128,15 @@ class Client:
         return self._connection.call(ModelList, "GET", "/v1/models")
 
     def model(self, name: str, version: str | None = None) -> ModelDetail:
-        """What is known of one model; loads it if need be."""
+        """What is known of one model; little before it is loaded, which this does not do."""
         return self._connection.call(ModelDetail, "GET", _route(name, version))
 
+    def load(self, name: str, version: str | None = None) -> ModelDetail:
+        """Have a model loaded, and wait for it; at once where it is."""
+        return self._connection.call(ModelDetail, "POST", f"{_route(name, version)}/load")
+
     def layers(self, model: str, version: str | None = None) -> LayerList:
-        """The layers of a model."""
+        """The layers of a model. Raises ServiceError `model_not_loaded` where `load` has to come first."""
         return self._connection.call(LayerList, "GET", f"{_route(model, version)}/layers")
 
     def methods(self) -> MethodList:

@@ -15,7 +15,7 @@ export class Problem extends Error {
 
 export const get = async (path, signal) => (await send(path, { signal })).json();
 export const remove = (path) => send(path, { method: "DELETE" });
-export const postEmpty = async (path) => (await send(path, { method: "POST" })).json();
+export const postEmpty = async (path, signal) => (await send(path, { method: "POST", signal })).json();
 
 /** Run a method: parameters and picture as a form. With `picture` the answer is a PNG, else JSON. */
 export async function run(request, { signal, picture = false } = {}) {

@@ -11,7 +11,7 @@ import { prepareJobs } from "./jobs.js";
 import { isSpatial, prepareStrip, showLayers } from "./layers.js";
 import { language, loadMessages, setLanguage, t } from "./messages.js";
 import { prepareMethods, setKnown } from "./methods.js";
-import { awaitsLoad, describeModel, isUnusable, showModelChoice } from "./model.js";
+import { awaitsLoad, describeModel, isUnusable, loadModel, showModelChoice } from "./model.js";
 import { onPicture, showPhotoChoice } from "./photo.js";
 import { askPredictions, preparePredictions, setTask, showPredictions } from "./predictions.js";
 import { isAborted, problemBox } from "./problem.js";
@@ -70,7 +70,8 @@ async function lookAtModel() {
     // One that is not loaded yet has nothing to say of itself before the first question.
     if (!awaitsLoad(state.model)) know(await describeModel(signal));
     const problem = await explain();
-    const [detail, layers] = await Promise.all([describeModel(signal), showLayers(signal)]);
+    const detail = await loadModel(signal);
+    const layers = await showLayers(signal);
     if (signal.aborted) return;
     know(detail);
     setChoices({ layers: layers.filter(isSpatial).map((layer) => layer.path) });

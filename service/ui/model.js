@@ -1,6 +1,6 @@
 // Which model is looked into: the choice, its state and reasons, and what is known of the chosen one.
 
-import { get } from "./api.js";
+import { get, postEmpty } from "./api.js";
 import { el, find } from "./elements.js";
 import { number, t } from "./messages.js";
 import { problemBox } from "./problem.js";
@@ -35,9 +35,16 @@ export const awaitsLoad = (name) => details.some((item) => item.name === name &&
 /** Whether it is unknown or cannot be loaded; then there is nothing to ask. */
 export const isUnusable = (name) => !details.some((item) => item.name === name && item.state !== "failed");
 
-/** What is known of the chosen model, once it is loaded; says it beside the choice. */
-export async function describeModel(signal) {
-  const detail = await get(`/v1/models/${encodeURIComponent(state.model)}`, signal);
+/** What is known of the chosen model as it is: nothing is loaded for it. */
+export const describeModel = async (signal) => note(await get(route(), signal));
+
+/** The same, loaded if need be: only then there are layers. */
+export const loadModel = async (signal) => note(await postEmpty(`${route()}/load`, signal));
+
+const route = () => `/v1/models/${encodeURIComponent(state.model)}`;
+
+/** Say it beside the choice. */
+function note(detail) {
   const summary = details.find((item) => item.name === detail.name);
   if (summary) summary.state = detail.state;
   const size = detail.input && `${detail.input.width ?? "…"} × ${detail.input.height ?? "…"}`;

@@ -140,8 +140,7 @@ def client(make_client: MakeClient, repository: Path) -> TestClient:
     """The application with default settings on the common repository, with all its models loaded."""
     client: TestClient = make_client(repository)
     # Keras draws random numbers while it loads, which Hypothesis would take for those of its strategies.
-    for thread in filter(lambda thread: thread.name == "warm-up", threading.enumerate()):
-        thread.join()
+    wait_until_loaded()
     return client
 
 
@@ -157,6 +156,12 @@ def start_server(tmp_path_factory: pytest.TempPathFactory, small_repository: Pat
             return stack.enter_context(Server(folder / "log.txt", **(places | environment)))
 
         yield start
+
+
+def wait_until_loaded() -> None:
+    """Until every application of this process has loaded the models that it loads at its start."""
+    for thread in filter(lambda thread: thread.name == "warm-up", threading.enumerate()):
+        thread.join()
 
 
 def add_model(root: Path, name: str, file: Path, card: str, *, version: str = "1") -> None:

@@ -2,6 +2,8 @@
 
 import inspect
 import socket
+import time
+import weakref
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -21,7 +23,7 @@ from service.catalog.preprocessing import PRESETS
 from service.catalog.weights import find_cache
 from service.engine.keras.applications import load_application
 from service.settings import Settings
-from tests.contract.conftest import assert_problem, png
+from tests.contract.conftest import assert_problem, png, wait_until_loaded
 from tests.server import Server
 
 # Of each family that puts the names of its files together, the network that is the cheapest to build.
@@ -154,6 +156,60 @@ def test_answers_carry_imagenet_labels_when_an_application_is_asked(random_clien
     assert detail["input"] == {"height": 224, "width": 224, "channels": 3, "preprocessing": "tf"}
     assert "random" in detail["repairs"][0]
     assert len(detail["classes"]) == 1000
+
+
+def test_nothing_is_loaded_when_a_model_is_only_looked_at(random_client: TestClient):
+    place = "/v1/models/mobilenetv3small"
+    problem = assert_problem(random_client.get(f"{place}/layers"), 409, "model_not_loaded", f"POST {place}/load")
+    assert "Retry-After" not in problem
+    assert_problem(
+        random_client.get(f"{place}/versions/1/layers"), 409, "model_not_loaded", f"POST {place}/versions/1/load"
+    )
+    for route in (place, f"{place}/versions/1"):
+        assert random_client.get(route).json()["state"] == "available"
+        assert random_client.head(route).status_code == 405
+    loaded = random_client.post(f"{place}/load")
+    assert loaded.status_code == 200
+    assert loaded.json() == random_client.get(place).json()
+    assert loaded.json()["state"] == "ready"
+    assert random_client.get(f"{place}/layers").json()["totals"]["parameters"] == 2_554_968
+
+
+def test_older_version_is_loaded_by_a_post_alone(random_client: TestClient):
+    wait_until_loaded()
+    place = "/v1/models/versions"
+    assert random_client.get(place).json()["state"] == "ready"
+    older = random_client.get(f"{place}/versions/2").json()
+    assert (older["version"], older["state"], older["methods"]) == ("2", "available", [])
+    assert_problem(random_client.get(f"{place}/versions/2/layers"), 409, "model_not_loaded", "versions/2/load")
+    assert random_client.post(f"{place}/versions/2/load").json()["version"] == "2"
+    assert random_client.get(f"{place}/versions/2").json()["state"] == "ready"
+    assert random_client.get(f"{place}/versions/2/layers").status_code == 200
+    assert_problem(random_client.post(f"{place}/versions/3/load"), 404, "version_not_found")
+
+
+def test_network_leaves_memory_when_another_takes_its_place(repository: Path, tmp_path: Path, picture: bytes):
+    """Whoever knows it lets go: batches, traces, what is kept of pictures and results, and jobs."""
+    settings = Settings(
+        models=repository,
+        data=tmp_path,
+        applications_weights="none",
+        limits={"resident_applications": 1},
+        worker={"warm": False},
+    )
+    with TestClient(create_app(settings)) as client:
+        for method, headers in (("predictions", {}), ("grad-cam", {}), ("grad-cam", {"Prefer": "respond-async"})):
+            answer = client.post(f"/v1/models/mobilenet/{method}", files={"image": picture}, headers=headers)
+            assert answer.status_code in (200, 202), answer.text
+        catalog = client.app.state.services.catalog  # type: ignore[attr-defined]
+        network = weakref.ref(catalog.model("mobilenet").probe._inner._network)
+        assert client.post("/v1/models/mobilenetv3small/load").status_code == 200
+        assert client.get("/v1/models/mobilenet").json()["state"] == "available"
+        end = time.monotonic() + 20
+        while network() is not None and time.monotonic() < end:
+            time.sleep(0.1)
+        assert network() is None
+        assert client.post("/v1/models/mobilenet/predictions", files={"image": picture}).status_code == 200
 
 
 # ---- weights

@@ -7,7 +7,15 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
-from tests.contract.conftest import INTERNAL, MakeClient, add_model, assert_problem, cut_archive, encoded
+from tests.contract.conftest import (
+    INTERNAL,
+    MakeClient,
+    add_model,
+    assert_problem,
+    cut_archive,
+    encoded,
+    wait_until_loaded,
+)
 
 GRAD_CAM = "/v1/models/tiny/grad-cam"
 
@@ -111,7 +119,10 @@ def _write_broken_files(root: Path, good: Path, with_lambda: Path) -> None:
 
 @pytest.fixture(scope="module")
 def broken_client(make_client: MakeClient, broken_repository: Path) -> TestClient:
-    return make_client(broken_repository)
+    client: TestClient = make_client(broken_repository)
+    # Looking at a model loads none.
+    wait_until_loaded()
+    return client
 
 
 @pytest.mark.parametrize(("name", "words"), BROKEN.items(), ids=BROKEN)

@@ -8,6 +8,7 @@ import sys
 import tempfile
 import threading
 import time
+import weakref
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -25,7 +26,7 @@ from service.catalog.folder import Folder
 from service.catalog.labels import imagenet_labels
 from service.catalog.repository import MODEL_NAME
 from service.catalog.weights import WeightsFile, WeightsStore, find_cache
-from service.errors import ModelFailedError, WeightsUnavailableError
+from service.errors import ModelFailedError, ServerBusyError, WeightsUnavailableError
 from tests.unit.fakes import ClosedFormProbe, FakeLoader
 
 # Nobody listens there.
@@ -65,9 +66,10 @@ def _catalog(
     loader: FakeApplicationLoader | None = None,
     weights: WeightsChoice = "none",
     origin: str = NOWHERE,
+    resident: int = 3,
 ) -> Iterator[Catalog]:
     applications = Applications(loader or FakeApplicationLoader(), WeightsStore(origin), weights=weights)
-    catalog = Catalog([*(Folder(folder, FakeLoader()) for folder in folders), applications])
+    catalog = Catalog([*(Folder(folder, FakeLoader()) for folder in folders), applications], resident=resident)
     yield catalog
     catalog.close()
 
@@ -174,6 +176,59 @@ def test_folders_are_served_when_applications_take_long(tmp_path: Path):
         assert not any(future.done() for future in slow)
         gate.set()
         assert slow[2].result(10).name == "resnet50"  # type: ignore[union-attr]
+
+
+def _ready(catalog: Catalog) -> list[str]:
+    return [name for name in catalog.names() if catalog.summary(name).state == "ready"]
+
+
+def test_only_those_asked_for_last_stay_when_all_are_asked_in_turns(tmp_path: Path):
+    for name in ("cats", "dogs"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "model.keras").write_bytes(b"weights")
+    with _catalog(tmp_path, resident=2) as catalog:
+        # A folder's models are the operator's own choice, and do not count.
+        catalog.load_all()
+        for name in APPLICATIONS:
+            assert catalog.model(name).name == name
+            assert catalog.model("resnet50").name == "resnet50"
+            assert catalog.is_known(name)
+        assert set(_ready(catalog)) == {"cats", "dogs", "resnet50", name}
+
+
+def test_model_leaves_with_its_last_request_when_others_were_asked_for_later():
+    with _catalog(resident=1) as catalog:
+        in_use = catalog.model("vgg16")
+        gone = weakref.ref(in_use.probe)
+        assert catalog.model("vgg19").name == "vgg19"
+        assert _ready(catalog) == ["vgg19"]
+        assert in_use.probe.anatomy.classes == 2
+        with pytest.raises(ServerBusyError):
+            # Two are alive, where one may stay: a third has to wait for the end of the first.
+            catalog.model("resnet50")
+        assert _ready(catalog) == ["vgg19"]
+        del in_use
+        assert gone() is None
+        assert catalog.model("resnet50").name == "resnet50"
+
+
+def test_failures_take_no_place(cache: Path):
+    (cache / "mobilenet_1_0_224_tf.h5").write_bytes(CONTENT)
+    with _catalog(weights="imagenet", resident=1) as catalog:
+        kept = catalog.model("mobilenet")
+        for _ in range(3):
+            with pytest.raises(WeightsUnavailableError):
+                catalog.model("vgg16")
+        assert catalog.model("mobilenet") is kept
+
+
+def test_nothing_is_begun_when_a_load_is_only_looked_for():
+    loader = FakeApplicationLoader()
+    with _catalog(loader=loader) as catalog:
+        assert catalog.find_load("vgg16") is None
+        assert loader.loaded == []
+        begun = catalog.request("vgg16")
+        assert catalog.find_load("vgg16") is begun
 
 
 def test_reason_names_file_and_folder_when_there_is_no_connection(cache: Path):

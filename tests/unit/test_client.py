@@ -8,7 +8,10 @@ import httpx2
 import pytest
 
 from schemas.jobs import JobImage, JobSummary
+from schemas.models import ModelDetail, ModelSummary
 from schemas.results import Provenance, Result, ResultImage, Timings
+from service.catalog.doctor import describe_unloaded
+from service.cli.places import There
 from service.client import Client, ServiceError
 
 RESULT = Result(
@@ -131,6 +134,25 @@ def test_no_other_route_is_asked_when_a_name_would_lead_there(name: str):
     with pytest.raises(ServiceError):
         service.client().layers(name)
     assert service.requests == []
+
+
+def test_layers_come_after_a_load_when_the_terminal_asks_a_service():
+    unloaded = httpx2.Response(409, json=PROBLEM | {"code": "model_not_loaded", "status": 409})
+    service = FakeService(
+        unloaded,
+        httpx2.Response(200, json=_detail().model_dump(mode="json")),
+        httpx2.Response(200, json={"layers": [], "totals": {"parameters": 0, "trainable": 0, "non_trainable": 0}}),
+    )
+    There(service.client()).layers("vgg16", "2")
+    assert [(request.method, request.url.path) for request in service.requests] == [
+        ("GET", "/base/v1/models/vgg16/versions/2/layers"),
+        ("POST", "/base/v1/models/vgg16/versions/2/load"),
+        ("GET", "/base/v1/models/vgg16/versions/2/layers"),
+    ]
+
+
+def _detail() -> ModelDetail:
+    return describe_unloaded(ModelSummary(name="vgg16", versions=["2"], state="available"))
 
 
 JOB_ID = "0" * 32
