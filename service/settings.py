@@ -77,6 +77,19 @@ class Limits(BaseModel):
     result_cache_bytes: int = Field(
         128 * 2**20, ge=0, description="Memory for finished results, given again to the same request; 0: none kept."
     )
+    input_bytes: int = Field(
+        2**32,
+        ge=1,
+        description="Bytes of all pictures and sets that jobs were sent with, sixteen of the largest sets; then 507.",
+    )
+    result_bytes: int = Field(
+        2**34,
+        ge=1,
+        description="Bytes of all pictures of jobs, which are kept for a day; then 507, and running jobs fail.",
+    )
+    idempotency_keys: int = Field(
+        20_000, ge=1, description="Idempotency-Keys remembered, for a day at most; beyond, the oldest are forgotten."
+    )
     queued_jobs: int = Field(10_000, ge=1, description="Jobs that may be queued or running; then 503.")
     event_streams: int = Field(
         100, ge=1, description="Clients that may watch jobs, and as many that may wait for one, at the same time."

@@ -25,7 +25,7 @@ from service.engine.probe import Probe
 from service.engine.reuse import ActivationCache
 from service.engine.sets.image_set import SetLimits
 from service.engine.stated import Stated
-from service.jobs.artifacts import Artifacts
+from service.jobs.artifacts import Artifacts, StorageLimits
 from service.jobs.embedded_worker import EmbeddedWorker
 from service.jobs.reconciler import Reconciler, Workforce
 from service.jobs.sqlite import SqliteJobStore
@@ -90,7 +90,12 @@ def job_rules(settings: Settings) -> JobRules:
 def open_store(settings: Settings) -> JobStore:
     """The job records: in Redis where there is one, else in a file. What cannot be reached yet is no error here."""
     jobs = settings.jobs
-    rules = Rules(lease_seconds=jobs.lease_seconds, result_seconds=jobs.result_seconds, max_attempts=jobs.max_attempts)
+    rules = Rules(
+        lease_seconds=jobs.lease_seconds,
+        result_seconds=jobs.result_seconds,
+        max_attempts=jobs.max_attempts,
+        idempotency_keys=settings.limits.idempotency_keys,
+    )
     if settings.redis_url:
         # Not at the top: without Redis nothing of it is imported.
         from service.jobs.redis import RedisJobStore
@@ -101,7 +106,8 @@ def open_store(settings: Settings) -> JobStore:
 
 def open_artifacts(settings: Settings) -> Artifacts:
     """Where the pictures of jobs lie. What cannot be reached yet is no error here."""
-    return Artifacts(settings.artifacts_url)
+    limits = settings.limits
+    return Artifacts(settings.artifacts_url, StorageLimits(limits.input_bytes, limits.result_bytes))
 
 
 def open_workforce(settings: Settings, store: JobStore) -> Workforce:

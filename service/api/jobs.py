@@ -73,10 +73,17 @@ async def cancel_job(services: ServicesDependency, job: JobId) -> Response:
 
 
 @router.delete(
-    "/{job}", summary="Forget a job, cancelling it first", operation_id="delete_job", status_code=204, responses=_ERRORS
+    "/{job}",
+    summary="Forget a job, cancelling it first",
+    description="Equal requests share a job: it goes with the delete of the last of them, and stays for the others.",
+    operation_id="delete_job",
+    status_code=204,
+    responses=_ERRORS,
 )
 async def delete_job(services: ServicesDependency, job: JobId) -> None:
-    await services.jobs.call(services.jobs.store.delete, require_id(job))
+    if not await services.jobs.call(services.jobs.store.delete, require_id(job)):
+        # Equal requests share a job: it is another's too.
+        return
     try:
         await services.jobs.call(services.jobs.artifacts.remove_jobs, [job])
     except ConvscopeError as error:

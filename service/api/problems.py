@@ -142,7 +142,12 @@ PROBLEMS: Final[dict[str, ProblemType]] = {
     "storage_unavailable": ProblemType(
         503, "Storage unavailable", "The place of jobs' pictures cannot be reached; other requests are answered."
     ),
-    "storage_full": ProblemType(503, "Storage full", "There is no room for the pictures of jobs; try again later."),
+    "storage_full": ProblemType(
+        507,
+        "Storage full",
+        "There is no room for what jobs are sent with, or for their pictures: delete jobs that are done, or wait until "
+        "some expire. Whoever runs the service may raise `CONVSCOPE_LIMITS__INPUT_BYTES` and `__RESULT_BYTES`.",
+    ),
     "queue_full": ProblemType(503, "Queue full", "As many jobs wait as may wait; try again after `Retry-After`."),
     "streams_full": ProblemType(
         503, "Too many watchers", "As many clients watch jobs as may; ask `GET /v1/jobs/{id}` now and then instead."

@@ -116,7 +116,7 @@ class Client:
         return self._connection.call(Job, "POST", f"{_job_route(job)}/cancel")
 
     def delete(self, job: str) -> None:
-        """Forget the job and its pictures."""
+        """Forget the job and its pictures; equal requests share one, which stays until it is deleted as often."""
         self._connection.send("DELETE", _job_route(job))
 
     def image(self, job: str, name: str) -> bytes:

@@ -6,12 +6,14 @@ Knows no records: what is in use it is told.
 import errno
 import hashlib
 import logging
+import os
 import re
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from functools import cached_property
+from dataclasses import dataclass
+from functools import cached_property, partial
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, Final
 
@@ -21,17 +23,14 @@ from fsspec.implementations.local import LocalFileSystem
 from schemas.jobs import StoredImage
 from schemas.results import ResultImage
 from service.errors import ConvscopeError
-from service.jobs.durable import write_durably
+from service.jobs.durable import remove_unless_touched, total_bytes, write_durably, write_once
+from service.jobs.quota import Quota, StorageFullError
 
 logger = logging.getLogger(__name__)
 
 _FULL: Final = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
 _SEGMENT: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
 _BATCH: Final = 500
-
-
-class StorageFullError(ConvscopeError):
-    code = "storage_full"
 
 
 class StorageUnavailableError(ConvscopeError):
@@ -42,6 +41,23 @@ class ArtifactMissingError(ConvscopeError):
     code = "image_not_found"
 
 
+@dataclass(frozen=True)
+class Kept:
+    """An input that is kept. `written` names the very file that this call has made, where that can be told."""
+
+    sha256: str
+    size: int
+    written: int | None
+
+
+@dataclass(frozen=True)
+class StorageLimits:
+    """Bytes of all inputs, and of all pictures."""
+
+    inputs: int = 2**32
+    results: int = 2**34
+
+
 class Artifacts:
     """Files that are written once, whole or not at all, and never changed.
 
@@ -49,20 +65,54 @@ class Artifacts:
     chunk never meet. Every call may raise StorageUnavailableError. Safe to use from several threads.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, limits: StorageLimits | None = None) -> None:
         self._url = url
+        limits = limits or StorageLimits()
+        self._quotas = {
+            "inputs": Quota(
+                limits.inputs, partial(self._measure, "inputs"), _full("pictures and sets sent with", "INPUT")
+            ),
+            "results": Quota(limits.results, partial(self._measure, "results"), _full("pictures of", "RESULT")),
+        }
+
+    def require_room(self) -> None:
+        """Raise StorageFullError where no more pictures of jobs may be written."""
+        self._quotas["results"].take(0)
+
+    def renew_quotas(self) -> None:
+        """Measure what is there, where it is time to."""
+        for quota in self._quotas.values():
+            quota.renew_early()
 
     def write_input(self, data: bytes) -> str:
-        """Keep an input; returns its SHA-256. Writing it again makes it young again. Raises StorageFullError."""
-        sha256 = hashlib.sha256(data).hexdigest()
-        with _explained("write an input"):
-            self._write("inputs", {sha256: data})
-        return sha256
+        """See `keep_input`; returns the SHA-256."""
+        return self.keep_input(data, hashlib.sha256(data).hexdigest()).sha256
 
-    def write_set(self, file: IO[bytes], sha256: str) -> None:
-        """Keep an input that is too large for memory. Raises StorageFullError."""
+    def keep_input(self, data: bytes | IO[bytes], sha256: str) -> Kept:
+        """Keep an input, as a file where it is large; one that is there already is young again.
+
+        Raises StorageFullError.
+        """
+        size = len(data) if isinstance(data, bytes) else data.seek(0, os.SEEK_END)
+        quota = self._quotas["inputs"]
         with _explained("write an input"):
-            self._write("inputs", {sha256: file})
+            if not isinstance(self._files, LocalFileSystem):
+                quota.take(size)
+                self._write("inputs", {sha256: data})
+                return Kept(sha256, size, None)
+            written = write_once(Path(self._path("inputs")), sha256, data, before=partial(quota.take, size))
+        return Kept(sha256, size, written)
+
+    def forget_input(self, kept: Kept) -> None:
+        """Remove an input that no record came of, unless somebody else has sent the same one since, or before.
+
+        Only where that can be told; elsewhere it is collected later. To be asked only for what no record refers to.
+        """
+        if kept.written is None:
+            return
+        with _explained("remove an input"):
+            if remove_unless_touched(Path(self._path("inputs", kept.sha256)), kept.written):
+                self._quotas["inputs"].give(kept.size)
 
     def open_set(self, sha256: str) -> IO[bytes]:
         """An input as a file that can be sought in. Raises ArtifactMissingError."""
@@ -81,6 +131,7 @@ class Artifacts:
         """Write the pictures of one attempt, durably. Raises StorageFullError."""
         folder = f"results/{job}/{chunk}-{fence}"
         with _explained("write pictures"):
+            self._quotas["results"].take(sum(len(image.data) for image in images))
             self._write(folder, {f"{image.name}.png": image.data for image in images})
         return [
             StoredImage(
@@ -145,6 +196,16 @@ class Artifacts:
             with self._files.open(self._path(folder, name), "wb") as target:
                 shutil.copyfileobj(data, target)
 
+    def _measure(self, folder: str) -> int:
+        with _explained("measure what is kept"):
+            if isinstance(self._files, LocalFileSystem):
+                return total_bytes(Path(self._path(folder)))
+            self._files.invalidate_cache()
+            with suppress(FileNotFoundError):
+                found = self._files.find(self._path(folder), detail=True)
+                return sum(int(entry.get("size") or 0) for entry in found.values())
+        return 0
+
     def _read(self, folder: str, file: str) -> bytes:
         if not all(_SEGMENT.fullmatch(part) for part in file.split("/")):
             raise ArtifactMissingError("the picture's place in the record is not one of ours")
@@ -176,6 +237,13 @@ class Artifacts:
         return max(float(self._files.modified(file).timestamp()) for file in self._files.find(path) or [path])
 
 
+def _full(what: str, setting: str) -> str:
+    return (
+        f"the {what} jobs take as many bytes as they may: delete jobs that are done (DELETE /v1/jobs/{{id}}), "
+        f"or wait until some expire; CONVSCOPE_LIMITS__{setting}_BYTES is the limit"
+    )
+
+
 @contextmanager
 def _explained(intention: str) -> Iterator[None]:
     """Errors of any file system as ours. What they say names places, and stays in the log."""
@@ -186,5 +254,5 @@ def _explained(intention: str) -> Iterator[None]:
     except Exception as error:  # each backend has exceptions of its own
         logger.error("cannot %s: %r", intention, error)
         if isinstance(error, OSError) and error.errno in _FULL:
-            raise StorageFullError("there is no room left for the pictures of jobs: try again later") from error
+            raise StorageFullError("the disk has no room left for the pictures of jobs: try again later") from error
         raise StorageUnavailableError("the place of jobs' pictures cannot be reached: try again later") from error

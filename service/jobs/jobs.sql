@@ -34,6 +34,10 @@ CREATE TABLE chunks (
 CREATE INDEX chunks_queued ON chunks (queue, position) WHERE position IS NOT NULL;
 CREATE INDEX chunks_leased ON chunks (lease) WHERE lease IS NOT NULL;
 
+-- The submissions that a job answers: it is forgotten with the last of them.
+CREATE TABLE requests (job TEXT NOT NULL, id TEXT NOT NULL UNIQUE);
+CREATE INDEX requests_by_job ON requests (job);
+
 -- What each process holds. `ended` is when the job ended under it; the row outlives the job.
 CREATE TABLE holds (
     process TEXT PRIMARY KEY,

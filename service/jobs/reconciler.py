@@ -72,6 +72,7 @@ class Reconciler:
             self.supervisor.stop_process(overdue)
         if sweep.expired:
             self.artifacts.remove_jobs(sweep.expired)
+        self.artifacts.renew_quotas()
         if monotonic() - self._collected > COLLECT_SECONDS:
             self._collected = monotonic()
             self.artifacts.collect(self.store.known, self.store.inputs, older_than_seconds=COLLECT_SECONDS)

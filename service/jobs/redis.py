@@ -7,7 +7,7 @@ from uuid import uuid4
 from schemas.jobs import JobError, JobRecord, JobState, Part
 from service.jobs import refusals
 from service.jobs.redis_scripts import Scripts
-from service.jobs.store import Chunk, Claim, Order, Overdue, Rules, Snapshot, Submission, Sweep, Worker
+from service.jobs.store import MAX_REQUESTS, Chunk, Claim, Order, Overdue, Rules, Snapshot, Submission, Sweep, Worker
 
 
 class RedisJobStore:
@@ -23,6 +23,7 @@ class RedisJobStore:
             uuid4().hex,
             self._rules.reservation_seconds,
             self._rules.idempotency_seconds,
+            self._rules.idempotency_keys,
         )
         if reply[0] == "reused":
             raise refusals.key_reused()
@@ -32,6 +33,12 @@ class RedisJobStore:
 
     def unreserve(self, key: str) -> None:
         self._scripts.run("unreserve", key)
+
+    def admits(self, duplicate_key: str | None, max_queued: int | None) -> bool:
+        reply = self._scripts.run("admits", duplicate_key or "", "" if max_queued is None else max_queued)
+        if reply[0] == "full" and max_queued is not None:
+            raise refusals.queue_full(max_queued)
+        return bool(reply[0] == "new")
 
     def submit(
         self,
@@ -56,6 +63,8 @@ class RedisJobStore:
             "" if max_queued is None else max_queued,
             self._rules.result_seconds,
             self._rules.idempotency_seconds,
+            self._rules.idempotency_keys,
+            MAX_REQUESTS,
         )
         if reply[0] == "full" and max_queued is not None:
             raise refusals.queue_full(max_queued)
@@ -105,8 +114,8 @@ class RedisJobStore:
             raise refusals.ended(job, state)
         return state
 
-    def delete(self, job: str) -> None:
-        self._about(job, "delete", uuid4().hex)
+    def delete(self, job: str) -> bool:
+        return bool(self._about(job, "delete", uuid4().hex)[1] == "forgotten")
 
     def overdue(self, worker_name: str, seconds: float) -> Sequence[Overdue]:
         _, *holds = self._scripts.run("overdue", worker_name, seconds)

@@ -36,11 +36,19 @@ class SqliteJobStore:
                 "INSERT OR REPLACE INTO idempotency VALUES (?, ?, ?, NULL, ?)",
                 (key, fingerprint, now + self._rules.reservation_seconds, now + self._rules.idempotency_seconds),
             )
+            self._forget_oldest_keys(db)
         return None
 
     def unreserve(self, key: str) -> None:
         with self._file.writing() as db:
             db.execute("DELETE FROM idempotency WHERE key = ? AND job IS NULL", (key,))
+
+    def admits(self, duplicate_key: str | None, max_queued: int | None) -> bool:
+        with self._file.reading() as db:
+            if duplicate_key is not None and _duplicate(db, duplicate_key):
+                return False
+            _require_place(db, max_queued)
+        return True
 
     def submit(
         self,
@@ -54,10 +62,13 @@ class SqliteJobStore:
         with self._file.writing() as db:
             if db.execute("SELECT 1 FROM jobs WHERE id = ?", (record.id,)).fetchone():
                 return Submission(record.id, created=True)
-            earlier = _answered(db, idempotency_key) or (None if fresh else _duplicate(db, duplicate_key))
+            earlier = _answered(db, idempotency_key)
             if earlier is None:
-                self._create(db, record, max_queued)
-                db.execute("INSERT OR REPLACE INTO duplicates VALUES (?, ?)", (duplicate_key, record.id))
+                earlier = None if fresh else _duplicate(db, duplicate_key)
+                if earlier is None:
+                    self._create(db, record, max_queued)
+                    db.execute("INSERT OR REPLACE INTO duplicates VALUES (?, ?)", (duplicate_key, record.id))
+                chunks.add_request(db, earlier or record.id, record.id)
             if idempotency_key is not None:
                 self._answer(db, idempotency_key, earlier or record.id)
         return Submission(earlier or record.id, created=earlier is None)
@@ -150,11 +161,14 @@ class SqliteJobStore:
                 chunks.end(db, job, "cancelled", at=self._moment())
         return state
 
-    def delete(self, job: str) -> None:
+    def delete(self, job: str) -> bool:
         with self._file.writing() as db:
             if not db.execute("SELECT 1 FROM jobs WHERE id = ?", (job,)).fetchone():
                 raise absent(db, job)
+            if chunks.take_request(db, job):
+                return False
             chunks.forget(db, job, time.time())
+        return True
 
     def overdue(self, worker_name: str, seconds: float) -> Sequence[Overdue]:
         with self._file.reading() as db:
@@ -198,10 +212,7 @@ class SqliteJobStore:
         return Moment(time.time(), self._rules)
 
     def _create(self, db: sqlite3.Connection, record: JobRecord, max_queued: int | None) -> None:
-        if max_queued is not None:
-            in_work = db.execute("SELECT count(*) FROM jobs WHERE state IN ('queued', 'running')").fetchone()[0]
-            if in_work >= max_queued:
-                raise refusals.queue_full(max_queued)
+        _require_place(db, max_queued)
         now = time.time()
         db.execute(
             "INSERT INTO jobs (id, record, input, created, expires) VALUES (?, ?, ?, ?, ?)",
@@ -217,6 +228,15 @@ class SqliteJobStore:
             "ON CONFLICT (key) DO UPDATE SET job = excluded.job, ends = excluded.ends",
             (key, now, job, now + self._rules.idempotency_seconds),
         )
+        self._forget_oldest_keys(db)
+
+    def _forget_oldest_keys(self, db: sqlite3.Connection) -> None:
+        surplus = db.execute("SELECT count(*) FROM idempotency").fetchone()[0] - self._rules.idempotency_keys
+        if surplus > 0:
+            db.execute(
+                "DELETE FROM idempotency WHERE rowid IN (SELECT rowid FROM idempotency ORDER BY ends, rowid LIMIT ?)",
+                (surplus,),
+            )
 
     def _expire(self, db: sqlite3.Connection, now: float) -> tuple[str, ...]:
         query = "SELECT id FROM jobs WHERE finished IS NOT NULL AND expires <= ? ORDER BY expires"
@@ -236,6 +256,14 @@ def _answered(db: sqlite3.Connection, key: str | None) -> str | None:
     query = "SELECT job FROM idempotency WHERE key = ? AND job IS NOT NULL AND ends > ?"
     row = db.execute(query, (key, time.time())).fetchone()
     return None if row is None else str(row["job"])
+
+
+def _require_place(db: sqlite3.Connection, max_queued: int | None) -> None:
+    if max_queued is None:
+        return
+    in_work = db.execute("SELECT count(*) FROM jobs WHERE state IN ('queued', 'running')").fetchone()[0]
+    if in_work >= max_queued:
+        raise refusals.queue_full(max_queued)
 
 
 def _duplicate(db: sqlite3.Connection, key: str) -> str | None:

@@ -6,7 +6,7 @@ from typing import Final, Literal
 
 from schemas.jobs import JobError, JobRecord, JobState, Part
 from service.jobs import refusals
-from service.jobs.store import Claim, Rules, Worker
+from service.jobs.store import MAX_REQUESTS, Claim, Rules, Worker
 
 
 @dataclass(frozen=True)
@@ -153,8 +153,21 @@ def end(db: sqlite3.Connection, job: str, state: JobState, *, at: Moment) -> Non
 def forget(db: sqlite3.Connection, job: str, now: float) -> None:
     db.execute("UPDATE holds SET ended = ? WHERE job = ? AND ended IS NULL", (now, job))
     db.execute("DELETE FROM duplicates WHERE job = ?", (job,))
+    db.execute("DELETE FROM requests WHERE job = ?", (job,))
     db.execute("DELETE FROM chunks WHERE job = ?", (job,))
     db.execute("DELETE FROM jobs WHERE id = ?", (job,))
+
+
+def add_request(db: sqlite3.Connection, job: str, submission: str) -> None:
+    count = db.execute("SELECT count(*) FROM requests WHERE job = ?", (job,)).fetchone()[0]
+    if count < MAX_REQUESTS:
+        db.execute("INSERT OR IGNORE INTO requests VALUES (?, ?)", (job, submission))
+
+
+def take_request(db: sqlite3.Connection, job: str) -> bool:
+    """Take one request from the job; False where it was the last."""
+    db.execute("DELETE FROM requests WHERE rowid = (SELECT max(rowid) FROM requests WHERE job = ?)", (job,))
+    return db.execute("SELECT 1 FROM requests WHERE job = ? LIMIT 1", (job,)).fetchone() is not None
 
 
 def hand_back(db: sqlite3.Connection, claim: Claim) -> None:

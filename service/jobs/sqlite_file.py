@@ -14,9 +14,17 @@ from typing import Final
 
 from service.jobs.store import JobsUnavailableError
 
-VERSION: Final = 1
+VERSION: Final = 2
 BUSY_SECONDS: Final = 5.0
 _SCHEMA: Final = Path(__file__).with_name("jobs.sql")
+# What brings a file of an earlier version to the next.
+_MIGRATIONS: Final = {
+    1: (
+        "CREATE TABLE requests (job TEXT NOT NULL, id TEXT NOT NULL UNIQUE)",
+        "CREATE INDEX requests_by_job ON requests (job)",
+        "INSERT INTO requests SELECT id, id FROM jobs",
+    )
+}
 _LOG = logging.getLogger(__name__)
 
 _SENTENCES: Final = {
@@ -105,7 +113,10 @@ class RecordsFile:
             if version == 0:
                 for statement in _SCHEMA.read_text(encoding="utf-8").split(";\n"):
                     connection.execute(statement)
-                connection.execute(f"PRAGMA user_version = {VERSION}")
+            for earlier in range(version or VERSION, VERSION):
+                for statement in _MIGRATIONS[earlier]:
+                    connection.execute(statement)
+            connection.execute(f"PRAGMA user_version = {VERSION}")
         self._created = True
 
     @contextmanager

@@ -7,11 +7,13 @@ in seconds since 1970.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Final, Literal, Protocol
 
 from schemas.jobs import JobError, JobRecord, JobState, Part
 from service.errors import ConvscopeError
 
+# More requests of one job than these are not counted: so many deletes forget it at the latest.
+MAX_REQUESTS: Final = 100
 ChunkState = Literal["waiting", "queued", "running", "succeeded", "failed", "cancelled"]
 # What the store tells a worker that reports: go on; stop, as the job has ended; hand the chunk back; it is no longer
 # yours.
@@ -52,6 +54,7 @@ class RequestInProgressError(ConvscopeError):
 class Rules:
     """How long things last, and how often a chunk is started before its job fails with `worker_lost`.
 
+    Of the Idempotency-Keys, `idempotency_keys` are remembered, the oldest forgotten first.
     `reservation_seconds` is how long a request with an Idempotency-Key may take before the same request may try again;
     another one may use the key only after `idempotency_seconds`.
     """
@@ -62,6 +65,7 @@ class Rules:
     idempotency_seconds: float = 86_400.0
     reservation_seconds: float = 60.0
     max_attempts: int = 5
+    idempotency_keys: int = 20_000
 
 
 @dataclass(frozen=True)
@@ -148,6 +152,13 @@ class JobStore(Protocol):
         """Free a key whose request was refused; one that has its job keeps it."""
         ...
 
+    def admits(self, duplicate_key: str | None, max_queued: int | None) -> bool:
+        """Whether `submit` would make a new job as things stand, and not answer with an earlier one.
+
+        Raises QueueFullError where it would, and JobsUnavailableError where it can write nothing more.
+        """
+        ...
+
     def submit(
         self,
         record: JobRecord,
@@ -159,9 +170,9 @@ class JobStore(Protocol):
     ) -> Submission:
         """Write record, chunks, queue entries, duplicate key and the answer to an Idempotency-Key, all or nothing.
 
-        A job with the same duplicate key that is queued, running or has succeeded is answered instead, unless `fresh`;
-        so is the one that the Idempotency-Key was answered with. The same id again is the same submission. Raises
-        QueueFullError where `max_queued` jobs are queued or running.
+        A job with the same duplicate key that is queued, running or has succeeded is answered instead, unless `fresh`,
+        and has one request more then (up to MAX_REQUESTS); so is the one that the Idempotency-Key was answered with.
+        The same id again is the same submission. Raises QueueFullError where `max_queued` jobs are queued or running.
         """
         ...
 
@@ -219,8 +230,12 @@ class JobStore(Protocol):
         """
         ...
 
-    def delete(self, job: str) -> None:
-        """Forget the job, whatever its state: workers learn of it as of a cancelled one. Raises what `get` raises."""
+    def delete(self, job: str) -> bool:
+        """Take one request from the job; False where others are left, whose it stays.
+
+        With its last request it is forgotten, whatever its state: workers learn of it as of a cancelled one. Raises
+        what `get` raises.
+        """
         ...
 
     def overdue(self, worker_name: str, seconds: float) -> Sequence[Overdue]:

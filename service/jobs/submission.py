@@ -16,9 +16,9 @@ from service.engine.model import Model
 from service.engine.run import Request, software
 from service.engine.sets.image_set import ImageSet
 from service.engine.versions import plan_versions
-from service.jobs.artifacts import Artifacts
+from service.jobs.artifacts import Artifacts, Kept
 from service.jobs.doorbell import Doorbell
-from service.jobs.store import JobStore, Submission
+from service.jobs.store import JobStore, QueueFullError, Submission
 
 
 @dataclass(frozen=True)
@@ -97,21 +97,35 @@ class Submissions:
 
     def send(self, draft: Draft, *, fresh: bool = False, idempotency_key: str | None = None) -> Submission:
         """Make the job, or find the one that does the same. Raises what store and artifacts raise."""
-        if draft.image is not None:
-            # Before the record: a worker may claim the job at once.
-            self._artifacts.write_input(draft.image)
-        if draft.images is not None:
-            self._artifacts.write_set(draft.images.file, draft.images.sha256)
-        submission = self._store.submit(
-            draft.record,
-            duplicate_key=draft.duplicate_key,
-            fresh=fresh,
-            idempotency_key=idempotency_key,
-            max_queued=self._max_queued,
-        )
+        # Whatever can refuse does so before anything is stored.
+        if self._store.admits(None if fresh else draft.duplicate_key, self._max_queued):
+            self._artifacts.require_room()
+        # Before the record: a worker may claim the job at once.
+        kept = self._keep_input(draft)
+        try:
+            submission = self._store.submit(
+                draft.record,
+                duplicate_key=draft.duplicate_key,
+                fresh=fresh,
+                idempotency_key=idempotency_key,
+                max_queued=self._max_queued,
+            )
+        except QueueFullError:
+            # Another took the last place meanwhile. After any other error the record may be written all the same.
+            if kept is not None and kept.sha256 not in self._store.inputs():
+                self._artifacts.forget_input(kept)
+            raise
         if submission.created:
             self._doorbell.ring(draft.record.queue, len(draft.record.chunks))
         return submission
+
+    def _keep_input(self, draft: Draft) -> Kept | None:
+        asked = draft.record.request
+        if draft.image is not None and asked.image is not None:
+            return self._artifacts.keep_input(draft.image, asked.image)
+        if draft.images is not None:
+            return self._artifacts.keep_input(draft.images.file, draft.images.sha256)
+        return None
 
 
 def _queue(model: str, gpu_models: Sequence[str]) -> Queue:

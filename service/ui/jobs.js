@@ -48,8 +48,10 @@ async function list() {
     draw(jobs, next);
     find("#jobs-away").replaceChildren();
     if (jobs.some((job) => !isFinal(job)) && state.view === "jobs") timer = setTimeout(list, REFRESH_MILLISECONDS);
+    return jobs;
   } catch (error) {
     find("#jobs-away").replaceChildren(problemBox(error, list));
+    return undefined;
   }
 }
 
@@ -75,18 +77,20 @@ function row(job) {
     el("span", { class: "what" }, el("b", {}, job.method), ` ${job.model} `, el("span", { class: "hint" },
       asked.map(([name, value]) => `${name} ${value}`).join(", "), " ", moment(job.created_at))),
     el("span", { class: "row" }, act("show", t("jobs.show"), () => update({ job: job.id }, { push: true })),
-      !isFinal(job) && act("cancel", t("job.cancel"), () => change(() => postEmpty(job.links.cancel), t("jobs.cancelled"))),
+      !isFinal(job) && act("cancel", t("job.cancel"), () => change(() => postEmpty(job.links.cancel), () => t("jobs.cancelled"))),
       act("delete", t("jobs.delete"), () => forget(job))));
 }
 
 async function forget(job) {
-  const done = await change(() => deleteJob(job), t("jobs.deleted"));
+  // Equal requests share a job: it stays listed until each of them has deleted it.
+  const news = (jobs) => t(jobs?.some(({ id }) => id === job.id) ? "jobs.shared" : "jobs.deleted");
+  const done = await change(() => deleteJob(job), news);
   if (done && state.job === job.id) update({ job: "" });
 }
 
 async function change(action, news) {
   const done = await guard(find("#jobs-problem"), async () => { await action(); return true; });
-  if (done) say(news);
-  await list();
+  const jobs = await list();
+  if (done) say(news(jobs));
   return done;
 }

@@ -76,6 +76,9 @@ def test_job_goes_its_way_when_handled_step_by_step(workshop: Workshop, picture:
     assert [event.name for event in events if isinstance(event, JobImage)] == [i.name for i in done.result.images]
     assert isinstance(events[-1], JobSummary)
     assert client.image(job.id, "overlay").startswith(b"\x89PNG")
+    # It was asked for twice.
+    client.delete(job.id)
+    assert client.job(job.id).state == "succeeded"
     client.delete(job.id)
     with pytest.raises(ServiceError) as raised:
         client.job(job.id)

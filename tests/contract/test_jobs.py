@@ -350,6 +350,32 @@ def test_job_is_refused_when_as_many_wait_as_may(tmp_path: Path, repository: Pat
         response = _ask(workshop, picture, data={"opacity": "0.1"})
         assert_problem(response, 503, "queue_full", "Try again")
         assert int(response.headers["retry-after"]) >= 1
+        assert len(_files(tmp_path / "artifacts" / "inputs")) == 1
+
+
+def test_job_is_refused_when_there_is_no_room_for_its_picture(tmp_path: Path, repository: Path, picture: bytes) -> None:
+    with open_workshop(repository, tmp_path, limits={"input_bytes": len(picture) + 10}) as workshop:
+        job = _ask(workshop, picture).json()
+        assert _ask(workshop, picture, data={"opacity": "0.1"}).status_code == 202
+        response = _ask(workshop, picture + b"behind")
+        assert_problem(response, 507, "storage_full", "DELETE /v1/jobs", "CONVSCOPE_LIMITS__INPUT_BYTES")
+        assert "retry-after" not in response.headers
+        assert workshop.client.get("/v1/jobs").json()["jobs"][-1]["id"] == job["id"]
+        _assert_interactive_works(workshop.client, picture + b"behind")
+
+
+def test_job_fails_when_there_is_no_room_for_its_result(tmp_path: Path, repository: Path, picture: bytes) -> None:
+    with open_workshop(repository, tmp_path, limits={"result_bytes": 100}) as workshop:
+        job = _ask(workshop, picture).json()
+        assert workshop.work() == 1
+        failed = workshop.client.get(job["links"]["self"]).json()
+        assert (failed["state"], failed["error"]["code"]) == ("failed", "storage_full")
+        assert "CONVSCOPE_LIMITS__RESULT_BYTES" in failed["error"]["detail"]
+        assert _files(tmp_path / "artifacts" / "results") == []
+
+
+def _files(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file()]
 
 
 def test_listing_is_refused_when_the_page_before_ended_with_an_unknown_job(workshop: Workshop) -> None:
@@ -497,6 +523,20 @@ def test_job_is_forgotten_when_deleted(workshop: Workshop, picture: bytes) -> No
         assert_problem(workshop.client.get(path), 404, "job_not_found")
     assert_problem(workshop.client.delete(done["links"]["self"]), 404, "job_not_found")
     assert _ask(workshop, picture).status_code == 202
+
+
+def test_job_stays_for_others_when_one_of_them_deletes_it(workshop: Workshop, picture: bytes) -> None:
+    key = {"Idempotency-Key": "mine"}
+    first, *repeated = (_ask(workshop, picture, headers=key).json()["id"] for _ in range(3))
+    other = _ask(workshop, picture).json()
+    assert {first, *repeated} == {other["id"]}
+    assert workshop.client.delete(other["links"]["self"]).status_code == 204
+    assert workshop.work() == 1
+    done = workshop.client.get(other["links"]["self"]).json()
+    assert done["state"] == "succeeded"
+    assert workshop.client.get(done["result"]["images"][0]["href"]).status_code == 200
+    assert workshop.client.delete(other["links"]["self"]).status_code == 204
+    assert_problem(workshop.client.get(other["links"]["self"]), 404, "job_not_found")
 
 
 def test_pictures_leave_the_disk_when_their_job_is_deleted(tmp_path: Path, repository: Path, picture: bytes) -> None:

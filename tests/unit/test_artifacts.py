@@ -1,12 +1,14 @@
 """Pictures and inputs of jobs: written whole, read back, never from outside, and collected when nobody needs them."""
 
 import hashlib
+import io
 import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from uuid import uuid4
 
@@ -15,7 +17,8 @@ import pytest
 
 from schemas.jobs import StoredImage
 from schemas.results import ResultImage
-from service.jobs.artifacts import ArtifactMissingError, Artifacts, StorageUnavailableError
+from service.jobs.artifacts import ArtifactMissingError, Artifacts, Kept, StorageLimits, StorageUnavailableError
+from service.jobs.quota import StorageFullError
 
 JOB = "0" * 32
 ROOT = Path(__file__).parents[2]
@@ -119,6 +122,61 @@ def test_input_stays_when_it_was_written_again_lately(tmp_path: Path):
     artifacts.write_input(b"picture")
     assert artifacts.collect(lambda _: set(), set, older_than_seconds=3600) == 0
     assert artifacts.read_input(sha256) == b"picture"
+
+
+def test_input_is_forgotten_when_its_job_was_refused(tmp_path: Path):
+    artifacts = Artifacts(str(tmp_path))
+    artifacts.forget_input(artifacts.keep_input(b"picture", "a1"))
+    assert list((tmp_path / "inputs").iterdir()) == []
+
+
+def test_input_stays_when_somebody_else_sent_it_before_or_since(tmp_path: Path):
+    artifacts, others = Artifacts(str(tmp_path)), Artifacts(str(tmp_path))
+    for _ in range(200):
+        refused = artifacts.keep_input(b"picture", "a1")
+        accepted = others.keep_input(b"picture", "a1")
+        artifacts.forget_input(refused)
+        assert others.read_input("a1") == b"picture"
+        others.forget_input(accepted)
+        assert others.read_input("a1") == b"picture"
+        (tmp_path / "inputs" / "a1").unlink()
+
+
+def test_input_has_one_maker_when_many_send_it_at_once(tmp_path: Path):
+    def send(_: int) -> Kept:
+        return Artifacts(str(tmp_path)).keep_input(io.BytesIO(b"set" * 1000), "a1")
+
+    with ThreadPoolExecutor(16) as threads:
+        kept = list(threads.map(send, range(64)))
+    assert sum(one.written is not None for one in kept) == 1
+    for one in kept:
+        Artifacts(str(tmp_path)).forget_input(one)
+    assert [path.name for path in (tmp_path / "inputs").iterdir()] == ["a1"]
+
+
+def test_input_is_refused_when_all_together_would_take_too_much(url: str):
+    artifacts = Artifacts(url, StorageLimits(inputs=100, results=100))
+    artifacts.write_input(b"a" * 60)
+    with pytest.raises(StorageFullError, match=r"delete jobs.*CONVSCOPE_LIMITS__INPUT_BYTES"):
+        artifacts.write_input(b"b" * 60)
+    artifacts.write_input(b"c" * 40)
+    # What is there already takes nothing more.
+    if not url.startswith("memory:"):
+        artifacts.write_input(b"a" * 60)
+
+
+def test_pictures_are_refused_when_all_together_would_take_too_much(url: str):
+    artifacts = Artifacts(url, StorageLimits(inputs=100, results=100))
+    artifacts.require_room()
+    artifacts.write_pictures(JOB, 0, 1, [_image("a", b"1" * 70)])
+    with pytest.raises(StorageFullError, match=r"delete jobs.*CONVSCOPE_LIMITS__RESULT_BYTES"):
+        artifacts.write_pictures(JOB, 1, 2, [_image("a", b"1" * 20), _image("b", b"2" * 20)])
+    # What others have written counts, and what has gone does not.
+    other = Artifacts(url, StorageLimits(inputs=100, results=50))
+    with pytest.raises(StorageFullError):
+        other.require_room()
+    artifacts.remove_jobs([JOB])
+    Artifacts(url, StorageLimits(inputs=100, results=50)).require_room()
 
 
 def test_storage_is_unavailable_when_its_folder_cannot_be_made(tmp_path: Path):

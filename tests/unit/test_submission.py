@@ -1,12 +1,15 @@
 """From a request to a record: what makes two requests one job, where it goes, and in which order it is written."""
 
 import io
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 from PIL import Image
 
+from schemas.results import ResultImage
 from service.engine.chunks import JobLimits
 from service.engine.images import ImageLimits
 from service.engine.method import AnyMethod
@@ -16,9 +19,10 @@ from service.engine.methods.grad_cam import GRAD_CAM
 from service.engine.parameters import validate
 from service.engine.run import Request
 from service.errors import ImageInvalidError
-from service.jobs.artifacts import Artifacts, StorageUnavailableError
+from service.jobs.artifacts import Artifacts, StorageLimits, StorageUnavailableError
+from service.jobs.quota import StorageFullError
 from service.jobs.sqlite import SqliteJobStore
-from service.jobs.store import Rules
+from service.jobs.store import QueueFullError, Rules
 from service.jobs.submission import Draft, JobRules, Submissions, draft_job, fingerprint
 from tests.unit.fakes import SilentDoorbell, closed_form_model
 
@@ -95,6 +99,95 @@ def test_bell_rings_once_when_the_same_job_is_sent_twice(tmp_path: Path):
     assert bell.rung == [("cpu", 1)]
     assert draft.record.request.image is not None
     assert artifacts.read_input(draft.record.request.image) == _png()
+    store.close()
+
+
+def _inputs(folder: Path) -> list[Path]:
+    return [path for path in (folder / "inputs").rglob("*") if path.is_file()]
+
+
+def test_nothing_is_stored_when_the_queue_is_full(tmp_path: Path):
+    store, artifacts = SqliteJobStore(tmp_path / "jobs", Rules()), Artifacts(str(tmp_path))
+    submissions = Submissions(store, artifacts, SilentDoorbell(), max_queued=1)
+    first = submissions.send(_draft())
+    for color in ("blue", "green"):
+        with pytest.raises(QueueFullError):
+            submissions.send(_draft(image=_png(color)))
+    assert submissions.send(_draft()).id == first.id
+    assert len(_inputs(tmp_path)) == 1
+    store.close()
+
+
+class _Crowd(SqliteJobStore):
+    """Where all look at the queue before anybody takes a place in it."""
+
+    def __init__(self, path: Path, count: int) -> None:
+        super().__init__(path, Rules())
+        self._barrier = Barrier(count)
+
+    def admits(self, duplicate_key: str | None, max_queued: int | None) -> bool:
+        try:
+            return super().admits(duplicate_key, max_queued)
+        finally:
+            self._barrier.wait(10)
+
+
+def test_inputs_are_those_of_the_accepted_jobs_when_many_come_for_the_last_places(tmp_path: Path):
+    store, artifacts = _Crowd(tmp_path / "jobs", 16), Artifacts(str(tmp_path))
+    submissions = Submissions(store, artifacts, SilentDoorbell(), max_queued=3)
+    # Pairs of one picture each, asked in different ways: one of a pair may be refused while the other is accepted.
+    drafts = [
+        _draft(replace(GRAD_CAM, name=f"cam{number % 2}"), image=_png(f"#0000{number // 2:02x}"))
+        for number in range(16)
+    ]
+
+    def send(draft: Draft) -> bool:
+        try:
+            return submissions.send(draft).created
+        except QueueFullError:
+            return False
+
+    with ThreadPoolExecutor(16) as threads:
+        assert sum(threads.map(send, drafts)) == 3
+    accepted = {job.record.request.image for job in store.list(limit=20)}
+    assert accepted <= {path.name for path in _inputs(tmp_path)}
+    for sha256 in accepted:
+        assert sha256 is not None
+        assert artifacts.read_input(sha256)
+    # One that somebody else had sent too is left to the collection of orphans.
+    assert len(_inputs(tmp_path)) <= 8
+    store.close()
+
+
+def test_different_pictures_leave_nothing_when_many_come_for_the_last_place(tmp_path: Path):
+    store, artifacts = _Crowd(tmp_path / "jobs", 8), Artifacts(str(tmp_path))
+    submissions = Submissions(store, artifacts, SilentDoorbell(), max_queued=1)
+
+    def send(number: int) -> bool:
+        try:
+            return submissions.send(_draft(image=_png(f"#0000{number:02x}"))).created
+        except QueueFullError:
+            return False
+
+    with ThreadPoolExecutor(8) as threads:
+        assert sum(threads.map(send, range(8))) == 1
+    assert [path.name for path in _inputs(tmp_path)] == [job.record.request.image for job in store.list(limit=20)]
+    store.close()
+
+
+def test_no_job_is_made_when_there_is_no_room_for_its_pictures(tmp_path: Path):
+    store = SqliteJobStore(tmp_path / "jobs", Rules())
+    artifacts = Artifacts(str(tmp_path), StorageLimits(inputs=10**6, results=100))
+    submissions = Submissions(store, artifacts, SilentDoorbell(), max_queued=None)
+    first = submissions.send(_draft())
+    artifacts.write_pictures(first.id, 0, 1, [ResultImage(name="a", layer=None, width=1, height=1, data=bytes(100))])
+    (tmp_path / "results" / "other").write_bytes(b"1")
+    fresh = Submissions(store, Artifacts(str(tmp_path), StorageLimits(10**6, 100)), SilentDoorbell(), max_queued=None)
+    with pytest.raises(StorageFullError, match="delete jobs"):
+        fresh.send(_draft(image=_png("blue")))
+    # What was computed is still answered with.
+    assert fresh.send(_draft()).id == first.id
+    assert len(_inputs(tmp_path)) == len(store.list(limit=10)) == 1
     store.close()
 
 

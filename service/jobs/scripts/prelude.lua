@@ -11,7 +11,9 @@
 -- active          set: jobs queued or running      queues   set: names of queues
 -- hold:FENCE      hash: what a process holds; outlives the job, and has `ended` from the job's end on
 -- process:NAME    the fence that a process holds   ended:WORKER  zset: fences of ended jobs by when they ended
--- gone:ID         'expired', or the token of the delete    duplicate:KEY  ID    idempotency:KEY  hash
+-- gone:ID         'expired'                        duplicate:KEY  ID
+-- requests:ID     set: the submissions that the job answers        deleted:TOKEN  what a delete came to
+-- idempotency:KEY hash                             idempotency    zset: those keys by when they end
 local P = 'convscope:'
 local DAY = 86400
 
@@ -48,6 +50,33 @@ end
 
 local function absent(job)
     return {call('GET', P .. 'gone:' .. job) == 'expired' and 'expired' or 'missing'}
+end
+
+-- As many keys as may be; the oldest are forgotten, a few at a time.
+local function remember_key(key, idempotency_seconds, keys)
+    local at = now()
+    call('PEXPIRE', P .. 'idempotency:' .. key, milliseconds(idempotency_seconds))
+    call('ZADD', P .. 'idempotency', seconds(at + tonumber(idempotency_seconds)), key)
+    local ended = call('ZRANGEBYSCORE', P .. 'idempotency', '-inf', seconds(at), 'LIMIT', 0, 100)
+    local surplus = call('ZCARD', P .. 'idempotency') - #ended - tonumber(keys)
+    if surplus > 0 then
+        ended = call('ZRANGE', P .. 'idempotency', 0, math.min(#ended + surplus, 100) - 1)
+    end
+    for _, old in ipairs(ended) do
+        call('ZREM', P .. 'idempotency', old)
+        call('DEL', P .. 'idempotency:' .. old)
+    end
+end
+
+-- `job` alone, the submission that made it, where a version before this one did not note it.
+local function add_request(job, submission, max_requests)
+    local requests = P .. 'requests:' .. job
+    if call('EXISTS', requests) == 0 then
+        call('SADD', requests, job)
+    end
+    if call('SCARD', requests) < tonumber(max_requests) then
+        call('SADD', requests, submission)
+    end
 end
 
 local function enqueue(queue, job, number, at_head)
@@ -146,7 +175,7 @@ local function forget(job, at)
     if input and call('HINCRBY', P .. 'inputs', input, -1) <= 0 then
         call('HDEL', P .. 'inputs', input)
     end
-    call('UNLINK', key, P .. 'parts:' .. job)
+    call('UNLINK', key, P .. 'parts:' .. job, P .. 'requests:' .. job)
     call('SREM', P .. 'active', job)
     call('ZREM', P .. 'jobs', job)
     call('ZREM', P .. 'expiry', job)

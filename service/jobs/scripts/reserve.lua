@@ -1,6 +1,6 @@
 #!lua
 -- `token` tells a repeated call from a second request.
-local key, fingerprint, token, reservation_seconds, idempotency_seconds = unpack(ARGV)
+local key, fingerprint, token, reservation_seconds, idempotency_seconds, keys = unpack(ARGV)
 
 local answers = P .. 'idempotency:' .. key
 local earlier = call('HMGET', answers, 'fingerprint', 'job', 'token', 'reserved')
@@ -16,5 +16,5 @@ if earlier[3] and earlier[3] ~= token and tonumber(earlier[4]) > at then
 end
 call('HSET', answers, 'fingerprint', fingerprint, 'token', token,
     'reserved', seconds(at + tonumber(reservation_seconds)))
-call('PEXPIRE', answers, milliseconds(idempotency_seconds))
+remember_key(key, idempotency_seconds, keys)
 return {'reserved'}

@@ -1,7 +1,7 @@
 #!lua
 local job, record, queue, count, combines, input = unpack(ARGV, 1, 6)
 local duplicate_key, fresh, idempotency_key, max_queued = unpack(ARGV, 7, 10)
-local result_seconds, idempotency_seconds = unpack(ARGV, 11, 12)
+local result_seconds, idempotency_seconds, keys, max_requests = unpack(ARGV, 11, 14)
 
 if call('EXISTS', job_key(job)) == 1 then
     return {'created', job}
@@ -10,13 +10,16 @@ local answers = P .. 'idempotency:' .. idempotency_key
 local earlier = idempotency_key ~= '' and call('HGET', answers, 'job')
 if not earlier and fresh == '0' then
     earlier = call('GET', P .. 'duplicate:' .. duplicate_key)
+    if earlier then
+        add_request(earlier, job, max_requests)
+    end
 end
 if not earlier and max_queued ~= '' and call('SCARD', P .. 'active') >= tonumber(max_queued) then
     return {'full'}
 end
 if idempotency_key ~= '' then
     call('HSET', answers, 'job', earlier or job)
-    call('PEXPIRE', answers, milliseconds(idempotency_seconds))
+    remember_key(idempotency_key, idempotency_seconds, keys)
 end
 if earlier then
     return {'earlier', earlier}
@@ -38,6 +41,7 @@ for number = 0, tonumber(count) - 1 do
         enqueue(queue, job, number, false)
     end
 end
+call('SADD', P .. 'requests:' .. job, job)
 call('SET', P .. 'duplicate:' .. duplicate_key, job)
 call('DEL', P .. 'gone:' .. job)
 call('SADD', P .. 'active', job)

@@ -7,6 +7,7 @@ import pytest
 
 from schemas.jobs import JobError, Part
 from service.jobs.store import (
+    MAX_REQUESTS,
     Claim,
     JobEndedError,
     JobExpiredError,
@@ -14,6 +15,7 @@ from service.jobs.store import (
     JobStore,
     Order,
     Rules,
+    Submission,
 )
 from tests.contract.job_store.jobs import ERROR, Opening, a_part, a_record, a_worker, claim, states, submit, until
 
@@ -94,6 +96,74 @@ def test_a_deleted_job_is_forgotten_whatever_its_state(store: JobStore) -> None:
     assert claim(store).record == other
     store.delete(other.id)
     assert store.list(limit=10) == []
+
+
+def test_a_shared_job_goes_with_the_last_of_its_requests(store: JobStore) -> None:
+    job = store.submit(a_record(), duplicate_key="k").id
+    assert store.submit(a_record(), duplicate_key="k") == Submission(job, created=False)
+    held = claim(store)
+    assert store.submit(a_record(), duplicate_key="k") == Submission(job, created=False)
+    before = store.get(job)
+    assert [store.delete(job), store.delete(job)] == [False, False]
+    assert store.get(job) == before
+    assert store.beat(held, 0.0) == "continue"
+    assert store.delete(job)
+    with pytest.raises(JobNotFoundError):
+        store.delete(job)
+    assert store.beat(held, 0.5) == "cancel"
+
+
+def test_a_repeated_request_counts_once(store: JobStore) -> None:
+    first, second = a_record(), a_record()
+    for record in (first, first, second, second):
+        assert store.submit(record, duplicate_key="k").id == first.id
+    store.reserve("i", "f")
+    for _ in range(2):
+        store.submit(a_record(), duplicate_key="k", idempotency_key="i")
+    # Three: the first, the second, and the one of the key.
+    assert [store.delete(first.id) for _ in range(3)] == [False, False, True]
+
+
+def test_a_job_made_under_an_idempotency_key_has_one_request_when_the_key_comes_again(store: JobStore) -> None:
+    store.reserve("i", "f")
+    job = store.submit(a_record(), duplicate_key="k", idempotency_key="i").id
+    assert store.reserve("i", "f") == job
+    store.submit(a_record(), duplicate_key="k", idempotency_key="i")
+    assert store.delete(job)
+
+
+def test_a_shared_job_can_be_forgotten_however_often_it_was_asked_for(store: JobStore) -> None:
+    job = store.submit(a_record(), duplicate_key="k").id
+    for _ in range(MAX_REQUESTS + 20):
+        store.submit(a_record(), duplicate_key="k")
+    assert [store.delete(job) for _ in range(MAX_REQUESTS)] == [False] * (MAX_REQUESTS - 1) + [True]
+
+
+def test_each_delete_takes_one_request_when_many_come_at_once(store: JobStore) -> None:
+    job = store.submit(a_record(), duplicate_key="k").id
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda _: store.submit(a_record(), duplicate_key="k"), range(15)))
+        assert sum(pool.map(lambda _: store.delete(job), range(15))) == 0
+    assert store.delete(job)
+
+
+def test_a_shared_job_is_cancelled_for_all(store: JobStore) -> None:
+    job = store.submit(a_record(), duplicate_key="k").id
+    store.submit(a_record(), duplicate_key="k")
+    assert store.cancel(job) == "queued"
+    # Whoever still wants it sees why there is no result, and makes it anew.
+    assert store.get(job).state == "cancelled"
+    assert store.submit(a_record(), duplicate_key="k").created
+
+
+def test_an_expired_job_goes_however_many_requests_it_has(make: Opening) -> None:
+    store = make(Rules(result_seconds=0.0))
+    job = store.submit(a_record(), duplicate_key="k").id
+    store.submit(a_record(), duplicate_key="k")
+    store.cancel(job)
+    assert store.sweep().expired == (job,)
+    assert store.submit(a_record(job), duplicate_key="k").created
+    assert store.delete(job)
 
 
 def test_processes_are_overdue_when_they_hold_on_to_what_has_ended(store: JobStore) -> None:

@@ -152,11 +152,19 @@ def test_a_lost_reply_changes_no_other_answer(proxy: TcpProxy, far: RedisJobStor
     assert far.cancel(record.id) == "running"
     assert far.cancel(record.id) == "cancelled"
 
+    again = a_record()
+    far.submit(a_record("first"), duplicate_key="k")
+    proxy.lose_replies(again.id.encode())
+    far.submit(again, duplicate_key="k")
+    proxy.lose_replies(b"first")
+    assert not far.delete("first")
+    assert far.delete("first")
+
     proxy.lose_replies(record.id.encode())
     far.delete(record.id)
     with pytest.raises(JobNotFoundError):
         far.delete(record.id)
-    assert proxy.lost == 5
+    assert proxy.lost == 7
 
 
 def test_a_lost_reply_hides_no_expired_job(proxy: TcpProxy) -> None:
@@ -175,7 +183,11 @@ def test_a_full_server_refuses_a_job_and_keeps_nothing_of_it(tmp_path: Path) -> 
         store = RedisJobStore(server.url, Rules())
         accepted = _fill(store)
         keys = server.command("DBSIZE")
-        for attempt in (lambda: submit(store, a_record()), lambda: store.reserve("i", "f")):
+        for attempt in (
+            lambda: submit(store, a_record()),
+            lambda: store.reserve("i", "f"),
+            lambda: store.admits("k", None),
+        ):
             with pytest.raises(JobsUnavailableError, match="maxmemory"):
                 attempt()
         assert server.command("DBSIZE") == keys
@@ -204,11 +216,33 @@ def test_nothing_is_left_of_a_job_when_all_were_deleted(server: RedisServer, sto
         store.delete(job.record.id)
     store.beat(held, 0.5)
     left = {line for line in server.command("KEYS", "*").split("\r\n") if line.startswith("convscope:")}
-    assert {key for key in left if not key.startswith("convscope:gone:")} == {
+    assert {key for key in left if not key.startswith("convscope:deleted:")} == {
         "convscope:fence",
         "convscope:queues",
         "convscope:sequence",
     }
+
+
+def test_keys_leave_the_list_of_keys_with_what_they_stand_for(server: RedisServer, store: RedisJobStore) -> None:
+    store.reserve("a", "f")
+    store.reserve("b", "f")
+    store.unreserve("a")
+    assert server.command("ZCARD", "convscope:idempotency").strip() == ":1"
+    brief = RedisJobStore(server.url, Rules(idempotency_seconds=0.001))
+    brief.reserve("c", "f")
+    time.sleep(0.01)
+    brief.reserve("d", "f")
+    assert server.command("ZSCORE", "convscope:idempotency", "c").strip() == "$-1"
+    brief.close()
+
+
+def test_a_job_of_an_earlier_version_keeps_the_request_that_made_it(server: RedisServer, store: RedisJobStore) -> None:
+    job = store.submit(a_record(), duplicate_key="k").id
+    server.command("DEL", f"convscope:requests:{job}")
+    store.submit(a_record(), duplicate_key="k")
+    assert not store.delete(job)
+    server.command("DEL", f"convscope:requests:{job}")
+    assert store.delete(job)
 
 
 def _fill(store: RedisJobStore) -> list[JobRecord]:

@@ -104,6 +104,36 @@ def test_the_queue_takes_exactly_as_many_when_many_come_at_once(store: JobStore)
         assert sum(pool.map(attempt, range(20))) == 7
 
 
+def test_the_queue_says_beforehand_that_it_is_full(store: JobStore) -> None:
+    assert store.admits("k", 1)
+    store.submit(a_record(), duplicate_key="k", max_queued=1)
+    # An equal request is answered with what is there.
+    assert not store.admits("k", 1)
+    for key in ("another", None):
+        with pytest.raises(QueueFullError, match="1 jobs"):
+            store.admits(key, 1)
+    assert store.admits("another", None)
+    store.finish(claim(store), ERROR)
+    assert store.admits("k", 1)
+
+
+def test_so_many_idempotency_keys_are_remembered(make: Opening) -> None:
+    store = make(Rules(idempotency_keys=3))
+    for key in "abc":
+        store.reserve(key, "f")
+        store.submit(a_record(), duplicate_key="k", idempotency_key=key)
+    first = store.reserve("b", "f")
+    assert first is not None
+    for key in "defghi":
+        store.reserve(key, "f")
+    for key in "ghi":
+        with pytest.raises(RequestInProgressError):
+            store.reserve(key, "f")
+    # The oldest are forgotten: whoever comes with one again is a new request, which finds the same job.
+    assert store.reserve("b", "another") is None
+    assert store.submit(a_record(), duplicate_key="k", idempotency_key="b").id == first
+
+
 def test_an_idempotency_key_answers_with_the_first_job(store: JobStore) -> None:
     assert store.reserve("i", "f") is None
     with pytest.raises(RequestInProgressError):
