@@ -7,6 +7,7 @@ from pydantic import Field
 
 from schemas.base import Schema
 from schemas.results import Answer, ImageFacts
+from schemas.sentences import Sentence
 
 JobState = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 FINAL_STATES: frozenset[JobState] = frozenset(("succeeded", "failed", "cancelled"))
@@ -38,7 +39,7 @@ class JobError(Schema):
     """Why a job failed; `code` is one of the stable codes under `/problems/{code}`."""
 
     code: str = Field(examples=["worker_lost"])
-    detail: str
+    detail: Sentence
 
 
 class Progress(Schema):

@@ -5,6 +5,7 @@ from typing import Any, Final, Literal
 from pydantic import Field, ValidationInfo, field_validator
 
 from schemas.base import Schema
+from schemas.sentences import Sentence
 
 MethodKind = Literal["interactive", "job"]
 Consumes = Literal["none", "image", "images", "latent"]
@@ -57,4 +58,4 @@ class MethodList(Schema):
 class MethodAvailability(Schema):
     name: str = Field(examples=["grad-cam"])
     available: bool
-    reason: str | None = Field(None, description="Why the method cannot work on this model.")
+    reason: Sentence | None = Field(None, description="Why the method cannot work on this model.")

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from schemas.base import Schema
 from schemas.methods import MethodAvailability
+from schemas.sentences import Sentence
 
 ModelState = Literal["ready", "available", "failed"]
 Task = Literal["classification", "binary", "regression", "autoencoder", "features"]
@@ -30,7 +31,7 @@ class ModelSummary(Schema):
     name: str = Field(examples=["shapes"])
     versions: list[str] = Field(description="Newest first.", examples=[["1"]])
     state: ModelState
-    reason: str | None = Field(None, description="Why the newest version failed to load.")
+    reason: Sentence | None = Field(None, description="Why the newest version failed to load.")
     task: Task | None = Field(None, description="Null until the model is loaded.")
     input: InputContract | None = Field(None, description="Null until loaded, or where no picture goes in.")
 
@@ -54,7 +55,7 @@ class Finding(Schema):
     sure: Literal["stated", "certain", "likely", "guess"] = Field(
         description="`stated` in model.toml, `certain` from the network, `likely`, or a mere `guess`."
     )
-    because: str
+    because: Sentence
 
 
 class ModelDetail(ModelSummary):
@@ -68,7 +69,9 @@ class ModelDetail(ModelSummary):
     default_layer: str | None = Field(examples=["conv4"])
     parameters: ParameterCounts | None = Field(description="Null until the model is loaded.")
     findings: list[Finding] = Field(description="What was found out about the model, and how sure it is.")
-    repairs: list[str] = Field(description="What had to be mended to load the file, or is to be known of its weights.")
+    repairs: list[Sentence] = Field(
+        description="What had to be mended to load the file, or is to be known of its weights."
+    )
     methods: list[MethodAvailability]
 
 

@@ -18,6 +18,7 @@ from service.engine.methods import METHODS
 from service.errors import ConvscopeError
 from service.jobs.execution import Execution
 from service.jobs.store import JobStore, JobsUnavailableError, Worker
+from service.logs import configure_logging
 from service.settings import Settings
 from service.wiring import READINESS_MODEL, image_limits, job_limits, open_artifacts, open_catalog, open_store
 
@@ -40,7 +41,7 @@ def main(name: str, process: str) -> None:
     # Ctrl-C goes to the whole group; the service tells this process when to end.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     settings = Settings.model_validate_json(sys.stdin.buffer.readline())
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    configure_logging()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     store = open_store(settings)
     catalog = open_catalog(settings)

@@ -2,16 +2,18 @@
 
 from typing import ClassVar
 
+from schemas.sentences import plain, without_folders
+
 
 class ConvscopeError(Exception):
-    """Base of every error that a client may see; `code` is stable, `detail` is written for people."""
+    """Base of every error that a client may see; `code` is stable, `detail` is a sentence for people, see `plain`."""
 
     code: ClassVar[str]
     field: str | None = None
 
     def __init__(self, detail: str) -> None:
-        super().__init__(detail)
-        self.detail = detail
+        self.detail = plain(detail)
+        super().__init__(self.detail)
 
 
 class ModelNotFoundError(ConvscopeError):
@@ -23,7 +25,12 @@ class VersionNotFoundError(ConvscopeError):
 
 
 class ModelFailedError(ConvscopeError):
+    """The detail may quote Keras, which names the places of files, those of mended copies too."""
+
     code = "model_failed"
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(without_folders(detail))
 
 
 class ModelNotLoadedError(ConvscopeError):

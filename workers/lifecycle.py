@@ -9,7 +9,14 @@ from functools import cache
 from typing import Any, Final
 from uuid import uuid4
 
-from celery.signals import celeryd_init, worker_process_init, worker_ready, worker_shutting_down
+from celery.signals import (
+    after_setup_logger,
+    after_setup_task_logger,
+    celeryd_init,
+    worker_process_init,
+    worker_ready,
+    worker_shutting_down,
+)
 
 from service.catalog.catalog import Catalog
 from service.engine.methods import METHODS
@@ -18,6 +25,7 @@ from service.jobs.broker import CeleryDoorbell
 from service.jobs.execution import Execution
 from service.jobs.reconciler import Reconciler
 from service.jobs.store import JobStore, JobsUnavailableError, Overdue, Worker
+from service.logs import PlainFormatter
 from service.wiring import (
     READINESS_MODEL,
     image_limits,
@@ -71,6 +79,13 @@ def _store() -> JobStore:
 @cache
 def _doorbell() -> CeleryDoorbell:
     return CeleryDoorbell(app, settings.redis_url)
+
+
+@after_setup_logger.connect
+@after_setup_task_logger.connect
+def _write_plainly(logger: logging.Logger, **_: Any) -> None:
+    for handler in logger.handlers:
+        handler.setFormatter(PlainFormatter(app.conf.worker_log_format))
 
 
 @celeryd_init.connect

@@ -14,6 +14,7 @@ from service.cli.serve import serve
 from service.cli.worker import worker
 from service.engine.method import AnyMethod
 from service.engine.methods import METHODS
+from service.logs import configure_logging
 
 
 class Program(click.Group):
@@ -57,7 +58,7 @@ def _quieten() -> None:
     # TensorFlow's C++ log is for its developers, and it reads this when it is imported.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     # What went wrong is said once, by the commands; a traceback is logged only where the fault is ours.
-    logging.basicConfig(level=logging.ERROR, format="%(levelname)s %(name)s %(message)s")
+    configure_logging(logging.ERROR, form="%(levelname)s %(name)s %(message)s")
 
 
 main = make_program(METHODS.values(), open_place)

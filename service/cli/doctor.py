@@ -6,9 +6,11 @@ from pathlib import Path
 import click
 
 from schemas.models import Finding, Layer, LayerList, ModelDetail
+from schemas.sentences import visible, visible_json
 from service.catalog.doctor import describe, list_layers
 from service.cli.exits import Exit, fail
 from service.cli.places import read_settings
+from service.cli.speech import speak_lines
 from service.cli.tables import draw_table
 from service.engine.methods import METHODS
 from service.errors import ConvscopeError
@@ -30,7 +32,8 @@ def doctor(*, file: Path, is_json: bool) -> None:
     except ConvscopeError as error:
         fail(error, Exit.MODEL)
     detail = describe(model, ["1"], list(METHODS.values()))
-    click.echo(detail.model_dump_json() if is_json else "\n".join(_report(detail, list_layers(model))))
+    report = "\n".join(_report(detail, list_layers(model)))
+    speak_lines(visible_json(detail.model_dump_json()) if is_json else report)
 
 
 def _report(detail: ModelDetail, layers: LayerList) -> Iterator[str]:
@@ -61,7 +64,7 @@ def _tree(layers: list[Layer]) -> Iterator[str]:
         for depth, model in enumerate(models):
             if open_models[depth : depth + 1] != [model]:
                 open_models = [*open_models[:depth], model]
-                yield f"{'  ' * depth}{model}/"
+                yield visible(f"{'  ' * depth}{model}/")
         open_models = models
         shape = " x ".join("?" if side is None else str(side) for side in layer.output_shape[1:])
-        yield f"{'  ' * len(models)}{layer.index} {name} ({layer.type}) {shape}"
+        yield visible(f"{'  ' * len(models)}{layer.index} {name} ({layer.type}) {shape}")

@@ -9,11 +9,13 @@ from typing import Protocol
 import click
 
 from schemas.results import Result
+from schemas.sentences import visible_json
 from service.cli.contact_sheet import Skipped, describe_predictions, describe_set, describe_versions
 from service.cli.exits import PROBLEMS, Exit, fail, judge, say
 from service.cli.output import OutputFolder, readable, to_line
 from service.cli.pictures import Picture, shorten
 from service.cli.places import Place, Report, Work
+from service.cli.speech import speak
 from service.engine.method import AnyMethod
 
 # So many files are named in a sentence; the rest are counted.
@@ -65,7 +67,7 @@ class Errand:
             # Also when work ends early: what is done is done.
             sheet = self._output.finish(self._skipped) if self._output else None
             if sheet is not None:
-                click.echo(f"{self._done} done, {len(self._skipped)} failed: {sheet}", err=True)
+                speak(f"{self._done} done, {len(self._skipped)} failed: {sheet}", err=True)
         if not self._skipped:
             return 0
         return Exit.SOME_FAILED if self._done else Exit.ALL_FAILED
@@ -74,7 +76,7 @@ class Errand:
         """Whether all versions were alike enough, of every picture."""
         if least is None or all(value is not None and value >= least for value in self._correlations):
             return 0
-        click.echo(f"neighbouring versions correlate less than {least:g}", err=True)
+        speak(f"neighbouring versions correlate less than {least:g}", err=True)
         return Exit.DIFFERENT
 
     def _one(self, picture: Picture | None, echo: Echo, report: Report) -> None:
@@ -96,7 +98,7 @@ class Errand:
         for item in result.values.get("skipped", ()) if self._work.pictures else ():
             self._skipped.append(Skipped(item["name"], item["code"], item["detail"]))
             echo(f"{item['name']}: {item['detail']} [{item['code']}]", err=True)
-        echo(to_line(path, result, files) if self._is_json else _sentence(path, result, files), err=False)
+        echo(visible_json(to_line(path, result, files)) if self._is_json else _sentence(path, result, files), err=False)
 
 
 @contextmanager
@@ -106,7 +108,7 @@ def _progress(
     """The pictures behind a progress bar, on a terminal only, and how to speak meanwhile: after the bar has gone."""
     stream = sys.stderr
     if (len(pictures) == 1 and not takes_long) or not stream.isatty():
-        yield pictures, click.echo, _ignore
+        yield pictures, speak, _ignore
         return
     held: list[tuple[str, bool]] = []
 
@@ -114,7 +116,7 @@ def _progress(
         if err or sys.stdout.isatty():
             held.append((text, err))
         else:
-            click.echo(text)
+            speak(text)
 
     try:
         with click.progressbar(length=_FINE * len(pictures), label=method.name, file=stream, show_eta=True) as bar:
@@ -131,7 +133,7 @@ def _progress(
             yield advance(), hold, report
     finally:
         for text, err in held:
-            click.echo(text, err=err)
+            speak(text, err=err)
 
 
 def _ignore(_: float) -> None:

@@ -5,6 +5,7 @@ from typing import NoReturn
 
 import click
 
+from service.cli.speech import speak
 from service.client import ServiceError
 from service.engine.parameters import InvalidParametersError
 from service.errors import ConvscopeError
@@ -49,7 +50,7 @@ def _points_to_parameter(problem: AnyProblem) -> bool:
 
 def fail(problem: AnyProblem, exit_code: Exit) -> NoReturn:
     """End the command with the problem's own sentence and code."""
-    click.echo(f"Error: {say(problem)}", err=True)
+    speak(f"Error: {say(problem)}", err=True)
     click.get_current_context().exit(exit_code)
 
 

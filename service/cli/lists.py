@@ -7,9 +7,11 @@ import click
 
 from schemas.base import Schema
 from schemas.models import InputContract, LayerList, ModelList
+from schemas.sentences import visible_json
 from service.cli.completion import complete_model
 from service.cli.exits import PROBLEMS, Exit, fail, judge
 from service.cli.places import OpenPlace
+from service.cli.speech import speak_lines
 from service.cli.tables import draw_table
 
 S = TypeVar("S", bound=Schema)
@@ -30,7 +32,7 @@ def make_models(open_place: OpenPlace) -> click.Command:
         """List the models."""
         with open_place(server) as place:
             found = _ask(lambda: place.models(load=load))
-        click.echo(found.model_dump_json() if is_json else _models_table(found))
+        speak_lines(visible_json(found.model_dump_json()) if is_json else _models_table(found))
         if load and any(model.state == "failed" for model in found.details):
             click.get_current_context().exit(Exit.SOME_FAILED)
 
@@ -49,7 +51,7 @@ def make_layers(open_place: OpenPlace) -> click.Command:
         """List a model's layers, as Keras's summary does."""
         with open_place(server) as place:
             found = _ask(lambda: place.layers(model, version))
-        click.echo(found.model_dump_json() if is_json else _layers_table(found))
+        speak_lines(visible_json(found.model_dump_json()) if is_json else _layers_table(found))
 
     return layers
 
@@ -64,7 +66,7 @@ def make_sets(open_place: OpenPlace) -> click.Command:
         """List the sets of pictures that have names, for '--set'."""
         with open_place(server) as place:
             found = _ask(place.sets)
-        click.echo(found.model_dump_json() if is_json else "\n".join(found.sets))
+        speak_lines(visible_json(found.model_dump_json()) if is_json else "\n".join(found.sets))
 
     return sets
 

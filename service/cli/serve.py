@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from service.cli.places import read_settings
+from service.logs import configure_logging
 from service.settings import Settings
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def serve() -> None:
     from service.app import create_app
 
     settings = read_settings()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s", force=True)
+    configure_logging(force=True)
     app = create_app(settings)
 
     class Server(uvicorn.Server):
