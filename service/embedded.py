@@ -29,11 +29,12 @@ _GRACE_SECONDS: Final = 10.0
 
 
 class _Bell(Event):
-    """Set when there may be work, or when all is over."""
+    """Set when there may be work, or when all is over; `ready` once chunks are claimed."""
 
     def __init__(self) -> None:
         super().__init__()
         self.over = False
+        self.ready = False
 
 
 def main(name: str, process: str) -> None:
@@ -60,6 +61,7 @@ def main(name: str, process: str) -> None:
         # Importing TensorFlow takes seconds: not those of the first job.
         catalog.model(READINESS_MODEL)
     logger.info("the embedded worker is ready")
+    bell.ready = True
     while not bell.over and _peak_bytes() < settings.worker.max_memory_bytes:
         if not _work(execution, Worker(name, process)):
             execution.rest()
@@ -81,6 +83,9 @@ def _listen(bell: _Bell, store: JobStore, name: str) -> None:
         bell.set()
     bell.over = True
     bell.set()
+    if not bell.ready:
+        # It holds nothing, and importing TensorFlow cannot be interrupted.
+        os._exit(0)
     with suppress(JobsUnavailableError):
         store.release(name)
     # A daemon thread: it ends with the process where that ends in time.

@@ -21,8 +21,9 @@ logger = logging.getLogger(__name__)
 
 # As uvicorn's own command does.
 _NOT_STARTED = 3
-
-
+# How long requests in work may take once the service is told to end. The worker's grace comes after it: whatever stops
+# the service by force has to wait longer than both.
+DRAIN_SECONDS = 20
 # For everything that is no connection: records, models, forms' files.
 _OTHER_FILES = 256
 # Enough for any limit that makes sense; some systems allow a thousand million, and programs have gone through them all.
@@ -76,7 +77,7 @@ def configure(app: Callable[..., Any], settings: Settings) -> "uvicorn.Config":
         # By itself uvicorn would believe whatever runs on this machine.
         proxy_headers=bool(settings.trusted_proxies),
         forwarded_allow_ips=list(settings.trusted_proxies),
-        timeout_graceful_shutdown=20,
+        timeout_graceful_shutdown=DRAIN_SECONDS,
     )
 
 

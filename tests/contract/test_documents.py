@@ -10,8 +10,10 @@ import yaml
 
 from docs.generate import PAGES
 from service.api.problems import PROBLEMS
+from service.cli.serve import DRAIN_SECONDS
 from service.engine.methods import METHODS
 from service.errors import ConvscopeError
+from service.settings import WorkerLife
 
 ROOT = Path(__file__).parents[2]
 
@@ -77,6 +79,16 @@ def test_compose_file_starts_the_image_that_deploy_builds():
     assert (ROOT / api["build"]["context"] / api["build"]["dockerfile"]).is_file()
     known = set(re.findall(r"`(CONVSCOPE_[A-Z_]+)`", (ROOT / "docs" / "settings.md").read_text()))
     assert set(api["environment"]) <= known
+
+
+def test_containers_are_given_longer_to_end_than_the_service_takes():
+    services = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
+    given = {name: float(services[name]["stop_grace_period"].removesuffix("s")) for name in ("api", "worker")}
+    grace = WorkerLife().grace_seconds
+    # What else there is to do, and a machine that is busy.
+    slack = 10
+    assert given["api"] >= DRAIN_SECONDS + grace + slack
+    assert given["worker"] >= grace + slack
 
 
 def test_version_is_one_when_it_stands_in_several_places():
