@@ -18,6 +18,7 @@ from service.catalog.catalog import Catalog
 from service.catalog.doctor import list_layers
 from service.catalog.sets import Sets
 from service.cli.sets import PictureSet
+from service.cli.speech import speak
 from service.client import Client, ServiceError
 from service.engine import run as engine
 from service.engine.chunks import JobLimits, run_all
@@ -81,7 +82,7 @@ def open_place(server: str | None) -> Iterator[Place]:
 def read_settings() -> Settings:
     """The settings; what is wrong with them is the user's to mend, so it is said in sentences."""
     if ENV_FILE not in os.environ and _names_settings(Path(".env")):
-        click.echo(f"The settings in .env are not read; {ENV_FILE}=.env reads them.", err=True)
+        speak(f"The settings in .env are not read; {ENV_FILE}=.env reads them.", err=True)
     try:
         return Settings()
     except OSError as error:
