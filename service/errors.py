@@ -193,6 +193,14 @@ class ServerBusyError(ConvscopeError):
     code = "server_busy"
 
 
+class DeadlineExceededError(ConvscopeError):
+    code = "deadline_exceeded"
+
+
+class StorageFullError(ConvscopeError):
+    code = "storage_full"
+
+
 class JobTooLargeError(ConvscopeError):
     """A job that asks for more than the service allows; `field` is the parameter to lower."""
 

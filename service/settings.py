@@ -41,6 +41,18 @@ class Limits(BaseModel):
     running_requests: int = Field(
         16, ge=1, description="Requests in work at the same time; each may hold a decoded picture."
     )
+    request_seconds: float = Field(
+        60, gt=0, description="How long one request may be computed for; then 503. The slowest honest ones take a few."
+    )
+    set_check_seconds: float = Field(
+        30, gt=0, description="How long one set may be checked for; then 503. Ten thousand XML files take three."
+    )
+    work_bytes: int = Field(
+        2**31,
+        ge=1,
+        description="Memory for the pictures of all requests, by their headers; then 503. About 16 bytes a pixel: ten "
+        "of 12 megapixels, or three of 40.",
+    )
     batch_size: int = Field(8, ge=1, description="Pictures that one computation takes together, where so many wait.")
     activation_cache_bytes: int = Field(
         128 * 2**20, ge=0, description="Memory for what was computed of recent pictures, for another class; 0: none."

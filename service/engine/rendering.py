@@ -51,7 +51,8 @@ def draw_heatmap(heatmap: Heatmap, picture: Pixels, rendering: HeatmapRendering)
     palette = lookup_table(rendering.colormap)
     # Ten times as fast as `palette[shades]`, and the same; it knows nothing of the order of channels.
     colours = cv2.applyColorMap(shades, palette.reshape(256, 1, 3))
-    overlay = cv2.addWeighted(colours, rendering.opacity, picture, 1 - rendering.opacity, 0)
+    # In place, as below: a picture may have 40 million pixels.
+    overlay = cv2.addWeighted(colours, rendering.opacity, picture, 1 - rendering.opacity, 0, dst=colours)
     return [
         Drawing("overlay", heatmap.layer, np.asarray(overlay, dtype=np.uint8)),
         Drawing("heatmap", heatmap.layer, shades, palette),
@@ -133,4 +134,5 @@ def _shades(values: Array, size: tuple[int, ...], scale_max: float | None) -> Pi
     if maximum <= EPSILON:
         return np.zeros((height, width), np.uint8)
     # Rounds half to even and stops at 255, as NumPy's rint and clip do, in a fifth of the time; but takes signs off.
-    return np.asarray(cv2.convertScaleAbs(np.maximum(resized, 0), alpha=255 / maximum), dtype=np.uint8)
+    np.maximum(resized, 0, out=resized)
+    return np.asarray(cv2.convertScaleAbs(resized, alpha=255 / maximum), dtype=np.uint8)

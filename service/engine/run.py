@@ -13,6 +13,7 @@ from schemas.methods import ClassScores, MethodParams
 from schemas.models import Prediction
 from schemas.rendering import HeatmapRendering, TilesRendering
 from schemas.results import Provenance, Result, ResultImage, Target, Timings
+from service.engine.allowance import FREE, Allowance
 from service.engine.arrays import Array, Pixels
 from service.engine.images import ImageLimits, decode, fit
 from service.engine.method import AnyMethod, Context
@@ -30,7 +31,7 @@ _SOFTWARE = ("convscope", "tensorflow", "keras", "numpy", "pillow", "opencv-pyth
 
 @dataclass(frozen=True)
 class Request:
-    """Which method, with which parameters, on which image's bytes, or on each of a set."""
+    """Which method, with which parameters, on which image's bytes, or on each of a set; and what it may take."""
 
     method: AnyMethod
     params: MethodParams
@@ -38,6 +39,7 @@ class Request:
     first_picture_only: bool = False
     queue_seconds: float = 0.0
     images: ImageSet | None = None
+    allowance: Allowance = FREE
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,7 @@ def observe(model: Model, request: Request, limits: ImageLimits, context: Contex
     photo = take_photo(model, request, limits)
     decoded = perf_counter()
     network_input = model.preprocessing.apply(photo.seen) if photo else None
+    request.allowance.check()
     visual = look(model, request, network_input, context)
     return Observation(visual, photo, decoded - started, perf_counter() - decoded)
 
@@ -91,6 +94,7 @@ def look(model: Model, request: Request, network_input: Array | None, context: C
 def present(model: Model, request: Request, observation: Observation) -> Result:
     """Draw what was seen, and say what it is and how it was made."""
     started = perf_counter()
+    request.allowance.check()
     finding = find(model, request, observation.visual, observation.photo)
     return Result(
         model=model.name,
@@ -119,7 +123,7 @@ def find(model: Model, request: Request, visual: Visual, photo: "Photo | None") 
         layer=None if isinstance(visual, ScoreList) else visual.layer,
         target=_target(model, visual),
         predictions=_predictions(model, visual, request.params),
-        images=[encode(drawing) for drawing in wanted],
+        images=[_encode_in_time(drawing, request.allowance) for drawing in wanted],
         values=values,
     )
 
@@ -150,12 +154,13 @@ def take_photo(model: Model, request: Request, limits: ImageLimits) -> Photo | N
     """Decode the request's picture, or None where the method looks at none. Raises what `decode` raises."""
     if request.image is None or request.method.consumes != "image":
         return None
-    return see(model, request.image, limits)
+    return see(model, request.image, limits, request.allowance)
 
 
-def see(model: Model, image: bytes, limits: ImageLimits) -> Photo:
-    """Decode a picture, and fit it to the network. Raises what `decode` raises."""
-    picture = decode(image, limits)
+def see(model: Model, image: bytes, limits: ImageLimits, allowance: Allowance = FREE) -> Photo:
+    """Decode a picture, and fit it to the network. Raises what `decode` raises, and what the allowance does."""
+    picture = decode(image, limits, allowance.reserve)
+    allowance.check()
     return Photo(picture, _network_sees(model, picture))
 
 
@@ -211,6 +216,11 @@ def _draw(
 def encode(drawing: Drawing) -> ResultImage:
     height, width = drawing.pixels.shape[:2]
     return ResultImage(name=drawing.name, layer=drawing.layer, width=width, height=height, data=drawing.encode())
+
+
+def _encode_in_time(drawing: Drawing, allowance: Allowance) -> ResultImage:
+    allowance.check()
+    return encode(drawing)
 
 
 def _target(model: Model, visual: Visual) -> Target | None:

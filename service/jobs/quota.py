@@ -5,7 +5,7 @@ from threading import Lock
 from time import monotonic
 from typing import Final
 
-from service.errors import ConvscopeError
+from service.errors import StorageFullError
 
 # A measure holds so long, and what this process adds is counted meanwhile; what others add and remove is not.
 _MEASURE_SECONDS: Final = 60.0
@@ -13,10 +13,6 @@ _MEASURE_SECONDS: Final = 60.0
 _SHARE: Final = 0.05
 # A measure that would refuse somebody is renewed when it is older, as room may have come.
 _DOUBT_SECONDS: Final = 5.0
-
-
-class StorageFullError(ConvscopeError):
-    code = "storage_full"
 
 
 class Quota:

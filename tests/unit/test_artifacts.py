@@ -17,8 +17,8 @@ import pytest
 
 from schemas.jobs import StoredImage
 from schemas.results import ResultImage
+from service.errors import StorageFullError
 from service.jobs.artifacts import ArtifactMissingError, Artifacts, Kept, StorageLimits, StorageUnavailableError
-from service.jobs.quota import StorageFullError
 
 JOB = "0" * 32
 ROOT = Path(__file__).parents[2]

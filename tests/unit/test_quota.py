@@ -5,8 +5,9 @@ from threading import Event, Thread
 
 import pytest
 
+from service.errors import StorageFullError
 from service.jobs import quota
-from service.jobs.quota import Quota, StorageFullError
+from service.jobs.quota import Quota
 
 
 class Clock:
