@@ -58,7 +58,7 @@ def plan(model: Model, request: Request, image_limits: ImageLimits, job_limits: 
         request.method.check(model.probe, request.params)
     if request.images is not None:
         if request.method.lays_maps:
-            Annotations(request.images).check()
+            Annotations(request.images, request.allowance.check).check()
         return _slice(request.method, len(request.images))
     axis = request.method.axis
     if axis is None:

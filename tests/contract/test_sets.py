@@ -142,11 +142,11 @@ def test_broken_set_is_let_go_when_reading_it_fails_unexpectedly(workshop: Works
     workshop.work()  # what other tests have left
     read, handles = ImageSet.read, set()
 
-    def broken_once(images: ImageSet, index: int) -> bytes:
+    def broken_once(images: ImageSet, index: int, max_bytes: int) -> bytes:
         handles.add(images)
         if len(handles) == 1:
             raise OSError("the store went away")
-        return read(images, index)
+        return read(images, index, max_bytes)
 
     monkeypatch.setattr(ImageSet, "read", broken_once)
     archive = _zip(*((f"{number:02}.png", _picture(number % 4)) for number in range(6)))

@@ -3,8 +3,10 @@
 import io
 import stat
 import struct
+import tracemalloc
 import zipfile
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +15,7 @@ from service.errors import (
     AnnotationInvalidError,
     ConvscopeError,
     ImageInvalidError,
+    ImageTooLargeError,
     SetEmptyError,
     SetInvalidError,
     SetTooLargeError,
@@ -20,6 +23,7 @@ from service.errors import (
 from tests.unit.test_run import a_photo
 
 LIMITS = SetLimits(max_images=4, max_bytes=10**6, max_unpacked_bytes=10**6)
+MOST = 10**6
 
 
 def zipped(*names: str, data: bytes = b"picture", packed: int = zipfile.ZIP_STORED) -> io.BytesIO:
@@ -41,7 +45,7 @@ def test_pictures_are_found_in_order_when_other_files_are_beside_them():
     assert _names(found) == ["b.PNG", "cat/a.jpg"]
     assert [member.label for member in found.members] == [None, "cat"]
     assert [member.index for member in found.members] == [0, 1]
-    assert found.read(1) == b"picture"
+    assert found.read(1, MOST) == b"picture"
 
 
 def test_files_beside_pictures_are_notes_when_they_may_tell_of_objects():
@@ -76,7 +80,7 @@ def test_set_is_the_same_when_it_is_packed_again():
     found = open_set(first, LIMITS)
     assert found.sha256 == open_set(second, LIMITS).sha256
     again = reopen_set(io.BytesIO(first.getvalue()), found.sha256)
-    assert (again.members, again.read(0), again.read(1)) == (found.members, b"2", b"1")
+    assert (again.members, again.read(0, MOST), again.read(1, MOST)) == (found.members, b"2", b"1")
 
 
 @pytest.mark.parametrize("name", ["../a.png", "a/../../b.png", "/etc/a.png", "C:/a.png", "..\\a.png", "\\a.png"])
@@ -115,19 +119,36 @@ def test_set_is_refused_when_it_is_none(make: Callable[[], io.BytesIO], error: t
         open_set(make(), LIMITS)
 
 
-def test_listing_is_measured_when_its_size_stands_in_the_longer_record():
-    data = zipped("a.png").getvalue()
+def _lengthen(data: bytes, *, plain: int | None = None, longer: int | None = None) -> io.BytesIO:
+    """The same ZIP with both records of its listing's size, one of which may lie."""
     end = data.rindex(b"PK\x05\x06")
     count, size, offset = struct.unpack_from("<HLL", data, end + 10)
-    short = data[end : end + 12] + b"\xff" * 8 + data[end + 20 :]
+    short = data[end : end + 12] + struct.pack("<LL", size if plain is None else plain, offset) + data[end + 20 :]
+    sizes = (count, count, size if longer is None else longer, offset)
+    record = struct.pack("<4sQHHLLQQQQ", b"PK\x06\x06", 44, 45, 45, 0, 0, *sizes)
+    return io.BytesIO(data[:end] + record + struct.pack("<4sLQL", b"PK\x06\x07", 0, end, 1) + short)
 
-    def lengthen(size: int) -> io.BytesIO:
-        record = struct.pack("<4sQHHLLQQQQ", b"PK\x06\x06", 44, 45, 45, 0, 0, count, count, size, offset)
-        return io.BytesIO(data[:end] + record + struct.pack("<4sLQL", b"PK\x06\x07", 0, end, 1) + short)
 
-    assert _names(open_set(lengthen(size), LIMITS)) == ["a.png"]
-    with pytest.raises(SetTooLargeError):
-        open_set(lengthen(10**12), LIMITS)
+def test_listing_is_read_when_its_size_stands_in_the_longer_record():
+    data = zipped("a.png").getvalue()
+    assert _names(open_set(_lengthen(data, plain=0xFFFFFFFF), LIMITS)) == ["a.png"]
+    with pytest.raises(SetInvalidError):
+        open_set(_lengthen(data, plain=0xFFFFFFFF, longer=10**12), LIMITS)
+
+
+@pytest.mark.parametrize("lie", [{"plain": 60}, {"plain": 0xFFFFFFFF}, {}])
+def test_listing_is_bounded_by_what_is_read_when_the_plain_record_lies(lie: dict[str, int]):
+    data = zipped("a.png", *(f"{number}.txt" for number in range(500))).getvalue()
+    with pytest.raises(SetTooLargeError, match="lists too many"):
+        open_set(_lengthen(data, **lie), LIMITS)
+
+
+def test_entries_are_bounded_when_they_are_no_pictures():
+    # Short names: 33 of them are well within the bytes of the listing.
+    folders = [f"{number}/" for number in range(33)]
+    with pytest.raises(SetTooLargeError, match="lists too many"):
+        open_set(zipped("a.png", *folders), LIMITS)
+    assert len(open_set(zipped("a.png", *folders[:31]), LIMITS)) == 1
 
 
 def test_set_is_refused_when_it_is_encrypted():
@@ -143,16 +164,76 @@ def test_picture_is_no_more_than_it_says_when_its_size_is_a_lie():
     lied = bytearray(data)
     lied[listing + 24 : listing + 28] = (10).to_bytes(4, "little")
     with pytest.raises(ImageInvalidError, match="damaged"):
-        open_set(io.BytesIO(lied), LIMITS).read(0)
+        open_set(io.BytesIO(lied), LIMITS).read(0, MOST)
+
+
+def _grown_by(function: Callable[[], object]) -> int:
+    tracemalloc.start()
+    function()
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    return peak
+
+
+def test_no_more_is_inflated_than_may_be_when_a_picture_is_large():
+    data = zipped("a.png", data=bytes(10**8), packed=zipfile.ZIP_DEFLATED).getvalue()
+    found = open_set(io.BytesIO(data), SetLimits())
+
+    def read() -> None:
+        with pytest.raises(ImageTooLargeError, match="100000000 bytes"):
+            found.read(0, MOST)
+
+    assert _grown_by(read) < 10**6
+
+
+def test_no_more_is_inflated_than_it_says_when_its_size_is_a_lie():
+    data = bytearray(zipped("a.png", data=bytes(10**8), packed=zipfile.ZIP_DEFLATED).getvalue())
+    listing = data.index(b"PK\x01\x02")
+    data[listing + 24 : listing + 28] = (10).to_bytes(4, "little")
+    found = open_set(io.BytesIO(data), LIMITS)
+
+    def read() -> None:
+        with pytest.raises(ImageInvalidError, match="damaged"):
+            found.read(0, MOST)
+
+    assert _grown_by(read) < 10**6
+
+
+@pytest.mark.parametrize("place", range(0, 30, 2))
+def test_set_is_refused_and_nothing_else_when_its_listing_is_damaged(place: int, tmp_path: Path):
+    data = bytearray(zipped("a.png").getvalue())
+    listing = data.index(b"PK\x01\x02") if place % 4 else data.index(b"PK\x05\x06")
+    data[listing + 4 + place : listing + 8 + place] = b"\xff" * 4
+    file = tmp_path / "set.zip"
+    file.write_bytes(data)
+    with file.open("rb") as opened:
+        try:
+            open_set(opened, LIMITS).read(0, MOST)
+        except ConvscopeError as error:
+            assert error.code in ("set_invalid", "set_empty", "set_too_large", "image_invalid", "image_too_large")  # noqa: PT017
+
+
+def test_picture_is_damaged_when_it_lies_before_the_beginning(tmp_path: Path):
+    """A real file cannot be sought below zero, and says so as an OSError; one in memory as a ValueError."""
+    data = bytearray(zipped("a.png").getvalue())
+    end = data.index(b"PK\x05\x06")
+    # A listing that is said to begin later: what it tells of is sought as much before.
+    offset = struct.unpack_from("<L", data, end + 16)[0]
+    data[end + 16 : end + 20] = (offset + 1000).to_bytes(4, "little")
+    file = tmp_path / "set.zip"
+    file.write_bytes(data)
+    for opened in (io.BytesIO(data), file.open("rb")):
+        with opened, pytest.raises(ImageInvalidError, match="damaged"):
+            open_set(opened, LIMITS).read(0, MOST)
 
 
 def test_one_picture_is_damaged_when_its_bytes_are_others():
     data = zipped("a.png", "b.png", data=a_photo()).getvalue()
     start = data.index(b"b.png") + 20
     found = open_set(io.BytesIO(data[:start] + bytes(8) + data[start + 8 :]), LIMITS)
-    assert found.read(0) == a_photo()
+    assert found.read(0, MOST) == a_photo()
     with pytest.raises(ImageInvalidError):
-        found.read(1)
+        found.read(1, MOST)
 
 
 def test_link_is_read_as_its_own_bytes_when_the_zip_has_one():
@@ -161,4 +242,4 @@ def test_link_is_read_as_its_own_bytes_when_the_zip_has_one():
     link.create_system, link.external_attr = 3, (stat.S_IFLNK | 0o777) << 16
     with zipfile.ZipFile(buffer, "w") as archive:
         archive.writestr(link, "/etc/passwd")
-    assert open_set(buffer, LIMITS).read(0) == b"/etc/passwd"
+    assert open_set(buffer, LIMITS).read(0, MOST) == b"/etc/passwd"

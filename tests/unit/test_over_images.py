@@ -72,7 +72,9 @@ def test_each_picture_is_what_it_is_alone_when_it_comes_in_a_set():
     pictures = {image.name: image for image in result.images}
     assert len(result.values["items"]) == 20
     for item, member in zip(result.values["items"], images.members, strict=True):
-        alone = run(model, Request(METHODS["grad-cam"], _grad_cam(None).params, images.read(member.index)), LIMITS)
+        alone = run(
+            model, Request(METHODS["grad-cam"], _grad_cam(None).params, images.read(member.index, 2**20)), LIMITS
+        )
         assert (item["index"], item["name"], item["label"]) == (member.index, member.name, member.label)
         assert item["target"] == alone.target.model_dump() if alone.target else None
         assert [prediction["label"] for prediction in item["predictions"]] == [p.label for p in alone.predictions]

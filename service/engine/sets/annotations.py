@@ -6,7 +6,7 @@ that more than a COCO file anywhere in the set.
 
 import io
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Final
@@ -14,6 +14,7 @@ from typing import Final
 import numpy as np
 from PIL import Image
 
+from service.engine.allowance import FREE
 from service.engine.images import ImageLimits
 from service.engine.sets import coco, voc
 from service.engine.sets.image_set import MASKS, ImageSet, Member, readable
@@ -21,6 +22,8 @@ from service.engine.sets.regions import Annotation, Mask, draw, fit_mask
 from service.errors import AnnotationInvalidError
 
 _ANNOTATIONS: Final = "annotations"
+# Of all XML files of a set, a fifth of a second for each megabyte; those of ten thousand pictures have 5 to 20 MB.
+_MAX_XML_BYTES: Final = 2**25
 # Where pictures are beside masks or annotations.
 _PICTURES: Final = frozenset(("images", "jpegimages"))
 
@@ -47,18 +50,26 @@ _LATEST: Final[dict[str, _Index]] = {}
 
 
 class Annotations:
-    """The annotations of one set; safe to use from several threads. Raises AnnotationInvalidError."""
+    """The annotations of one set; safe to use from several threads. Raises AnnotationInvalidError.
 
-    def __init__(self, images: ImageSet) -> None:
+    `go_on` is called between files, and may raise where it takes too long.
+    """
+
+    def __init__(self, images: ImageSet, go_on: Callable[[], None] = FREE.check) -> None:
         self._images = images
-        self._index = _recall(images)
+        self._go_on = go_on
+        self._index = _recall(images, go_on)
 
     def check(self) -> None:
         """Read all that is not a picture itself. Raises AnnotationInvalidError."""
         for name in self._index.masks.values():
             if not name.lower().endswith(".png"):
                 raise AnnotationInvalidError(f"'{readable(name)}' is no PNG: other formats blur the edges of a mask")
-        for name in self._index.xml.values():
+        xml = self._index.xml.values()
+        if sum(self._images.size_of_note(name) for name in set(xml)) > _MAX_XML_BYTES:
+            raise AnnotationInvalidError(f"the XML files of the set have more than {_MAX_XML_BYTES} bytes together")
+        for name in xml:
+            self._go_on()
             self._read_xml(name)
 
     def find(self, member: Member, size: tuple[int, int], names: Sequence[str], limits: ImageLimits) -> Marked | None:
@@ -97,33 +108,35 @@ class Annotations:
         return mask
 
 
-def _recall(images: ImageSet) -> _Index:
+def _recall(images: ImageSet, go_on: Callable[[], None]) -> _Index:
     known = _LATEST.get(images.sha256)
     if known is None:
-        known = _list(images)
+        known = _list(images, go_on)
         _LATEST.clear()
         _LATEST[images.sha256] = known
     return known
 
 
-def _list(images: ImageSet) -> _Index:
+def _list(images: ImageSet, go_on: Callable[[], None]) -> _Index:
     paths = [(name, PurePosixPath(name)) for name in images.notes]
     xml = [name for name, path in paths if path.suffix.lower() == ".xml"]
     json = [name for name, path in paths if path.suffix.lower() == ".json"]
     masks = [name for name, path in paths if path.suffix.lower() not in (".xml", ".json")]
     return _Index(
-        _match(masks, images.members, MASKS), _match(xml, images.members, _ANNOTATIONS), _read_coco(images, json)
+        _match(masks, images.members, MASKS),
+        _match(xml, images.members, _ANNOTATIONS),
+        _read_coco(images, json, go_on),
     )
 
 
-def _read_coco(images: ImageSet, names: Iterable[str]) -> dict[int, Annotation]:
+def _read_coco(images: ImageSet, names: Iterable[str], go_on: Callable[[], None]) -> dict[int, Annotation]:
     """Of all JSON files the one that is COCO's."""
     found: dict[int, Annotation] | None = None
     left = coco.MAX_BYTES
     for name in names:
         data = images.read_note(name, left)
         left -= len(data)
-        read = coco.read_coco(data, readable(name), images.members)
+        read = coco.read_coco(data, readable(name), images.members, go_on)
         if read is not None and found is not None:
             raise AnnotationInvalidError(f"'{readable(name)}' is a second COCO file: a set may have one")
         found = read if found is None else found

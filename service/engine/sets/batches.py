@@ -61,7 +61,7 @@ def decode_batches(work: Slice) -> Iterator[Batch]:
 
     def read(member: Member) -> Array | ConvscopeError:
         try:
-            seen = see(work.model, work.images.read(member.index), work.limits).seen
+            seen = see(work.model, work.images.read(member.index, work.limits.max_bytes), work.limits).seen
         except ConvscopeError as error:
             return error
         return work.model.preprocessing.apply(seen)

@@ -4,13 +4,14 @@ https://cocodataset.org/#format-data: a box is (left, top, width, height), an ou
 upper left corner of the first pixel.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Final
 
 import numpy as np
 from pydantic import BaseModel, Field, ValidationError
 
+from service.engine.allowance import FREE
 from service.engine.sets.image_set import Member, readable
 from service.engine.sets.regions import Annotation, Polygon, RunLengths, Shape, Thing, box, require_inside
 from service.errors import AnnotationInvalidError
@@ -20,6 +21,7 @@ MAX_BYTES: Final = 2**25
 _MAX_LISTS: Final = 2**19
 _MAX_VALUES: Final = 2**22
 _MAX_RUN_PIXELS: Final = 2**26
+_GO_ON_EVERY: Final = 1000
 
 Place = Annotated[float, Field(ge=-65_536, le=65_536, allow_inf_nan=False)]
 Length = Annotated[float, Field(ge=0, le=65_536, allow_inf_nan=False)]
@@ -62,10 +64,12 @@ class _Instances(BaseModel):
     categories: Annotated[list[_Category], Field(fail_fast=True)] = []
 
 
-def read_coco(data: bytes, file: str, members: Sequence[Member]) -> dict[int, Annotation] | None:
+def read_coco(
+    data: bytes, file: str, members: Sequence[Member], go_on: Callable[[], None] = FREE.check
+) -> dict[int, Annotation] | None:
     """The objects of each picture of the set by its index; None where it is JSON of another kind.
 
-    Raises AnnotationInvalidError.
+    `go_on` is called now and then. Raises AnnotationInvalidError, or what that does.
     """
     found = _parse(data, file)
     if found is None:
@@ -73,7 +77,9 @@ def read_coco(data: bytes, file: str, members: Sequence[Member]) -> dict[int, An
     pictures = _match(found.images, members, file)
     names = {category.id: category.name for category in found.categories}
     things: dict[int, list[Thing]] = {}
-    for mark in found.annotations:
+    for number, mark in enumerate(found.annotations):
+        if number % _GO_ON_EVERY == 0:
+            go_on()
         if (place := pictures.get(mark.image_id)) is not None:
             index, picture = place
             shapes = _shapes(mark, picture, file)

@@ -1,22 +1,28 @@
 """A set of pictures in one ZIP: checked as a whole when it is opened, then read one by one; nothing is unpacked.
 
 Untrusted like every picture: how much the members say they hold is added up before the first of them is read, and none
-is read any further than it says.
+is unpacked any further than it says, or than a picture may have. The listing is bounded by what is really read of it,
+as a ZIP has two places that tell its size.
 """
 
+import errno
 import hashlib
 import re
 import struct
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import PurePath, PurePosixPath
 from typing import IO, Final
 
+from service.engine.sets.zip_listing import ListedFile
 from service.errors import (
     AnnotationInvalidError,
+    ConvscopeError,
     ImageInvalidError,
+    ImageTooLargeError,
     SetEmptyError,
     SetInvalidError,
     SetTooLargeError,
@@ -29,15 +35,24 @@ NOTES: Final = frozenset((".json", ".xml"))
 MASKS: Final = "masks"
 # Of a ZIP's listing: a member takes 46 bytes there and its name.
 _LISTING_BYTES_PER_IMAGE: Final = 2048
-_END, _END64, _MOST = b"PK\x05\x06", b"PK\x06\x06", 0xFFFFFFFF
-_END_BYTES, _LOCATOR_BYTES, _MAX_COMMENT_BYTES = 22, 20, 65_535
+# Beside a picture there may be a mask, an XML file, folders, and what macOS adds to each of them.
+_ENTRIES_PER_IMAGE: Final = 8
 _ENCRYPTED: Final = 0x1
 # Others unpack with as much memory as the archive says.
 _PACKED: Final = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _NOT_IN_NAMES: Final = re.compile(r"[^A-Za-z0-9._-]")
 _MAX_STEM: Final = 100
 _TIMELESS: Final = (1980, 1, 1, 0, 0, 0)
-_DAMAGED: Final = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError)
+_DAMAGED: Final = (
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    EOFError,
+    NotImplementedError,
+    OverflowError,
+    RuntimeError,
+    ValueError,
+)
 
 
 @dataclass(frozen=True)
@@ -83,21 +98,31 @@ class ImageSet:
     def __len__(self) -> int:
         return len(self.members)
 
-    def read(self, index: int) -> bytes:
-        """The file of one picture. Raises ImageInvalidError where the ZIP is damaged there."""
-        try:
-            return self._archive.read(self.members[index].name)
-        except _DAMAGED as error:
-            raise ImageInvalidError("the ZIP is damaged where this picture is") from error
+    def read(self, index: int, max_bytes: int) -> bytes:
+        """The file of one picture. Raises ImageTooLargeError, or ImageInvalidError where the ZIP is damaged there."""
+        name = self.members[index].name
+        size = self._archive.getinfo(name).file_size
+        if size > max_bytes:
+            raise ImageTooLargeError(f"the image has {size} bytes; at most {max_bytes} are taken")
+        with _explained(ImageInvalidError("the ZIP is damaged where this picture is")):
+            return self._unpack(name)
+
+    def size_of_note(self, name: str) -> int:
+        """How many bytes one of `notes` says it has."""
+        return self._archive.getinfo(name).file_size
 
     def read_note(self, name: str, max_bytes: int) -> bytes:
         """One of `notes`. Raises AnnotationInvalidError where it is too large or the ZIP is damaged there."""
-        if self._archive.getinfo(name).file_size > max_bytes:
+        if self.size_of_note(name) > max_bytes:
             raise AnnotationInvalidError(f"'{readable(name)}' is too large: of it {max_bytes} bytes would be read")
-        try:
-            return self._archive.read(name)
-        except _DAMAGED as error:
-            raise AnnotationInvalidError(f"the ZIP is damaged where '{readable(name)}' is") from error
+        with _explained(AnnotationInvalidError(f"the ZIP is damaged where '{readable(name)}' is")):
+            return self._unpack(name)
+
+    def _unpack(self, name: str) -> bytes:
+        item = self._archive.getinfo(name)
+        with self._archive.open(item) as member:
+            # By its size: without one, all is inflated before what is too much is cut off.
+            return member.read(item.file_size)
 
     def close(self) -> None:
         """Let the file go."""
@@ -110,10 +135,14 @@ def open_set(file: IO[bytes], limits: SetLimits) -> ImageSet:
     size = file.seek(0, 2)
     if size > limits.max_bytes:
         raise SetTooLargeError(f"the ZIP has {size} bytes; at most {limits.max_bytes} are taken")
-    # Python reads the whole listing at once.
-    if _measure_listing(file, size) > limits.max_images * _LISTING_BYTES_PER_IMAGE:
-        raise _too_many(limits)
-    archive, listed = _list(file)
+    listing = ListedFile(
+        file,
+        max_bytes=limits.max_images * _LISTING_BYTES_PER_IMAGE,
+        max_entries=limits.max_images * _ENTRIES_PER_IMAGE,
+        refusal=_too_many(limits),
+    )
+    archive, listed = _list(listing)
+    listing.finish()
     if len(listed.pictures) > limits.max_images:
         raise _too_many(limits)
     if sum(item.file_size for item in (*listed.pictures, *listed.notes)) > limits.max_unpacked_bytes:
@@ -155,11 +184,23 @@ def _lies_in_masks(path: PurePath) -> bool:
     return any(part.casefold() == MASKS for part in path.parent.parts)
 
 
-def _list(file: IO[bytes]) -> tuple[zipfile.ZipFile, Listed]:
+@contextmanager
+def _explained(error: ConvscopeError) -> Iterator[None]:
+    """What a damaged ZIP raises as this error; a place that cannot be read is none."""
     try:
+        yield
+    except _DAMAGED as damage:
+        raise error from damage
+    except OSError as damage:
+        # To seek before the beginning.
+        if damage.errno != errno.EINVAL:
+            raise
+        raise error from damage
+
+
+def _list(file: IO[bytes] | ListedFile) -> tuple[zipfile.ZipFile, Listed]:
+    with _explained(SetInvalidError("this is no ZIP, or a damaged one")):
         archive = zipfile.ZipFile(file)
-    except (zipfile.BadZipFile, ValueError, OverflowError, NotImplementedError, struct.error) as error:
-        raise SetInvalidError("this is no ZIP, or a damaged one") from error
     chosen = sorted(_choose(archive.infolist()), key=lambda item: item.filename)
     listed = Listed(
         *([item for item in chosen if kind(PurePosixPath(item.filename))] for kind in (is_picture, is_note))
@@ -171,27 +212,6 @@ def _list(file: IO[bytes]) -> tuple[zipfile.ZipFile, Listed]:
 
 def _too_many(limits: SetLimits) -> SetTooLargeError:
     return SetTooLargeError(f"the ZIP lists too many files: a set may have {limits.max_images} pictures")
-
-
-def _measure_listing(file: IO[bytes], size: int) -> int:
-    """Bytes of the central directory, by the record at the ZIP's end (APPNOTE 4.3.14 and 4.3.16)."""
-    start = max(0, size - _END_BYTES - _MAX_COMMENT_BYTES)
-    file.seek(start)
-    tail = file.read()
-    at = tail.rfind(_END)
-    if at < 0 or len(tail) - at < _END_BYTES:
-        raise SetInvalidError("this is no ZIP, or one that is cut off")
-    listing: int = struct.unpack_from("<L", tail, at + 12)[0]
-    if listing != _MOST or start + at < _LOCATOR_BYTES:
-        return listing
-    # The locator of the longer record stands just before.
-    file.seek(start + at - _LOCATOR_BYTES + 8)
-    file.seek(struct.unpack("<Q", file.read(8))[0])
-    record = file.read(48)
-    if len(record) < 48 or not record.startswith(_END64):
-        raise SetInvalidError("this is no ZIP, or a damaged one")
-    longer: int = struct.unpack_from("<Q", record, 40)[0]
-    return longer
 
 
 def _choose(listed: Iterable[zipfile.ZipInfo]) -> Iterator[zipfile.ZipInfo]:

@@ -53,7 +53,7 @@ def open_album(model: Model, request: Request, limits: ImageLimits) -> Album:
     """The pictures of the request's set, one at a time."""
     images = request.images
     assert images is not None, "an album is one of a set"
-    return lambda index: see(model, images.read(index), limits).seen
+    return lambda index: see(model, images.read(index, limits.max_bytes), limits).seen
 
 
 def list_items(parts: Sequence[Answer]) -> list[dict[str, Any]]:

@@ -61,7 +61,7 @@ def find_each(work: Slice) -> Iterator[tuple[Member, Finding | ConvscopeError]]:
 
 def _decode(work: Slice, member: Member) -> _Picture | ConvscopeError:
     try:
-        photo = see(work.model, work.images.read(member.index), work.limits)
+        photo = see(work.model, work.images.read(member.index, work.limits.max_bytes), work.limits)
     except ConvscopeError as error:
         return error
     return _Picture(photo, work.model.preprocessing.apply(photo.seen))
