@@ -17,12 +17,14 @@ from service.api.access.headers import SecurityHeaders
 from service.api.access.hosts import HostGuard, HostNames
 from service.api.access.origins import OriginGuard
 from service.api.bodies import BodyLimits
-from service.api.dependencies import Services
+from service.api.dependencies import Services, Times
 from service.api.limits import BoundedExecutor, Places
 from service.api.metrics import Metrics, RequestMeter
 from service.api.result_cache import ResultCache
+from service.api.uploads import Uploads
 from service.api.visualizations import make_router
 from service.api.watching import JobServices
+from service.engine.allowance import Memory
 from service.engine.methods import METHODS
 from service.engine.model import Model
 from service.errors import ConvscopeError
@@ -54,6 +56,10 @@ _STORE_WAITING: Final = 512
 # Bodies taken apart at the same time. Parsers hold the interpreter's lock: more of them would be no faster, and would
 # keep the event loop waiting.
 _PARSERS: Final = 2
+# Threads that check sets, which Python does mostly: more would only take turns.
+_SET_THREADS: Final = 2
+# How long a request waits until there is memory for its picture: others take a second or two.
+_MEMORY_PATIENCE_SECONDS: Final = 10.0
 # Of the picture that warms a network of open size up.
 _OPEN_SIDE: Final = 96
 _MODES: Final = {
@@ -80,7 +86,10 @@ def create_app(settings: Settings) -> FastAPI:
         metrics=metrics,
         jobs=_open_jobs(settings, store, artifacts, workforce),
         sets=open_sets(settings),
-        set_uploads=Places(limits.set_uploads),
+        set_checks=BoundedExecutor(running=_SET_THREADS, waiting=limits.waiting_requests, name="sets"),
+        set_uploads=Uploads(limits.set_uploads, slowest=limits.max_image_bytes / limits.set_timeout_seconds),
+        memory=_open_memory(settings),
+        times=Times(limits.request_seconds, limits.set_check_seconds),
         image_limits=image_limits(settings),
         body_limits=_body_limits(settings),
         jobs_mode=settings.jobs_mode,
@@ -99,6 +108,7 @@ def create_app(settings: Settings) -> FastAPI:
         services.jobs.stopping.set()
         services.executor.close()
         services.parsing.close()
+        services.set_checks.close()
         reconciler.close()
         await anyio.to_thread.run_sync(workforce.close)
         services.jobs.executor.close()
@@ -142,6 +152,12 @@ def _open_jobs(settings: Settings, store: JobStore, artifacts: Artifacts, doorbe
         max_wait_seconds=settings.jobs.max_wait_seconds,
         stopping=Event(),
     )
+
+
+def _open_memory(settings: Settings) -> Memory:
+    limits = settings.limits
+    # Half of the threads stay free for requests that need less.
+    return Memory(limits.work_bytes, waiting=limits.running_requests // 2, patience_seconds=_MEMORY_PATIENCE_SECONDS)
 
 
 def _body_limits(settings: Settings) -> BodyLimits:

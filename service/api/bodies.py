@@ -16,13 +16,14 @@ import anyio.to_thread
 from fastapi import Request
 from pydantic_core import from_json
 from python_multipart.multipart import parse_options_header
-from starlette.datastructures import UploadFile
+from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect
 
 from schemas.problems import ProblemError
 from service.api.limits import BoundedExecutor
 from service.api.sets import pack_files, pack_pictures
+from service.api.uploads import BodyTimeoutError
 from service.engine.parameters import InvalidParametersError, pointer
 from service.errors import ConvscopeError, ImageInvalidError, ImageTooLargeError, SetInvalidError
 
@@ -65,10 +66,6 @@ class BodyIncompleteError(ConvscopeError):
     code = "body_incomplete"
 
 
-class BodyTimeoutError(ConvscopeError):
-    code = "body_timeout"
-
-
 @dataclass(frozen=True)
 class Body:
     """Parameters as they came (strings in a form), the image's bytes, and a set of images as an open ZIP."""
@@ -92,8 +89,22 @@ class BodyLimits:
     set_timeout_seconds: float
 
 
-async def read_body(request: Request, limits: BodyLimits, parsing: BoundedExecutor, *, takes_set: bool = False) -> Body:
-    """Read the body by its Content-Type. Raises the errors above, or those of an image."""
+def count_nothing(_: int) -> None:
+    """Where nobody looks at how fast a body comes."""
+
+
+async def read_body(
+    request: Request,
+    limits: BodyLimits,
+    parsing: BoundedExecutor,
+    *,
+    takes_set: bool = False,
+    received: Callable[[int], None] = count_nothing,
+) -> Body:
+    """Read the body by its Content-Type; `received` is told of its bytes as they come.
+
+    Raises the errors above, or those of an image.
+    """
     header = request.headers.get("content-type", "")
     media_type = parse_options_header(header)[0].decode("latin-1").lower()
     is_form = media_type == "multipart/form-data"
@@ -105,9 +116,12 @@ async def read_body(request: Request, limits: BodyLimits, parsing: BoundedExecut
     end = asyncio.get_running_loop().time() + seconds
     try:
         async with asyncio.timeout_at(end) as deadline:
-            stream = _limited(
-                request, limit + _ENVELOPE_BYTES, lambda received: deadline.reschedule(end + received / rate)
-            )
+
+            def came(size: int, total: int) -> None:
+                received(size)
+                deadline.reschedule(end + total / rate)
+
+            stream = _limited(request, limit + _ENVELOPE_BYTES, came)
             if is_form:
                 return await _read_form(request, stream, limits.max_image_bytes, takes_set=takes_set)
             data = b"".join([chunk async for chunk in stream])
@@ -127,25 +141,30 @@ async def read_body(request: Request, limits: BodyLimits, parsing: BoundedExecut
 
 def announces_set(request: Request, limits: BodyLimits) -> bool:
     """True for a body that says it is larger than one with an image may be; it takes long, and room on the disk."""
+    return announced_bytes(request) > limits.max_image_bytes + _ENVELOPE_BYTES
+
+
+def announced_bytes(request: Request) -> int:
+    """How many bytes a body says it has; 0 where it does not say."""
     length = request.headers.get("content-length", "")
-    return length.isdecimal() and int(length[:_MAX_DIGITS]) > limits.max_image_bytes + _ENVELOPE_BYTES
+    return int(length[:_MAX_DIGITS]) if length.isdecimal() else 0
 
 
-async def _limited(request: Request, limit: int, tell: Callable[[int], None]) -> AsyncGenerator[bytes, None]:
+async def _limited(request: Request, limit: int, came: Callable[[int, int], None]) -> AsyncGenerator[bytes, None]:
     """The body's chunks; one that is too large is read a while longer, so that the client hears why."""
-    received = 0
+    total = 0
     async for chunk in request.stream():
-        received += len(chunk)
-        if received <= limit:
-            tell(received)
+        total += len(chunk)
+        came(len(chunk), min(total, limit))
+        if total <= limit:
             for start in range(0, len(chunk), _SLICE_BYTES):
                 if start:
                     # The others' turn.
                     await asyncio.sleep(0)
                 yield chunk[start : start + _SLICE_BYTES]
-        elif received > limit * _DRAIN_FACTOR:
+        elif total > limit * _DRAIN_FACTOR:
             break
-    if received > limit:
+    if total > limit:
         raise BodyTooLargeError(f"the body is larger than {limit} bytes")
 
 
@@ -177,10 +196,7 @@ async def _read_form(
         if takes_set
         else MultiPartParser(request.headers, whole, max_files=8, max_fields=_MAX_FIELDS)
     )
-    try:
-        form = await parser.parse()
-    except (MultiPartException, KeyError, ValueError) as error:
-        raise InvalidFormError(f"the multipart form cannot be read: {getattr(error, 'message', error)}") from error
+    form = await _parse_form(parser, stream)
     try:
         params: dict[str, Any] = {}
         image: bytes | None = None
@@ -205,6 +221,18 @@ async def _read_form(
         return Body(flat, image, await anyio.to_thread.run_sync(pack_files, images) if images else None)
     finally:
         await form.close()
+
+
+async def _parse_form(parser: MultiPartParser, stream: AsyncGenerator[bytes, None]) -> FormData:
+    try:
+        return await parser.parse()
+    except (MultiPartException, KeyError, ValueError) as error:
+        raise InvalidFormError(f"the multipart form cannot be read: {getattr(error, 'message', error)}") from error
+    except OSError:
+        # No room for it on the disk: as above, the client is to hear why.
+        async for _ in stream:
+            pass
+        raise
 
 
 async def _form_image(value: UploadFile | str, max_image_bytes: int) -> bytes:

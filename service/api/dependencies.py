@@ -9,14 +9,24 @@ import anyio.to_thread
 from fastapi import Depends, Path, Request
 
 from service.api.bodies import BodyLimits
-from service.api.limits import BoundedExecutor, Places
+from service.api.limits import BoundedExecutor
 from service.api.metrics import Metrics
 from service.api.result_cache import ResultCache
+from service.api.uploads import Uploads
 from service.api.watching import JobServices
 from service.catalog.catalog import Catalog, unwrap
 from service.catalog.sets import Sets
+from service.engine.allowance import Allowance, Memory
 from service.engine.images import ImageLimits
 from service.engine.model import Model
+
+
+@dataclass(frozen=True)
+class Times:
+    """How many seconds one request may be computed for, and one set be checked."""
+
+    request: float
+    set_check: float
 
 
 @dataclass(frozen=True)
@@ -28,7 +38,10 @@ class Services:
     metrics: Metrics
     jobs: JobServices
     sets: Sets
-    set_uploads: Places
+    set_checks: BoundedExecutor
+    set_uploads: Uploads
+    memory: Memory
+    times: Times
     image_limits: ImageLimits
     body_limits: BodyLimits
     jobs_mode: str
@@ -43,6 +56,16 @@ class Services:
         """The same, but None where nobody has begun to load it: to look at a model must not cost gigabytes."""
         load = await anyio.to_thread.run_sync(self.catalog.find_load, name, version)
         return None if load is None else unwrap(await asyncio.shield(asyncio.wrap_future(load)))
+
+    def allow(self, *, set_check: bool = False) -> Allowance:
+        """What a request may take, from now on: to be called where its work begins."""
+        return Allowance(self.times.set_check if set_check else self.times.request, self.memory)
+
+
+async def until_gone(request: Request) -> None:
+    """Wait until the client of a request whose body has been read has left."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
 
 
 def _services(request: Request) -> Services:

@@ -1,19 +1,21 @@
 """A request that is answered with a job: made, or found again; waited for where the client prefers so."""
 
 import hashlib
+from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from fastapi import Request, Response
 
-from service.api.dependencies import Services
+from service.api.dependencies import Services, until_gone
 from service.api.negotiation import JSON, PNG
 from service.api.preferences import Preferences, read_idempotency_key, read_preferences, wants_fresh
 from service.engine import run as engine
+from service.engine.model import Model
 from service.errors import ConvscopeError
 from service.jobs.store import Snapshot
-from service.jobs.submission import draft_job, fingerprint
+from service.jobs.submission import Draft, draft_job, fingerprint
 from service.jobs.view import describe, is_final, job_route, make_result, stored_images
 
 RETRY_AFTER_SECONDS = 1
@@ -55,7 +57,7 @@ async def _submit(request: Request, services: Services, asked: Asked) -> str:
             return earlier
     try:
         models = [await services.model(asked.model, version) for version in asked.versions or (asked.version,)]
-        draft = await services.executor.run(partial(draft_job, models, asked.work, jobs.rules), lane=asked.model)
+        draft = await _draft(request, services, asked, models)
         send = partial(jobs.submissions.send, fresh=wants_fresh(request.headers), idempotency_key=key)
         submission = await jobs.call(send, draft)
     except Exception:
@@ -65,6 +67,18 @@ async def _submit(request: Request, services: Services, asked: Asked) -> str:
         raise
     services.metrics.submission(asked.work.method.name, created=submission.created)
     return submission.id
+
+
+async def _draft(request: Request, services: Services, asked: Asked, models: Sequence[Model]) -> Draft:
+    """Sets have threads of their own: however long they are looked at, heat maps are drawn meanwhile."""
+    is_set = asked.work.images is not None
+
+    def draft() -> Draft:
+        with services.allow(set_check=is_set) as allowance:
+            return draft_job(models, replace(asked.work, allowance=allowance), services.jobs.rules)
+
+    executor = services.set_checks if is_set else services.executor
+    return await executor.run(draft, asked.model, partial(until_gone, request))
 
 
 def _fingerprint(asked: Asked) -> str:

@@ -2,15 +2,30 @@
 
 import asyncio
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
-from service.errors import ServerBusyError
+from service.errors import ConvscopeError, ServerBusyError
 
 T = TypeVar("T")
+# Ends when the client has left.
+Departure = Callable[[], Coroutine[Any, Any, None]]
+
+
+class ClientGoneError(ConvscopeError):
+    code = "client_gone"
+
+
+@dataclass(eq=False)
+class _Call:
+    function: Callable[[], Any]
+    future: asyncio.Future[Any]
+    lane: str
+    begun: bool = False
 
 
 class BoundedExecutor:
@@ -25,7 +40,7 @@ class BoundedExecutor:
         self._free = running
         self.places = running + waiting
         self._admitted = 0
-        self._lanes: OrderedDict[str, deque[tuple[Callable[[], Any], asyncio.Future[Any]]]] = OrderedDict()
+        self._lanes: OrderedDict[str, deque[_Call]] = OrderedDict()
 
     @property
     def running(self) -> int:
@@ -41,35 +56,67 @@ class BoundedExecutor:
         if self._admitted >= self.places:
             raise ServerBusyError(f"{self._admitted} requests are already running or waiting: try again in a moment")
 
-    async def run(self, function: Callable[[], T], lane: str = "") -> T:
-        """Run `function` on a thread as soon as one is free. Raises ServerBusyError, or what `function` raises."""
+    async def run(self, function: Callable[[], T], lane: str = "", departure: Departure | None = None) -> T:
+        """Run `function` on a thread as soon as one is free. Raises ServerBusyError, or what `function` raises.
+
+        It is dropped where it has not begun when the waiter is cancelled, or when the client has left by `departure`,
+        which raises ClientGoneError. That is looked at only for what has to wait.
+        """
         self.require_room()
         self._admitted += 1
-        future = asyncio.get_running_loop().create_future()
-        # Not in a `finally`: a cancelled waiter leaves its function running, and that still takes a place.
-        future.add_done_callback(self._release)
-        self._lanes.setdefault(lane, deque()).append((function, future))
+        call = _Call(function, asyncio.get_running_loop().create_future(), lane)
+        # Not in a `finally`: a cancelled waiter leaves a function that has begun running, and that still takes a place.
+        call.future.add_done_callback(self._release)
+        self._lanes.setdefault(lane, deque()).append(call)
         self._begin()
-        answer: T = await asyncio.shield(future)
+        try:
+            if departure is not None and not call.begun:
+                await self._wait_beside(call, departure)
+            answer: T = await asyncio.shield(call.future)
+        except asyncio.CancelledError:
+            self._drop(call)
+            raise
         return answer
 
     def close(self) -> None:
         """Give up what has not begun."""
         for lane in self._lanes.values():
-            for _, future in lane:
-                future.cancel()
+            for call in lane:
+                call.future.cancel()
         self._lanes.clear()
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     def _begin(self) -> None:
         while self._free and self._lanes:
             name, lane = self._lanes.popitem(last=False)
-            function, future = lane.popleft()
+            call = lane.popleft()
             if lane:
                 self._lanes[name] = lane
             self._free -= 1
-            work = asyncio.get_running_loop().run_in_executor(self._threads, function)
-            work.add_done_callback(partial(self._end, future))
+            call.begun = True
+            work = asyncio.get_running_loop().run_in_executor(self._threads, call.function)
+            work.add_done_callback(partial(self._end, call.future))
+
+    async def _wait_beside(self, call: _Call, departure: Departure) -> None:
+        """Until the call has an answer, or its client has left. Raises ClientGoneError where it had not begun then."""
+        leaving = asyncio.ensure_future(departure())
+        try:
+            await asyncio.wait((call.future, leaving), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            leaving.cancel()
+        if self._drop(call):
+            raise ClientGoneError("the client left before its request was begun")
+
+    def _drop(self, call: _Call) -> bool:
+        """Give up a call that has not begun; False for any other."""
+        if call.begun or call.future.done():
+            return False
+        lane = self._lanes[call.lane]
+        lane.remove(call)
+        if not lane:
+            del self._lanes[call.lane]
+        call.future.cancel()
+        return True
 
     def _end(self, future: asyncio.Future[Any], work: asyncio.Future[Any]) -> None:
         self._free += 1

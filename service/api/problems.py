@@ -1,5 +1,6 @@
 """Errors as RFC 9457 problems: the one table from stable code to status, title and explanation."""
 
+import errno
 import logging
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -22,6 +23,7 @@ MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = 1
 # Here waiting does not help: somebody has to do something.
 NOT_PASSING = ("model_failed", "weights_unavailable")
+_FULL: Final = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
 
 
 @dataclass(frozen=True)
@@ -145,8 +147,9 @@ PROBLEMS: Final[dict[str, ProblemType]] = {
     "storage_full": ProblemType(
         507,
         "Storage full",
-        "There is no room for what jobs are sent with, or for their pictures: delete jobs that are done, or wait until "
-        "some expire. Whoever runs the service may raise `CONVSCOPE_LIMITS__INPUT_BYTES` and `__RESULT_BYTES`.",
+        "There is no room for what jobs are sent with, for their pictures, or for what was sent while it is looked at "
+        "(`TMPDIR`): delete jobs that are done, or wait until some expire. Whoever runs the service may raise "
+        "`CONVSCOPE_LIMITS__INPUT_BYTES` and `__RESULT_BYTES`.",
     ),
     "queue_full": ProblemType(503, "Queue full", "As many jobs wait as may wait; try again after `Retry-After`."),
     "streams_full": ProblemType(
@@ -174,6 +177,13 @@ PROBLEMS: Final[dict[str, ProblemType]] = {
         "Every process that computed the job's work ended in the middle of it, most often for memory.",
     ),
     "server_busy": ProblemType(503, "Server busy", "As many requests wait as may wait; try again after `Retry-After`."),
+    "deadline_exceeded": ProblemType(
+        503,
+        "Took too long",
+        "One request may compute, and one set may be checked, for only so long; send less at once, or try again when "
+        "the service has less to do.",
+    ),
+    "client_gone": ProblemType(499, "Client gone", "The client left before its request was begun; nobody reads this."),
     "not_ready": ProblemType(503, "Not ready", "The built-in model has not run yet; try again in a moment."),
     "invalid_parameters": ProblemType(
         422, "Invalid parameters", "A parameter is unknown or has a value out of range; `errors` points to each."
@@ -256,6 +266,7 @@ def make_problem(request: Request, code: str, detail: str, *, errors: list[Probl
 def install(app: FastAPI) -> None:
     """Answer every error of the application with a problem."""
     app.add_exception_handler(ConvscopeError, _convscope_error)
+    app.add_exception_handler(OSError, _os_error)
     app.add_exception_handler(HTTPException, _http_exception)
     app.add_exception_handler(RequestValidationError, _validation_error)
     app.add_exception_handler(Exception, _unexpected_error)
@@ -289,6 +300,15 @@ async def _validation_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     errors = [ProblemError(pointer=pointer(*item["loc"]), detail=item["msg"]) for item in error.errors()]
     return respond(request, "invalid_parameters", "the request does not validate", members={"errors": errors})
+
+
+async def _os_error(request: Request, error: Exception) -> Response:
+    """What is sent is kept in temporary files at several places, some of them other packages' own."""
+    assert isinstance(error, OSError)
+    if error.errno not in _FULL:
+        raise error
+    logger.error("no room for temporary files: %r", error)
+    return respond(request, "storage_full", "there is no room left for what was sent: try again later, or send less")
 
 
 async def _unexpected_error(request: Request, error: Exception) -> Response:

@@ -1,7 +1,7 @@
 """A route for every method, made from METHODS: parameters and image in; a result, a picture or a job out."""
 
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager, nullcontext
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from functools import partial
 from http import HTTPStatus
@@ -14,8 +14,8 @@ from fastapi import APIRouter, Request, Response
 from schemas.jobs import Job, JobResult
 from schemas.methods import MethodList, MethodParams
 from schemas.results import Result
-from service.api.bodies import Body, announces_set, read_body
-from service.api.dependencies import ModelName, ModelVersion, Services, ServicesDependency
+from service.api.bodies import Body, announced_bytes, announces_set, count_nothing, read_body
+from service.api.dependencies import ModelName, ModelVersion, Services, ServicesDependency, until_gone
 from service.api.examples import request_body, request_headers, result_responses
 from service.api.job_requests import Asked, answer_with_job
 from service.api.negotiation import JSON, PNG, choose
@@ -26,7 +26,7 @@ from service.engine.method import AnyMethod
 from service.engine.model import Model
 from service.engine.parameters import validate
 from service.engine.sets.image_set import ImageSet, open_set
-from service.errors import ServerBusyError, SetInvalidError, SetNotFoundError, TooFewVersionsError
+from service.errors import SetInvalidError, SetNotFoundError, TooFewVersionsError
 
 # Pictures up to this size are hashed in less time than it takes to find a thread for it.
 _HASHED_AT_ONCE_BYTES: Final = 2**18
@@ -95,7 +95,7 @@ async def _answer(request: Request, services: Services, method: AnyMethod, name:
         return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=_headers(tag, "hit"))
     if not fresh and (kept := services.results.get(key)):
         return Response(kept.body, media_type=media_type, headers=_headers(kept.etag, "hit"))
-    answer = await _compute(services, model, work, key)
+    answer = await _compute(request, services, model, work, key)
     services.results.put(key, answer)
     return Response(
         answer.body, media_type=media_type, headers=_headers(answer.etag, "fwd=request" if fresh else "fwd=miss")
@@ -109,15 +109,17 @@ async def _read(
     """What is asked for, and of which versions; a set that came with it is open while the block runs."""
     takes_set = method.consumes in ("image", "images")
     is_large = takes_set and announces_set(request, services.body_limits)
-    with services.set_uploads.take() if is_large else nullcontext(enter_result=True) as granted:
-        if not granted:
-            raise ServerBusyError("as many sets are received as may be at the same time: try again in a moment")
-        body = await read_body(request, services.body_limits, services.parsing, takes_set=takes_set)
+    async with AsyncExitStack() as stack:
+        received: Callable[[int], None] = count_nothing
+        if is_large:
+            upload = await stack.enter_async_context(services.set_uploads.take(announced_bytes(request)))
+            received = upload.received
+        body = await read_body(request, services.body_limits, services.parsing, takes_set=takes_set, received=received)
         name = body.params.pop("set", None) if takes_set else None
         versions = body.params.pop("versions", None)
         try:
             params = await _validate(services, method, body.params)
-            images = await _open_set(services, body, name)
+            images = await _open_set(request, services, body, name)
         except BaseException:
             if body.images is not None:
                 body.images.close()
@@ -152,16 +154,17 @@ async def _find_versions(services: Services, name: str, version: str | None, ask
     return await anyio.to_thread.run_sync(services.catalog.versions, name, asked)
 
 
-async def _open_set(services: Services, body: Body, name: object) -> ImageSet | None:
+async def _open_set(request: Request, services: Services, body: Body, name: object) -> ImageSet | None:
     if sum(given is not None for given in (body.image, body.images, name)) > 1:
         raise SetInvalidError("send one of 'image', 'images' and 'set', not several")
+    gone = partial(until_gone, request)
     if body.images is not None:
-        return await services.executor.run(partial(open_set, body.images, services.sets.limits), lane="sets")
+        return await services.set_checks.run(partial(open_set, body.images, services.sets.limits), departure=gone)
     if name is None:
         return None
     if not isinstance(name, str):
         raise SetNotFoundError("'set' is the name of one set")
-    return await services.executor.run(partial(services.sets.open, name), lane="sets")
+    return await services.set_checks.run(partial(services.sets.open, name), departure=gone)
 
 
 async def _make_key(model: Model, work: engine.Request, media_type: str) -> str:
@@ -170,17 +173,18 @@ async def _make_key(model: Model, work: engine.Request, media_type: str) -> str:
     return await anyio.to_thread.run_sync(make_key, model, work, media_type)
 
 
-async def _compute(services: Services, model: Model, work: engine.Request, key: str) -> Answer:
+async def _compute(request: Request, services: Services, model: Model, work: engine.Request, key: str) -> Answer:
     received = perf_counter()
 
     def compute() -> Answer:
-        waited = replace(work, queue_seconds=perf_counter() - received)
-        result = engine.run(model, waited, services.image_limits)
+        with services.allow() as allowance:
+            waited = replace(work, queue_seconds=perf_counter() - received, allowance=allowance)
+            result = engine.run(model, waited, services.image_limits)
         services.metrics.result(work.method.name, model.name, result.timings_seconds)
         body = result.images[0].data if work.first_picture_only else result.model_dump_json().encode()
         return make_answer(key, body)
 
-    return await services.executor.run(compute, lane=model.name)
+    return await services.executor.run(compute, model.name, partial(until_gone, request))
 
 
 def _headers(etag: str, cache: str) -> dict[str, str]:

@@ -30,6 +30,7 @@ logger = logging.getLogger(__name__)
 
 _FULL: Final = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
 _SEGMENT: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
+_SHA256: Final = re.compile(r"[0-9a-f]{64}")
 _BATCH: Final = 500
 
 
@@ -93,6 +94,7 @@ class Artifacts:
 
         Raises StorageFullError.
         """
+        _require_input(sha256)
         size = len(data) if isinstance(data, bytes) else data.seek(0, os.SEEK_END)
         quota = self._quotas["inputs"]
         with _explained("write an input"):
@@ -116,6 +118,7 @@ class Artifacts:
 
     def open_set(self, sha256: str) -> IO[bytes]:
         """An input as a file that can be sought in. Raises ArtifactMissingError."""
+        _require_input(sha256)
         with _explained("read an input"):
             try:
                 file: IO[bytes] = self._files.open(self._path("inputs", sha256), "rb")
@@ -125,6 +128,7 @@ class Artifacts:
 
     def read_input(self, sha256: str) -> bytes:
         """Raises ArtifactMissingError."""
+        _require_input(sha256)
         return self._read("inputs", sha256)
 
     def write_pictures(self, job: str, chunk: int, fence: int, images: Sequence[ResultImage]) -> list[StoredImage]:
@@ -184,6 +188,7 @@ class Artifacts:
         return "/".join((self._opened[1].rstrip("/"), *parts))
 
     def _write(self, folder: str, files: Mapping[str, bytes | IO[bytes]]) -> None:
+        _require_names(*folder.split("/"), *files)
         if isinstance(self._files, LocalFileSystem):
             write_durably(Path(self._path(folder)), files)
             return
@@ -207,8 +212,7 @@ class Artifacts:
         return 0
 
     def _read(self, folder: str, file: str) -> bytes:
-        if not all(_SEGMENT.fullmatch(part) for part in file.split("/")):
-            raise ArtifactMissingError("the picture's place in the record is not one of ours")
+        _require_names(*file.split("/"))
         with _explained("read a file"):
             try:
                 data: bytes = self._files.cat_file(self._path(folder, file))
@@ -242,6 +246,17 @@ def _full(what: str, setting: str) -> str:
         f"the {what} jobs take as many bytes as they may: delete jobs that are done (DELETE /v1/jobs/{{id}}), "
         f"or wait until some expire; CONVSCOPE_LIMITS__{setting}_BYTES is the limit"
     )
+
+
+def _require_input(sha256: str) -> None:
+    if not _SHA256.fullmatch(sha256):
+        raise ArtifactMissingError("the input's name in the record is not one of ours")
+
+
+def _require_names(*parts: str) -> None:
+    """Every name that becomes part of a path: records may come from another process, and be damaged."""
+    if not all(_SEGMENT.fullmatch(part) for part in parts):
+        raise ArtifactMissingError("the file's place in the record is not one of ours")
 
 
 @contextmanager

@@ -84,6 +84,32 @@ def test_nothing_is_read_when_the_record_points_outside(tmp_path: Path, place: s
         artifacts.read(place)
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["../secret", "..", "", "/etc/passwd", "a/b", "0" * 63, "0" * 65, "G" * 64, "0" * 63 + "\n", "0" * 64 + "\0"],
+)
+def test_no_input_is_touched_when_its_name_is_no_hash(tmp_path: Path, name: str):
+    (tmp_path / "secret").write_text("secret")
+    artifacts = Artifacts(str(tmp_path / "artifacts"))
+    artifacts.write_input(b"picture")
+    for touch in (
+        artifacts.open_set,
+        artifacts.read_input,
+        lambda name: artifacts.keep_input(io.BytesIO(b"set"), name),
+    ):
+        with pytest.raises(ArtifactMissingError):
+            touch(name)
+    assert (tmp_path / "secret").read_text() == "secret"
+
+
+@pytest.mark.parametrize(("job", "name"), [("../..", "a"), ("a/b/..", "a"), ("", "a"), (JOB, ".a")])
+def test_no_picture_is_written_when_its_place_is_none_of_ours(tmp_path: Path, job: str, name: str):
+    artifacts = Artifacts(str(tmp_path / "artifacts"))
+    with pytest.raises(ArtifactMissingError):
+        artifacts.write_pictures(job, 0, 1, [_image(name, b"1")])
+    assert list(tmp_path.rglob("*.png")) == []
+
+
 def test_pictures_are_gone_when_their_job_is_removed(artifacts: Artifacts):
     (kept,) = artifacts.write_pictures("1" * 32, 0, 1, [_image("a", b"kept")])
     (gone,) = artifacts.write_pictures(JOB, 0, 1, [_image("a", b"gone")])

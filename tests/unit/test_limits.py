@@ -6,7 +6,7 @@ from threading import Event, current_thread
 
 import pytest
 
-from service.api.limits import BoundedExecutor
+from service.api.limits import BoundedExecutor, ClientGoneError
 from service.errors import ServerBusyError
 
 
@@ -48,6 +48,74 @@ def test_place_stays_taken_when_the_waiter_has_gone():
             except ServerBusyError:
                 continue
         executor.require_room()
+        executor.close()
+
+    asyncio.run(scenario())
+
+
+def test_what_has_not_begun_is_dropped_when_its_waiter_is_cancelled():
+    begun: list[int] = []
+
+    async def scenario() -> None:
+        executor, gate = BoundedExecutor(running=1, waiting=2), Event()
+        (first,) = await _fill(executor, gate, 1)
+        others = [asyncio.create_task(executor.run(partial(begun.append, number), lane="other")) for number in range(2)]
+        await asyncio.sleep(0)
+        with pytest.raises(ServerBusyError):
+            executor.require_room()
+        others[0].cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await others[0]
+        # At once, while the first still runs.
+        executor.require_room()
+        gate.set()
+        await asyncio.gather(first, others[1])
+        executor.close()
+
+    asyncio.run(scenario())
+    assert begun == [1]
+
+
+def test_what_has_not_begun_is_dropped_when_its_client_leaves():
+    begun: list[str] = []
+
+    async def scenario() -> None:
+        executor, gate, left = BoundedExecutor(running=1, waiting=2), Event(), asyncio.Event()
+
+        async def departure() -> None:
+            await left.wait()
+
+        def work() -> str:
+            begun.append("first")
+            gate.wait(10)
+            return "answer"
+
+        first = asyncio.create_task(executor.run(work, departure=departure))
+        others = [asyncio.create_task(executor.run(work, departure=departure)) for _ in range(2)]
+        await asyncio.sleep(0.01)
+        left.set()
+        for other in others:
+            with pytest.raises(ClientGoneError):
+                await other
+        executor.require_room()
+        gate.set()
+        # What has begun comes to its end.
+        assert await first == "answer"
+        executor.close()
+
+    asyncio.run(scenario())
+    assert begun == ["first"]
+
+
+def test_answer_comes_when_its_client_waits_for_it():
+    async def scenario() -> None:
+        executor, gate = BoundedExecutor(running=1, waiting=2), Event()
+        (first,) = await _fill(executor, gate, 1)
+        second = asyncio.create_task(executor.run(lambda: 7, departure=asyncio.Event().wait))  # type: ignore[arg-type]
+        await asyncio.sleep(0.01)
+        gate.set()
+        assert (await first, await second) == (True, 7)
+        assert len(asyncio.all_tasks()) == 1, "nobody looks any more whether the client leaves"
         executor.close()
 
     asyncio.run(scenario())

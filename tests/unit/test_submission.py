@@ -18,9 +18,8 @@ from service.engine.methods.filters import FILTERS
 from service.engine.methods.grad_cam import GRAD_CAM
 from service.engine.parameters import validate
 from service.engine.run import Request
-from service.errors import ImageInvalidError
+from service.errors import ImageInvalidError, StorageFullError
 from service.jobs.artifacts import Artifacts, StorageLimits, StorageUnavailableError
-from service.jobs.quota import StorageFullError
 from service.jobs.sqlite import SqliteJobStore
 from service.jobs.store import QueueFullError, Rules
 from service.jobs.submission import Draft, JobRules, Submissions, draft_job, fingerprint

@@ -246,6 +246,8 @@ def _number(items: Sequence[zipfile.ZipInfo]) -> list[Member]:
     for index, item in enumerate(items):
         path = PurePosixPath(item.filename)
         plain = _NOT_IN_NAMES.sub("-", str(path.with_suffix("")).replace("/", "--"))[-_MAX_STEM:]
+        # Where a long name is cut, a dot may stand.
+        plain = plain.lstrip(".") or "image"
         stem, number = plain, 1
         while stem.casefold() in taken:
             number += 1
