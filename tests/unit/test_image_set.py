@@ -143,6 +143,12 @@ def test_listing_is_bounded_by_what_is_read_when_the_plain_record_lies(lie: dict
         open_set(_lengthen(data, **lie), LIMITS)
 
 
+def test_entry_is_passed_over_when_it_has_no_name():
+    # A name ends where a zero is.
+    data = zipped("b.txt", "a.png").getvalue().replace(b"b.txt", b"\0.txt")
+    assert _names(open_set(io.BytesIO(data), LIMITS)) == ["a.png"]
+
+
 def test_entries_are_bounded_when_they_are_no_pictures():
     # Short names: 33 of them are well within the bytes of the listing.
     folders = [f"{number}/" for number in range(33)]

@@ -222,7 +222,8 @@ def _choose(listed: Iterable[zipfile.ZipInfo]) -> Iterator[zipfile.ZipInfo]:
         path = PurePosixPath(item.filename)
         # `__MACOSX/._cat.jpg` and the like are other programs' own.
         hidden = any(part.startswith(".") or part == "__MACOSX" for part in path.parts)
-        if item.is_dir() or hidden or path.suffix.lower() not in SUFFIXES | NOTES:
+        # Not `is_dir`, which takes the last letter of a name that may have none.
+        if item.filename.endswith("/") or hidden or path.suffix.lower() not in SUFFIXES | NOTES:
             continue
         if item.filename in seen:
             raise SetInvalidError(f"'{readable(item.filename)}' is in the ZIP twice")
