@@ -152,25 +152,25 @@ def test_input_stays_when_it_was_written_again_lately(tmp_path: Path):
 
 def test_input_is_forgotten_when_its_job_was_refused(tmp_path: Path):
     artifacts = Artifacts(str(tmp_path))
-    artifacts.forget_input(artifacts.keep_input(b"picture", "a1"))
+    artifacts.forget_input(artifacts.keep_input(b"picture", "a1" * 32))
     assert list((tmp_path / "inputs").iterdir()) == []
 
 
 def test_input_stays_when_somebody_else_sent_it_before_or_since(tmp_path: Path):
     artifacts, others = Artifacts(str(tmp_path)), Artifacts(str(tmp_path))
     for _ in range(200):
-        refused = artifacts.keep_input(b"picture", "a1")
-        accepted = others.keep_input(b"picture", "a1")
+        refused = artifacts.keep_input(b"picture", "a1" * 32)
+        accepted = others.keep_input(b"picture", "a1" * 32)
         artifacts.forget_input(refused)
-        assert others.read_input("a1") == b"picture"
+        assert others.read_input("a1" * 32) == b"picture"
         others.forget_input(accepted)
-        assert others.read_input("a1") == b"picture"
-        (tmp_path / "inputs" / "a1").unlink()
+        assert others.read_input("a1" * 32) == b"picture"
+        (tmp_path / "inputs" / "a1" * 32).unlink()
 
 
 def test_input_has_one_maker_when_many_send_it_at_once(tmp_path: Path):
     def send(_: int) -> Kept:
-        return Artifacts(str(tmp_path)).keep_input(io.BytesIO(b"set" * 1000), "a1")
+        return Artifacts(str(tmp_path)).keep_input(io.BytesIO(b"set" * 1000), "a1" * 32)
 
     with ThreadPoolExecutor(16) as threads:
         kept = list(threads.map(send, range(64)))
