@@ -7,7 +7,7 @@ from PIL import Image
 # Bytes that Pillow keeps of a pixel; of the modes that are not listed, 4.
 _KEPT: Final = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2, "I;16N": 2}
 # What decoders keep beside that until they have finished: canvases, and whole pictures as bytes.
-_DECODER: Final = {"WEBP": 12, "AVIF": 14, "TIFF": 8, "BMP": 4}
+_DECODER: Final = {"WEBP": 12, "AVIF": 10, "TIFF": 8, "BMP": 4}
 # A JPEG of several scans: coefficients of two bytes, for each of its components.
 _COEFFICIENTS: Final = 2
 _PICTURE: Final = 3
