@@ -50,8 +50,8 @@ class Limits(BaseModel):
     work_bytes: int = Field(
         2**31,
         ge=1,
-        description="Memory for the pictures of all requests, by their headers; then 503. About 16 bytes a pixel: ten "
-        "of 12 megapixels, or three of 40.",
+        description="Memory for the pictures of all requests, by their headers; then 503. About 16 bytes a pixel where "
+        "a heat map is drawn: ten pictures of 12 megapixels, or three of 40.",
     )
     batch_size: int = Field(8, ge=1, description="Pictures that one computation takes together, where so many wait.")
     activation_cache_bytes: int = Field(

@@ -16,18 +16,18 @@ _PICTURE: Final = 3
 _DRAWN: Final = 12
 # The strip that is being converted.
 _STRIP_PIXELS: Final = 2**20
-_STRIP: Final = 24
+_STRIP: Final = 32
 
 _TILE_WIDTH, _TILE_LENGTH = 322, 323
 
 
-def estimate_bytes(image: Image.Image, scans: int = 1) -> int:
+def estimate_bytes(image: Image.Image, scans: int = 1, *, drawn: bool = False) -> int:
     """For a picture that has been opened and not loaded; `scans` are those of a JPEG."""
     kept = _KEPT.get(image.mode, 4)
     decoder = _DECODER.get(image.format or "", 0)
     if scans > 1:
         decoder = _COEFFICIENTS * len(image.getbands())
-    each = max(kept + max(decoder, _PICTURE), _PICTURE + _DRAWN)
+    each = max(kept + max(decoder, _PICTURE), _PICTURE + _DRAWN * drawn)
     pixels = image.width * image.height
     return pixels * each + min(pixels, _STRIP_PIXELS) * _STRIP + tile_pixels(image) * kept
 

@@ -34,11 +34,14 @@ def _take_freely(_: int) -> None:
     """For processes that decode few pictures at the same time."""
 
 
-def decode(data: bytes, limits: ImageLimits, reserve: Callable[[int], None] = _take_freely) -> Pixels:
+def decode(
+    data: bytes, limits: ImageLimits, reserve: Callable[[int], None] = _take_freely, *, drawn: bool = False
+) -> Pixels:
     """Decode the first frame to (h, w, 3) uint8 RGB, EXIF orientation applied, transparency laid on white.
 
     The size is checked in the file's header, before a pixel is decoded; `reserve` is told the bytes of memory that
-    decoding takes, and may raise. Raises ImageInvalidError, ImageTooLargeError or ImageTooManyPixelsError.
+    this takes, and drawing over the picture where it is to be `drawn`, and may raise. Raises ImageInvalidError,
+    ImageTooLargeError or ImageTooManyPixelsError.
     """
     if not data:
         raise ImageInvalidError("the image is empty: send the bytes of a picture")
@@ -48,7 +51,7 @@ def decode(data: bytes, limits: ImageLimits, reserve: Callable[[int], None] = _t
         scans = inspect(data)
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             _check_size(image, limits)
-            reserve(estimate_bytes(image, scans))
+            reserve(estimate_bytes(image, scans, drawn=drawn))
             image.load()
             return to_upright_rgb(image)
     except ConvscopeError:

@@ -154,13 +154,16 @@ def take_photo(model: Model, request: Request, limits: ImageLimits) -> Photo | N
     """Decode the request's picture, or None where the method looks at none. Raises what `decode` raises."""
     if request.image is None or request.method.consumes != "image":
         return None
-    return see(model, request.image, limits, request.allowance)
-
-
-def see(model: Model, image: bytes, limits: ImageLimits, allowance: Allowance = FREE) -> Photo:
-    """Decode a picture, and fit it to the network. Raises what `decode` raises, and what the allowance does."""
-    picture = decode(image, limits, allowance.reserve)
+    # All that is needed at once: who held some and waited for more would be waited for.
+    allowance = request.allowance
+    picture = decode(request.image, limits, allowance.reserve, drawn=request.method.lays_maps)
     allowance.check()
+    return Photo(picture, _network_sees(model, picture))
+
+
+def see(model: Model, image: bytes, limits: ImageLimits) -> Photo:
+    """Decode a picture, and fit it to the network. Raises what `decode` raises."""
+    picture = decode(image, limits)
     return Photo(picture, _network_sees(model, picture))
 
 
