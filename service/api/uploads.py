@@ -9,7 +9,7 @@ from typing import Final
 
 from service.errors import ConvscopeError, ServerBusyError
 
-# How long a client may send nothing at all before it is slow; a new one waits somewhat longer than that for a place.
+# How long a client may send nothing at all before it is slow.
 GRACE_SECONDS: Final = 5.0
 _WAITING: Final = 16
 _LOOK_SECONDS: Final = 0.1
@@ -82,9 +82,11 @@ class Uploads:
         refusal = ServerBusyError("as many sets are received as may be at the same time: try again in a moment")
         if self._waiting >= _WAITING:
             raise refusal
+        # As many as there are places may dawdle, one party after the other, before it is this one's turn.
+        patience = self._grace_seconds * (1 + self._waiting // self._places) + 1
         self._waiting += 1
         try:
-            async with asyncio.timeout(self._grace_seconds + 1), self._line:
+            async with asyncio.timeout(patience), self._line:
                 # Time alone makes room too.
                 while not self._has_room():  # noqa: ASYNC110
                     await asyncio.sleep(_LOOK_SECONDS)

@@ -20,6 +20,7 @@ from schemas.results import ResultImage
 from service.errors import StorageFullError
 from service.jobs.artifacts import ArtifactMissingError, Artifacts, Kept, StorageLimits, StorageUnavailableError
 
+INPUT = "a1" * 32
 JOB = "0" * 32
 ROOT = Path(__file__).parents[2]
 
@@ -152,32 +153,32 @@ def test_input_stays_when_it_was_written_again_lately(tmp_path: Path):
 
 def test_input_is_forgotten_when_its_job_was_refused(tmp_path: Path):
     artifacts = Artifacts(str(tmp_path))
-    artifacts.forget_input(artifacts.keep_input(b"picture", "a1" * 32))
+    artifacts.forget_input(artifacts.keep_input(b"picture", INPUT))
     assert list((tmp_path / "inputs").iterdir()) == []
 
 
 def test_input_stays_when_somebody_else_sent_it_before_or_since(tmp_path: Path):
     artifacts, others = Artifacts(str(tmp_path)), Artifacts(str(tmp_path))
     for _ in range(200):
-        refused = artifacts.keep_input(b"picture", "a1" * 32)
-        accepted = others.keep_input(b"picture", "a1" * 32)
+        refused = artifacts.keep_input(b"picture", INPUT)
+        accepted = others.keep_input(b"picture", INPUT)
         artifacts.forget_input(refused)
-        assert others.read_input("a1" * 32) == b"picture"
+        assert others.read_input(INPUT) == b"picture"
         others.forget_input(accepted)
-        assert others.read_input("a1" * 32) == b"picture"
-        (tmp_path / "inputs" / "a1" * 32).unlink()
+        assert others.read_input(INPUT) == b"picture"
+        (tmp_path / "inputs" / INPUT).unlink()
 
 
 def test_input_has_one_maker_when_many_send_it_at_once(tmp_path: Path):
     def send(_: int) -> Kept:
-        return Artifacts(str(tmp_path)).keep_input(io.BytesIO(b"set" * 1000), "a1" * 32)
+        return Artifacts(str(tmp_path)).keep_input(io.BytesIO(b"set" * 1000), INPUT)
 
     with ThreadPoolExecutor(16) as threads:
         kept = list(threads.map(send, range(64)))
     assert sum(one.written is not None for one in kept) == 1
     for one in kept:
         Artifacts(str(tmp_path)).forget_input(one)
-    assert [path.name for path in (tmp_path / "inputs").iterdir()] == ["a1"]
+    assert [path.name for path in (tmp_path / "inputs").iterdir()] == [INPUT]
 
 
 def test_input_is_refused_when_all_together_would_take_too_much(url: str):

@@ -34,9 +34,10 @@ def test_dawdlers_give_way_when_others_wait():
         uploads, end = Uploads(2, slowest=1000, grace_seconds=GRACE), asyncio.Event()
         dawdlers = [asyncio.create_task(_send(uploads, end, _nothing, step=1)) for _ in range(8)]
         await asyncio.sleep(0.01)
-        honest = asyncio.create_task(_send(uploads, end, lambda _: end.set()))
+        honest = await _send(uploads, end, lambda _: end.set())
+        end.set()
         answers = await asyncio.gather(*dawdlers)
-        assert await honest == "received"
+        assert honest == "received"
         assert "too slow" in answers
         assert set(answers) <= {"too slow", "busy", "received"}
 
@@ -75,8 +76,9 @@ def test_a_burst_does_not_count_for_long_when_nothing_follows():
         # As if it had sent nearly all at once, to sit on it then.
         stalled = asyncio.create_task(_send(uploads, end, lambda upload: upload.received(SIZE - 1)))
         await asyncio.sleep(0.01)
-        honest = asyncio.create_task(_send(uploads, end, lambda _: end.set()))
-        assert [await stalled, await honest] == ["too slow", "received"]
+        honest = await _send(uploads, end, lambda _: end.set())
+        end.set()
+        assert [await stalled, honest] == ["too slow", "received"]
 
     asyncio.run(scenario())
 
