@@ -115,6 +115,35 @@ class Limits(BaseModel):
     ascent_bytes: int = Field(
         2**30, ge=1, description="Memory for the numbers of pictures that gradient ascent computes together."
     )
+    model_config_bytes: int = Field(
+        8 * 2**20, ge=1, description="Largest configuration in a model file, in bytes: Keras takes seconds for each."
+    )
+    model_config_entries: int = Field(
+        1_000_000, ge=1, description="Values in it: a few bytes of JSON become a hundred of memory."
+    )
+    model_layers: int = Field(5_000, ge=1, description="Layers of a model, a nested model's as often as it is called.")
+    model_build_calls: int = Field(
+        50_000,
+        ge=1,
+        description="Calls of layers with which Keras builds a model, some 0.3 ms each: long and nested Sequentials "
+        "have their square.",
+    )
+    model_name_length: int = Field(
+        256, ge=1, description="Characters of a layer's name or another text in a model file."
+    )
+    model_expansion: int = Field(
+        20, ge=1, description="How often the bytes of a model file may be unpacked; Keras packs nothing."
+    )
+    model_weight_bytes: int = Field(2**32, ge=1, description="Memory for the weights of one model.")
+    model_input_numbers: int = Field(2**26, ge=1, description="Numbers of one picture that a model may take.")
+    model_operations: int = Field(
+        10**12,
+        ge=1,
+        description="Floating-point operations of a model's pass with one picture, tens of seconds on two cores.",
+    )
+    model_tensor_bytes: int = Field(
+        2**30, ge=1, description="Memory for the output of a model's widest layer, for one picture."
+    )
 
 
 class Jobs(BaseModel):

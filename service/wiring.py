@@ -18,6 +18,7 @@ from service.engine.batching import Device
 from service.engine.chunks import JobLimits
 from service.engine.images import ImageLimits
 from service.engine.keras.chatter import without_chatter
+from service.engine.keras.file_limits import ModelFileLimits
 from service.engine.keras.tuning import Tuning
 from service.engine.model import Model
 from service.engine.observation import Observer
@@ -64,7 +65,23 @@ def open_shared_catalog(settings: Settings, device: Device, observer: Observer) 
 
 def open_model_file(file: Path, settings: Settings) -> Model:
     """One file from anywhere, as a folder's model. Raises ModelFailedError."""
-    return open_file(file, _KerasLoader(_tuning(settings), threads=0))
+    return open_file(file, _KerasLoader(_tuning(settings), model_file_limits(settings), threads=0))
+
+
+def model_file_limits(settings: Settings) -> ModelFileLimits:
+    limits = settings.limits
+    return ModelFileLimits(
+        config_bytes=limits.model_config_bytes,
+        config_entries=limits.model_config_entries,
+        layers=limits.model_layers,
+        build_calls=limits.model_build_calls,
+        name_length=limits.model_name_length,
+        expansion=limits.model_expansion,
+        weight_bytes=limits.model_weight_bytes,
+        input_numbers=limits.model_input_numbers,
+        operations=limits.model_operations,
+        tensor_bytes=limits.model_tensor_bytes,
+    )
 
 
 def image_limits(settings: Settings) -> ImageLimits:
@@ -141,9 +158,10 @@ def _tuning(settings: Settings) -> Tuning:
 def _sources(settings: Settings, tuning: Tuning, threads: int) -> list[Source]:
     """Where models come from; a model of an earlier source hides one of the same name in a later one."""
     folders = [BUILT_IN_MODELS, *([settings.models] if settings.models else [])]
+    loader = _KerasLoader(tuning, model_file_limits(settings), threads)
     store = WeightsStore(settings.applications_origin, settings.models)
     return [
-        *(Folder(folder, _KerasLoader(tuning, threads)) for folder in folders),
+        *(Folder(folder, loader) for folder in folders),
         Applications(_ApplicationLoader(tuning, threads), store, weights=settings.applications_weights),
     ]
 
@@ -151,8 +169,9 @@ def _sources(settings: Settings, tuning: Tuning, threads: int) -> list[Source]:
 class _KerasLoader:
     """The catalog's Loader over Keras; importing it waits until a model is loaded, as TensorFlow takes seconds."""
 
-    def __init__(self, tuning: Tuning, threads: int) -> None:
+    def __init__(self, tuning: Tuning, limits: ModelFileLimits, threads: int) -> None:
         self._tuning = tuning
+        self._limits = limits
         self._threads = threads
 
     def __call__(self, path: Path, stated: Stated) -> Probe:
@@ -161,7 +180,7 @@ class _KerasLoader:
 
         configure_devices(self._threads)
         freeze_modules()
-        return load_probe(path, stated, tuning=self._tuning)
+        return load_probe(path, stated, tuning=self._tuning, limits=self._limits)
 
 
 class _ApplicationLoader:

@@ -17,6 +17,11 @@ def count_values(graph: Any) -> int:
     return sum(_size(operation) for operation in graph.get_operations() if operation.type not in _FREE)
 
 
+def count_widest(graph: Any) -> int:
+    """Numbers of the largest tensor that comes out of an operation, weights left out."""
+    return max((_size(operation) for operation in graph.get_operations() if operation.type not in _FREE), default=0)
+
+
 def _elementwise(operation: Any) -> int:
     return 0 if operation.type in _FREE else _size(operation)
 

@@ -17,6 +17,7 @@ import h5py
 
 from service.engine.keras.archive import Format, read_config
 from service.engine.keras.edits import mend, mend_archive
+from service.engine.keras.file_limits import MODEL_FILE_LIMITS, ModelFileLimits
 from service.errors import ModelFailedError
 
 _SUFFIXES: dict[Format, tuple[str, ...]] = {"keras": (".keras",), "hdf5": (".h5", ".hdf5")}
@@ -31,9 +32,9 @@ class Readable(NamedTuple):
 
 
 @contextmanager
-def readable(path: Path, file_format: Format) -> Iterator[Readable]:
+def readable(path: Path, file_format: Format, limits: ModelFileLimits = MODEL_FILE_LIMITS) -> Iterator[Readable]:
     """Give the file itself where it needs nothing, else a mended copy that is gone afterwards."""
-    config = read_config(path, file_format)
+    config = read_config(path, file_format, limits)
     repairs = _mend(config, path, file_format)
     mended = bool(repairs)
     misnamed = path.suffix not in _SUFFIXES[file_format]

@@ -12,6 +12,8 @@ import tensorflow as tf
 
 from service.engine.keras.archive import Format, inspect, read_config
 from service.engine.keras.configuration import NameRefusedError, require_allowed
+from service.engine.keras.file_limits import MODEL_FILE_LIMITS, ModelFileLimits
+from service.engine.keras.first_pass import OPEN_SIZE, require_affordable_pass
 from service.engine.keras.graph import functional
 from service.engine.keras.joining import join
 from service.engine.keras.keras_settings import unchanged_settings
@@ -19,6 +21,7 @@ from service.engine.keras.legacy import is_old, keras_version, readable
 from service.engine.keras.probe import KerasProbe
 from service.engine.keras.stored_weights import verify_weights
 from service.engine.keras.tuning import UNTUNED, Tuning
+from service.engine.keras.weight_budget import WeightBudget
 from service.engine.stated import UNSTATED, Stated
 from service.errors import ConvscopeError, ModelFailedError
 
@@ -37,26 +40,28 @@ def configure_devices(threads: int = 0) -> None:
             tf.config.experimental.set_memory_growth(device, enable=True)
 
 
-def load_probe(path: Path, stated: Stated = UNSTATED, *, tuning: Tuning = UNTUNED) -> KerasProbe:
+def load_probe(
+    path: Path, stated: Stated = UNSTATED, *, tuning: Tuning = UNTUNED, limits: ModelFileLimits = MODEL_FILE_LIMITS
+) -> KerasProbe:
     """Load a `.keras` or HDF5 file, with its decoder if it has one, refuse what carries code, and run the network once.
 
     Raises ModelFailedError with a reason that a user can act on.
     """
     with unchanged_settings():
-        return _load_probe(path, stated, tuning)
+        return _load_probe(path, stated, tuning, limits)
 
 
-def _load_probe(path: Path, stated: Stated, tuning: Tuning) -> KerasProbe:
-    network, repairs = _open(path)
-    _build(network, stated.input_size)
+def _load_probe(path: Path, stated: Stated, tuning: Tuning, limits: ModelFileLimits) -> KerasProbe:
+    network, repairs = _open(path, stated.input_size, limits)
     if stated.decoder is not None:
-        network, stated, more = _join(network, stated, stated.decoder)
+        network, stated, more = _join(network, stated, stated.decoder, limits)
         repairs += more
     if functional(network) is None:
         raise ModelFailedError(
             f"'{type(network).__name__}' is a subclassed model, whose layers cannot be followed: "
             "rebuild it as a Functional or Sequential model"
         )
+    require_affordable_pass(network, stated.input_size, limits)
     try:
         probe = KerasProbe(network, stated=stated, tuning=tuning, repairs=repairs)
     except ModelFailedError:
@@ -70,7 +75,7 @@ def _load_probe(path: Path, stated: Stated, tuning: Tuning) -> KerasProbe:
 def run_once(probe: KerasProbe, input_size: tuple[int, int] | None = None) -> None:
     """Prove that the network runs. Raises ModelFailedError."""
     try:
-        probe.run_once(*([input_size] if input_size else []))
+        probe.run_once(input_size or OPEN_SIZE)
     except Exception as error:
         raise ModelFailedError(f"the network loads but does not run: {first_line(error)}") from error
 
@@ -81,29 +86,36 @@ def first_line(error: Exception) -> str:
     return text.splitlines()[0][:300]
 
 
-def _open(path: Path) -> tuple[keras.Model, tuple[str, ...]]:
-    """The file's network, and what had to be mended to read it."""
-    file_format = inspect(path)
-    with readable(path, file_format) as (file, repairs):
-        _require_allowed(file, file_format)
-        network = _load(file, path)
+def _open(
+    path: Path, input_size: tuple[int, int] | None, limits: ModelFileLimits
+) -> tuple[keras.Model, tuple[str, ...]]:
+    """The file's network with its graph, and what had to be mended to read it."""
+    file_format, stored = inspect(path, limits)
+    budget = WeightBudget(stored, limits)
+    with readable(path, file_format, limits) as (file, repairs):
+        _require_allowed(file, file_format, limits)
+        with budget.kept():
+            network = _load(file, path)
         if file_format == "hdf5":
             verify_weights(network, file)
+    with budget.kept():
+        _build(network, input_size)
     return network, repairs
 
 
-def _require_allowed(file: Path, file_format: Format) -> None:
+def _require_allowed(file: Path, file_format: Format, limits: ModelFileLimits) -> None:
     """Look at what Keras will read: the mended configuration, where there is one."""
     try:
-        require_allowed(read_config(file, file_format), is_archive=file_format == "keras")
+        require_allowed(read_config(file, file_format, limits), is_archive=file_format == "keras")
     except NameRefusedError as error:
         raise ModelFailedError(error.detail + _advice(file)) from error
 
 
-def _join(encoder: keras.Model, stated: Stated, file: Path) -> tuple[keras.Model, Stated, tuple[str, ...]]:
+def _join(
+    encoder: keras.Model, stated: Stated, file: Path, limits: ModelFileLimits
+) -> tuple[keras.Model, Stated, tuple[str, ...]]:
     """The network of both files, what is stated of it, and what had to be mended to read the decoder."""
-    decoder, repairs = _open(file)
-    _build(decoder, None)
+    decoder, repairs = _open(file, None, limits)
     network, latent_layer = join(encoder, decoder, stated.latent_layer)
     return network, replace(stated, latent_layer=latent_layer), tuple(f"decoder: {repair}" for repair in repairs)
 

@@ -1,5 +1,6 @@
 """Edits that concern a model and the layers in it. Each changes its entry in place and returns the layers' names."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from service.engine.keras.entries import Entry, children_of, config_of, ends, layers_of, name_of, references
@@ -65,11 +66,11 @@ def ends_of_nested_models(entry: Entry) -> list[str]:
 def calls_of_nested_models(entry: Entry) -> list[str]:
     """Keras 2 counts a nested model's calls from 1, as its own graph was call 0; Keras 3 counts from 0."""
     changed = []
-    for child in layers_of(entry):
-        if child.get("class_name") not in _MODELS:
-            continue
-        calls = [reference for reference in references(entry) if reference[0] == name_of(child)]
-        outputs = [reference for reference in ends(entry) if reference[0] == name_of(child)]
+    models = [child for child in layers_of(entry) if child.get("class_name") in _MODELS]
+    # Looked through once: there may be thousands of both.
+    all_calls, all_outputs = (_by_layer(found) for found in ((references(entry), ends(entry)) if models else ((), ())))
+    for child in models:
+        calls, outputs = all_calls.get(name_of(child), []), all_outputs.get(name_of(child), [])
         if not calls + outputs or min(reference[1] for reference in calls + outputs) < 1:
             continue
         # Keras 3 itself counts back at the outputs of a model, but only for Functional ones.
@@ -98,6 +99,13 @@ def slashes_in_names(entry: Entry) -> list[str]:
 def without_slashes(name: str) -> str:
     """The name that `slashes_in_names` gives."""
     return name.replace("/", "_")
+
+
+def _by_layer(found: Iterable[list[Any]]) -> dict[str, list[list[Any]]]:
+    layers: dict[str, list[list[Any]]] = {}
+    for reference in found:
+        layers.setdefault(reference[0], []).append(reference)
+    return layers
 
 
 def _shape_argument(entry: Entry) -> Any:
