@@ -116,10 +116,10 @@ class Limits(BaseModel):
         2**30, ge=1, description="Memory for the numbers of pictures that gradient ascent computes together."
     )
     model_config_bytes: int = Field(
-        8 * 2**20, ge=1, description="Largest configuration in a model file, in bytes: Keras takes seconds for each."
+        4 * 2**20, ge=1, description="Largest configuration in a model file, in bytes: Keras takes seconds for each."
     )
     model_config_entries: int = Field(
-        1_000_000, ge=1, description="Values in it: a few bytes of JSON become a hundred of memory."
+        500_000, ge=1, description="Values in it: a few bytes of JSON become a hundred of memory."
     )
     model_layers: int = Field(5_000, ge=1, description="Layers of a model, a nested model's as often as it is called.")
     model_build_calls: int = Field(

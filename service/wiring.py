@@ -2,12 +2,14 @@
 
 import logging
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 
 from service.catalog.applications import Applications
 from service.catalog.batched import Batched
 from service.catalog.catalog import Catalog
 from service.catalog.folder import Folder, open_file
+from service.catalog.load_journal import LoadJournal
 from service.catalog.memory import freeze_modules
 from service.catalog.sets import Sets
 from service.catalog.source import Source
@@ -65,7 +67,8 @@ def open_shared_catalog(settings: Settings, device: Device, observer: Observer) 
 
 def open_model_file(file: Path, settings: Settings) -> Model:
     """One file from anywhere, as a folder's model. Raises ModelFailedError."""
-    return open_file(file, _KerasLoader(_tuning(settings), model_file_limits(settings), threads=0))
+    loader = _KerasLoader(_tuning(settings), model_file_limits(settings), threads=0)
+    return open_file(file, loader, _open_journal(settings, always=True))
 
 
 def model_file_limits(settings: Settings) -> ModelFileLimits:
@@ -157,13 +160,20 @@ def _tuning(settings: Settings) -> Tuning:
 
 def _sources(settings: Settings, tuning: Tuning, threads: int) -> list[Source]:
     """Where models come from; a model of an earlier source hides one of the same name in a later one."""
-    folders = [BUILT_IN_MODELS, *([settings.models] if settings.models else [])]
     loader = _KerasLoader(tuning, model_file_limits(settings), threads)
+    own = [Folder(settings.models, loader, _open_journal(settings))] if settings.models else []
     store = WeightsStore(settings.applications_origin, settings.models)
     return [
-        *(Folder(folder, loader) for folder in folders),
+        Folder(BUILT_IN_MODELS, loader),
+        *own,
         Applications(_ApplicationLoader(tuning, threads), store, weights=settings.applications_weights),
     ]
+
+
+def _open_journal(settings: Settings, *, always: bool = False) -> LoadJournal:
+    versions = [f"{name} {version(name)}" for name in ("convscope", "keras", "tensorflow")]
+    context = f"{', '.join(versions)}, {model_file_limits(settings)}"
+    return LoadJournal(settings.data_folder / "loads", context, always=always)
 
 
 class _KerasLoader:

@@ -1,12 +1,14 @@
 """A repository folder as a source of models: a file and its model.toml become a Model."""
 
 import hashlib
+from dataclasses import replace
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Protocol
 
 from service.catalog.card import Card, read_card
 from service.catalog.labels import read_labels
+from service.catalog.load_journal import LoadJournal
 from service.catalog.repository import Found, find_models, find_versions
 from service.catalog.source import Offer
 from service.engine.model import Model
@@ -24,9 +26,10 @@ class Loader(Protocol):
 class Folder:
     """The models of one repository folder."""
 
-    def __init__(self, root: Path, loader: Loader) -> None:
+    def __init__(self, root: Path, loader: Loader, journal: LoadJournal | None = None) -> None:
         self._root = root
         self._loader = loader
+        self._journal = journal
 
     def names(self) -> list[str]:
         """See Source."""
@@ -40,7 +43,7 @@ class Folder:
                 found.version,
                 stamp=(found, _find_decoder(found)),
                 at_start=True,
-                open=partial(open_found, found, self._loader),
+                open=partial(open_found, found, self._loader, self._journal),
             )
             for found in find_versions(self._root, name)
         ]
@@ -49,7 +52,7 @@ class Folder:
         """See Source; nothing is fetched here."""
 
 
-def open_found(found: Found, loader: Loader) -> Model:
+def open_found(found: Found, loader: Loader, journal: LoadJournal | None = None) -> Model:
     """Load one version with its card. Raises ModelFailedError."""
     if found.file is None:
         raise ModelFailedError(found.problem or "no model file")
@@ -58,7 +61,8 @@ def open_found(found: Found, loader: Loader) -> Model:
     digest = _digest(found.file, card, decoder)
     labels = read_labels(card.labels, found.folder)
     stated = Stated(card.task, card.default_layer, card.input_size, card.latent_layer, decoder)
-    probe = loader(found.file, stated)
+    load = partial(loader, found.file, stated)
+    probe = journal.load(f"{digest} {replace(stated, decoder=None)}", found.file.name, load) if journal else load()
     classes = probe.anatomy.classes
     if labels is not None and classes is not None and len(labels) != classes:
         raise ModelFailedError(f"model.toml gives {len(labels)} labels, but the network has {classes} classes")
@@ -79,12 +83,12 @@ def open_found(found: Found, loader: Loader) -> Model:
     )
 
 
-def open_file(file: Path, loader: Loader) -> Model:
+def open_file(file: Path, loader: Loader, journal: LoadJournal | None = None) -> Model:
     """Load a file from anywhere, with the model.toml beside it or one folder above. Raises ModelFailedError."""
     folder = next(
         (place for place in (file.parent, file.parent.parent) if (place / "model.toml").exists()), file.parent
     )
-    return open_found(Found(file.stem, "1", folder, file, None, ()), loader)
+    return open_found(Found(file.stem, "1", folder, file, None, ()), loader, journal)
 
 
 def _find_decoder(found: Found) -> Found | None:

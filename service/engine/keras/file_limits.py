@@ -19,8 +19,8 @@ class ModelFileLimits:
     tensor_bytes: of the widest layer of that pass (EfficientNetB7: 70 MB).
     """
 
-    config_bytes: int = 8 * 2**20
-    config_entries: int = 1_000_000
+    config_bytes: int = 4 * 2**20
+    config_entries: int = 500_000
     layers: int = 5_000
     build_calls: int = 50_000
     name_length: int = 256

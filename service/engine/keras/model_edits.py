@@ -70,7 +70,8 @@ def calls_of_nested_models(entry: Entry) -> list[str]:
     # Looked through once: there may be thousands of both.
     all_calls, all_outputs = (_by_layer(found) for found in ((references(entry), ends(entry)) if models else ((), ())))
     for child in models:
-        calls, outputs = all_calls.get(name_of(child), []), all_outputs.get(name_of(child), [])
+        # A name that two have is the first one's.
+        calls, outputs = all_calls.pop(name_of(child), []), all_outputs.pop(name_of(child), [])
         if not calls + outputs or min(reference[1] for reference in calls + outputs) < 1:
             continue
         # Keras 3 itself counts back at the outputs of a model, but only for Functional ones.
