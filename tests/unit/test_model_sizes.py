@@ -69,7 +69,7 @@ CONFIGURATIONS: dict[str, tuple[Any, str]] = {
     "number": (_with(layer("Reshape", "shape", target_shape=[10**4000])), "more than 63 bits"),
     "nested": (json.loads("[" * 900 + "]" * 900), "more than 256 levels deep"),
     "too deep for Python": ("[" * 200_000, "not JSON"),
-    "bytes": ('{"a": "' + "b" * 5_000_000 + '"}', "a configuration of more than 4194304 bytes"),
+    "bytes": ('{"a": "' + "b" * 5_000_000 + '"}', "config.json of 5000009 bytes; more than 4194304"),
     "entries": ("[" + "[]," * 600_000 + "[]]", "more than 500000 entries"),
     "doubling": (doubling(30), r"\d+ layers; at most 5000"),
     "sequentials": (sequentials(5, 240), r"call layers some \d+ times .*; at most 50000"),
@@ -207,7 +207,7 @@ def test_limits_are_those_given(tmp_path: Path):
     for limit, reason in (
         ("layers", "2 layers; at most 1"),
         ("name_length", "MODEL_NAME_LENGTH"),
-        ("config_bytes", ""),
+        ("config_bytes", "config.json of"),
     ):
         with pytest.raises(ModelFailedError, match=reason):
             inspect(file, replace(MODEL_FILE_LIMITS, **{limit: 1}))

@@ -31,7 +31,7 @@ def require_short_text(text: str | bytes, path: Path, limits: ModelFileLimits) -
             f"'{path.name}' has a configuration of more than {limits.config_bytes} bytes "
             "(CONVSCOPE_LIMITS__MODEL_CONFIG_BYTES)"
         )
-    content = text.encode() if isinstance(text, str) else text
+    content = text.encode(errors="replace") if isinstance(text, str) else text
     if sum(content.count(mark) for mark in (b",", b"[", b"{")) > limits.config_entries:
         raise ModelFailedError(
             f"'{path.name}' has a configuration of more than {limits.config_entries} entries "
@@ -98,7 +98,7 @@ def _require_short(key: str | None, value: Any, limits: ModelFileLimits) -> None
                 f"'{shown(text)}' has {len(text)} characters; names and other texts of a model may have "
                 f"{limits.name_length} (CONVSCOPE_LIMITS__MODEL_NAME_LENGTH)"
             )
-    if key == "name" and not isinstance(value, str | None):
+    if key in ("name", "class_name") and not isinstance(value, str | None):
         raise ModelFailedError(f"a name in the configuration is no text but a {type(value).__name__}")
     if isinstance(value, int) and abs(value) >= _MAX_NUMBER:
         raise ModelFailedError(f"'{shown(key)}' is a number of more than 63 bits")

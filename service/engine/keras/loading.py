@@ -82,8 +82,13 @@ def run_once(probe: KerasProbe, input_size: tuple[int, int] | None = None) -> No
 
 def first_line(error: Exception) -> str:
     """What Keras says, without the pages that follow."""
-    text = str(error).strip() or type(error).__name__
-    return text.splitlines()[0][:300]
+    return _first_line(str(error), type(error).__name__)
+
+
+def _first_line(text: str, otherwise: str, length: int = 300) -> str:
+    """What there is of it to be read; it may hold names out of the file."""
+    line = (text.strip() or otherwise).splitlines()[0][:length]
+    return "".join(mark if mark.isprintable() else repr(mark)[1:-1] for mark in line)
 
 
 def _open(
@@ -161,7 +166,7 @@ def _build(network: keras.Model, input_size: tuple[int, int] | None) -> None:
 def _explain(error: Exception, file: Path, path: Path) -> str:
     """What Keras says, without the configuration that it quotes and the folders that it names; and what to do."""
     reason = str(error).rpartition("Exception encountered: ")[2]
-    reason = (reason.strip() or type(error).__name__).splitlines()[0]
+    reason = _first_line(reason, type(error).__name__, length=1000)
     for place in (file, path):
         reason = reason.replace(str(place), path.name).replace(f"{place.parent}/", "")
     return f"Keras cannot load '{path.name}': {reason[:300]}{_advice(file)}"
