@@ -127,7 +127,7 @@ def _zoo() -> keras.Model:
     x = layers.MultiHeadAttention(2, 4)(x, x)
     x = layers.Bidirectional(layers.LSTM(5, return_sequences=True))(x)
     x = layers.GRU(4, return_sequences=True, stateful=False)(layers.TimeDistributed(layers.Dense(6))(x))
-    x = layers.EinsumDense("abc,cd->abd", output_shape=(None, 4))(x)
+    x = layers.EinsumDense("xyc,cd->xyd", output_shape=(None, 4))(x)
     x = layers.Dropout(0.1, seed=1)(layers.GlobalAveragePooling1D()(x))
     return keras.Model(picture, layers.Dense(3, activation="softmax")(x))
 

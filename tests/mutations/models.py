@@ -163,7 +163,11 @@ def _load_all(files: list[Path]) -> None:
             load_probe(file)
             outcome = "loaded"
         except ModelFailedError as error:
-            outcome = "refused" if 0 < len(error.detail) < 1000 and error.detail.isprintable() else "odd reason"
+            outcome = (
+                "refused"
+                if 0 < len(error.detail) < 1000 and error.detail.isprintable()
+                else f"odd reason {error.detail!r}"[:400]
+            )
         except Exception as error:  # noqa: BLE001 -- this is what is looked for
             outcome = f"{type(error).__name__}: {error}".splitlines()[0][:200]
         print("memory", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024, flush=True)

@@ -31,7 +31,10 @@ def require_short_text(text: str | bytes, path: Path, limits: ModelFileLimits) -
             f"'{path.name}' has a configuration of more than {limits.config_bytes} bytes "
             "(CONVSCOPE_LIMITS__MODEL_CONFIG_BYTES)"
         )
-    content = text.encode(errors="replace") if isinstance(text, str) else text
+    try:
+        content = text.encode() if isinstance(text, str) else text
+    except UnicodeEncodeError as error:
+        raise ModelFailedError(f"'{path.name}' has a configuration that is no Unicode text: copy it again") from error
     if sum(content.count(mark) for mark in (b",", b"[", b"{")) > limits.config_entries:
         raise ModelFailedError(
             f"'{path.name}' has a configuration of more than {limits.config_entries} entries "

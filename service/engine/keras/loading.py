@@ -97,12 +97,19 @@ def _open(
     """The file's network with its graph, and what had to be mended to read it."""
     file_format, stored = inspect(path, limits)
     budget = WeightBudget(stored, limits)
-    with readable(path, file_format, limits) as (file, repairs):
-        _require_allowed(file, file_format, limits)
-        with budget.kept():
-            network = _load(file, path)
-        if file_format == "hdf5":
-            verify_weights(network, file)
+    try:
+        with readable(path, file_format, limits) as (file, repairs):
+            _require_allowed(file, file_format, limits)
+            with budget.kept():
+                network = _load(file, path)
+            if file_format == "hdf5":
+                verify_weights(network, file)
+    except (OSError, RuntimeError, ValueError, KeyError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            # Of the disk, not of the file: h5py's own have no number.
+            raise
+        kind = "HDF5 file" if file_format == "hdf5" else ".keras archive"
+        raise ModelFailedError(f"'{path.name}' is a damaged {kind}: copy it again") from error
     with budget.kept():
         _build(network, input_size)
     return network, repairs
