@@ -18,7 +18,7 @@ from service.cli import main
 from service.engine.keras.loading import load_probe
 from service.engine.stated import Stated
 from service.errors import ModelFailedError
-from tests.hostile_models import layer, sequential, sequentials, take, weights_file, write_archive
+from tests.oversized_models import layer, sequential, sequentials, take, weights_file, write_archive
 
 WIDE = [None, 1000, 1000, 3]
 SOME = weights_file({"kernel": np.ones((100, 100), np.float32)})
