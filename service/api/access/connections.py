@@ -26,7 +26,7 @@ from service.api.problems import respond
 _MAX_HEAD_BYTES: Final = 16 * 1024
 _MAX_HEAD_LINES: Final = 100
 # Each piece of a body takes some microseconds of the event loop. TCP's smallest segments have 536 bytes.
-_FREE_PIECES: Final = 1000
+_FREE_PIECES: Final = 256
 _LEAST_MEAN_BYTES: Final = 128
 # Beyond the limit, for probes and for saying 503.
 _SPARE: Final = 64
