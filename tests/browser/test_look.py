@@ -22,8 +22,7 @@ def test_heat_map_is_there_when_the_page_is_opened(visit: Visit):
 
 
 def test_page_opens_on_a_model_with_class_scores_when_one_without_is_listed_first(visit: Visit, address: str):
-    # Described, and so loaded and ready.
-    httpx2.get(f"{address}/v1/models/glyphs").raise_for_status()
+    httpx2.post(f"{address}/v1/models/glyphs/load", timeout=60).raise_for_status()
     page = visit()
     expect(heat_map(page)).to_be_visible()
     expect(page.get_by_label("Model", exact=True)).to_have_value("shapes")

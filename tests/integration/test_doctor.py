@@ -44,6 +44,7 @@ def test_doctor_tells_all_when_the_file_is_sound():
 def test_doctor_answers_as_the_api_does_when_json_is_wanted(tmp_path: Path):
     detail = json.loads(_doctor(str(SHAPES), "--json")[1])
     with _open_service(tmp_path) as client:
+        assert client.post("/v1/models/shapes/load").status_code == 200
         described = client.get("/v1/models/shapes").json()
     for member in ("digest", "classes", "findings", "default_layer", "parameters", "methods"):
         assert detail[member] == described[member]

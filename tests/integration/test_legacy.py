@@ -29,6 +29,7 @@ from service.engine.methods import METHODS
 from service.engine.model import Model
 from service.engine.run import Request, run
 from service.settings import Settings
+from tests.contract.conftest import wait_until_loaded
 
 LIMITS = ImageLimits(max_bytes=2**24, max_pixels=10**7)
 GROUPS = "arguments that Keras 3 no longer takes were dropped: "
@@ -117,6 +118,8 @@ def client(test_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         _spoil(root / name, test_data / "models" / "legacy" / "mnist_cnn__jhas.h5")
     settings = Settings(models=root, data=tmp_path_factory.mktemp("data"), worker={"warm": False})
     with TestClient(create_app(settings), raise_server_exceptions=False, base_url="http://127.0.0.1") as client:
+        # Looking at a model loads none.
+        wait_until_loaded()
         yield client
 
 

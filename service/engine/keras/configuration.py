@@ -215,4 +215,4 @@ def _refuse(item: _Item, name: object, why: str) -> NoReturn:
 
 
 def _shown(name: object) -> str:
-    return str(name)[:_MAX_SHOWN]
+    return (name if isinstance(name, str) else type(name).__name__)[:_MAX_SHOWN]
