@@ -37,8 +37,9 @@ chaos: .venv/.develop  ## a thousand jobs while workers and Redis are killed
 	@tests/install-parts
 	$(BIN)/python -m tests.chaos
 
-mutations: .venv/.develop  ## five thousand mutated pictures, sets, JSON bodies and forms
+mutations: .venv/.develop  ## five thousand mutated pictures, sets, JSON bodies and forms, and five hundred model files
 	$(BIN)/python -m tests.mutations
+	$(BIN)/python -m tests.mutations.models --count 500
 
 families: .venv/.develop  ## replay, logits and default layer on nine application families
 	$(BIN)/python -m tests.families
