@@ -60,7 +60,9 @@ def target_kind(task: Task, head: Head) -> TargetKind | None:
     if task == "regression":
         return "value"
     if task in ("classification", "binary"):
-        return "logit" if head.has_logits else "log_probability"
+        if head.has_logits:
+            return "logit"
+        return "value" if head.activation == "other" else "log_probability"
     return None
 
 

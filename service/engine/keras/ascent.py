@@ -15,6 +15,7 @@ from service.engine.arrays import Array
 from service.engine.ascent import Ascended, Canvas, Schedule
 from service.engine.keras.compiling import compile_graph
 from service.engine.keras.excerpt import Excerpt, Excerpted
+from service.engine.keras.gradients import differentiate
 from service.engine.keras.one_filter import Picked
 from service.engine.preprocessing import Preprocessing
 from service.errors import ComputationFailedError
@@ -209,12 +210,10 @@ def _gradient(found: Excerpted, wanted: Wanted, canvas: Any) -> Any:
     Where an activation lets nothing through for an image, its objective is what lies before the activation.
     """
     means = _means(found.output, wanted)
-    slopes = tf.gradients(tf.reduce_sum(means), found.sources, stop_gradients=found.sources)
-    passes = tf.reduce_any([_any_per_image(slope) for slope in slopes if slope is not None], axis=0)
+    slopes = [differentiate(means, source, stopped=found.sources) for source in found.sources]
+    passes = tf.reduce_any([_any_per_image(slope) for slope in slopes], axis=0)
     objective = tf.where(passes, means, _means(found.unactivated, wanted))
-    # Images of a batch do not mix in inference mode: the gradient of the sum is each image's own.
-    (gradient,) = tf.gradients(tf.reduce_sum(objective), [canvas])
-    return tf.zeros_like(canvas) if gradient is None else tf.cast(gradient, tf.float32)
+    return differentiate(objective, canvas)
 
 
 def _any_per_image(tensor: Any) -> Any:

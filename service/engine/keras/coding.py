@@ -12,7 +12,7 @@ import tensorflow as tf
 from service.engine.anatomy import Code
 from service.engine.arrays import Array
 from service.engine.keras.bottleneck import NoCodeError, find_code, find_painted
-from service.engine.keras.compiling import compile_graph, computing
+from service.engine.keras.compiling import compile_graph, computing, require_finite
 from service.engine.keras.graph import Call, Value, Wiring, functional
 from service.engine.keras.parts import compute_part, find_part
 from service.engine.keras.room import Room
@@ -40,7 +40,9 @@ class Coding:
         self._require()
         trace = self.traces.get("encode", lambda: Built(compile_graph(self._encode, self._pictures())))
         with computing(images[0]):
-            return np.concatenate([trace(tf.constant(images[part])).numpy() for part in self.room.parts_of(images)])
+            codes = np.concatenate([trace(tf.constant(images[part])).numpy() for part in self.room.parts_of(images)])
+        require_finite(self.code.layer if self.code else "", codes)
+        return codes
 
     def decode(self, codes: Array) -> Array:
         """See Probe."""
@@ -49,7 +51,9 @@ class Coding:
         trace = self.traces.get("decode", lambda: Built(compile_graph(self._decode, spec)))
         picture = tuple(size or 1 for size in find_painted(self.wiring).shape[1:])
         parts = self.room.parts(len(codes), picture, _BATCH)
-        return np.concatenate([trace(tf.constant(codes[part])).numpy() for part in parts])
+        pictures = np.concatenate([trace(tf.constant(codes[part])).numpy() for part in parts])
+        require_finite(find_painted(self.wiring).call.site.path, pictures)
+        return pictures
 
     def unit_gradients(self, images: Array, call: Call, units: Sequence[int]) -> Array:
         """See Probe."""
@@ -62,6 +66,7 @@ class Coding:
         parts = self.room.parts_of(images)
         with computing(images[0]):
             means = [trace(tf.constant(images[part]), tf.constant(units, tf.int32)).numpy() for part in parts]
+        require_finite(call.site.path, *means)
         return np.average(means, axis=0, weights=[len(images[part]) for part in parts]).astype(np.float32)
 
     def _differentiate(self, value: Value, images: Any, units: Any) -> Any:

@@ -4,15 +4,24 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from service.engine.arrays import Array
-from service.errors import ComputationFailedError
+from service.errors import ComputationFailedError, NotFiniteError
 
 
 def compile_graph(function: Callable[..., Any], *signature: tf.TensorSpec) -> Any:
     # AutoGraph would rewrite the walker; a concrete function never retraces.
     return tf.function(function, autograph=False).get_concrete_function(*signature)
+
+
+def require_finite(path: str, *answers: Array) -> None:
+    """Raise NotFiniteError where a layer answers NaN or infinity: means and ranks of such would look like any others."""
+    if not all(np.isfinite(answer).all() for answer in answers):
+        raise NotFiniteError(
+            f"layer '{path}' answers NaN or infinity: check the network's weights and its preprocessing"
+        )
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import numpy as np
 from service.engine.anatomy import Anatomy
 from service.engine.keras.anatomy import class_count, guess_task, image_shape, list_layers, target_kind, unit_count
 from service.engine.keras.graph import Call, Wiring
-from service.engine.keras.landmarks import Head, find_default_layers
+from service.engine.keras.landmarks import Head, find_default_layers, is_between_0_and_1
 from service.engine.keras.lookup import find_layer, find_spatial_layer
 from service.engine.stated import Stated
 from service.errors import LayerNotFoundError, ModelFailedError
@@ -18,6 +18,11 @@ def examine(network: keras.Model, wiring: Wiring, head: Head, stated: Stated) ->
     units = unit_count(wiring.outputs[0]) if len(wiring.outputs) == 1 else None
     if task in ("classification", "binary", "regression") and units is None:
         raise ModelFailedError(f"model.toml: task: '{task}' needs a network with one vector as its output")
+    if task == "binary" and units == 1 and head.activation == "other" and not is_between_0_and_1(head.value.call):
+        raise ModelFailedError(
+            f"model.toml: task: 'binary' needs one output between 0 and 1, such as a sigmoid's: '{head.value.call.site.path}' "
+            'gives others; state task = "regression"'
+        )
     task = task or guess_task(wiring, head)
     found = [find_spatial_layer(wiring, default_layer)] if default_layer else find_default_layers(wiring.outputs[0])
     return Anatomy(

@@ -104,7 +104,7 @@ def excerpt(
             made[id(found.output)] = made[0] = found
             return found.output
 
-        replay(network, [tf.cast(images, functional(network).inputs[0].dtype)], hook)
+        replay(network, [_enter(images, functional(network).inputs[0].dtype)], hook)
         # The layer itself comes last of its ancestors.
         return made[0]
 
@@ -112,6 +112,11 @@ def excerpt(
         return one_filter.pick(call.operation, filters) if narrow else None
 
     return Excerpt(compute, pick, narrow, folded.bytes)
+
+
+def _enter(images: Any, dtype: str) -> Any:
+    """Pictures as the network takes them; where those are whole numbers, as they are: a gradient ends at rounding."""
+    return images if tf.as_dtype(dtype).is_integer else tf.cast(images, dtype)
 
 
 def _tail(call: Call) -> set[Site]:

@@ -15,6 +15,7 @@ IDENTITIES = {"Dropout", "SpatialDropout2D", "GaussianNoise", "GaussianDropout",
 RESHAPES = {"Flatten", "Reshape", "Cast"}
 _POOLINGS = {"MaxPooling2D", "AveragePooling2D", "MaxPool", "AveragePool"}
 _ACTIVATIONS = {"Softmax", "Sigmoid", "LogSoftmax", "Activation"}
+_LIKE_SIGMOID = {"hardsigmoid", "sparsesigmoid"}
 _FUSED = (keras.layers.Dense, keras.layers.Conv2D)
 
 
@@ -35,6 +36,11 @@ class Head:
     def has_logits(self) -> bool:
         return self.source is not None
 
+    @property
+    def gives_probabilities(self) -> bool:
+        """Whether the output is known to be one: others, such as tanh's, may be negative, and have no logarithm."""
+        return self.activation in ("softmax", "sigmoid")
+
     def describe(self) -> str:
         """In words, where the numbers are that class heat maps differentiate."""
         if self.call is not None:
@@ -42,6 +48,8 @@ class Head:
             return f"{what} '{self.call.site.path}' ({self.activation})"
         if self.has_logits:
             return "the output itself: the last layer is linear"
+        if not self.gives_probabilities and self.activation != "log_softmax":
+            return f"the output itself: what '{self.value.call.site.path}' ends with gives no probabilities"
         return f"the logarithm of the output: behind '{self.value.call.site.path}' no logits can be reached"
 
 
@@ -84,6 +92,12 @@ def activation_of(operation: Any) -> Activation:
     # Dense and Conv have one; a pooling, an Add or a normalisation is as linear as its output.
     function = getattr(operation, "activation", None)
     return "linear" if function is None else _named(function)
+
+
+def is_between_0_and_1(call: Call) -> bool:
+    """Whether an operation ends with a function that is no sigmoid and has its range all the same."""
+    function = getattr(call.operation, "activation", None) or call.operation
+    return getattr(function, "__name__", type(function).__name__).lower().replace("_", "") in _LIKE_SIGMOID
 
 
 def _named(function: Any) -> Activation:

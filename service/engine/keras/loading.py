@@ -62,6 +62,7 @@ def _load_probe(path: Path, stated: Stated, tuning: Tuning, limits: ModelFileLim
             "rebuild it as a Functional or Sequential model"
         )
     require_affordable_pass(network, stated.input_size, limits)
+    _require_finite(network)
     try:
         probe = KerasProbe(network, stated=stated, tuning=tuning, repairs=repairs)
     except ModelFailedError:
@@ -89,6 +90,16 @@ def _first_line(text: str, otherwise: str, length: int = 300) -> str:
     """What there is of it to be read; it may hold names out of the file."""
     line = (text.strip() or otherwise).splitlines()[0][:length]
     return "".join(mark if mark.isprintable() else repr(mark)[1:-1] for mark in line)
+
+
+def _require_finite(network: keras.Model) -> None:
+    """A compiled ReLU makes 0 of NaN: a network that is broken would answer, and be sure of it."""
+    for weight in network.weights:
+        values = tf.convert_to_tensor(weight)
+        if values.dtype.is_floating and not tf.reduce_all(tf.math.is_finite(values)):
+            raise ModelFailedError(
+                f"the weights '{weight.path}' hold NaN or infinity: the training has diverged; save an earlier state"
+            )
 
 
 def _open(

@@ -15,6 +15,7 @@ import tensorflow as tf
 from service.engine.anatomy import Task
 from service.engine.keras.compiling import compile_graph
 from service.engine.keras.folding import UNFOLDED, Folded, Folding
+from service.engine.keras.gradients import differentiate
 from service.engine.keras.graph import Call, Hook, Site, Value, Wiring, functional, infer
 from service.engine.keras.landmarks import Head
 from service.engine.keras.parts import Part, compute_part, find_frontier, find_part
@@ -88,10 +89,7 @@ class Passes:
             best = tf.argmax(scores, axis=-1, output_type=tf.int32)
             indices = tf.where(classes < 0, best, classes)
             values = pick(indices)
-            # Images of a batch do not mix in inference mode, so the gradient of the sum is each image's own.
-            (gradients,) = tf.gradients(tf.reduce_sum(values), [layer])
-            gradients = tf.zeros_like(layer) if gradients is None else gradients
-            return tf.cast(layer, tf.float32), tf.cast(gradients, tf.float32), scores, values, indices
+            return tf.cast(layer, tf.float32), differentiate(values, layer), scores, values, indices
 
         trace = compile_graph(compute, *self._specs(call), tf.TensorSpec([None], tf.int32))
         return Built(trace, rest.folded.bytes)

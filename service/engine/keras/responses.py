@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from service.engine.keras.compiling import compile_graph
+from service.engine.keras.compiling import compile_graph, require_finite
 from service.engine.keras.folding import UNFOLDED, Folding
 from service.engine.keras.graph import Call, Wiring, functional
 from service.engine.keras.parts import compute_part, find_part
@@ -39,4 +39,5 @@ def join_responses(path: str, answers: Sequence[Sequence[Any]]) -> LayerResponse
     """What a layer answered to all pictures, from the tensors of each part of them."""
     shape, *numbers = zip(*answers, strict=True)
     mean, greatest, place = (np.concatenate([part.numpy() for part in parts]) for parts in numbers)
+    require_finite(path, mean, greatest)
     return LayerResponses(path, tuple(shape[0].numpy().tolist()), mean, greatest, place)

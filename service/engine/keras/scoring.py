@@ -52,8 +52,8 @@ def score(head: Head, task: Task, output: Any, logits: Any) -> tuple[Any, Any]:
         return tf.exp(output), output
     single = task == "binary" and output.shape[-1] == 1
     if not head.has_logits:
-        probabilities = tf.concat([1 - output, output], axis=-1) if single else output
-        return probabilities, tf.math.log(probabilities + _TINY)
+        values = tf.concat([1 - output, output], axis=-1) if single else output
+        return values, tf.math.log(values + _TINY) if head.gives_probabilities else values
     if single:
         both = tf.concat([-logits, logits], axis=-1)
         return tf.sigmoid(both), both

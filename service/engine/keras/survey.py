@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from service.engine.keras.compiling import compile_graph
+from service.engine.keras.compiling import compile_graph, require_finite
 from service.engine.keras.folding import UNFOLDED, Folding
 from service.engine.keras.graph import Call, Wiring, functional
 from service.engine.keras.parts import compute_part, find_part
@@ -39,6 +39,8 @@ def join_surveys(path: str, answers: Sequence[Sequence[Any]]) -> LayerSurvey:
     positions, *by_picture, sketches = zip(*answers, strict=True)
     mean, greatest, least, zeros = (np.concatenate([part.numpy() for part in parts]) for parts in by_picture)
     sketch = sum(part.numpy() for part in sketches)
+    # The others are made of the same numbers.
+    require_finite(path, mean, greatest, least)
     return LayerSurvey(path, int(positions[0]), mean, greatest, least, zeros, sketch)
 
 
