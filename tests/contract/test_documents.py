@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import yaml
 
 from docs.generate import PAGES
@@ -55,6 +56,20 @@ def test_links_lead_somewhere_when_they_are_relative():
             if not (page.parent / target).exists():
                 broken.append(f"{page.relative_to(ROOT)}: {target}")
     assert broken == []
+
+
+@pytest.mark.parametrize(
+    "page", [*sorted((ROOT / "docs").rglob("*.md")), ROOT / "README.md"], ids=lambda page: page.name
+)
+def test_every_block_of_code_is_closed_when_a_page_is_read(page: Path):
+    """What follows an open one is shown as code, and code as text."""
+    inside = False
+    for number, line in enumerate(page.read_text(encoding="utf-8").splitlines(), 1):
+        if line.lstrip().startswith("```"):
+            assert not (inside and line.strip() != "```"), f"{page.name}:{number}: a block begins in another"
+            inside = not inside
+        assert not (inside and line.startswith("## ")), f"{page.name}:{number}: a heading in a block of code"
+    assert not inside
 
 
 def test_gallery_shows_every_method_when_one_is_added():

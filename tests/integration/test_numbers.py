@@ -98,7 +98,7 @@ def test_output_itself_is_explained_when_it_is_no_probability(save: Save):
 def test_two_classes_are_refused_when_the_output_is_no_probability(save: Save, activation: str, *, loads: bool):
     file = save(_network(layers.Dense(1, activation=activation)))
     if not loads:
-        with pytest.raises(ModelFailedError, match="task: 'binary'.*between 0 and 1"):
+        with pytest.raises(ModelFailedError, match=r"task: 'binary'.*between 0 and 1"):
             load_probe(file, Stated(task="binary"))
         return
     scores = load_probe(file, Stated(task="binary")).scores(IMAGE).values

@@ -17,7 +17,7 @@ def compile_graph(function: Callable[..., Any], *signature: tf.TensorSpec) -> An
 
 
 def require_finite(path: str, *answers: Array) -> None:
-    """Raise NotFiniteError where a layer answers NaN or infinity: means and ranks of such would look like any others."""
+    """Raise NotFiniteError where a layer answers NaN or infinity: means and ranks would look like any others."""
     if not all(np.isfinite(answer).all() for answer in answers):
         raise NotFiniteError(
             f"layer '{path}' answers NaN or infinity: check the network's weights and its preprocessing"

@@ -20,8 +20,8 @@ def examine(network: keras.Model, wiring: Wiring, head: Head, stated: Stated) ->
         raise ModelFailedError(f"model.toml: task: '{task}' needs a network with one vector as its output")
     if task == "binary" and units == 1 and head.activation == "other" and not is_between_0_and_1(head.value.call):
         raise ModelFailedError(
-            f"model.toml: task: 'binary' needs one output between 0 and 1, such as a sigmoid's: '{head.value.call.site.path}' "
-            'gives others; state task = "regression"'
+            "model.toml: task: 'binary' needs one output between 0 and 1, such as a sigmoid's: "
+            f"'{head.value.call.site.path}' gives others; state task = \"regression\""
         )
     task = task or guess_task(wiring, head)
     found = [find_spatial_layer(wiring, default_layer)] if default_layer else find_default_layers(wiring.outputs[0])

@@ -5,8 +5,8 @@ from typing import Any, Final
 
 import tensorflow as tf
 
-# Powers of two change no digit. In float16 what is below 6e-8 is zero and what is above 65,504 infinite: of an image the
-# largest of these counts with which nothing overflows (Micikevicius et al. 2018, arXiv 1710.03740: loss scaling).
+# Powers of two change no digit. In float16 what is below 6e-8 is zero and what is above 65,504 infinite: for each image
+# the largest of these counts with which nothing overflows (Micikevicius et al. 2018, arXiv 1710.03740: loss scaling).
 _SCALES: Final = (2.0**15, 2.0**8, 1.0)
 
 
