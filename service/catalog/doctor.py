@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from schemas.methods import MethodAvailability
 from schemas.models import Finding, Layer, LayerList, ModelDetail, ModelSummary, ParameterCounts
 from service.catalog.catalog import input_contract
-from service.engine.method import AnyMethod
+from service.engine.method import AnyMethod, refuse_without_image
 from service.engine.model import Model
 
 # Layers that bring a picture into the network's own units.
@@ -96,9 +96,8 @@ def examine(model: Model) -> Iterator[Finding]:
 def _input(model: Model) -> Finding:
     contract = input_contract(model)
     if contract is None:
-        return Finding(
-            subject="input", value=None, sure="certain", because="the input is not (height, width, 1 or 3 channels)"
-        )
+        because = refuse_without_image(model.anatomy) or ""
+        return Finding(subject="input", value=None, sure="certain", because=because)
     size = f"{contract.height or 'any'} x {contract.width or 'any'} x {contract.channels}"
     if contract.height is None or contract.width is None:
         because = "the network takes any size; a picture keeps its own, its longer side at most 512"
@@ -127,12 +126,18 @@ def _task(model: Model) -> Finding:
     task = model.anatomy.task
     if "task" in model.stated:
         return Finding(subject="task", value=task, sure="stated", because="task in model.toml")
+    if task == "classification" and model.anatomy.classes == 1:
+        because = "the output is a softmax of one unit, which is 1 whatever goes in: a sigmoid may have been meant"
+        return Finding(subject="task", value=task, sure="guess", because=because)
     reasons = {
         "classification": ("certain", "the output ends in a softmax, or a sigmoid of several units"),
         "binary": ("certain", "the output is one sigmoid unit"),
         "regression": ("guess", "the output is a vector without softmax or sigmoid: classes from logits look the same"),
         "autoencoder": ("likely", "the output has the shape of the input"),
-        "features": ("likely", "the output is neither a vector of scores nor a picture like the input"),
+        "features": (
+            "likely",
+            f"the output is neither a vector of scores nor an autoencoder's: {model.anatomy.no_code}",
+        ),
     }
     sure, because = reasons[task]
     return Finding.model_validate({"subject": "task", "value": task, "sure": sure, "because": because})

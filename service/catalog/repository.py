@@ -7,6 +7,7 @@ from pathlib import Path
 
 # No leading dot: hidden folders are no models, and `.` and `..` lead elsewhere.
 MODEL_NAME = re.compile(r"(?!\.)[A-Za-z0-9._-]{1,100}")
+_NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9._-]+")
 SUFFIXES = (".keras", ".h5", ".hdf5")
 
 
@@ -26,23 +27,44 @@ class Found:
 
 
 def find_models(root: Path) -> Iterator[str]:
-    """The names of the models in a repository folder, sorted."""
+    """The names of the models in a repository folder, sorted; and of what lies there as if it were one."""
     if root.is_dir():
-        for folder in sorted(root.iterdir()):
-            if _is_model_folder(folder):
-                yield folder.name
+        folders = [child.name for child in root.iterdir() if _is_model_folder(child)]
+        yield from sorted({*folders, *_find_misplaced(root)})
 
 
 def find_versions(root: Path, name: str) -> list[Found]:
     """The versions of one model, newest first; a file straight in the model's folder is version 1."""
     folder = root / name
-    if not MODEL_NAME.fullmatch(name) or not folder.is_dir():
+    if not MODEL_NAME.fullmatch(name):
         return []
+    if not folder.is_dir():
+        problem = _find_misplaced(root).get(name) if root.is_dir() else None
+        return [Found(name, "1", root, None, problem, ())] if problem else []
     numbered = [child for child in folder.iterdir() if child.is_dir() and child.name.isdecimal()]
     found = [_look(name, child.name, folder, child) for child in numbered]
     if not any(item.version == "1" for item in found) and (not found or _model_files(folder)):
         found.append(_look(name, "1", folder, folder))
     return sorted(found, key=lambda item: int(item.version), reverse=True)
+
+
+def _find_misplaced(root: Path) -> dict[str, str]:
+    """What is no model where it lies, by the name that it could have: a loose file, a folder whose name is none."""
+    found: dict[str, str] = {}
+    for child in root.iterdir():
+        name = _NOT_IN_NAMES.sub("-", child.stem if child.is_file() else child.name)[:100]
+        if child.name.startswith(".") or not MODEL_NAME.fullmatch(name):
+            continue
+        if child.is_file() and child.suffix.lower() in SUFFIXES:
+            found[name] = f"'{child.name}' lies straight in the repository: move it to {name}/1/{child.name}"
+        elif child.is_dir() and name != child.name and _holds_models(child):
+            found[name] = f"'{child.name}' is no name of a model (A-Z a-z 0-9 . _ -): call the folder {name}"
+    return found
+
+
+def _holds_models(folder: Path) -> bool:
+    places = [folder, *(child for child in folder.iterdir() if child.is_dir())]
+    return any(_model_files(place) for place in places)
 
 
 def _is_model_folder(folder: Path) -> bool:
@@ -65,7 +87,7 @@ def _look(name: str, version: str, folder: Path, place: Path) -> Found:
 
 
 def _model_files(place: Path) -> list[Path]:
-    return sorted(path for path in place.iterdir() if path.suffix in SUFFIXES and path.is_file())
+    return sorted(path for path in place.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file())
 
 
 def _stamp(path: Path | None) -> tuple[int, int] | None:

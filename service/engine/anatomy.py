@@ -61,7 +61,7 @@ class Anatomy:
     `input_shape` is (h, w, c) with None for an open size, or None where no picture goes in.
     `classes` counts the scores; None where the network gives no class scores. `logits` says in words where the numbers
     are that class heat maps differentiate. `other_layers` could have been the default layer as well. `code` is an
-    autoencoder's; where there is none, `no_code` says why.
+    autoencoder's; where there is none, `no_code` says why. `inputs` and `outputs` are shapes without the batch axis.
     """
 
     input_shape: tuple[int | None, int | None, int] | None
@@ -77,3 +77,5 @@ class Anatomy:
     repairs: tuple[str, ...] = ()
     code: Code | None = None
     no_code: str | None = None
+    inputs: tuple[tuple[int | None, ...], ...] = ()
+    outputs: tuple[tuple[int | None, ...], ...] = ()

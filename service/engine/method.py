@@ -132,9 +132,19 @@ AnyMethod = Method[Any]
 
 def refuse_without_image(anatomy: Anatomy) -> str | None:
     """For methods that send a picture through the network."""
-    if anatomy.input_shape is None:
-        return "no picture goes into this network: its input is not (height, width, 1 or 3 channels)"
-    return None
+    if anatomy.input_shape is not None:
+        return None
+    if len(anatomy.inputs) > 1:
+        return (
+            f"{len(anatomy.inputs)} inputs go into this network ({list_shapes(anatomy.inputs)}), not one picture alone"
+        )
+    found = f"{list_shapes(anatomy.inputs)}, not " if anatomy.inputs else "not "
+    return f"no picture goes into this network: its input is {found}(height, width, 1 or 3 channels)"
+
+
+def list_shapes(shapes: tuple[tuple[int | None, ...], ...]) -> str:
+    """Shapes for a sentence; an open size is `any`."""
+    return ", ".join(f"({', '.join(str(size or 'any') for size in shape)})" for shape in shapes)
 
 
 def refuse_without_kernel(anatomy: Anatomy) -> str | None:
@@ -150,9 +160,12 @@ def refuse_without_classes(anatomy: Anatomy) -> str | None:
     """For methods that ask about a class."""
     if reason := refuse_without_image(anatomy):
         return reason
-    if anatomy.classes is None:
-        return f"this network has no class scores (its task is '{anatomy.task}')"
-    return None
+    if anatomy.classes is not None:
+        return None
+    if len(anatomy.outputs) > 1:
+        shapes = list_shapes(anatomy.outputs)
+        return f"this network has {len(anatomy.outputs)} outputs ({shapes}), not one vector of scores"
+    return f"this network has no class scores (its task is '{anatomy.task}')"
 
 
 def refuse_without_spatial_layer(anatomy: Anatomy) -> str | None:

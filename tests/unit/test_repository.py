@@ -47,11 +47,27 @@ def test_problem_is_told_when_a_version_has_no_single_file(tmp_path: Path, files
     assert problem in (found.problem or "")
 
 
-def test_folders_are_passed_over_when_their_names_are_no_model_names(tmp_path: Path):
-    for name in ("cats", "with space", ".hidden", "dogs-1.0_x"):
+def test_folders_are_passed_over_when_they_hold_no_models(tmp_path: Path):
+    for name in ("cats", ".hidden", "dogs-1.0_x"):
         _write(tmp_path / name / "1" / "model.keras")
-    _write(tmp_path / "file.keras")
+    _write(tmp_path / "some notes" / "readme.txt")
+    _write(tmp_path / "readme.txt")
     assert list(find_models(tmp_path)) == ["cats", "dogs-1.0_x"]
+
+
+def test_reason_is_told_when_a_model_lies_where_none_is_looked_for(tmp_path: Path):
+    _write(tmp_path / "loose.keras")
+    _write(tmp_path / "with space" / "1" / "model.keras")
+    assert list(find_models(tmp_path)) == ["loose", "with-space"]
+    (loose,), (spaced,) = find_versions(tmp_path, "loose"), find_versions(tmp_path, "with-space")
+    assert loose.file is spaced.file is None
+    assert loose.problem == "'loose.keras' lies straight in the repository: move it to loose/1/loose.keras"
+    assert spaced.problem == "'with space' is no name of a model (A-Z a-z 0-9 . _ -): call the folder with-space"
+
+
+def test_file_is_found_when_its_ending_is_in_capitals(tmp_path: Path):
+    _write(tmp_path / "cats" / "1" / "MODEL.H5")
+    assert find_versions(tmp_path, "cats")[0].file == tmp_path / "cats" / "1" / "MODEL.H5"
 
 
 @pytest.mark.parametrize("name", ["..", ".", "a/b", "", "cats/../cats", "\x00"])

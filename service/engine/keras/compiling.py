@@ -27,11 +27,22 @@ def require_finite(path: str, *answers: Array) -> None:
 @contextmanager
 def computing(image: Array) -> Iterator[None]:
     """Raise ComputationFailedError where TensorFlow gives up on a batch of such images."""
+    height, width = image.shape[:2]
     try:
         yield
-    except tf.errors.OpError as error:
-        height, width = image.shape[:2]
+    except tf.errors.ResourceExhaustedError as error:
         raise ComputationFailedError(
-            f"the network cannot compute a picture of {height} x {width} ({type(error).__name__}): "
-            "send a larger one, or set input_size in model.toml"
+            f"there is not memory enough to compute a picture of {height} x {width}: send a smaller one"
         ) from error
+    except tf.errors.OpError as error:
+        raise ComputationFailedError(
+            f"the network fails on a picture of {height} x {width} ({type(error).__name__}: {_first_words(error)}); "
+            "another size may do where its input is open: set input_size in model.toml"
+        ) from error
+
+
+def _first_words(error: tf.errors.OpError) -> str:
+    """What TensorFlow says, without the names of its nodes."""
+    lines = [line.strip() for line in str(error.message).splitlines() if line.strip()]
+    plain = next((line for line in lines if not line.startswith("Detected at node")), "")
+    return plain.partition(" [[")[0][:200]

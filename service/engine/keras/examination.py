@@ -36,6 +36,8 @@ def examine(network: keras.Model, wiring: Wiring, head: Head, stated: Stated) ->
         layers=tuple(list_layers(wiring)),
         parameters=network.count_params(),
         trainable_parameters=sum(int(np.prod(weight.shape)) for weight in network.trainable_weights),
+        inputs=tuple(value.shape[1:] for value in wiring.inputs),
+        outputs=tuple(value.shape[1:] for value in wiring.outputs),
     )
 
 

@@ -74,8 +74,12 @@ class KerasProbe:
         latent = find_latent_layer(self._wiring, stated)
         self._coding = find_coding(network, self._wiring, self.traces, latent, self._room)
         head = find_head(self._wiring.outputs[0])
+        anatomy = examine(network, self._wiring, head, stated)
+        # Of a U-Net the output has the input's shape as well.
+        is_none = anatomy.task == "autoencoder" and stated.task is None and self._coding.code is None
         self.anatomy = replace(
-            examine(network, self._wiring, head, stated),
+            anatomy,
+            task="features" if is_none else anatomy.task,
             repairs=repairs,
             code=self._coding.code,
             no_code=self._coding.reason,
