@@ -7,7 +7,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from schemas.rendering import HeatmapRendering, TilesRendering
+from schemas.rendering import Colormap, HeatmapRendering, TilesRendering
 from service.engine.arrays import Array, Pixels
 from service.engine.colormaps import DIVERGING, lookup_table
 from service.engine.png import encode_animation, encode_png
@@ -22,6 +22,8 @@ cv2.setNumThreads(1)
 EPSILON = 1e-12
 # The longer side of a map that lies over no picture.
 MAP_SIDE = 256
+# Pictures smaller than TINY_SIDE are enlarged to this side at least, by a whole factor, so that their pixels are kept.
+TINY_SIDE, MIN_OVERLAY_SIDE = 64, 224
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9._-]")
 
 
@@ -46,8 +48,12 @@ class Drawing:
 
 
 def draw_heatmap(heatmap: Heatmap, picture: Pixels, rendering: HeatmapRendering) -> list[Drawing]:
-    """Draw `overlay` and `heatmap` at the size of `picture` (h, w, 3) uint8 RGB."""
-    shades = _shades(heatmap.values, picture.shape[:2], rendering.scale_max)
+    """Draw `overlay` and `heatmap` at the size of `picture` (h, w, 3) uint8 RGB, or of a tiny one enlarged."""
+    side = max(picture.shape[:2])
+    if side < TINY_SIDE:
+        zoom = -(-MIN_OVERLAY_SIDE // side)
+        picture = picture.repeat(zoom, axis=0).repeat(zoom, axis=1)
+    shades = _on(rendering.colormap, _shades(heatmap.values, picture.shape[:2], rendering.scale_max))
     palette = lookup_table(rendering.colormap)
     # Ten times as fast as `palette[shades]`, and the same; it knows nothing of the order of channels.
     colours = cv2.applyColorMap(shades, palette.reshape(256, 1, 3))
@@ -63,7 +69,7 @@ def draw_map(scalar_map: ScalarMap, rendering: HeatmapRendering) -> Drawing:
     """Draw a map by itself, its longer side MAP_SIDE pixels."""
     scale = MAP_SIDE / max(scalar_map.values.shape)
     size = tuple(max(1, round(side * scale)) for side in scalar_map.values.shape)
-    shades = _shades(scalar_map.values, size, scalar_map.maximum)
+    shades = _on(rendering.colormap, _shades(scalar_map.values, size, scalar_map.maximum))
     return Drawing(scalar_map.name, scalar_map.layer, shades, lookup_table(rendering.colormap))
 
 
@@ -124,6 +130,11 @@ def enlarge(values: Array, size: tuple[int, ...]) -> Array:
     """A map (h, w) at another size (h, w), bilinearly with half-pixel centres: as it lies over its picture."""
     height, width = size
     return np.asarray(cv2.resize(values, (width, height), interpolation=cv2.INTER_LINEAR))
+
+
+def _on(colormap: Colormap, shades: Pixels) -> Pixels:
+    """In colours of two signs zero is in the middle: what is never negative takes the upper half."""
+    return np.asarray(128 + (shades >> 1), np.uint8) if colormap in DIVERGING else shades
 
 
 def _shades(values: Array, size: tuple[int, ...], scale_max: float | None) -> Pixels:

@@ -57,13 +57,17 @@ def signed_shades(values: Array, most: float) -> Pixels:
 
 
 def _standardise(values: Array) -> Pixels:
-    """Per tile: mean off, divided by the deviation, times 64 plus 128, clipped; a constant tile is flat 0."""
+    """Per tile: mean off, divided by the deviation, times 64 plus 128, clipped.
+
+    A constant tile is flat: 0 where it never answers at all, and 128, as is every mean, where it always answers alike.
+    """
     mean = values.mean(axis=(1, 2), keepdims=True)
     deviation = values.std(axis=(1, 2), keepdims=True)
     # Rounding alone gives a constant map a tiny deviation.
     constant = values.max(axis=(1, 2), keepdims=True) == values.min(axis=(1, 2), keepdims=True)
     scaled = (values - mean) * (64 / np.where(constant | (deviation == 0), 1, deviation)) + 128
-    return np.where(constant, 0, np.clip(scaled, 0, 255)).astype(np.uint8)
+    flat = np.where(values == 0, 0, 128)
+    return np.where(constant, flat, np.clip(scaled, 0, 255)).astype(np.uint8)
 
 
 def _zoom(shape: tuple[int, ...], columns: int, tile_side: int) -> int:

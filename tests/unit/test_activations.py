@@ -25,7 +25,8 @@ def test_statistics_cover_the_layer_when_one_channel_is_shown():
     assert numbers["max"] == 12
     assert numbers["mean"] == pytest.approx((12 + 24 * 5) / 72)
     assert numbers["sparsity"] == pytest.approx((23 + 24) / 72)
-    assert numbers["dead_channels"] == [1, 2]
+    assert numbers["dead_channels"] == [2]
+    assert numbers["constant_channels"] == [1]
     assert numbers["channels"] == [0]
 
 

@@ -35,7 +35,7 @@ def _decode(png: bytes) -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(png)).convert("RGB"))
 
 
-@pytest.mark.parametrize("size", [(40, 60), (7, 5), (33, 48), (1, 1)])
+@pytest.mark.parametrize("size", [(80, 60), (70, 50), (33, 96), (64, 1)])
 def test_heatmap_is_resized_with_half_pixel_centres_when_the_picture_has_another_size(size: tuple[int, int]):
     values = np.random.default_rng(0).random((7, 5))
     picture = np.zeros((*size, 3), np.uint8)
@@ -49,7 +49,7 @@ def test_heatmap_is_resized_with_half_pixel_centres_when_the_picture_has_another
 
 def test_overlay_blends_without_renormalising_when_opacity_is_given():
     values = np.linspace(0, 1, 12).reshape(3, 4)
-    picture = np.random.default_rng(1).integers(0, 256, (3, 4, 3), dtype=np.uint8)
+    picture = np.random.default_rng(1).integers(0, 256, (66, 88, 3), dtype=np.uint8)
     rendering = HeatmapRendering(colormap="viridis", opacity=0.3)
     overlay, heatmap = draw_heatmap(_heatmap(values), picture, rendering)
     colours = lookup_table("viridis")[heatmap.pixels].astype(float)
@@ -58,10 +58,29 @@ def test_overlay_blends_without_renormalising_when_opacity_is_given():
 
 @pytest.mark.parametrize("opacity", [0, 1])
 def test_overlay_is_one_of_both_when_opacity_is_extreme(opacity: float):
-    picture = np.full((3, 4, 3), 90, np.uint8)
+    picture = np.full((66, 88, 3), 90, np.uint8)
     overlay, heatmap = draw_heatmap(_heatmap(np.eye(3, 4)), picture, HeatmapRendering(opacity=opacity))
     expected = lookup_table("inferno")[heatmap.pixels] if opacity else picture
     np.testing.assert_array_equal(overlay.pixels, expected)
+
+
+def test_picture_is_enlarged_with_its_pixels_kept_when_it_is_tiny():
+    picture = np.random.default_rng(2).integers(0, 256, (28, 20, 3), dtype=np.uint8)
+    overlay, heatmap = draw_heatmap(_heatmap(np.eye(7, 5)), picture, HeatmapRendering(opacity=0))
+    assert overlay.pixels.shape == (224, 160, 3)
+    assert heatmap.pixels.shape == (224, 160)
+    np.testing.assert_array_equal(overlay.pixels[::8, ::8], picture)
+    np.testing.assert_array_equal(overlay.pixels[7::8, 7::8], picture)
+
+
+def test_map_is_never_blue_when_its_colours_have_two_signs():
+    _, heatmap = draw_heatmap(
+        _heatmap(np.eye(3, 3)), np.zeros((90, 90, 3), np.uint8), HeatmapRendering(colormap="coolwarm")
+    )
+    assert heatmap.palette is not None
+    colours = heatmap.palette[heatmap.pixels].astype(int)
+    assert (heatmap.pixels.min(), heatmap.pixels.max()) == (128, 255)
+    assert (colours[..., 0] >= colours[..., 2]).all()
 
 
 def test_scale_is_shared_when_it_is_fixed():

@@ -42,8 +42,8 @@ def test_result_tells_all_when_a_heat_map_is_asked_for():
     assert (result.target.index, result.target.label, result.target.kind) == (1, "green", "logit")
     assert [prediction.label for prediction in result.predictions] == ["red", "green"]
     assert [(image.name, image.width, image.height) for image in result.images] == [
-        ("overlay", 30, 20),
-        ("heatmap", 30, 20),
+        ("overlay", 240, 160),
+        ("heatmap", 240, 160),
         ("input", 6, 4),
     ]
     assert np.shape(result.values["map"]) == (4, 6)

@@ -37,11 +37,13 @@ def test_every_tile_has_its_place_when_the_last_row_is_not_full(count: int):
     assert not sheet[(rows - 1) * 40 :, (count - 1) % 16 * 33 + 33 :].any() or columns < 16
 
 
-def test_constant_tile_is_flat_when_its_channel_is_dead():
-    values = _random(3, 40, 40)
-    values[1] = 0.1  # not exact in float32: its deviation is not quite zero
-    sheet = lay_out(_tiles(values), columns=3, margin=0)
+def test_constant_tile_is_flat_when_its_channel_is_dead_or_always_answers_alike():
+    values = _random(4, 40, 40)
+    values[1] = 0.0
+    values[3] = 0.1  # not exact in float32: its deviation is not quite zero
+    sheet = lay_out(_tiles(values), columns=4, margin=0)
     assert not sheet[:, 40:80].any()
+    assert np.unique(sheet[:, 120:]).tolist() == [128]
     assert sheet[:, :40].std() > 10
 
 

@@ -102,9 +102,13 @@ def _choose(params: ActivationsParams, count: int) -> Page:
 
 
 def _measure(layer: str, maps: Array, shape: tuple[int, ...]) -> dict[str, Any]:
-    """Statistics over every channel of the layer, whatever is shown. A dead channel is the same everywhere."""
+    """Statistics over every channel of the layer, whatever is shown.
+
+    A dead channel answers 0 everywhere; a constant one answers something, and the same everywhere.
+    """
     flat = maps.reshape(len(maps), -1)
-    dead = flat.min(axis=1) == flat.max(axis=1) if flat.shape[1] > 1 else flat[:, 0] == 0
+    dead = ~flat.any(axis=1)
+    constant = (flat.min(axis=1) == flat.max(axis=1)) & ~dead if flat.shape[1] > 1 else np.zeros(len(flat), np.bool_)
     return {
         "layer": layer,
         "shape": list(shape),
@@ -113,6 +117,7 @@ def _measure(layer: str, maps: Array, shape: tuple[int, ...]) -> dict[str, Any]:
         "mean": float(flat.mean(dtype=np.float64)),
         "sparsity": float((flat == 0).mean()),
         "dead_channels": np.flatnonzero(dead).tolist(),
+        "constant_channels": np.flatnonzero(constant).tolist(),
         "empty": bool((flat == 0).all()),
     }
 
