@@ -1,12 +1,14 @@
-"""Writes the generated pages: the settings table and the OpenAPI document. `make docs`; a test checks them."""
+"""Writes what is generated: the settings, the OpenAPI document, what versions are compared by. A test checks them."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from pydantic import BaseModel
 
 from service.app import create_app
+from service.engine.methods import METHODS
 from service.settings import Settings
 
 DOCS = Path(__file__).parent
@@ -30,6 +32,15 @@ def openapi_page() -> str:
     return json.dumps(create_app(Settings(_env_file=None)).openapi(), indent=1) + "\n"
 
 
+def versions_page() -> str:
+    """The page as it stands, with the table of what each method compares."""
+    compared = [(name, method.compared) for name, method in METHODS.items()]
+    rows = "\n".join(f"| `{name}` | {stated.array} |" for name, stated in compared if stated is not None)
+    table = f"<!-- compared -->\n| method | compared |\n| --- | --- |\n{rows}\n<!-- /compared -->"
+    page = (DOCS / "versions.md").read_text(encoding="utf-8")
+    return re.sub(r"<!-- compared -->.*<!-- /compared -->", lambda _: table, page, flags=re.DOTALL)
+
+
 def _rows(model: type[BaseModel], prefix: str) -> Iterator[str]:
     for name, field in model.model_fields.items():
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
@@ -39,7 +50,11 @@ def _rows(model: type[BaseModel], prefix: str) -> Iterator[str]:
             yield f"| `{prefix}{name.upper()}` | {default} | {field.description} |"
 
 
-PAGES = {DOCS / "settings.md": settings_page, DOCS / "openapi.json": openapi_page}
+PAGES = {
+    DOCS / "settings.md": settings_page,
+    DOCS / "openapi.json": openapi_page,
+    DOCS / "versions.md": versions_page,
+}
 
 if __name__ == "__main__":
     for path, write in PAGES.items():

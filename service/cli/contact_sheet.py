@@ -6,6 +6,7 @@ from html import escape
 from urllib.parse import quote
 
 from schemas.results import Result, ResultImage
+from service.cli.gate import describe_pair
 
 _STYLE = """
 :root { color-scheme: light dark; --line: #8884; }
@@ -82,11 +83,7 @@ def describe_set(result: Result) -> str:
 
 def describe_versions(result: Result) -> str:
     """How alike each of the compared versions is to the next."""
-    return ", ".join(
-        f"{pair['from']}-{pair['to']} r = "
-        + ("unknown" if pair["correlation"] is None else f"{pair['correlation']:.3f}")
-        for pair in result.values["neighbours"]
-    )
+    return ", ".join(map(describe_pair, result.values["neighbours"]))
 
 
 def _section(entry: Entry) -> str:

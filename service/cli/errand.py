@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import click
 
@@ -12,6 +12,7 @@ from schemas.results import Result
 from schemas.sentences import visible_json
 from service.cli.contact_sheet import Skipped, describe_predictions, describe_set, describe_versions
 from service.cli.exits import PROBLEMS, Exit, fail, judge, say
+from service.cli.gate import find_failures
 from service.cli.output import OutputFolder, readable, to_line
 from service.cli.pictures import Picture, shorten
 from service.cli.places import Place, Report, Work
@@ -39,13 +40,14 @@ class Errand:
         self._output = output
         self._is_json = is_json
         self._skipped: list[Skipped] = []
-        self._correlations: list[float | None] = []
+        self._compared: list[tuple[str, list[dict[str, Any]]]] = []
         self._done = 0
 
     def do(self, pictures: list[Picture | None], *, min_correlation: float | None = None) -> None:
         """Work, and end the command with its exit code."""
         try:
-            exit_code = self._go_through(pictures) or self._compare(min_correlation)
+            exit_code = self._go_through(pictures)
+            different = 0 if exit_code == Exit.INTERRUPTED else self._compare(min_correlation)
         except PROBLEMS as problem:
             fail(problem, judge(problem) or Exit.ALL_FAILED)
         except BrokenPipeError:
@@ -53,7 +55,7 @@ class Errand:
             raise
         except OSError as error:
             raise click.UsageError(f"the output cannot be written: {error}") from error
-        click.get_current_context().exit(exit_code)
+        click.get_current_context().exit(exit_code or different)
 
     def _go_through(self, pictures: list[Picture | None]) -> int:
         try:
@@ -74,10 +76,12 @@ class Errand:
 
     def _compare(self, least: float | None) -> int:
         """Whether all versions were alike enough, of every picture."""
-        if least is None or all(value is not None and value >= least for value in self._correlations):
+        if least is None:
             return 0
-        speak(f"neighbouring versions correlate less than {least:g}", err=True)
-        return Exit.DIFFERENT
+        failures = [f"{of}: {failure}" for of, pairs in self._compared for failure in find_failures(pairs, least)]
+        for failure in failures:
+            speak(failure, err=True)
+        return Exit.DIFFERENT if failures else 0
 
     def _one(self, picture: Picture | None, echo: Echo, report: Report) -> None:
         path = None if picture is None else picture.path
@@ -93,7 +97,7 @@ class Errand:
         files = self._output.add(path, stem, result) if self._output else ()
         self._done += 1
         if self._work.versions is not None:
-            self._correlations.append(result.values["min_correlation"])
+            self._compared.append((result.model if path is None else readable(path), result.values["neighbours"]))
         # Of a set: the others are in the result.
         for item in result.values.get("skipped", ()) if self._work.pictures else ():
             self._skipped.append(Skipped(item["name"], item["code"], item["detail"]))

@@ -12,7 +12,7 @@ from service.engine.arrays import Pixels
 from service.engine.cells import draw_cells, draw_matrix
 from service.engine.charts import draw_bars
 from service.engine.images import ImageLimits
-from service.engine.method import AnyMethod, Context
+from service.engine.method import AnyMethod, Context, Whole
 from service.engine.model import Model
 from service.engine.painting import draw_painted
 from service.engine.plots import draw_scatter
@@ -100,12 +100,26 @@ def combine(
     `pictures` are those of all chunks in order, by name, read as they are needed.
     """
     started = perf_counter()
+    return present_whole(model, request, parts, make_whole(model, request, parts, pictures, image_limits), started)
+
+
+def make_whole(
+    model: Model,
+    request: Request,
+    parts: Sequence[Answer],
+    pictures: Iterable[tuple[str, Pixels]],
+    image_limits: ImageLimits,
+) -> Whole:
+    """What all chunks come to together; see `combine`."""
     if request.images is not None:
-        whole = combine_slices(model, request, parts, pictures, open_album(model, request, image_limits))
-    else:
-        axis = request.method.axis
-        assert axis is not None, "a plan combines only where there is an axis or a set"
-        whole = axis.combine(parts, pictures, request.params)
+        return combine_slices(model, request, parts, pictures, open_album(model, request, image_limits))
+    axis = request.method.axis
+    assert axis is not None, "a plan combines only where there is an axis or a set"
+    return axis.combine(parts, pictures, request.params)
+
+
+def present_whole(model: Model, request: Request, parts: Sequence[Answer], whole: Whole, started: float) -> Result:
+    """Draw the whole, and say what it is and how it was made; combining began when `perf_counter` was `started`."""
     layer = next((part.layer for part in parts if part.layer), None)
     images = [encode(_draw(picture, layer, model, request.params)) for picture in whole.pictures]
     return Result(
@@ -118,7 +132,7 @@ def combine(
         images=images,
         values=whole.numbers,
         provenance=_merge([part.provenance for part in parts]),
-        timings_seconds=_add_up([part.timings_seconds for part in parts], perf_counter() - started),
+        timings_seconds=add_up([part.timings_seconds for part in parts], perf_counter() - started),
     )
 
 
@@ -188,7 +202,7 @@ def _distinct(values: Iterable[Any]) -> list[Any]:
     return found
 
 
-def _add_up(timings: Sequence[Timings], combining: float) -> Timings:
+def add_up(timings: Sequence[Timings], combining: float) -> Timings:
     """What all chunks took together, on however many workers, and the combining."""
     return Timings(
         decode=sum(timing.decode for timing in timings),

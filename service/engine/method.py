@@ -1,7 +1,7 @@
 """A method is a value: a name, its parameters and a function over a Probe."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from schemas.methods import Consumes, MethodDescription, MethodKind, MethodParams
@@ -9,6 +9,7 @@ from schemas.rendering import HeatmapRendering
 from schemas.results import Answer
 from service.engine.anatomy import Anatomy
 from service.engine.arrays import Array, Pixels
+from service.engine.correlation import Arrays
 from service.engine.preprocessing import Preprocessing
 from service.engine.probe import Probe
 from service.engine.sets.image_set import Member
@@ -36,11 +37,12 @@ class Whole:
     """What is made of the finished items together: more pictures, to be shown first, and the numbers of them all.
 
     `pictures`, pixels by name or visuals to be drawn, are read once and encoded one by one: a
-    generator keeps only one of them in memory.
+    generator keeps only one of them in memory. `arrays` are what versions are compared by; they are not kept.
     """
 
     pictures: Iterable[WholePicture]
     numbers: dict[str, Any]
+    arrays: Arrays = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,18 @@ class OverImages(Generic[P]):
 
 
 @dataclass(frozen=True)
+class Compared:
+    """What of two versions is held against each other: `array` in words, for people, and where it is found.
+
+    Arrays before anything is drawn of them, by name: `of_visual` finds those of a picture, or of a chunk, in what the
+    method saw; without it they are the whole's own. Where a layer is an array's name, it is found by its place.
+    """
+
+    array: str
+    of_visual: Callable[[Any], Arrays] | None = None
+
+
+@dataclass(frozen=True)
 class Method(Generic[P]):
     """`compute(probe, image, params)` computes one item; `refuse` says why a network cannot be asked, or None.
 
@@ -95,7 +109,8 @@ class Method(Generic[P]):
     images, a fourth argument, a Context, says which items to compute. `check(probe, params)` raises, without computing,
     where parameters and network do not go together, so that a job is refused when it is sent; `axis.cut` does as well.
 
-    `over_versions(values)` draws the numbers of several versions, by their names, as curves over time.
+    `compared` states by what versions are compared. `over_versions(values)` draws the numbers of several versions, by
+    their names, as curves over time.
     """
 
     name: str
@@ -110,6 +125,7 @@ class Method(Generic[P]):
     axis: Axis[P] | None = None
     check: Callable[[Probe, P], None] | None = None
     over_images: OverImages[P] | None = None
+    compared: Compared | None = None
     over_versions: Callable[[Sequence[tuple[str, dict[str, Any]]]], Scatter] | None = None
 
     @property

@@ -1,35 +1,39 @@
 """One request over several versions of a model, such as snapshots of its training, laid side by side and compared.
 
-Where nothing but the network differs, all are drawn on one scale and asked about the same class, that of the last. A
-method with an axis or a set of its own is gone through for each version by itself.
+All are asked about the same class, that of the last, and compared by the array that the method states, never by what
+is drawn. A job is cut as it is for one version; each chunk goes through all of them, so that no more than a chunk's
+arrays are ever held.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
-from itertools import pairwise
+from dataclasses import dataclass
+from itertools import chain, islice, pairwise
 from time import perf_counter
 from typing import Any, Final
 
-import numpy as np
-
-from schemas.methods import MethodParams
-from schemas.rendering import HeatmapRendering
-from schemas.results import Answer, Result
+from schemas.results import Answer, Result, ResultImage
 from service.engine.arrays import Pixels
 from service.engine.charts import draw_side_by_side
-from service.engine.chunks import JobLimits, Plan, plan, run_all
-from service.engine.correlation import correlate, correlate_pictures
+from service.engine.chunks import JobLimits, Plan, add_up, make_whole, plan, present_whole
+from service.engine.correlation import Arrays, compare, summarise
 from service.engine.images import ImageLimits
+from service.engine.method import AnyMethod
 from service.engine.model import Model
 from service.engine.plots import draw_scatter
 from service.engine.png import decode_png
-from service.engine.rendering import EPSILON
-from service.engine.run import Observation, Request, describe_origin, encode, observe, present, refuse
-from service.engine.visuals import Heatmap, Sheets, Visual
-from service.errors import TooFewVersionsError, VersionsDifferError
+from service.engine.run import Request, describe_origin, encode
+from service.engine.sets.batches import BATCH
+from service.engine.sets.overlap import PASSES
+from service.engine.version_layers import address, name_alike, require_same_layers
+from service.engine.version_looks import Report, look_at_once, look_in_turn
+from service.errors import TooFewVersionsError
 
-Report = Callable[[float], None]
 MAX_VERSIONS: Final = 50
+# Pictures of a set in a chunk: of each the arrays of three versions are held.
+_SLICE: Final = BATCH * PASSES
+
+# The pictures whose names start so, without that: read one by one, and each time anew.
+PicturesOf = Callable[[str], Iterable[tuple[str, Pixels]]]
 
 
 def plan_versions(models: Sequence[Model], request: Request, image_limits: ImageLimits, limits: JobLimits) -> Plan:
@@ -37,79 +41,79 @@ def plan_versions(models: Sequence[Model], request: Request, image_limits: Image
     if not 2 <= len(models) <= MAX_VERSIONS:
         raise TooFewVersionsError(f"{len(models)} versions were named: 2 to {MAX_VERSIONS} are compared")
     for model in models[1:]:
-        _require_same_layers(models[0], model)
-    for model in models:
-        plan(model, _address(request, models[-1], model), image_limits, limits)
-    items = list(range(len(models)))
-    return Plan("versions", [items] if _is_quick(request) else [[item] for item in items], combines=True)
+        require_same_layers(models[0], model)
+    works = [plan(model, address(request, models[-1], model), image_limits, limits) for model in models]
+    if _is_quick(request):
+        return Plan("versions", [list(range(len(models)))], combines=True)
+    chunks = works[-1].chunks
+    if request.images is not None and request.method.consumes == "image":
+        items = iter(chain.from_iterable(chunks))
+        chunks = list(iter(lambda: list(islice(items, _SLICE)), []))
+    return Plan(works[-1].unit, chunks, combines=True)
 
 
 def compute_versions(
     models: Sequence[Model],
     request: Request,
     items: Sequence[int],
-    limits: tuple[ImageLimits, JobLimits],
+    limits: ImageLimits,
     report: Report,
 ) -> Result:
-    """The versions of one chunk: their pictures, named after them, and in `values.versions` what else they came to."""
-    chosen = [models[item] for item in items]
+    """One chunk: pictures of all versions, named after them, their numbers, and how alike neighbours are."""
     if _is_quick(request):
-        results, correlations = _look_at_once(chosen, request, limits[0], report)
+        seen = look_at_once(models, request, limits, report)
     else:
-        results, correlations = (
-            [run_all(model, _address(request, models[-1], model), *limits, report) for model in chosen],
-            [None] * len(chosen),
-        )
+        seen = look_in_turn(models, request, items, limits, report)
     report(1.0)
-    entries = [
-        {
-            "version": result.version,
-            "model_sha256": result.provenance.model_sha256,
-            "layer": result.layer,
-            "target": None if result.target is None else result.target.model_dump(),
-            "predictions": [prediction.model_dump() for prediction in result.predictions],
-            "correlation": correlation,
-            "values": result.values,
-        }
-        for result, correlation in zip(results, correlations, strict=True)
-    ]
     images = [
-        image.model_copy(update={"name": f"v{result.version}--{image.name}"})
-        for result in results
+        image.model_copy(update={"name": f"{_prefix(model)}{image.name}"})
+        for model, result in zip(models, seen.results, strict=True)
         for image in result.images
     ]
-    return results[-1].model_copy(update={"images": images, "values": {"versions": entries}})
+    values = {
+        "versions": [result.model_dump(exclude={"images"}) for result in seen.results],
+        "neighbours": [[likeness.pack() for likeness in likenesses] for likenesses in seen.likenesses],
+    }
+    timings = add_up([result.timings_seconds for result in seen.results], 0.0)
+    return seen.results[-1].model_copy(update={"images": images, "values": values, "timings_seconds": timings})
 
 
 def combine_versions(
-    models: Sequence[Model], request: Request, parts: Sequence[Answer], pictures: Iterable[tuple[str, Pixels]]
+    models: Sequence[Model],
+    request: Request,
+    parts: Sequence[Answer],
+    pictures: PicturesOf,
+    image_limits: ImageLimits,
 ) -> Result:
-    """The first picture of every version side by side, and the correlation of neighbours."""
+    """Each version's own whole, the first picture of every one side by side, and how alike neighbours are."""
     started = perf_counter()
-    entries = [entry for part in parts for entry in part.values["versions"]]
-    firsts, by_pictures = _go_through([entry["version"] for entry in entries], pictures)
-    if request.method.consumes != "images":
-        # Those draw charts, of which this would say nothing.
-        for entry, correlation in zip(entries, by_pictures, strict=True):
-            entry["correlation"] = correlation if entry["correlation"] is None else entry["correlation"]
+    found = [_Version(models, number, request, parts) for number in range(len(models))]
+    lists = zip(*(part.values["neighbours"] for part in parts), strict=True)
+    likenesses = [list(chain.from_iterable(each)) for each in lists]
+    wholes: list[Result] = []
+    before: Arrays = {}
+    for number, one in enumerate(found):
+        whole, arrays = one.combine(pictures, image_limits)
+        if number:
+            versions = models[number - 1].version, models[number].version
+            likenesses[number - 1] += [likeness.pack() for likeness in compare(before, arrays, versions)]
+        wholes.append(whole)
+        before = arrays
     neighbours = [
-        {"from": one["version"], "to": other["version"], "correlation": other["correlation"]}
-        for one, other in pairwise(entries)
+        {"from": one.version, "to": other.version} | summarise(items)
+        for (one, other), items in zip(pairwise(models), likenesses, strict=True)
     ]
-    known = [pair["correlation"] for pair in neighbours if pair["correlation"] is not None]
-    labels = [_label(entry) for entry in entries]
-    sheet = [encode(draw_side_by_side(list(zip(labels, firsts, strict=True))))] if firsts else []
-    if request.method.over_versions is not None:
-        curves = request.method.over_versions([(entry["version"], entry["values"]) for entry in entries])
-        sheet.append(encode(draw_scatter(curves, None)))
+    entries = [_describe(model, whole) for model, whole in zip(models, wholes, strict=True)]
+    for entry, pair in zip(entries[1:], neighbours, strict=True):
+        entry["correlation"] = pair["correlation"]
     last = parts[-1]
     return Result(
         **{name: getattr(last, name) for name in ("model", "method", "layer", "target", "predictions")},
-        version=",".join(entry["version"] for entry in entries),
-        images=sheet,
-        values={"neighbours": neighbours, "min_correlation": min(known, default=None), "versions": entries},
+        version=",".join(model.version for model in models),
+        images=[*_draw(request.method, entries, _firsts(models, wholes, pictures)), *_name(models, wholes)],
+        values=_judge(request.method, neighbours) | _list_skipped(entries) | {"versions": entries},
         provenance=describe_origin(models[-1], request).model_copy(update={"plan": last.provenance.plan}),
-        timings_seconds=last.timings_seconds.model_copy(update={"render": perf_counter() - started}),
+        timings_seconds=add_up([part.timings_seconds for part in parts], perf_counter() - started),
     )
 
 
@@ -118,15 +122,23 @@ def run_versions(
 ) -> Result:
     """All of it in this process."""
     work = plan_versions(models, request, *limits)
+    total, done = sum(map(len, work.chunks)), 0
     parts = []
-    for number, items in enumerate(work.chunks):
+    for items in work.chunks:
 
-        def report_share(fraction: float, before: int = number) -> None:
-            report((before + fraction) / len(work.chunks))
+        def report_share(fraction: float, before: int = done, count: int = len(items)) -> None:
+            report((before + count * fraction) / total)
 
-        parts.append(compute_versions(models, request, items, limits, report_share))
+        parts.append(compute_versions(models, request, items, limits[0], report_share))
+        done += len(items)
     images = [image for part in parts for image in part.images]
-    whole = combine_versions(models, request, parts, ((image.name, decode_png(image.data)) for image in images))
+
+    def read(prefix: str) -> Iterator[tuple[str, Pixels]]:
+        for image in images:
+            if image.name.startswith(prefix):
+                yield image.name.removeprefix(prefix), decode_png(image.data)
+
+    whole = combine_versions(models, request, parts, read, limits[0])
     return whole.model_copy(update={"images": [*whole.images, *images]})
 
 
@@ -134,109 +146,87 @@ def _is_quick(request: Request) -> bool:
     return request.method.kind == "interactive" and request.images is None
 
 
-def _look_at_once(
-    models: Sequence[Model], request: Request, limits: ImageLimits, report: Report
-) -> tuple[list[Result], list[float | None]]:
-    last = _observe(models[-1], request, limits)
-    asked = replace(request, params=_ask_for_class(request.params, last.visual))
-    observations = []
-    for number, model in enumerate(models[:-1]):
-        observations.append(_observe(model, _address(asked, models[-1], model), limits))
-        report((number + 1) / len(models))
-    observations.append(last)
-    visuals = [observation.visual for observation in observations]
-    drawn = replace(asked, params=_share_scale(asked.params, visuals))
-    results = [
-        present(model, _address(drawn, models[-1], model), replace(observation, visual=visual))
-        for model, observation, visual in zip(models, observations, _share_bounds(visuals), strict=True)
-    ]
-    correlations = [correlate(one, other) for one, other in pairwise(visuals)]
-    return results, [None, *correlations]
+@dataclass(frozen=True)
+class _Version:
+    """What all chunks say of one version."""
+
+    models: Sequence[Model]
+    number: int
+    request: Request
+    parts: Sequence[Answer]
+
+    def combine(self, pictures: PicturesOf, limits: ImageLimits) -> tuple[Result, Arrays]:
+        """Its whole, and the arrays that it is compared by where those are the whole's."""
+        started = perf_counter()
+        model, last = self.models[self.number], self.models[-1]
+        answers = [Answer.model_validate(part.values["versions"][self.number]) for part in self.parts]
+        if _is_quick(self.request):
+            return Result(**{name: getattr(answers[0], name) for name in Answer.model_fields}, images=[]), {}
+        own = address(self.request, last, model)
+        whole = make_whole(model, own, answers, pictures(_prefix(model)), limits)
+        return present_whole(model, own, answers, whole, started), name_alike(whole.arrays, model, last)
 
 
-def _observe(model: Model, request: Request, limits: ImageLimits) -> Observation:
-    refuse(model, request)
-    return observe(model, request, limits)
+def _describe(model: Model, whole: Result) -> dict[str, Any]:
+    return {
+        "version": model.version,
+        "model_sha256": model.digest,
+        "layer": whole.layer,
+        "target": None if whole.target is None else whole.target.model_dump(),
+        "predictions": [prediction.model_dump() for prediction in whole.predictions],
+        "correlation": None,
+        "values": whole.values,
+    }
 
 
-def _ask_for_class(params: MethodParams, visual: Visual) -> MethodParams:
-    """The same class of every version, or maps would be compared that show different things."""
-    if isinstance(visual, Heatmap) and getattr(params, "class_index", 0) is None:
-        return params.model_copy(update={"class_index": visual.target.index})
-    return params
+def _judge(method: AnyMethod, neighbours: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """What was compared, how alike neighbours are, and the least of that; null where one of them has a reason."""
+    reasons = [f"versions {one['from']} and {one['to']}: {one['reason']}" for one in neighbours if one["reason"]]
+    return {
+        "compared": None if method.compared is None else method.compared.array,
+        "neighbours": neighbours,
+        "min_correlation": None if reasons else min(pair["correlation"] for pair in neighbours),
+        "reason": reasons[0] if reasons else None,
+    }
 
 
-def _share_scale(params: MethodParams, visuals: Sequence[Visual]) -> MethodParams:
-    maps = [visual.values for visual in visuals if isinstance(visual, Heatmap)]
-    if not maps or not isinstance(params, HeatmapRendering) or params.scale == "fixed":
-        return params
-    greatest = max(float(values.max()) for values in maps)
-    return params.model_copy(update={"scale": "fixed", "scale_max": greatest}) if greatest > EPSILON else params
+def _list_skipped(entries: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Pictures of a set that some version could not use, once each."""
+    if "skipped" not in entries[-1]["values"]:
+        return {}
+    found = {item["name"]: item for entry in entries for item in entry["values"]["skipped"]}
+    return {"images": entries[-1]["values"]["images"], "skipped": list(found.values())}
 
 
-def _share_bounds(visuals: Sequence[Visual]) -> Iterator[Visual]:
-    """Tiles that are drawn between bounds get those of all versions; standardised ones need none."""
-    for visual in visuals:
-        if not isinstance(visual, Sheets):
-            yield visual
-            continue
-        tiles = []
-        for place, own in enumerate(visual.tiles):
-            others = [other.tiles[place] for other in visuals if isinstance(other, Sheets) and place < len(other.tiles)]
-            low, high = min(other.low for other in others), max(other.high for other in others)
-            tiles.append(replace(own, low=low, high=high))
-        yield replace(visual, tiles=tuple(tiles))
+def _firsts(models: Sequence[Model], wholes: Sequence[Result], pictures: PicturesOf) -> list[Pixels]:
+    """The first picture of each version that has one."""
+    found = (
+        decode_png(whole.images[0].data)
+        if whole.images
+        else next((pixels for _, pixels in pictures(_prefix(model))), None)
+        for model, whole in zip(models, wholes, strict=True)
+    )
+    return [pixels for pixels in found if pixels is not None]
 
 
-def _go_through(
-    versions: Sequence[str], pictures: Iterable[tuple[str, Pixels]]
-) -> tuple[list[Pixels], list[float | None]]:
-    """Each version's first picture, and how alike its pictures are to those of the version before."""
-    firsts: dict[str, Pixels] = {}
-    known: dict[str, Pixels] = {}
-    likenesses: dict[str, list[float]] = {version: [] for version in versions}
-    order = {version: number for number, version in enumerate(versions)}
-    for name, pixels in pictures:
-        version, _, own = name.removeprefix("v").partition("--")
-        firsts.setdefault(version, pixels)
-        before = known.pop(own, None) if order[version] else None
-        known[own] = pixels
-        if before is not None and (likeness := correlate_pictures(before, pixels)) is not None:
-            likenesses[version].append(likeness)
-    means = [float(np.mean(likenesses[version])) if likenesses[version] else None for version in versions]
-    return [firsts[version] for version in versions if version in firsts], means
+def _draw(method: AnyMethod, entries: Sequence[dict[str, Any]], firsts: Sequence[Pixels]) -> Iterator[ResultImage]:
+    if len(firsts) == len(entries):
+        yield encode(draw_side_by_side(list(zip(map(_label, entries), firsts, strict=True))))
+    if method.over_versions is not None:
+        yield encode(draw_scatter(method.over_versions([(one["version"], one["values"]) for one in entries]), None))
+
+
+def _name(models: Sequence[Model], wholes: Sequence[Result]) -> Iterator[ResultImage]:
+    """The pictures of the wholes, named after their versions."""
+    for model, whole in zip(models, wholes, strict=True):
+        for image in whole.images:
+            yield image.model_copy(update={"name": f"{_prefix(model)}{image.name}"})
+
+
+def _prefix(model: Model) -> str:
+    return f"v{model.version}--"
 
 
 def _label(entry: dict[str, Any]) -> str:
     correlation = entry["correlation"]
     return f"version {entry['version']}" + ("" if correlation is None else f"   r = {correlation:.3f}")
-
-
-def _require_same_layers(first: Model, other: Model) -> None:
-    """By kind and shape, in order: where layers were not named, each training gives them names of its own."""
-    ours, theirs = first.anatomy.layers, other.anatomy.layers
-    for one, another in zip(ours, theirs, strict=False):
-        if (one.type, one.output_shape) != (another.type, another.output_shape):
-            raise VersionsDifferError(
-                f"versions {first.version} and {other.version} have different layers: '{one.path}' {one.output_shape} "
-                f"and '{another.path}' {another.output_shape}"
-            )
-    if len(ours) != len(theirs):
-        raise VersionsDifferError(
-            f"versions {first.version} and {other.version} have {len(ours)} and {len(theirs)} layers"
-        )
-
-
-def _address(request: Request, last: Model, model: Model) -> Request:
-    """The request with its layers named as this version names them: by their place, as the last version has it."""
-    places = {layer.path: place for place, layer in enumerate(last.anatomy.layers)}
-
-    def find(reference: str) -> str:
-        return model.anatomy.layers[places[last.probe.layer(reference).path]].path
-
-    named: dict[str, Any] = {}
-    if reference := getattr(request.params, "layer", None):
-        named["layer"] = find(reference)
-    if references := getattr(request.params, "layers", None):
-        named["layers"] = [find(reference) for reference in references]
-    return replace(request, params=request.params.model_copy(update=named)) if named else request

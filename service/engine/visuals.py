@@ -47,10 +47,11 @@ class Tiles:
 
 @dataclass(frozen=True)
 class Sheets:
-    """Pictures of tiles, and the numbers behind them."""
+    """Pictures of tiles, and the numbers behind them; `whole` is all that the tiles show some of, by name."""
 
     tiles: tuple[Tiles, ...]
     numbers: dict[str, Any]
+    whole: Mapping[str, Array] = field(default_factory=dict)
 
     @property
     def layer(self) -> str:
@@ -73,7 +74,8 @@ class Picture:
 class Pictures:
     """Pictures of one layer in their own colours, and the numbers behind them; there may be none.
 
-    `resolved` are parameters whose default the network decided, `plan` is how the pictures were computed.
+    `resolved` are parameters whose default the network decided, `plan` is how the pictures were computed. `changes` is
+    what was made of the start, before it was drawn, by the picture's name; None where there is no picture.
     """
 
     layer: str
@@ -81,6 +83,7 @@ class Pictures:
     numbers: dict[str, Any]
     resolved: Mapping[str, Any] = field(default_factory=dict)
     plan: Mapping[str, Any] = field(default_factory=dict)
+    changes: Mapping[str, Array | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -104,10 +107,14 @@ class ScalarMap:
 
 @dataclass(frozen=True)
 class Numbers:
-    """No picture: what a slice of a set came to, to be combined with that of others. `layer` where there is but one."""
+    """No picture: what a slice of a set came to, to be combined with that of others. `layer` where there is but one.
+
+    `by_picture` are arrays of one picture each, by its name, that versions are compared by; they are not kept.
+    """
 
     layer: str | None
     numbers: dict[str, Any]
+    by_picture: Mapping[str, Array] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 from schemas.jobs import JobError, JobRequest, JobVersion, Part
@@ -107,13 +108,12 @@ class Execution:
         model, is_several = models[-1], len(models) > 1
         if claim.chunk == len(record.chunks):
             parts = [chunk.part for chunk in self.store.get(record.id).chunks if chunk.part is not None]
-            pictures = self._pictures(parts, report)
+            pictures = partial(self._pictures, parts, report)
             if is_several:
-                return combine_versions(models, request, parts, pictures)
-            return chunks.combine(model, request, parts, pictures, self.image_limits)
+                return combine_versions(models, request, parts, pictures, self.image_limits)
+            return chunks.combine(model, request, parts, pictures(), self.image_limits)
         if is_several:
-            limits = self.image_limits, self.job_limits
-            return compute_versions(models, request, record.chunks[claim.chunk], limits, report)
+            return compute_versions(models, request, record.chunks[claim.chunk], self.image_limits, report)
         return chunks.compute(model, request, record.chunks[claim.chunk], self.image_limits, report)
 
     def _models(self, claim: Claim) -> list[Model]:
@@ -144,12 +144,12 @@ class Execution:
             self._sets[sha256] = reopen_set(self.artifacts.open_set(sha256), sha256)
         return self._sets[sha256]
 
-    def _pictures(self, parts: list[Part], report: Report) -> Iterator[tuple[str, Pixels]]:
-        """All pictures of the parts, read one by one."""
-        images = [image for part in parts for image in part.images]
+    def _pictures(self, parts: list[Part], report: Report, prefix: str = "") -> Iterator[tuple[str, Pixels]]:
+        """All pictures of the parts whose names start so, without that, read one by one."""
+        images = [image for part in parts for image in part.images if image.name.startswith(prefix)]
         for number, image in enumerate(images):
             report(number / len(images))
-            yield image.name, decode_png(self.artifacts.read(image.file))
+            yield image.name.removeprefix(prefix), decode_png(self.artifacts.read(image.file))
 
     def _finish(self, claim: Claim, outcome: Part | JobError) -> str:
         end = time.monotonic() + FINISH_PATIENCE_SECONDS

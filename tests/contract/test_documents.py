@@ -72,6 +72,13 @@ def test_every_block_of_code_is_closed_when_a_page_is_read(page: Path):
     assert not inside
 
 
+def test_every_method_states_what_versions_are_compared_by():
+    page = (ROOT / "docs" / "versions.md").read_text(encoding="utf-8")
+    for name, method in METHODS.items():
+        assert method.compared is not None, name
+        assert f"| `{name}` | {method.compared.array} |" in page
+
+
 def test_gallery_shows_every_method_when_one_is_added():
     gallery = (ROOT / "docs" / "gallery.md").read_text(encoding="utf-8")
     sections = dict(re.findall(r"^## (.+?)\n(.*?)(?=^## |\Z)", gallery, re.MULTILINE | re.DOTALL))

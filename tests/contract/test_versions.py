@@ -1,12 +1,16 @@
 """Versions compared over HTTP: which are meant, what a job makes of them, and what is refused."""
 
+import io
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
+from service.engine.sets.image_set import pack_set
 from tests.contract.conftest import assert_problem
 from tests.contract.workshop import Workshop, open_workshop
 
@@ -48,6 +52,32 @@ def test_versions_lie_side_by_side_when_all_are_asked_for(workshop: Workshop, pi
 def test_order_is_the_clients_when_it_names_versions(workshop: Workshop, picture: bytes):
     result = _compared(workshop, picture, "10, 1", "filters")
     assert [entry["version"] for entry in result["values"]["versions"]] == ["10", "1"]
+
+
+def test_each_picture_is_compared_when_a_set_is_looked_at(workshop: Workshop):
+    file = io.BytesIO()
+    photos = np.random.default_rng(0).integers(0, 256, (18, 24, 32, 3), np.uint8)
+    pack_set([(f"{number:02}.png", _png(photo)) for number, photo in enumerate(photos)], file)
+    files = {"images": ("photos.zip", file.getvalue()), "versions": (None, "all")}
+    response = workshop.client.post(GRAD_CAM, files=files)
+    assert response.json()["progress"] == {"done": 0, "total": 18, "unit": "images", "fraction": 0.0}
+    workshop.work()
+    job = workshop.client.get(response.json()["links"]["self"]).json()
+    assert job["state"] == "succeeded", job["error"]
+    values = job["result"]["values"]
+    assert [(pair["compared"] + pair["left_out"], pair["without"]) for pair in values["neighbours"]] == [(18, 0)] * 2
+    assert [entry["values"]["images"] for entry in values["versions"]] == [18] * 3
+    names = [image["name"] for image in job["result"]["images"]]
+    assert names[0] == "versions"
+    assert {f"v{version}--{number:02}" for version in (1, 2, 10) for number in range(18)} < set(names)
+    assert len(names) == len(set(names))
+    assert workshop.client.get(job["result"]["images"][0]["href"]).content.startswith(b"\x89PNG")
+
+
+def _png(pixels: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    return buffer.getvalue()
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ from service.client import ServiceError
 from service.engine.arrays import Array
 from service.engine.chunks import JobLimits
 from service.engine.images import ImageLimits
-from service.engine.method import AnyMethod, Method
+from service.engine.method import AnyMethod, Compared, Method
 from service.engine.methods import METHODS
 from service.engine.probe import Probe
 from service.engine.sets.image_set import SetLimits
@@ -73,6 +73,7 @@ ECHO: AnyMethod = Method(
     compute=_echo,
     refuse=lambda _: None,
     makes_pictures=False,
+    compared=Compared("the scores", lambda found: {"": found.scores.values}),
 )
 
 
@@ -440,9 +441,9 @@ def test_versions_are_compared_when_asked_and_end_the_command_as_a_gate(convscop
     shutil.copytree(folder / "models" / "closed" / "1", folder / "models" / "closed" / "2")
     photo = str(folder / "photos" / "red.png")
     alike = convscope("compare", "grad-cam", photo, "--model", "closed", "--min-correlation", "0.9", "--json")
-    # One colour gives constant maps, which correlate with nothing.
+    # One colour gives constant maps: there is nothing that could be alike.
     assert alike.exit_code == Exit.DIFFERENT
-    assert "correlate less than 0.9" in alike.stderr
+    assert "red.png: versions 1 and 2 cannot be compared: nothing is left to compare" in alike.stderr
     scores = convscope("compare", "echo", photo, "--model", "closed", "--min-correlation", "0.9")
     assert scores.exit_code == 0, scores.output
     assert "1-2 r = 1.000" in scores.stdout

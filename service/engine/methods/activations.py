@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 from schemas.references import LayerReference, LayerReferences, Selection
 from schemas.rendering import TilesRendering
 from service.engine.arrays import Array
-from service.engine.method import Method, refuse_without_image
+from service.engine.method import Compared, Method, refuse_without_image
 from service.engine.probe import LayerActivations, Probe
 from service.engine.selection import Page, default_layer, select, turn_to
 from service.engine.visuals import Sheets, Tiles
@@ -51,10 +51,15 @@ class ActivationsParams(TilesRendering):
 
 def activations(probe: Probe, image: Array, params: ActivationsParams) -> Sheets:
     layers = _asked_layers(probe, params)
-    pairs = [_draw(answer, params) for answer in probe.activations(image, layers)]
+    answers = probe.activations(image, layers)
+    pairs = [_draw(answer, params) for answer in answers]
     numbers = [own for _, own in pairs]
     # A single layer's numbers stand at the top as well, where every other method has them.
-    return Sheets(tuple(tiles for tiles, _ in pairs), {"layers": numbers} | (numbers[0] if len(numbers) == 1 else {}))
+    return Sheets(
+        tuple(tiles for tiles, _ in pairs),
+        {"layers": numbers} | (numbers[0] if len(numbers) == 1 else {}),
+        whole={answer.layer: answer.values for answer in answers},
+    )
 
 
 def _asked_layers(probe: Probe, params: ActivationsParams) -> list[str]:
@@ -149,4 +154,7 @@ ACTIVATIONS = Method(
     compute=activations,
     refuse=refuse_without_image,
     check=_check,
+    compared=Compared(
+        "of each layer asked for the answers of all its channels, whichever are drawn", lambda sheets: sheets.whole
+    ),
 )

@@ -20,7 +20,7 @@ from schemas.results import Answer
 from service.engine.anatomy import LayerFacts
 from service.engine.arrays import Array
 from service.engine.codes import choose_units, code_of, encode_batches, from_text, gather, require_modest, to_text
-from service.engine.method import Batch, Context, Method, OverImages, Whole, refuse_without_code
+from service.engine.method import Batch, Compared, Context, Method, OverImages, Whole, refuse_without_code
 from service.engine.probe import Probe
 from service.engine.selection import select
 from service.engine.visuals import Numbers, Tiles
@@ -92,7 +92,7 @@ def conclude(probe: Probe, parts: Sequence[Answer], params: AutoencoderCoefficie
         _lay("coefficients-normalised", layer.path, normalised),
         _lay("decoder", code_of(probe.anatomy).layer, effects),
     ]
-    return Whole(sheets, numbers)
+    return Whole(sheets, numbers, _by_unit(probe, layer, units, maps if not wired else None))
 
 
 def _choose(probe: Probe, params: AutoencoderCoefficientsParams) -> tuple[LayerFacts, list[int]]:
@@ -127,6 +127,14 @@ def _read_weights(probe: Probe, layer: LayerFacts, units: Sequence[int]) -> Arra
     if len(layer.output_shape) == 2:
         kernel = kernel.reshape(*(side or 1 for side in probe.anatomy.input_shape or ()), kernel.shape[-1])
     return np.moveaxis(kernel[..., list(units)], -1, 0)
+
+
+def _by_unit(probe: Probe, layer: LayerFacts, units: Sequence[int], gradients: Array | None) -> dict[str, Array]:
+    """Weights of all units, since they cost nothing; gradients of those that were asked for."""
+    if gradients is None:
+        units = range(layer.output_shape[-1] or 1)
+        gradients = _read_weights(probe, layer, units)
+    return {f"unit {unit}": values for unit, values in zip(units, gradients, strict=True)}
 
 
 def _add_up(probe: Probe, parts: Sequence[Answer], count: int) -> Array:
@@ -168,5 +176,8 @@ AUTOENCODER_COEFFICIENTS = Method(
     compute=autoencoder_coefficients,
     refuse=refuse_without_code,
     check=_check,
+    compared=Compared(
+        "of each unit its coefficients; where they are weights of all units, where gradients of those asked for"
+    ),
     over_images=OverImages(slice=SLICE, conclude=conclude),
 )

@@ -16,7 +16,7 @@ from schemas.methods import MethodParams
 from schemas.results import Answer
 from service.engine.arrays import Array
 from service.engine.codes import Codes, code_of, encode_batches, gather, require_modest
-from service.engine.method import Batch, Context, Method, OverImages, Whole, refuse_without_code
+from service.engine.method import Batch, Compared, Context, Method, OverImages, Whole, refuse_without_code
 from service.engine.plane import Plane, find_plane
 from service.engine.probe import Probe
 from service.engine.silhouette import measure_silhouette
@@ -68,7 +68,8 @@ def conclude(probe: Probe, parts: Sequence[Answer], params: AutoencoderLatentsPa
         "ranges": _measure_ranges(codes.values),
         **_list_items(codes, places),
     }
-    return Whole([scatter, manifold], numbers)
+    by_unit = {f"unit {unit}": column for unit, column in enumerate(codes.values.T)}
+    return Whole([scatter, manifold], numbers, by_unit)
 
 
 def follow(versions: Sequence[tuple[str, dict[str, Any]]]) -> Scatter:
@@ -155,5 +156,6 @@ AUTOENCODER_LATENTS = Method(
     refuse=refuse_without_code,
     check=_check,
     over_images=OverImages(slice=SLICE, conclude=conclude),
+    compared=Compared("of each unit of the code its values over the set"),
     over_versions=follow,
 )

@@ -13,7 +13,7 @@ from pydantic import Field
 from schemas.methods import MethodParams
 from schemas.results import Answer
 from service.engine.arrays import Array, Pixels
-from service.engine.method import Method, OverImages, Whole, refuse_without_code
+from service.engine.method import Compared, Method, OverImages, Whole, refuse_without_code
 from service.engine.probe import Probe
 from service.engine.sheets import lay_on_sheets, plan_grid
 from service.engine.visuals import Reconstruction
@@ -72,4 +72,5 @@ AUTOENCODER_RECONSTRUCTION = Method(
     compute=autoencoder_reconstruction,
     refuse=refuse_without_code,
     over_images=OverImages(combine, slice=SLICE),
+    compared=Compared("what is painted, in the network's units", lambda seen: {"": seen.painted}),
 )

@@ -24,7 +24,7 @@ from service.engine.codes import (
     require_modest,
     to_text,
 )
-from service.engine.method import Batch, Context, Method, OverImages, Whole, refuse_without_code
+from service.engine.method import Batch, Compared, Context, Method, OverImages, Whole, refuse_without_code
 from service.engine.probe import Probe
 from service.engine.visuals import Numbers, Tiles
 from service.errors import PictureOutOfRangeError
@@ -82,11 +82,13 @@ def conclude(probe: Probe, parts: Sequence[Answer], params: AutoencoderTraversal
     """A sheet of a row for each unit, and one row from a picture to the other."""
     codes = gather(parts, code_of(probe.anatomy).units)
     sheets, numbers = _traverse(probe, codes, params)
+    rows = sheets[0].values.reshape(len(numbers["units"]), params.steps, *sheets[0].values.shape[1:])
+    by_unit = {f"unit {unit}": row for unit, row in zip(numbers["units"], rows, strict=True)}
     if params.ends:
         originals = {index: text for part in parts for index, text in part.values["ends"].items()}
         way, about = _interpolate(probe, codes, originals, params)
         sheets, numbers = [*sheets, way], numbers | {"interpolation": about}
-    return Whole(sheets, numbers)
+    return Whole(sheets, numbers, by_unit)
 
 
 def _traverse(probe: Probe, codes: Codes, params: AutoencoderTraversalParams) -> tuple[list[Tiles], dict[str, Any]]:
@@ -158,4 +160,5 @@ AUTOENCODER_TRAVERSAL = Method(
     refuse=refuse_without_code,
     check=_check,
     over_images=OverImages(slice=SLICE, conclude=conclude),
+    compared=Compared("of each unit that is gone through, so name 'units', what is painted along its range"),
 )

@@ -18,7 +18,7 @@ from schemas.results import Answer
 from service.engine.anatomy import Anatomy
 from service.engine.arrays import Array, Pixels
 from service.engine.ascent import Ascended, Ascent, Canvas, FilterMeans, Schedule
-from service.engine.method import Axis, Context, Method, Whole, refuse_without_kernel
+from service.engine.method import Axis, Compared, Context, Method, Whole, refuse_without_kernel
 from service.engine.probe import LayerOnCanvas, Probe
 from service.engine.selection import select
 from service.engine.sheets import lay_on_sheets, plan_grid
@@ -116,6 +116,7 @@ def filter_patterns(probe: Probe, _: Array | None, params: FilterPatternsParams,
             "device": ascended.device,
             "threads": ascended.threads,
         },
+        changes=_changes(ascended, start, context.items),
     )
 
 
@@ -205,6 +206,14 @@ def _draw(ascended: Ascended, filters: Sequence[int], *, turned: bool) -> Iterat
         yield Picture(_name(number), picture, np.stack(frames) if frames else None)
 
 
+def _changes(ascended: Ascended, start: Array, filters: Sequence[int]) -> dict[str, Array | None]:
+    """The canvas less the noise that it began as, which is the same for every network."""
+    return {
+        _name(number): ascended.canvas[image] - start[image] if ascended.moved[image] else None
+        for image, number in enumerate(filters)
+    }
+
+
 def _standardise(canvas: Array) -> Array:
     """Deviation 0.1 around 0.5, clipped to 0…1."""
     centred = canvas - canvas.mean()
@@ -235,4 +244,7 @@ FILTER_PATTERNS = Method(
     compute=filter_patterns,
     refuse=refuse_without_kernel,
     axis=Axis("filters", cut, combine),
+    compared=Compared(
+        "of each filter the canvas in the end less the noise that it began as", lambda pictures: pictures.changes
+    ),
 )

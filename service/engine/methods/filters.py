@@ -14,7 +14,7 @@ from schemas.references import LayerReference, Selection
 from schemas.rendering import Colormap, TilesRendering
 from service.engine.anatomy import Anatomy
 from service.engine.arrays import Array
-from service.engine.method import Method
+from service.engine.method import Compared, Method
 from service.engine.probe import Kernel, Probe
 from service.engine.selection import Page, select, turn_to
 from service.engine.visuals import Sheets, Tiles
@@ -58,7 +58,11 @@ def filters(probe: Probe, _: Array | None, params: FiltersParams) -> Sheets:
         drawn, own = _draw(kernel, page, _choose_channels(params, kernel.values.shape[2]), params.scale)
         tiles += drawn
         numbers.append(own)
-    return Sheets(tuple(tiles), numbers[0] | ({"kernels": numbers} if len(numbers) > 1 else {}))
+    return Sheets(
+        tuple(tiles),
+        numbers[0] | ({"kernels": numbers} if len(numbers) > 1 else {}),
+        whole={kernel.name: kernel.values for kernel in kernels},
+    )
 
 
 def _first_with_kernel(anatomy: Anatomy) -> str:
@@ -144,4 +148,5 @@ FILTERS = Method(
     compute=filters,
     refuse=_refuse,
     check=_check,
+    compared=Compared("all weights of the layer's kernel, whatever is drawn of it", lambda sheets: sheets.whole),
 )

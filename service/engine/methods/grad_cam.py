@@ -11,7 +11,7 @@ from schemas.methods import ClassScores
 from schemas.references import LayerReference
 from schemas.rendering import HeatmapRendering
 from service.engine.arrays import Array
-from service.engine.method import Method, refuse_without_spatial_layer
+from service.engine.method import Compared, Method, refuse_without_spatial_layer
 from service.engine.probe import Probe
 from service.engine.sets.heat_groups import HEATMAPS_OVER_IMAGES
 from service.engine.visuals import Heatmap
@@ -51,4 +51,8 @@ GRAD_CAM = Method(
     refuse=refuse_without_spatial_layer,
     check=_check,
     over_images=HEATMAPS_OVER_IMAGES,
+    compared=Compared(
+        "the heat map at the size that the layer has, of the class that the last version is asked about",
+        lambda heatmap: {"": heatmap.values},
+    ),
 )

@@ -23,7 +23,7 @@ from schemas.references import LayerReferences
 from schemas.results import Answer
 from service.engine.anatomy import LayerFacts
 from service.engine.arrays import Array
-from service.engine.method import Batch, Context, Method, OverImages, Whole, refuse_without_kernel
+from service.engine.method import Batch, Compared, Context, Method, OverImages, Whole, refuse_without_kernel
 from service.engine.packing import pack, unpack
 from service.engine.probe import LayerSurvey, Probe
 from service.engine.sets.overlap import ask_each
@@ -120,7 +120,8 @@ def combine(parts: Sequence[Answer], _: Iterable[Any], params: LayerHealthParams
         },
         "layers": layers,
     }
-    return Whole([Bars("sparsity", tuple(map(_bar, layers)))], numbers)
+    answers = {layer.path: layer.mean.astype(np.float32) for layer in merged}
+    return Whole([Bars("sparsity", tuple(map(_bar, layers)))], numbers, answers)
 
 
 @dataclass(frozen=True)
@@ -278,5 +279,6 @@ LAYER_HEALTH = Method(
     refuse=refuse_without_kernel,
     check=_check,
     over_images=OverImages(combine, slice=SLICE),
+    compared=Compared("of each layer the mean answers of its filters over the set"),
     over_versions=follow,
 )

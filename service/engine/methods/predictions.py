@@ -2,7 +2,7 @@
 
 from schemas.methods import ClassScores
 from service.engine.arrays import Array
-from service.engine.method import Method, refuse_without_classes
+from service.engine.method import Compared, Method, refuse_without_classes
 from service.engine.probe import Probe
 from service.engine.visuals import ScoreList
 
@@ -25,4 +25,5 @@ PREDICTIONS = Method(
     compute=predictions,
     refuse=refuse_without_classes,
     makes_pictures=False,
+    compared=Compared("the scores of all classes", lambda scores: {"": scores.scores.values}),
 )

@@ -16,7 +16,7 @@ from schemas.references import LayerReference, Selection
 from schemas.rendering import Colormap
 from schemas.results import Answer
 from service.engine.arrays import Array
-from service.engine.method import Album, Batch, Context, Method, OverImages, Whole, refuse_without_image
+from service.engine.method import Album, Batch, Compared, Context, Method, OverImages, Whole, refuse_without_image
 from service.engine.packing import pack, unpack
 from service.engine.probe import Probe
 from service.engine.sets.image_set import Member
@@ -63,10 +63,12 @@ def responses(probe: Probe, batches: Iterator[Batch], params: ResponsesParams, _
     answers: list[Array] = []
     maps: dict[int, Array] = {}
     shape: tuple[int, ...] = ()
+    by_picture: dict[str, Array] = {}
     for batch, found in ask_each(lambda batch: probe.responses(batch.inputs, layer), batches):
         units = units if units is not None else UNITS.choose(params.units, found.mean.shape[1])
         shape = found.shape
         members += batch.members
+        by_picture |= {member.name: row for member, row in zip(batch.members, found.greatest, strict=True)}
         answers.append(np.stack([found.mean, found.greatest])[:, :, units])
         for member, image in zip(batch.members, batch.inputs, strict=True):
             if member.index < params.maps and len(shape) == 2:
@@ -78,7 +80,7 @@ def responses(probe: Probe, batches: Iterator[Batch], params: ResponsesParams, _
         raise NotFiniteError("the network answers NaN or infinity: check its weights and its preprocessing")
     items = [{"index": member.index, "name": member.name, "label": member.label} for member in members]
     numbers = {"units": units, "shape": list(shape), "items": items, "answers": pack(together)}
-    return Numbers(layer, numbers | ({"maps": _pack_maps(maps)} if maps else {}))
+    return Numbers(layer, numbers | ({"maps": _pack_maps(maps)} if maps else {}), by_picture)
 
 
 def combine(parts: Sequence[Answer], _: Iterable[Any], params: ResponsesParams) -> Whole:
@@ -165,4 +167,8 @@ RESPONSES = Method(
     refuse=refuse_without_image,
     check=_check,
     over_images=OverImages(combine, slice=SLICE, illustrate=illustrate),
+    compared=Compared(
+        "for each picture the greatest answers of all units of the layer, whichever are drawn",
+        lambda numbers: numbers.by_picture,
+    ),
 )

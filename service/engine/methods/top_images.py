@@ -17,8 +17,8 @@ from pydantic import Field
 from schemas.methods import MethodParams
 from schemas.references import LayerReference, Selection
 from schemas.results import Answer
-from service.engine.arrays import Pixels
-from service.engine.method import Album, Batch, Context, Method, OverImages, Whole, refuse_without_image
+from service.engine.arrays import Array, Pixels
+from service.engine.method import Album, Batch, Compared, Context, Method, OverImages, Whole, refuse_without_image
 from service.engine.probe import LayerResponses, Probe, ReceptiveField
 from service.engine.sets.overlap import ask_each
 from service.engine.units import UnitChoice
@@ -62,14 +62,17 @@ def top_images(probe: Probe, batches: Iterator[Batch], params: TopImagesParams, 
     layer, units = UNITS.find(probe, params.layer, params.units)
     field = probe.receptive_field(layer)
     best: dict[int, list[_Winner]] = {}
+    by_picture: dict[str, Array] = {}
     for batch, found in ask_each(lambda batch: probe.responses(batch.inputs, layer), batches):
         if not (np.isfinite(found.mean).all() and np.isfinite(found.greatest).all()):
             raise NotFiniteError("the network answers NaN or infinity: check its weights and its preprocessing")
         units = UNITS.choose(params.units, found.mean.shape[1]) if units is None else units
+        by_picture |= {member.name: row for member, row in zip(batch.members, found.greatest, strict=True)}
         for unit in units:
             fresh = _find_winners(batch, found, unit, _Patches(found.shape, batch.inputs.shape[1:3], field))
             best[unit] = _choose_best([*best.get(unit, []), *fresh], params.top)
-    return Numbers(layer, {"units": [{"unit": unit, "images": list(map(_pack, best[unit]))} for unit in best]})
+    ranked = {"units": [{"unit": unit, "images": list(map(_pack, best[unit]))} for unit in best]}
+    return Numbers(layer, ranked, by_picture)
 
 
 def combine(parts: Sequence[Answer], _: Iterable[Any], params: TopImagesParams) -> Whole:
@@ -200,4 +203,8 @@ TOP_IMAGES = Method(
     refuse=refuse_without_image,
     check=_check,
     over_images=OverImages(combine, slice=SLICE, illustrate=illustrate),
+    compared=Compared(
+        "for each picture the greatest answers of all units of the layer, whichever are drawn",
+        lambda numbers: numbers.by_picture,
+    ),
 )

@@ -1,8 +1,8 @@
 """The pictures of a slice of a set, decoded ahead and in batches; those that cannot be read are passed over."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import numpy as np
@@ -15,6 +15,7 @@ from service.engine.run import Request, see
 from service.engine.sets.annotations import Annotations
 from service.engine.sets.image_set import ImageSet, Member
 from service.engine.sets.overlap import ahead
+from service.engine.visuals import Visual
 from service.errors import ConvscopeError
 
 # Pictures that go through the network together.
@@ -24,11 +25,17 @@ _AHEAD: Final = 2
 _DECODERS: Final = 2
 
 
+def _forget(_: Member | None, __: Visual) -> None:
+    """Where nobody wants to know what was seen."""
+
+
 @dataclass(frozen=True)
 class Slice:
     """Some pictures of a request's set, and what became of them: `skipped` grows while they are gone through.
 
-    `annotations` are those of the set, where the method makes maps that they can be held against.
+    `annotations` are those of the set, where the method makes maps that they can be held against. `classes` are to be
+    explained where not each picture's best, by its index. `keep` is told what was seen in a picture, or in all of them
+    together, on any thread.
     """
 
     model: Model
@@ -38,6 +45,8 @@ class Slice:
     report: Callable[[float], None]
     skipped: list[dict[str, Any]] = field(default_factory=list)
     annotations: Annotations | None = None
+    classes: Mapping[int, int] = field(default_factory=dict)
+    keep: Callable[[Member | None, Visual], None] = _forget
 
     @property
     def images(self) -> ImageSet:
@@ -47,6 +56,13 @@ class Slice:
     @property
     def members(self) -> list[Member]:
         return [self.images.members[item] for item in self.items]
+
+    def request_for(self, member: Member) -> Request:
+        """What is asked of one picture."""
+        if member.index not in self.classes:
+            return self.request
+        params = self.request.params.model_copy(update={"class_index": self.classes[member.index]})
+        return replace(self.request, params=params)
 
     def skip(self, member: Member, error: ConvscopeError) -> None:
         """Note that a picture cannot be used, and why."""

@@ -76,6 +76,7 @@ def _compute_together(work: Slice) -> Result:
     context = Context(work.items, work.model.preprocessing, work.report)
     found = method.compute(work.model.probe, decode_batches(work), params, context)
     assert isinstance(found, Numbers), "a method that consumes images returns Numbers"
+    work.keep(None, found)
     count = len(work.items) - len(work.skipped)
     values = found.numbers | {"images": count, "skipped": work.skipped}
     return _make_result(work, found.layer, [], values, perf_counter() - started)

@@ -13,7 +13,7 @@ from service.engine.arrays import Array
 from service.engine.batching import BatchingProbe
 from service.engine.model import Model
 from service.engine.probe import BatchProbe
-from service.engine.run import Finding, Photo, find, look, see
+from service.engine.run import Finding, Photo, Request, find, look, see
 from service.engine.sets.batches import BATCH, Slice
 from service.engine.sets.image_set import Member
 from service.engine.sets.localisation import localise
@@ -29,10 +29,11 @@ _HANDS: Final = max(2, min(8, os.cpu_count() or 1))
 
 @dataclass(frozen=True)
 class _Picture:
-    """One of the set, decoded, and in the network's units: (h, w, c) float32."""
+    """One of the set, decoded, and in the network's units: (h, w, c) float32; and what is asked of it."""
 
     photo: Photo
     network_input: Array
+    request: Request
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ def _decode(work: Slice, member: Member) -> _Picture | ConvscopeError:
         photo = see(work.model, work.images.read(member.index, work.limits.max_bytes), work.limits)
     except ConvscopeError as error:
         return error
-    return _Picture(photo, work.model.preprocessing.apply(photo.seen))
+    return _Picture(photo, work.model.preprocessing.apply(photo.seen), work.request_for(member))
 
 
 def _look_at_all(
@@ -93,7 +94,7 @@ def _look_together(
             probe = work.model.probe
             if isinstance(probe, BatchProbe):
                 probe = BatchingProbe(probe, lockstep.seat(place), work.model.name)
-            visual = look(replace(work.model, probe=probe), work.request, picture.network_input)
+            visual = look(replace(work.model, probe=probe), picture.request, picture.network_input)
             return _Seen(picture.photo, visual)
         except ConvscopeError as error:
             return error
@@ -118,6 +119,7 @@ def _find(work: Slice, item: tuple[Member, _Seen | ConvscopeError]) -> Finding |
             judged["object"] = _localise(work, member, seen, judged["truth"])
     except ConvscopeError as error:
         return error
+    work.keep(member, seen.visual)
     # One name for each picture of the set: what a single image calls `overlay` is called by the picture it is of.
     named = [image.model_copy(update={"name": member.stem}) for image in finding.images]
     return replace(finding, images=named, values=finding.values | judged | noted)
