@@ -11,6 +11,7 @@ from schemas.base import Schema
 from schemas.models import Task
 from service.catalog.preprocessing import PRESETS, PreprocessingMode, PreprocessingTable
 from service.engine.preprocessing import Preprocessing
+from service.engine.text_files import to_utf8
 from service.errors import ModelFailedError
 
 Side = Annotated[int, Field(ge=1, le=4096)]
@@ -43,7 +44,7 @@ def read_card(folder: Path) -> Card:
     if not path.exists():
         return Card()
     try:
-        return Card.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+        return Card.model_validate(tomllib.loads(to_utf8(path.read_bytes()).decode()))
     except OSError as error:
         # Its full text would tell where on the server the file lies.
         raise ModelFailedError(f"model.toml cannot be read: {error.strerror}") from error

@@ -1,10 +1,14 @@
 """Class labels: ImageNet's, a file's, or a list's."""
 
+import re
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
+from service.engine.text_files import to_utf8
 from service.errors import ModelFailedError
+
+_NUMBERED = re.compile(r"([0-9]+)\s+(\S.*)")
 
 
 @cache
@@ -24,7 +28,14 @@ def read_labels(labels: str | list[str] | None, folder: Path) -> tuple[str, ...]
     if file.parent != folder or not file.is_file():
         raise ModelFailedError(f"labels: there is no file '{labels}' beside model.toml")
     try:
-        lines = file.read_text(encoding="utf-8").splitlines()
+        lines = to_utf8(file.read_bytes()).decode().splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise ModelFailedError(f"labels: '{labels}' cannot be read as UTF-8 text") from error
-    return tuple(line.strip() for line in lines if line.strip())
+    return _without_numbers(tuple(line.strip() for line in lines if line.strip()))
+
+
+def _without_numbers(labels: tuple[str, ...]) -> tuple[str, ...]:
+    """Teachable Machine writes `0 cat`, `1 dog`; where but one line is not so numbered, numbers belong to the names."""
+    found = [_NUMBERED.fullmatch(label) for label in labels]
+    names = tuple(match[2] for place, match in enumerate(found) if match is not None and int(match[1]) == place)
+    return names if len(names) == len(labels) else labels
