@@ -131,14 +131,14 @@ def test_voc_gives_the_objects_of_the_class_when_it_has_several():
     assert _found(images, names=("cow",)) == ("1.xml", [(0, 0), *MIDDLE])
 
 
-@pytest.mark.parametrize("file_name", ["cat/1.jpg", "1.jpg", "elsewhere/1.jpg"])
+@pytest.mark.parametrize("file_name", ["cat/1.jpg", "cat\\1.jpg", "1.jpg", "elsewhere/1.jpg"])
 @pytest.mark.parametrize(
     "mark",
     [
         {"bbox": [2, 1, 2, 1]},
         {"bbox": [0, 0, 6, 4], "segmentation": [[2, 1, 4, 1, 4, 2, 2, 2]]},
         {"segmentation": [[2, 1, 3, 1, 3, 2, 2, 2], [3, 1, 4, 1, 4, 2, 3, 2]]},
-        {"segmentation": {"size": [4, 6], "counts": [9, 1, 3, 1, 10]}, "iscrowd": 1},
+        {"segmentation": {"size": [4, 6], "counts": [9, 1, 3, 1, 10]}, "iscrowd": 0},
     ],
 )
 def test_coco_is_found_when_it_names_the_picture(mark: dict[str, Any], file_name: str):
@@ -156,6 +156,38 @@ def test_coco_gives_the_objects_of_the_class_when_it_has_several():
     images = _set(("cat/1.jpg", b"?"), ("i.json", coco(*marks)))
     assert _found(images, names=("dog",)) == ("i.json", [(0, 0)])
     assert _found(images, names=("cat",)) == ("i.json", MIDDLE)
+
+
+@pytest.mark.parametrize("number", [0, 3, "", "0"])
+def test_coco_names_its_objects_whatever_number_a_category_has(number: int | str):
+    marks = [{"image_id": 0, "category_id": number, "bbox": [2, 1, 2, 1]}]
+    marks.append({"image_id": 0, "category_id": 5, "bbox": [0, 0, 1, 1]})
+    categories = [{"id": number, "name": "cat"}, {"id": 5, "name": "dog"}]
+    file = {"images": [{"id": 0, "file_name": "1.jpg"}], "annotations": marks, "categories": categories}
+    images = _set(("1.jpg", b"?"), ("i.json", json.dumps(file)))
+    assert _found(images, names=("cat",)) == ("i.json", MIDDLE)
+    assert _found(images, names=("dog",)) == ("i.json", [(0, 0)])
+
+
+def test_crowd_is_no_object_and_is_counted_when_coco_marks_one():
+    crowd = {"segmentation": {"size": [4, 6], "counts": [0, 24]}, "iscrowd": 1}
+    images = _set(("cat/1.jpg", b"?"), ("i.json", coco({"bbox": [2, 1, 2, 1]}, crowd, crowd)))
+    assert _found(images) == ("i.json", MIDDLE)
+    assert Annotations(images).count_crowds(images.members[0]) == 2
+    alone = _set(("cat/1.jpg", b"?"), ("i.json", coco(crowd)))
+    assert _found(alone) is None
+    assert Annotations(alone).count_crowds(alone.members[0]) == 1
+    masked = _set(("cat/1.jpg", b"?"), ("i.json", coco(crowd)), ("masks/cat/1.png", _mask()))
+    assert Annotations(masked).count_crowds(masked.members[0]) == 0
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_annotation_is_read_when_an_editor_wrote_a_byte_order_mark(encoding: str):
+    marked = coco({"bbox": [2, 1, 2, 1]}, {"bbox": [0, 0, 1, 1], "category_id": 2}).replace("dog", "Käfer")
+    images = _set(("cat/1.jpg", b"?"), ("i.json", marked.replace("\\u00e4", "ä").encode(encoding)))
+    assert _found(images, names=("käfer",)) == ("i.json", [(0, 0)])
+    images = _set(("cat/1.jpg", b"?"), ("cat/1.xml", voc(("cat", 3, 2, 4, 2)).encode(encoding)))
+    assert _found(images) == ("cat/1.xml", MIDDLE)
 
 
 def test_path_counts_before_the_bare_name_when_coco_has_both():

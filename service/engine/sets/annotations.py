@@ -87,6 +87,13 @@ class Annotations:
         mask = draw(annotation.about(names), size)
         return Marked(annotation.file, mask) if mask.any() else None
 
+    def count_crowds(self, member: Member) -> int:
+        """How many regions of several objects a COCO file has for a picture, if it is that which counts."""
+        if member.index in self._index.masks:
+            return 0
+        annotation = self._annotation(member)
+        return 0 if annotation is None else annotation.crowds
+
     def _annotation(self, member: Member) -> Annotation | None:
         name = self._index.xml.get(member.index)
         annotation = None if name is None else self._read_xml(name)

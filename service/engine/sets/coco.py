@@ -1,19 +1,22 @@
 """Annotations in COCO's instances JSON: outlines, boxes and run lengths, for many pictures in one file.
 
 https://cocodataset.org/#format-data: a box is (left, top, width, height), an outline (x, y, x, y, …), both from the
-upper left corner of the first pixel.
+upper left corner of the first pixel. What is marked as a crowd has
+many objects, and pixels between them: it is left out.
 """
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Final
 
 import numpy as np
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, Field, ValidationError
 
 from service.engine.allowance import FREE
 from service.engine.sets.image_set import Member, readable
 from service.engine.sets.regions import Annotation, Polygon, RunLengths, Shape, Thing, box, require_inside
+from service.engine.text_files import to_utf8
 from service.errors import AnnotationInvalidError
 
 MAX_BYTES: Final = 2**25
@@ -30,7 +33,7 @@ Side = Annotated[int, Field(ge=1, le=65_536)]
 
 class _Picture(BaseModel):
     id: int | str
-    file_name: str
+    file_name: Annotated[str, AfterValidator(lambda name: name.replace("\\", "/"))]
     width: Side | None = None
     height: Side | None = None
 
@@ -47,6 +50,7 @@ class _Runs(BaseModel):
 class _Mark(BaseModel):
     image_id: int | str
     category_id: int | str | None = None
+    iscrowd: int | None = None
     bbox: tuple[Place, Place, Length, Length] | None = None
     segmentation: (
         Annotated[list[Annotated[list[Place], Field(fail_fast=True)]], Field(fail_fast=True)] | _Runs | None
@@ -75,6 +79,7 @@ def read_coco(
     if found is None:
         return None
     pictures = _match(found.images, members, file)
+    crowds: Counter[int] = Counter()
     names = {category.id: category.name for category in found.categories}
     things: dict[int, list[Thing]] = {}
     for number, mark in enumerate(found.annotations):
@@ -82,13 +87,21 @@ def read_coco(
             go_on()
         if (place := pictures.get(mark.image_id)) is not None:
             index, picture = place
-            shapes = _shapes(mark, picture, file)
-            things.setdefault(index, []).append(Thing(names.get(mark.category_id or ""), shapes))
+            objects = things.setdefault(index, [])
+            if mark.iscrowd:
+                crowds[index] += 1
+                continue
+            name = None if mark.category_id is None else names.get(mark.category_id)
+            objects.append(Thing(name, _shapes(mark, picture, file)))
     frames = {index: picture.frame for index, picture in pictures.values()}
-    return {index: Annotation(file, tuple(objects), frames[index]) for index, objects in things.items()}
+    return {index: Annotation(file, tuple(objects), frames[index], crowds[index]) for index, objects in things.items()}
 
 
 def _parse(data: bytes, file: str) -> _Instances | None:
+    try:
+        data = to_utf8(data)
+    except UnicodeDecodeError as error:
+        raise AnnotationInvalidError(f"'{file}' is no JSON: {error}") from error
     if data.count(b"[") + data.count(b"{") > _MAX_LISTS or data.count(b",") > _MAX_VALUES:
         raise AnnotationInvalidError(f"'{file}' has too many values: leave out what is not about this set")
     try:

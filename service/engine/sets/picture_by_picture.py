@@ -117,6 +117,8 @@ def _find(work: Slice, item: tuple[Member, _Seen | ConvscopeError]) -> Finding |
         judged = _judge(work.model, member, finding)
         if work.annotations is not None:
             judged["object"] = _localise(work, member, seen, judged["truth"])
+            if crowds := work.annotations.count_crowds(member):
+                judged["crowds_left_out"] = crowds
     except ConvscopeError as error:
         return error
     work.keep(member, seen.visual)

@@ -4,7 +4,7 @@ Places are in pixels from the upper left corner of the picture, whose first pixe
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import cv2
@@ -52,17 +52,21 @@ class Thing:
 
 @dataclass(frozen=True)
 class Annotation:
-    """The objects of one picture by one file; `frame` (h, w) is the size that the file says the picture has."""
+    """The objects of one picture by one file; `frame` (h, w) is the size that the file says the picture has.
+
+    `crowds` are so many regions of several objects that were left out.
+    """
 
     file: str
     things: tuple[Thing, ...]
     frame: tuple[int, int] | None = None
+    crowds: int = 0
 
     def about(self, names: Sequence[str]) -> "Annotation":
         """Only the objects that have the first of these names that any has; all, where none has one of them."""
         for name in names:
             if found := tuple(thing for thing in self.things if thing.name and same_name(thing.name, name)):
-                return Annotation(self.file, found, self.frame)
+                return replace(self, things=found)
         return self
 
 
