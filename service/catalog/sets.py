@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from service.engine.sets.image_set import ImageSet, SetLimits, is_note, is_picture, open_set, pack_set
+from service.engine.sets.lookalikes import is_lookalike
 from service.errors import SetNotFoundError, SetTooLargeError
 
 _NAME: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
@@ -51,6 +52,10 @@ class Sets:
         """The pictures of a folder and the folders in it, and what may say where objects are, in order."""
         total = pictures = 0
         for path in _walk(folder):
+            if is_lookalike(path.relative_to(folder)):
+                # Told of by its name; its bytes may be many.
+                yield path.relative_to(folder).as_posix(), b""
+                continue
             total += path.stat().st_size
             pictures += is_picture(path.relative_to(folder))
             if total > self.limits.max_bytes or pictures > self.limits.max_images:
@@ -67,5 +72,6 @@ def _walk(folder: Path) -> Iterator[Path]:
         for name in sorted(names):
             path = Path(root, name)
             inside = path.relative_to(folder)
-            if (is_picture(inside) or is_note(inside)) and not name.startswith(".") and path.is_file():
+            is_wanted = is_picture(inside) or is_note(inside) or is_lookalike(inside)
+            if is_wanted and not name.startswith(".") and path.is_file():
                 yield path

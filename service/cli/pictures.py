@@ -5,6 +5,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from service.engine.sets.lookalikes import LOOKALIKES
+
 # Files of other names are taken where they are named one by one; the bytes decide.
 SUFFIXES = frozenset((".avif", ".bmp", ".gif", ".jpeg", ".jpg", ".mpo", ".png", ".tif", ".tiff", ".webp"))
 _MAX_STEM_BYTES = 100
@@ -19,7 +21,10 @@ class Picture:
 
 
 def find_pictures(paths: Iterable[Path], *, leave_out: Path | None = None) -> list[Picture]:
-    """Files as given, folders walked for pictures in sorted order, each file once; `leave_out` is not walked."""
+    """Files as given, folders walked for pictures in sorted order, each file once; `leave_out` is not walked.
+
+    Pictures that are not read are among them, so that each is told of.
+    """
     files: dict[Path, Path] = {}
     for path in paths:
         for file in _walk(path, leave_out.resolve() if leave_out else None) if path.is_dir() else [path]:
@@ -33,7 +38,7 @@ def _walk(folder: Path, leave_out: Path | None) -> Iterator[Path]:
         for name in sorted(names):
             file = Path(root, name)
             # `._cat.jpg` and the like are other programs' own; a pipe would be waited for.
-            if file.suffix.lower() in SUFFIXES and not name.startswith(".") and file.is_file():
+            if file.suffix.lower() in SUFFIXES | LOOKALIKES and not name.startswith(".") and file.is_file():
                 yield file
 
 

@@ -13,6 +13,7 @@ import click
 
 from service.cli.pictures import find_pictures
 from service.engine.sets.image_set import is_note, pack_set
+from service.engine.sets.lookalikes import is_lookalike
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,9 @@ def _read(paths: Sequence[Path]) -> Iterable[tuple[str, bytes]]:
     else:
         root = Path(commonpath([file.absolute().parent for file in files]))
     for file in files:
-        yield file.absolute().relative_to(root.absolute()).as_posix(), file.read_bytes()
+        # What is not read is told of by its name.
+        data = b"" if is_lookalike(file) else file.read_bytes()
+        yield file.absolute().relative_to(root.absolute()).as_posix(), data
 
 
 def _find_notes(paths: Sequence[Path]) -> list[Path]:

@@ -66,6 +66,22 @@ def test_notes_count_when_the_set_is_measured():
         open_set(zipped("masks/a.png"), LIMITS)
 
 
+def test_folders_are_labels_when_the_zip_has_backslashes():
+    found = open_set(zipped("cat\\a.jpg", "masks\\cat\\a.png", "dog\\", "dog/b.jpg"), LIMITS)
+    assert [(member.name, member.label) for member in found.members] == [("cat/a.jpg", "cat"), ("dog/b.jpg", "dog")]
+    assert found.notes == ("masks/cat/a.png",)
+    assert found.read(0) == found.read_note("masks/cat/a.png", 7) == b"picture"
+    with pytest.raises(SetInvalidError, match="twice"):
+        open_set(zipped("cat\\a.jpg", "cat/a.jpg"), LIMITS)
+
+
+def test_pictures_that_are_not_read_are_named_when_they_are_passed_over():
+    found = open_set(zipped("a.png", "cat/b.HEIC", "c.jfif", "d.txt", "e.pdf", ".f.heic", "__MACOSX/g.heic"), LIMITS)
+    assert (_names(found), found.lookalikes) == (["a.png"], ("c.jfif", "cat/b.HEIC"))
+    with pytest.raises(SetEmptyError, match=r"files that end in \.heic are not read in a set: save them as"):
+        open_set(zipped("cat/b.HEIC", "d.txt"), LIMITS)
+
+
 def test_stems_are_fit_for_names_and_unique_when_files_differ_in_suffix_or_case_alone():
     found = open_set(zipped("ä b/c.png", "cat/a.jpg", "cat/a.png", "CAT/A.webp"), LIMITS)
     assert [member.stem for member in found.members] == ["CAT--A", "cat--a-2", "cat--a-3", "--b--c"]

@@ -429,6 +429,20 @@ def test_objects_are_found_when_a_folder_has_annotations(convscope: Run, folder:
     assert {item["name"]: item["object"]["area"] for item in items} == {"red/red.png": 0.5, "green/green.png": 1}
 
 
+def test_pictures_that_are_not_read_are_told_when_a_folder_has_some(convscope: Run, folder: Path):
+    shutil.rmtree(folder / "photos" / "more")
+    (folder / "photos" / "broken.png").unlink()
+    (folder / "photos" / "IMG_1.HEIC").write_bytes(b"ftypheic")
+    (folder / "sets").mkdir()
+    shutil.copytree(folder / "photos", folder / "sets" / "mine")
+    for way in (["photos"], ["photos", "--as-set"], ["--set", "mine"]):
+        result = convscope("grad-cam", *way, "--model", "closed", "-o", "out")
+        assert result.exit_code == Exit.SOME_FAILED, result.output
+        assert "IMG_1.HEIC: " in result.stderr
+        assert "[image_invalid]" in result.stderr
+        assert "1 done, 1 failed" in result.stderr
+
+
 def test_command_is_refused_when_it_names_no_pictures_or_two_sets(convscope: Run, folder: Path):
     assert convscope("grad-cam").exit_code == Exit.PARAMETERS
     assert convscope("grad-cam", str(folder / "photos"), "--set", "mine").exit_code == Exit.PARAMETERS

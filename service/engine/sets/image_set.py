@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import PurePath, PurePosixPath
 from typing import IO, Final
 
+from service.engine.sets.lookalikes import LOOKALIKES, explain_lookalike, is_lookalike
 from service.engine.sets.zip_listing import ListedFile
 from service.errors import (
     AnnotationInvalidError,
@@ -76,16 +77,17 @@ class Member:
 
 @dataclass(frozen=True)
 class Listed:
-    """What a ZIP lists of use, by name: pictures, and files that may be notes on them."""
+    """What a ZIP lists of use, by name: pictures, files that may be notes on them, and pictures that are not read."""
 
     pictures: Sequence[zipfile.ZipInfo]
     notes: Sequence[zipfile.ZipInfo]
+    lookalikes: Sequence[zipfile.ZipInfo]
 
 
 class ImageSet:
     """The pictures of a ZIP by name. Safe to use from several threads; `sha256` is that of the ZIP.
 
-    `notes` are the names of files beside them that may say where objects are.
+    `notes` are the names of files beside them that may say where objects are, `lookalikes` of those passed over.
     """
 
     def __init__(self, file: IO[bytes], archive: zipfile.ZipFile, listed: Listed, sha256: str) -> None:
@@ -93,6 +95,9 @@ class ImageSet:
         self._archive = archive
         self.members = tuple(_number(listed.pictures))
         self.notes = tuple(item.filename for item in listed.notes)
+        self.lookalikes = tuple(item.filename for item in listed.lookalikes)
+        # Under their names with slashes too.
+        archive.NameToInfo |= {item.filename: item for item in (*listed.pictures, *listed.notes)}
         self.sha256 = sha256
 
     def __len__(self) -> int:
@@ -203,10 +208,14 @@ def _list(file: IO[bytes] | ListedFile) -> tuple[zipfile.ZipFile, Listed]:
         archive = zipfile.ZipFile(file)
     chosen = sorted(_choose(archive.infolist()), key=lambda item: item.filename)
     listed = Listed(
-        *([item for item in chosen if kind(PurePosixPath(item.filename))] for kind in (is_picture, is_note))
+        *(
+            [item for item in chosen if kind(PurePosixPath(item.filename))]
+            for kind in (is_picture, is_note, is_lookalike)
+        )
     )
     if not listed.pictures:
-        raise SetEmptyError("there is no picture in the set: pack files named .png, .jpg and the like")
+        others = f"; {explain_lookalike(listed.lookalikes[0].filename)}" if listed.lookalikes else ""
+        raise SetEmptyError(f"there is no picture in the set: pack files named .png, .jpg and the like{others}")
     return archive, listed
 
 
@@ -219,11 +228,13 @@ def _choose(listed: Iterable[zipfile.ZipInfo]) -> Iterator[zipfile.ZipInfo]:
     seen: set[str] = set()
     for item in listed:
         _require_plain(item)
+        # As Windows programs pack them; the ZIP's own name stays in `orig_filename`.
+        item.filename = item.filename.replace("\\", "/")
         path = PurePosixPath(item.filename)
         # `__MACOSX/._cat.jpg` and the like are other programs' own.
         hidden = any(part.startswith(".") or part == "__MACOSX" for part in path.parts)
         # Not `is_dir`, which takes the last letter of a name that may have none.
-        if item.filename.endswith("/") or hidden or path.suffix.lower() not in SUFFIXES | NOTES:
+        if item.filename.endswith("/") or hidden or path.suffix.lower() not in SUFFIXES | NOTES | LOOKALIKES:
             continue
         if item.filename in seen:
             raise SetInvalidError(f"'{readable(item.filename)}' is in the ZIP twice")

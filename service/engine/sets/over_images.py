@@ -14,10 +14,11 @@ from service.engine.model import Model
 from service.engine.run import Finding, Request, describe_origin, see
 from service.engine.sets.annotations import Annotations
 from service.engine.sets.batches import Slice, decode_batches
-from service.engine.sets.image_set import Member
+from service.engine.sets.image_set import ImageSet, Member
+from service.engine.sets.lookalikes import explain_lookalike
 from service.engine.sets.picture_by_picture import find_each
 from service.engine.visuals import Numbers
-from service.errors import ConvscopeError, SetEmptyError
+from service.errors import ConvscopeError, ImageInvalidError, SetEmptyError
 
 
 def compute_slice(work: Slice) -> Result:
@@ -33,7 +34,7 @@ def combine_slices(
     album: Album,
 ) -> Whole:
     """The whole of a set. Raises SetEmptyError where not one of its pictures could be used."""
-    skipped = [item for part in parts for item in part.values["skipped"]]
+    skipped = [item for part in parts for item in part.values["skipped"]] + _list_lookalikes(request.images)
     count = sum(part.values["images"] for part in parts)
     if not count:
         raise SetEmptyError(f"none of the {len(skipped)} pictures can be used; the first: {skipped[0]['detail']}")
@@ -47,6 +48,15 @@ def combine_slices(
         illustrations = over_images.illustrate(parts, request.params, album)
         whole = replace(whole, pictures=chain(illustrations, whole.pictures))
     return replace(whole, numbers={"images": count, "skipped": skipped} | whole.numbers)
+
+
+def _list_lookalikes(images: ImageSet | None) -> list[dict[str, Any]]:
+    """What nobody tried to read, and is missed all the same."""
+    code = ImageInvalidError.code
+    return [
+        {"index": None, "name": name, "code": code, "detail": explain_lookalike(name)}
+        for name in (images.lookalikes if images is not None else ())
+    ]
 
 
 def open_album(model: Model, request: Request, limits: ImageLimits) -> Album:
