@@ -2,15 +2,18 @@
 
 import base64
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from schemas.results import Result
-from service.engine.chunks import compute
+from service.engine.chunks import JobLimits, compute, run_all
 from service.engine.colormaps import lookup_table
-from tests.unit.test_judging import FILES, GREEN, LIMITS, MODEL, RED, items_of, picture, request_for, run_set
+from service.engine.sets.mean_maps import resample
+from tests.unit.fakes import ClosedFormProbe
+from tests.unit.test_judging import FILES, GREEN, LIMITS, MODEL, RED, items_of, picture, png, request_for, run_set
 from tests.unit.test_over_images import image_set
 
 
@@ -76,6 +79,19 @@ def test_map_of_each_picture_is_in_the_whole_when_it_is_asked_for(result: Result
     noted = part.values["items"][0]["small_map"]
     assert noted["shape"] == [4, 6]
     assert np.count_nonzero(np.frombuffer(base64.b64decode(noted["float32"]), "<f4")) == 1
+
+
+def test_maps_are_divided_by_their_own_maxima_before_they_are_made_small():
+    """A single place weighs as one place does, however large its layer is; not as all that it is averaged with."""
+    probe = ClosedFormProbe([[1.0, 0.0], [0.0, 1.0], [0.0, 0.0]], size=(128, 128))
+    plain, point = np.zeros((2, 128, 128, 3), np.uint8)
+    plain[64:, :, RED] = point[100, 9, RED] = 200
+    images = image_set([("a.png", png(plain)), ("b.png", png(point))])
+    found = run_all(replace(MODEL, probe=probe), request_for(images), LIMITS, JobLimits(), lambda _: None)
+    small = [resample(np.asarray(one[..., RED] / 200, np.float32), (32, 32)) for one in (plain, point)]
+    expected = np.mean(small, axis=0)
+    assert found.values["mean_maps"] == {"shape": [32, 32], "scale_max": pytest.approx(expected.max(), rel=1e-5)}
+    assert expected.max() < 0.6
 
 
 def test_names_are_unique_when_a_file_is_called_like_a_mean_map():

@@ -48,9 +48,9 @@ class Groups:
 
 
 def note_map(heatmap: Visual, _: HeatmapRendering) -> dict[str, Any]:
-    """The map of one picture, small, until all are combined."""
+    """The map of one picture, divided by its maximum and then small, until all are combined."""
     assert isinstance(heatmap, Heatmap), "only heat maps have a mean"
-    return {_NOTE: pack_map(heatmap.values)}
+    return {_NOTE: pack_map(divide_by_maximum(heatmap.values))}
 
 
 def combine_heatmaps(parts: Sequence[Answer], _: Iterable[tuple[str, Pixels]], __: HeatmapRendering) -> Whole:
@@ -80,7 +80,7 @@ def _group(items: Sequence[Item], maps: Sequence[Array]) -> Groups:
     right, wrong = Group("mean-right", MeanMap(shape)), Group("mean-wrong", MeanMap(shape))
     classes: dict[int, Group] = {}
     for item, values in zip(items, maps, strict=True):
-        scaled = resample(divide_by_maximum(values), shape)
+        scaled = resample(values, shape)
         about = _class(item)
         group = classes.setdefault(about["index"], Group(f"mean--{_plain(about['label'])}", MeanMap(shape)))
         group.add(item, scaled)

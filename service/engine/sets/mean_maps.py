@@ -21,7 +21,7 @@ class MeanMap:
         self._count = 0
 
     def add(self, scaled: Array) -> None:
-        """A map of this shape, its maximum 1 or all of it 0."""
+        """A map of this shape that was divided by its maximum, before it was resampled, or all of it 0."""
         self._sum += scaled
         self._count += 1
 
