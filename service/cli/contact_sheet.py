@@ -26,6 +26,9 @@ figcaption { font-size: .85rem; overflow-wrap: anywhere; }
 code { font-size: .9em; }
 """
 
+# So many folders are named in a sentence.
+_NAMED = 3
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -73,6 +76,11 @@ def describe_set(result: Result) -> str:
     said = [f"{values['images']} pictures"]
     if values.get("accuracy") is not None:
         said.append(f"{values['accuracy']:.1%} of {values['with_truth']} answers right")
+    if unmatched := values.get("unmatched_labels"):
+        said.append(
+            f"folders that name no class: {', '.join(item['label'] for item in unmatched[:_NAMED])}"
+            + (f" and {len(unmatched) - _NAMED} more" if len(unmatched) > _NAMED else "")
+        )
     if found := values.get("object"):
         said.append(
             f"{found['energy']:.0%} of the heat in the object, which takes {found['area']:.0%} of the picture; "

@@ -4,6 +4,9 @@ The network's map of class 0 is the picture's red, that of class 1 its green, an
 """
 
 import io
+import json
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +14,8 @@ import pytest
 from PIL import Image
 
 from schemas.results import Result
+from service.catalog.labels import read_labels
+from service.cli.contact_sheet import describe_set
 from service.engine.chunks import JobLimits, plan, run_all
 from service.engine.images import ImageLimits
 from service.engine.methods import METHODS
@@ -25,7 +30,7 @@ MODEL = closed_form_model([[1.0, 0.0], [0.0, 1.0], [0.0, 0.0]], labels=("dark re
 RED, GREEN = 0, 1
 
 
-def _png(pixels: np.ndarray) -> bytes:
+def png(pixels: np.ndarray) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "PNG")
     return buffer.getvalue()
@@ -35,14 +40,14 @@ def picture(channel: int, *places: tuple[int, int]) -> bytes:
     pixels = np.zeros((4, 6, 3), np.uint8)
     for place in places:
         pixels[(*place, channel)] = 200
-    return _png(pixels)
+    return png(pixels)
 
 
 def _mask(*places: tuple[int, int]) -> bytes:
     pixels = np.zeros((4, 6), np.uint8)
     for place in places:
         pixels[place] = 255
-    return _png(pixels)
+    return png(pixels)
 
 
 FILES = [
@@ -88,12 +93,52 @@ def test_answer_is_judged_by_the_name_of_the_folder(result: Result):
     }
 
 
-def test_answer_is_judged_for_every_method_that_has_predictions():
+def test_predictions_over_labelled_pictures_have_an_accuracy():
     method = METHODS["predictions"]
     request = Request(method, method.params.model_validate({}), None, images=image_set(FILES))
-    items = items_of(run_all(MODEL, request, LIMITS, JobLimits(), lambda _: None))
+    found = run_all(MODEL, request, LIMITS, JobLimits(), lambda _: None)
+    assert (found.values["with_truth"], found.values["accuracy"]) == (4, 0.5)
+    assert found.values["classes"] == [
+        {"index": 0, "label": "dark red", "images": 2, "with_truth": 2, "accuracy": 0.5},
+        {"index": 1, "label": "green", "images": 2, "with_truth": 2, "accuracy": 0.5},
+    ]
+    assert describe_set(found) == "5 pictures, 50.0% of 4 answers right, folders that name no class: holiday"
+    items = items_of(found)
     assert items["Dark_Red/b.png"]["right"] is False
     assert "object" not in items["Dark_Red/b.png"]
+
+
+@pytest.mark.parametrize("data", ["\ufeffdark red\r\ngreen\r\n", "0 dark red\n1 green\n"])
+def test_folders_name_classes_when_labels_are_as_other_programs_write_them(tmp_path: Path, data: str):
+    (tmp_path / "labels.txt").write_bytes(data.encode())
+    method = METHODS["predictions"]
+    request = Request(method, method.params.model_validate({}), None, images=image_set(FILES[:2]))
+    model = replace(MODEL, labels=read_labels("labels.txt", tmp_path))
+    assert run_all(model, request, LIMITS, JobLimits(), lambda _: None).values["with_truth"] == 2
+
+
+def test_folders_are_told_when_they_name_no_class(result: Result):
+    assert result.values["unmatched_labels"] == [{"label": "holiday", "images": 1}]
+    found = run_set([("a.png", FILES[0][1]), ("b/c.png", FILES[0][1]), ("b/d.png", FILES[0][1]), FILES[0]])
+    assert found.values["unmatched_labels"] == [{"label": "b", "images": 2}]
+
+
+def test_files_are_skipped_by_name_when_they_look_like_pictures():
+    found = run_set([*FILES, ("green/e.heic", b"?"), ("holiday/f.CR2", b"?"), ("notes.txt", b"?")])
+    assert [(item["name"], item["code"]) for item in found.values["skipped"]] == [
+        ("green/e.heic", "image_invalid"),
+        ("holiday/f.CR2", "image_invalid"),
+    ]
+    assert found.values["images"] == 5
+
+
+def test_crowds_are_counted_when_they_are_left_out():
+    marks = [{"image_id": 1, "bbox": [0, 0, 1, 1], "iscrowd": 1}, {"image_id": 1, "bbox": [0, 0, 1, 1]}]
+    notes = {"images": [{"id": 1, "file_name": "Dark_Red/a.png"}], "annotations": marks}
+    found = run_set([*FILES[:2], ("i.json", json.dumps(notes).encode())])
+    assert found.values["crowds_left_out"] == 1
+    assert [item.get("crowds_left_out") for item in found.values["items"]] == [1, None]
+    assert "crowds_left_out" not in run_set(FILES).values
 
 
 def test_heat_is_held_against_the_object_when_there_is_a_mask(result: Result):
@@ -110,7 +155,7 @@ def test_heat_is_held_against_the_object_when_there_is_a_mask(result: Result):
 
 
 def test_picture_is_passed_over_when_its_mask_does_not_fit():
-    files = [*FILES[:2], ("masks/Dark_Red/a.png", _png(np.ones((9, 9), np.uint8)))]
+    files = [*FILES[:2], ("masks/Dark_Red/a.png", png(np.ones((9, 9), np.uint8)))]
     found = run_set(files)
     assert [item["name"] for item in found.values["items"]] == ["Dark_Red/b.png"]
     assert [(item["name"], item["code"]) for item in found.values["skipped"]] == [

@@ -1,9 +1,14 @@
-"""Predictions: what the model says of the picture, best class first."""
+"""Predictions: what the model says of the picture, best class first; and of a set, how often that is right."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 from schemas.methods import ClassScores
+from schemas.results import Answer
 from service.engine.arrays import Array
-from service.engine.method import Compared, Method, refuse_without_classes
+from service.engine.method import Compared, Method, OverImages, Whole, refuse_without_classes
 from service.engine.probe import Probe
+from service.engine.sets.accuracy import list_unmatched, measure_accuracy, measure_classes
 from service.engine.visuals import ScoreList
 
 
@@ -13,6 +18,17 @@ class PredictionsParams(ClassScores):
 
 def predictions(probe: Probe, image: Array, _: PredictionsParams) -> ScoreList:
     return ScoreList(probe.scores(image))
+
+
+def combine(parts: Sequence[Answer], _: Iterable[Any], __: PredictionsParams) -> Whole:
+    """The accuracy over all pictures whose folders name a class, and class by class."""
+    items = [item for part in parts for item in part.values["items"]]
+    numbers = measure_accuracy(items) | {
+        "classes": measure_classes(items),
+        "unmatched_labels": list_unmatched(items),
+        "items": items,
+    }
+    return Whole((), numbers)
 
 
 PREDICTIONS = Method(
@@ -25,5 +41,6 @@ PREDICTIONS = Method(
     compute=predictions,
     refuse=refuse_without_classes,
     makes_pictures=False,
+    over_images=OverImages(combine),
     compared=Compared("the scores of all classes", lambda scores: {"": scores.scores.values}),
 )

@@ -15,6 +15,7 @@ from schemas.rendering import HeatmapRendering
 from schemas.results import Answer
 from service.engine.arrays import Array, Pixels
 from service.engine.method import OverImages, Whole
+from service.engine.sets.accuracy import list_unmatched, measure_accuracy
 from service.engine.sets.mean_maps import MeanMap, divide_by_maximum, pack_map, resample, unpack_map
 from service.engine.visuals import Heatmap, ScalarMap, Visual
 
@@ -66,6 +67,8 @@ def combine_heatmaps(parts: Sequence[Answer], _: Iterable[tuple[str, Pixels]], _
         "right": _describe(groups.right),
         "wrong": _describe(groups.wrong),
         "classes": [_class(group.items[0]) | _describe(group) for group in groups.classes],
+        "unmatched_labels": list_unmatched(items),
+        **_count_crowds(items),
         "mean_maps": {"shape": list(maps[0].shape), "scale_max": scale_max},
         "items": items,
     }
@@ -96,11 +99,8 @@ def _class(item: Item) -> dict[str, Any]:
 
 
 def _measure(items: Sequence[Item]) -> dict[str, Any]:
-    """`with_truth` pictures are known to show something: of these, the share that was answered right."""
-    known = [item["right"] for item in items if item["right"] is not None]
-    return {
-        "with_truth": len(known),
-        "accuracy": float(np.mean(known)) if known else None,
+    """The accuracy, how many maps are empty, and how much of the heat is in the objects."""
+    return measure_accuracy(items) | {
         "empty": sum(item["empty"] for item in items),
         "object": _measure_objects([item["object"] for item in items if item["object"] is not None]),
     }
@@ -111,6 +111,11 @@ def _measure_objects(found: Sequence[Item]) -> dict[str, Any] | None:
         return None
     means = {name: float(np.mean([item[name] for item in found])) for name in ("energy", "pointing", "area")}
     return {"images": len(found)} | means
+
+
+def _count_crowds(items: Sequence[Item]) -> dict[str, int]:
+    count = sum(item.get("crowds_left_out", 0) for item in items)
+    return {"crowds_left_out": count} if count else {}
 
 
 def _describe(group: Group) -> dict[str, Any]:
