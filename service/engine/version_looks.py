@@ -121,7 +121,9 @@ def _look_at_slice(work: Slice) -> tuple[Result, Arrays]:
 
 
 def _name_after(member: Member, arrays: Arrays) -> Arrays:
-    return {f"{member.name}, {name}" if name else member.name: array for name, array in arrays.items()}
+    """By the picture alone where that says which array it is."""
+    is_clear = len(arrays) == 1
+    return {member.name if is_clear else f"{member.name}, {name}": array for name, array in arrays.items()}
 
 
 def _find_arrays(request: Request, visual: Visual) -> Arrays:

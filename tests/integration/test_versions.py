@@ -14,7 +14,9 @@ from schemas.results import Result
 from service.engine.chunks import JobLimits
 from service.engine.images import ImageLimits
 from service.engine.keras.probe import KerasProbe
+from service.engine.method import Context
 from service.engine.methods import METHODS
+from service.engine.methods.filter_patterns import FilterPatternsParams, filter_patterns
 from service.engine.model import Model
 from service.engine.preprocessing import Preprocessing
 from service.engine.run import Request, run
@@ -108,10 +110,12 @@ def test_each_chunk_goes_through_all_versions_when_the_method_is_one_of_jobs(mod
     names = [image.name for image in result.images]
     assert names[0] == "versions"
     assert {f"v{version}--{name}" for version in "123" for name in ("grid", "filter-0", "filter-1")} < set(names)
-    items = [item for pair in result.values["neighbours"] for item in pair["items"]]
-    assert [item["of"] for item in items] == ["filter-0", "filter-1"] * 2
-    # Of other networks nothing but the noise is the same, and that is taken off.
-    assert all(abs(item["correlation"]) < 0.3 for item in items)
+    context = Context([0, 1], UNIT, lambda _: None)
+    params = FilterPatternsParams.model_validate(request.params.model_dump())
+    changes = [filter_patterns(model.probe, None, params, context).changes for model in models]
+    for pair, one, other in zip(result.values["neighbours"], changes, changes[1:], strict=False):
+        expected = {name: _correlation(one[name], other[name]) for name in ("filter-0", "filter-1")}
+        assert {item["of"]: item["correlation"] for item in pair["items"]} == pytest.approx(expected, abs=1e-4)
 
 
 def test_layer_is_found_by_its_place_when_each_version_names_it_otherwise(models: list[Model]):

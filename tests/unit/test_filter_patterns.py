@@ -60,6 +60,19 @@ def _work(model: Model, **params: Any) -> list[Result]:
     return [*parts, combine(model, request, parts, pictures, IMAGES)]
 
 
+def test_versions_are_compared_by_what_was_made_of_the_noise():
+    found = filter_patterns(_probe(), None, FilterPatternsParams(size=6, steps=5), _context(0, 1, 2))
+    assert list(found.changes) == ["filter-0", "filter-1", "filter-2"]
+    for number in (0, 1):
+        change = found.changes[f"filter-{number}"]
+        expected = np.zeros((6, 6, 3))
+        expected[..., number] = 5 * np.sqrt(3)
+        assert change is not None
+        np.testing.assert_allclose(change, expected, atol=1e-4)
+    # Without a gradient there is no picture.
+    assert found.changes["filter-2"] is None
+
+
 @pytest.mark.parametrize(
     ("operations", "chunks"),
     [
