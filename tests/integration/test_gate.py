@@ -147,7 +147,7 @@ def test_each_picture_of_a_set_is_asked_about_one_class_and_its_maps_are_correla
     entries = result.values["versions"]
     images, expected, best = _photos(), {}, []
     for member in images.members:
-        asked = Request(METHODS["grad-cam"], METHODS["grad-cam"].params(), images.read(member.index))
+        asked = Request(METHODS["grad-cam"], METHODS["grad-cam"].params(), images.read(member.index, max_bytes=2**20))
         target = run(models[1], asked, LIMITS[0]).target
         assert target is not None
         best.append(target.index)
