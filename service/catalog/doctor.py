@@ -154,13 +154,21 @@ def _default_layer(model: Model) -> Finding:
     anatomy = model.anatomy
     name = anatomy.default_layer
     if "default_layer" in model.stated:
-        return Finding(subject="default_layer", value=name, sure="stated", because="default_layer in model.toml")
+        return Finding(
+            subject="default_layer",
+            value=name,
+            sure="stated",
+            because="default_layer in model.toml" + (f"; but {anatomy.doubt}" if anatomy.doubt else ""),
+        )
     if name is None:
         because = "no maps enter a pooling or flattening: name a layer with every request"
         return Finding(subject="default_layer", value=None, sure="certain", because=because)
     if anatomy.other_layers:
         because = f"the latest of several maps before space is given up; others: {', '.join(anatomy.other_layers)}"
+        because += f"; {anatomy.doubt}" if anatomy.doubt else ""
         return Finding(subject="default_layer", value=name, sure="likely", because=because)
+    if anatomy.doubt:
+        return Finding(subject="default_layer", value=name, sure="likely", because=anatomy.doubt)
     because = "its maps enter the operation that gives up height and width"
     return Finding(subject="default_layer", value=name, sure="certain", because=because)
 

@@ -5,6 +5,7 @@ from math import prod
 from typing import Literal
 
 Task = Literal["classification", "binary", "regression", "autoencoder", "features"]
+Space = Literal["picture", "own", "unknown"]
 TargetKind = Literal["logit", "log_probability", "value"]
 
 
@@ -17,6 +18,9 @@ def is_spatial(shape: tuple[int | None, ...]) -> bool:
 class LayerFacts:
     """One call of one layer; a layer that is shared appears once, with the shape of its last call.
 
+    `output_shape` is that of the answers about it: (batch, h, w, c) for maps, however they lie in the network. `space`
+    says whose rows and columns those are: the picture's, a decoder's own, or nobody knows.
+
     Where the layer has a kernel, `response` is the path at which its filters' answer stands once it is normalised and
     activated, if layers of their own do that; else the layer's own.
     """
@@ -28,6 +32,7 @@ class LayerFacts:
     bias_shape: tuple[int, ...] | None
     parameters: int
     response: str | None = None
+    space: Space = "picture"
 
     @property
     def name(self) -> str:
@@ -35,7 +40,12 @@ class LayerFacts:
 
     @property
     def is_spatial(self) -> bool:
-        return is_spatial(self.output_shape)
+        return self.space != "unknown" and is_spatial(self.output_shape)
+
+    @property
+    def is_map(self) -> bool:
+        """Whether it can lie over the picture."""
+        return self.space == "picture" and self.is_spatial
 
 
 @dataclass(frozen=True)
@@ -60,8 +70,9 @@ class Anatomy:
 
     `input_shape` is (h, w, c) with None for an open size, or None where no picture goes in.
     `classes` counts the scores; None where the network gives no class scores. `logits` says in words where the numbers
-    are that class heat maps differentiate. `other_layers` could have been the default layer as well. `code` is an
-    autoencoder's; where there is none, `no_code` says why. `inputs` and `outputs` are shapes without the batch axis.
+    are that class heat maps differentiate. `other_layers` could have been the default layer as well, and `doubt` says
+    why its map may not be what a heat map is for. `code` is an autoencoder's; where there is none, `no_code` says why.
+    `inputs` and `outputs` are shapes without the batch axis.
     """
 
     input_shape: tuple[int | None, int | None, int] | None
@@ -74,6 +85,7 @@ class Anatomy:
     parameters: int
     trainable_parameters: int
     other_layers: tuple[str, ...] = ()
+    doubt: str | None = None
     repairs: tuple[str, ...] = ()
     code: Code | None = None
     no_code: str | None = None

@@ -188,8 +188,8 @@ def refuse_without_spatial_layer(anatomy: Anatomy) -> str | None:
     """For methods that lay a map over the picture."""
     if reason := refuse_without_classes(anatomy):
         return reason
-    if not any(layer.is_spatial for layer in anatomy.layers):
-        return "no layer of this network has spatial axes"
+    if not any(layer.is_map for layer in anatomy.layers):
+        return "no layer of this network has spatial axes that are the picture's"
     return None
 
 

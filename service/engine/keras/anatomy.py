@@ -6,9 +6,11 @@ from typing import Any, Final
 
 import numpy as np
 
-from service.engine.anatomy import LayerFacts, TargetKind, Task
+from service.engine.anatomy import LayerFacts, Space, TargetKind, Task
+from service.engine.keras.axes import find_order
 from service.engine.keras.graph import Call, Value, Wiring
 from service.engine.keras.landmarks import Head, activation_of
+from service.engine.keras.upright import has_space, is_map, upright_shape
 
 # Layers, and operations of `keras.ops`, that only finish what the layer before them has computed.
 _ACTIVATIONS: Final = {
@@ -32,7 +34,7 @@ def guess_task(wiring: Wiring, head: Head) -> Task:
     if len(wiring.outputs) != 1:
         return "features"
     if units is None:
-        return "autoencoder" if output.shape[1:] == wiring.inputs[0].shape[1:] else "features"
+        return "autoencoder" if upright_shape(output)[1:] == wiring.inputs[0].shape[1:] else "features"
     if head.activation == "sigmoid" and units == 1:
         return "binary"
     if head.activation in ("softmax", "sigmoid", "log_softmax"):
@@ -42,7 +44,7 @@ def guess_task(wiring: Wiring, head: Head) -> Task:
 
 def unit_count(output: Value) -> int | None:
     """How many numbers come out per image, where the output is a vector (or 1 x 1 maps); None for anything else."""
-    shape = output.shape
+    shape = upright_shape(output)
     if len(shape) == 4 and shape[1:3] == (1, 1):
         return shape[3]
     return shape[1] if len(shape) == 2 else None
@@ -80,11 +82,18 @@ def describe_layer(call: Call) -> LayerFacts:
     return LayerFacts(
         path=call.site.path,
         type=type(layer).__name__,
-        output_shape=call.outputs[0].shape,
+        output_shape=upright_shape(call.outputs[0]),
         kernel_shape=_weight_shape(layer, "kernel", "depthwise_kernel"),
         bias_shape=_weight_shape(layer, "bias"),
         parameters=_count(getattr(layer, "weights", [])),
+        space=_space_of(call.outputs[0]),
     )
+
+
+def _space_of(value: Value) -> Space:
+    if find_order(value.axes) is None:
+        return "unknown"
+    return "own" if has_space(value) and not is_map(value) else "picture"
 
 
 def _find_readers(wiring: Wiring) -> dict[Value, list[Call]]:

@@ -4,10 +4,12 @@ from collections.abc import Iterator
 from math import prod
 
 from service.engine.anatomy import Code
+from service.engine.keras.axis_rules import channels_of
 from service.engine.keras.graph import Call, Value, Wiring
 from service.engine.keras.landmarks import IDENTITIES, RESHAPES
 from service.engine.keras.lookup import learns
 from service.engine.keras.parts import find_part
+from service.engine.keras.upright import upright_shape
 
 _ACTIVATIONS = {"Activation", "ReLU", "LeakyReLU", "PReLU", "ELU", "BatchNormalization", "Relu", "Sigmoid", "Tanh"}
 _ADVICE = "name the layer that holds the code in model.toml: latent_layer"
@@ -22,7 +24,7 @@ def find_painted(wiring: Wiring) -> Value:
     if len(wiring.inputs) != 1:
         raise NoCodeError("several inputs go into it")
     shape = wiring.inputs[0].shape[1:]
-    painted = next((value for value in wiring.outputs if value.shape[1:] == shape), None)
+    painted = next((value for value in wiring.outputs if upright_shape(value)[1:] == shape), None)
     if painted is None:
         found = ", ".join(str(value.shape[1:]) for value in wiring.outputs)
         raise NoCodeError(
@@ -40,7 +42,7 @@ def find_code(wiring: Wiring, stated: Call | None) -> tuple[Code, Value]:
     value = _narrowest(wiring, painted) if stated is None else stated.outputs[0]
     if not _holds_all(wiring, value, painted):
         raise NoCodeError(f"what it paints is made from more than layer '{value.call.site.path}' holds")
-    shape = tuple(size for size in value.shape[1:] if size is not None)
+    shape = tuple(size for size in upright_shape(value)[1:] if size is not None)
     if len(shape) != len(value.shape) - 1 or not shape:
         raise NoCodeError(f"layer '{value.call.site.path}' has no fixed size: {value.shape[1:]}")
     return Code(value.call.site.path, shape, tuple(_wired(wiring))), value
@@ -49,7 +51,7 @@ def find_code(wiring: Wiring, stated: Call | None) -> tuple[Code, Value]:
 def _narrowest(wiring: Wiring, painted: Value) -> Value:
     """The first of the smallest that hold all, past its activation; between what is learned before and after."""
     before = [value for value in wiring.ancestors(painted) if _is_learned(wiring, value)]
-    fitting = [value for value in before if _is_narrower(value.shape, wiring.inputs[0].shape)]
+    fitting = [value for value in before if _is_narrower(upright_shape(value), wiring.inputs[0].shape)]
     candidates = [value for value in fitting if _is_refined(value, painted)]
     if not candidates:
         raise NoCodeError(f"no layer inside it is narrower than the picture: {_ADVICE}")
@@ -107,10 +109,23 @@ def _wired(wiring: Wiring) -> Iterator[str]:
         source = call.inputs[0]
         while type(source.call.operation).__name__ in IDENTITIES | RESHAPES and source.call.inputs:
             source = source.call.inputs[0]
-        dense = type(call.operation).__name__ == "Dense" and call.inputs[0].shape[1:] == (_count(entry.shape),)
-        convolution = type(call.operation).__name__ == "Conv2D" and call.inputs[0].shape == entry.shape
-        if source is entry and (dense or convolution):
+        if source is entry and (_weighs_all(call, entry) or _slides(call, entry)):
             yield call.site.path
+
+
+def _weighs_all(call: Call, entry: Value) -> bool:
+    """Whether each unit's weights are a picture: pixel by pixel, in the picture's own order."""
+    pixels = [factor for one in entry.axes[1:] for factor in one if factor.size != 1]
+    value = call.inputs[0]
+    return type(call.operation).__name__ == "Dense" and [list(one) for one in value.axes[1:]] == [pixels]
+
+
+def _slides(call: Call, entry: Value) -> bool:
+    """Whether its kernels are over the picture's rows and columns, with its channels."""
+    value = call.inputs[0]
+    return (
+        type(call.operation).__name__ == "Conv2D" and value.shape == entry.shape and channels_of(call.operation, 4) == 3
+    )
 
 
 def _count(shape: tuple[int | None, ...]) -> int:

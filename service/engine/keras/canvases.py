@@ -10,6 +10,7 @@ from service.engine.keras.cost import count_operations, count_values
 from service.engine.keras.excerpt import excerpt
 from service.engine.keras.graph import Call, Wiring
 from service.engine.keras.traces import Built, Traces
+from service.engine.keras.upright import upright_shape
 from service.engine.probe import LayerOnCanvas
 from service.errors import SizeUnsuitableError
 
@@ -64,7 +65,7 @@ class Canvases:
             )
         except (ValueError, tf.errors.OpError):
             return None
-        shape = (*trace.outputs[0].shape[:-1], call.outputs[0].shape[-1] or trace.outputs[0].shape[-1])
+        shape = (*trace.outputs[0].shape[:-1], upright_shape(call.outputs[0])[-1] or trace.outputs[0].shape[-1])
         if shape[0] != 1 or not all(shape):
             return None
         return LayerOnCanvas(call.site.path, shape[1:], count_operations(trace.graph), count_values(trace.graph))

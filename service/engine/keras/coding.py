@@ -17,6 +17,7 @@ from service.engine.keras.graph import Call, Value, Wiring, functional
 from service.engine.keras.parts import compute_part, find_part
 from service.engine.keras.room import Room
 from service.engine.keras.traces import Built, Traces
+from service.engine.keras.upright import turn, turn_back, upright_shape
 from service.errors import MethodUnavailableError
 
 # Pictures that are painted together.
@@ -49,7 +50,7 @@ class Coding:
         code, _ = self._require()
         spec = tf.TensorSpec([None, code.units], tf.float32)
         trace = self.traces.get("decode", lambda: Built(compile_graph(self._decode, spec)))
-        picture = tuple(size or 1 for size in find_painted(self.wiring).shape[1:])
+        picture = tuple(size or 1 for size in upright_shape(find_painted(self.wiring))[1:])
         parts = self.room.parts(len(codes), picture, _BATCH)
         pictures = np.concatenate([trace(tf.constant(codes[part])).numpy() for part in parts])
         require_finite(find_painted(self.wiring).call.site.path, pictures)
@@ -72,7 +73,7 @@ class Coding:
     def _differentiate(self, value: Value, images: Any, units: Any) -> Any:
         with tf.GradientTape(persistent=True) as tape:
             tape.watch(images)
-            answers = tf.reshape(self._reach(images, value), [tf.shape(images)[0], -1])
+            answers = tf.reshape(turn(value, self._reach(images, value)), [tf.shape(images)[0], -1])
             wanted = tf.reduce_mean(tf.gather(answers, units, axis=1), axis=0)
         # One unit after the other: at once they would take the memory of as many passes.
         jacobian = tape.jacobian(wanted, images, experimental_use_pfor=False)
@@ -80,14 +81,14 @@ class Coding:
 
     def _encode(self, images: Any) -> Any:
         code, value = self._require()
-        return tf.reshape(self._reach(images, value), [-1, code.units])
+        return tf.reshape(turn(value, self._reach(images, value)), [-1, code.units])
 
     def _decode(self, codes: Any) -> Any:
         code, value = self._require()
         painted = find_painted(self.wiring)
-        given = tf.reshape(codes, [-1, *code.shape])
+        given = turn_back(value, tf.reshape(codes, [-1, *code.shape]))
         (picture,) = compute_part(self.network, self.wiring, find_part([value], [painted]), [given])
-        return tf.cast(picture, tf.float32)
+        return tf.cast(turn(painted, picture), tf.float32)
 
     def _reach(self, images: Any, value: Value) -> Any:
         symbol = functional(self.network).inputs[0]

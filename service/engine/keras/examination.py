@@ -6,7 +6,7 @@ import numpy as np
 from service.engine.anatomy import Anatomy
 from service.engine.keras.anatomy import class_count, guess_task, image_shape, list_layers, target_kind, unit_count
 from service.engine.keras.graph import Call, Wiring
-from service.engine.keras.landmarks import Head, find_default_layers, is_between_0_and_1
+from service.engine.keras.landmarks import Head, find_default_layers, find_doubt, is_between_0_and_1
 from service.engine.keras.lookup import find_layer, find_spatial_layer
 from service.engine.stated import Stated
 from service.errors import LayerNotFoundError, ModelFailedError
@@ -33,6 +33,7 @@ def examine(network: keras.Model, wiring: Wiring, head: Head, stated: Stated) ->
         default_layer=found[0].site.path if found else None,
         logits=head.describe() if class_count(task, units) else None,
         other_layers=tuple(call.site.path for call in found[1:]),
+        doubt=find_doubt(wiring, found[0]) if found else None,
         layers=tuple(list_layers(wiring)),
         parameters=network.count_params(),
         trainable_parameters=sum(int(np.prod(weight.shape)) for weight in network.trainable_weights),

@@ -18,6 +18,7 @@ from service.engine.keras.graph import Call, Site, Wiring, functional, infer, re
 from service.engine.keras.landmarks import activation_of
 from service.engine.keras.parts import find_part
 from service.engine.keras.scoring import first_tensor, preactivation
+from service.engine.keras.upright import turn
 
 FUSED = (
     keras.layers.Dense,
@@ -46,7 +47,7 @@ _ABSENT = object()
 
 @dataclass(frozen=True)
 class Excerpted:
-    """A layer's `output`, and `unactivated`, the same without the activation that comes last.
+    """A layer's `output`, and `unactivated`, the same without the activation that comes last, both upright.
 
     `sources` are the tensors before that activation: several where a layer puts branches together. Without an
     activation `unactivated` is the output, which is its own source.
@@ -105,8 +106,12 @@ def excerpt(
             return found.output
 
         replay(network, [_enter(images, functional(network).inputs[0].dtype)], hook)
-        # The layer itself comes last of its ancestors.
-        return made[0]
+        # The layer itself comes last of its ancestors. One that is narrow lies as it should.
+        found = made[0]
+        if picked is not None:
+            return found
+        output, unactivated = (turn(call.outputs[0], tensor) for tensor in (found.output, found.unactivated))
+        return Excerpted(output, unactivated, found.sources)
 
     def pick(filters: Any) -> one_filter.Picked | None:
         return one_filter.pick(call.operation, filters) if narrow else None

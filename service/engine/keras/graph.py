@@ -12,6 +12,9 @@ from typing import Any, NamedTuple
 import keras
 from keras import tree
 
+from service.engine.keras.axes import BATCH, Axes, Name, Shape, axis, name_of, stamp, unknown
+from service.engine.keras.axis_rules import Step, claim_axes, find_axes
+
 
 class Site(NamedTuple):
     """Where in the network a call stands: a shared layer is called several times under one path."""
@@ -76,21 +79,27 @@ def _walk(function: Any, inputs: Sequence[Any], prefix: str, calls: Counter[str]
 
 @dataclass(eq=False)
 class Value:
-    """A tensor of the static graph: its shape and the call that makes it."""
+    """A tensor of the static graph: its shape, the call that makes it, and what its axes are."""
 
-    shape: tuple[int | None, ...]
+    shape: Shape
     call: "Call"
+    axes: Axes = ()
 
 
 @dataclass(eq=False)
 class Call:
-    """One call of a leaf operation, or a network input (an InputLayer); `order` counts in execution order."""
+    """One call of a leaf operation, or a network input (an InputLayer); `order` counts in execution order.
+
+    `args` and `kwargs` are what it is called with, values in the place of tensors.
+    """
 
     site: Site
     order: int
     operation: Any
     inputs: tuple[Value, ...]
     outputs: tuple[Value, ...] = ()
+    args: tuple[Any, ...] = ()
+    kwargs: dict[str, Any] = field(default_factory=dict)
 
     @property
     def is_input(self) -> bool:
@@ -128,20 +137,20 @@ def wire(network: keras.Model) -> Wiring:
     """Rank the graph once, without running it. A path called several times leads to its last call."""
     calls: list[Call] = []
 
-    def add(site: Site, operation: Any, inputs: tuple[Value, ...], symbols: Sequence[Any]) -> list[Value]:
-        call = Call(site, len(calls), operation, inputs)
+    def add(call: Call, symbols: Sequence[Any]) -> list[Value]:
         call.outputs = tuple(Value(tuple(symbol.shape), call) for symbol in symbols)
+        label(call)
         calls.append(call)
         return list(call.outputs)
 
     def note(site: Site, node: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Value]:
         inputs = tuple(item for item in tree.flatten((args, kwargs)) if isinstance(item, Value))
-        return add(site, node.operation, inputs, node.outputs)
+        return add(Call(site, len(calls), node.operation, inputs, args=args, kwargs=kwargs), node.outputs)
 
     inputs: list[Value] = []
     for symbol in functional(network).inputs:
         layer = symbol._keras_history.operation
-        inputs += add(Site(layer.name, 0), layer, (), [symbol])
+        inputs += add(Call(Site(layer.name, 0), len(calls), layer, ()), [symbol])
     outputs = replay(network, inputs, note)
     return Wiring(
         inputs=tuple(inputs),
@@ -150,3 +159,44 @@ def wire(network: keras.Model) -> Wiring:
         by_path={call.site.path: call for call in calls},
         by_site={call.site: call for call in calls},
     )
+
+
+def label(call: Call) -> None:
+    """Say what the axes of a call's outputs are, by those of its inputs."""
+    if call.is_input:
+        (value,) = call.outputs
+        names: list[Name] = ["h", "w", "c"] if len(value.shape) == 4 else ["?"] * (len(value.shape) - 1)
+        value.axes = stamp((BATCH, *map(axis, names)), value.shape)
+        return
+    claimed = claim_axes(_step(call))
+    if claimed is not None:
+        _relabel(call.inputs[0], stamp(claimed, call.inputs[0].shape))
+    try:
+        found = find_axes(_step(call))
+    except (AttributeError, IndexError, TypeError, ValueError, KeyError):
+        # An operation that was called in a way of which its rule does not know.
+        found = [unknown(value.shape) for value in call.outputs]
+    for value, axes in zip(call.outputs, found, strict=True):
+        value.axes = stamp(axes, value.shape)
+
+
+def _step(call: Call) -> Step:
+    return Step(
+        call.operation,
+        call.args,
+        call.kwargs,
+        given=tuple(value.axes for value in call.inputs),
+        shapes=tuple(value.shape for value in call.inputs),
+        made=tuple(value.shape for value in call.outputs),
+    )
+
+
+def _relabel(value: Value, axes: Axes) -> None:
+    """Also what only passed its numbers on to here."""
+    before = value.axes
+    while value.axes == before:
+        value.axes = axes
+        inputs = value.call.inputs
+        if len(inputs) != 1 or any(name_of(one) in ("h", "w") for one in inputs[0].axes):
+            return
+        value = inputs[0]

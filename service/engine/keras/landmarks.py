@@ -6,13 +6,16 @@ from typing import Any, Literal
 
 import keras
 
-from service.engine.anatomy import is_spatial
-from service.engine.keras.graph import Call, Value
+from service.engine.keras.graph import Call, Value, Wiring
+from service.engine.keras.lookup import learns
+from service.engine.keras.upright import has_space, is_map
 
 Activation = Literal["softmax", "sigmoid", "log_softmax", "linear", "other"]
 
 IDENTITIES = {"Dropout", "SpatialDropout2D", "GaussianNoise", "GaussianDropout", "AlphaDropout", "Identity"}
+MOVES = {"Permute", "Transpose", "Moveaxis", "Swapaxes"}
 RESHAPES = {"Flatten", "Reshape", "Cast"}
+_WINDOWS = {"ExtractPatches", "SpaceToDepth", "Unfold"}
 _POOLINGS = {"MaxPooling2D", "AveragePooling2D", "MaxPool", "AveragePool"}
 _ACTIVATIONS = {"Softmax", "Sigmoid", "LogSoftmax", "Activation"}
 _LIKE_SIGMOID = {"hardsigmoid", "sparsesigmoid"}
@@ -72,16 +75,49 @@ def find_head(output: Value) -> Head:
 
 def find_default_layers(output: Value) -> list[Call]:
     """The calls whose maps enter the operations that destroy the spatial axes, the latest first; empty without such."""
-    if is_spatial(output.shape):
+    if has_space(output):
         return []
     found = {_before_pooling(value): None for value in _last_spatial(output)}
     return sorted((call for call in found if not call.is_input), key=lambda call: -call.order)
 
 
+def find_doubt(wiring: Wiring, call: Call) -> str | None:
+    """Why the map of a default layer may not be the last that the network makes of the picture; None where it is."""
+    if not any(learns(value.call) for value in wiring.ancestors(call.outputs[0])):
+        kinds = {type(value.call.operation).__name__ for value in wiring.ancestors(call.outputs[0])}
+        what = "a table of windows of the picture" if kinds & _WINDOWS else "the picture itself, rescaled or moved"
+        return f"it is {what}: nothing before it has weights"
+    mixing = _find_row(wiring, call.outputs[0])
+    if mixing is None:
+        return None
+    path = mixing.site.path
+    return f"behind it rows or columns go on as steps of a sequence, or as tokens, in '{path}': those have no maps"
+
+
+def _find_row(wiring: Wiring, value: Value) -> Call | None:
+    """The first call that computes with places of maps that lie in a row."""
+    waiting, seen = [value], set[Value]()
+    while waiting:
+        current = waiting.pop()
+        seen.add(current)
+        for call in wiring.calls:
+            if current not in call.inputs:
+                continue
+            if type(call.operation).__name__ in IDENTITIES | RESHAPES | MOVES:
+                waiting += [made for made in call.outputs if made not in seen]
+            elif any(_holds_places(made) for made in call.outputs):
+                return call
+    return None
+
+
+def _holds_places(value: Value) -> bool:
+    return not is_map(value) and any(one.name in "hw" and one.size != 1 for factors in value.axes for one in factors)
+
+
 def _before_pooling(value: Value) -> Call:
-    value = _before_identities(value)
+    value = _before_moves(value)
     if type(value.call.operation).__name__ in _POOLINGS:
-        value = _before_identities(value.call.inputs[0])
+        value = _before_moves(value.call.inputs[0])
     return value.call
 
 
@@ -147,13 +183,14 @@ def _last_spatial(output: Value) -> Iterable[Value]:
         if value in seen:
             continue
         seen.add(value)
-        if is_spatial(value.shape):
+        if is_map(value):
             yield value
         else:
             waiting += value.call.inputs
 
 
-def _before_identities(value: Value) -> Value:
-    while type(value.call.operation).__name__ in IDENTITIES:
+def _before_moves(value: Value) -> Value:
+    """The same numbers as they were computed."""
+    while type(value.call.operation).__name__ in IDENTITIES | MOVES and is_map(value.call.inputs[0]):
         value = value.call.inputs[0]
     return value

@@ -2,9 +2,10 @@
 
 from collections.abc import Callable
 
-from service.engine.anatomy import is_spatial
-from service.engine.keras.graph import Call, Wiring
+from service.engine.keras.axes import find_order, name_of
+from service.engine.keras.graph import Call, Value, Wiring
 from service.engine.keras.kernels import read_kernels
+from service.engine.keras.upright import describe_axes, is_map
 from service.engine.nearest import find_nearest, shorten
 from service.engine.probe import Kernel
 from service.errors import (
@@ -15,7 +16,7 @@ from service.errors import (
 )
 
 # Whatever their last axis is, it is not filters.
-_REARRANGING = {"InputLayer", "Flatten", "Reshape", "Permute", "RepeatVector", "Transpose", "ExpandDims"}
+_REARRANGING = {"InputLayer", "Flatten", "Reshape", "RepeatVector", "ExpandDims"}
 _PASSING_ON = {"Dropout", "SpatialDropout2D", "GaussianNoise", "GaussianDropout", "AlphaDropout", "Identity", "Cast"}
 
 
@@ -41,9 +42,12 @@ def find_layer(wiring: Wiring, reference: str) -> Call:
 
 
 def find_spatial_layer(wiring: Wiring, reference: str) -> Call:
-    """The layer, if its output has height and width. Raises LayerNotFoundError or LayerNotSpatialError."""
+    """The layer, if its output has the picture's height and width.
+
+    Raises LayerNotFoundError or LayerNotSpatialError.
+    """
     call = find_layer(wiring, reference)
-    if not is_spatial(call.outputs[0].shape):
+    if not is_map(call.outputs[0]):
         raise not_spatial(wiring, call)
     return call
 
@@ -60,7 +64,7 @@ def find_kernels(wiring: Wiring, reference: str) -> list[Kernel]:
 
 
 def find_layer_with_filters(wiring: Wiring, reference: str) -> Call:
-    """The layer, if its last axis counts what it has learned to see.
+    """The layer, if one of its axes counts what it has learned to see.
 
     Raises LayerNotFoundError or LayerWithoutFilterError.
     """
@@ -76,10 +80,15 @@ def _has_filters(wiring: Wiring, call: Call) -> bool:
     source = call
     while type(source.operation).__name__ in _PASSING_ON and source.inputs:
         source = source.inputs[0].call
-    if type(source.operation).__name__ in _REARRANGING or len(call.outputs[0].shape) < 2:
+    if type(source.operation).__name__ in _REARRANGING or not _has_channels(call.outputs[0]):
         return False
     # Before the first layer that has learned something there are only the picture's own channels.
     return any(learns(value.call) for value in wiring.ancestors(call.outputs[0]))
+
+
+def _has_channels(value: Value) -> bool:
+    order = find_order(value.axes)
+    return order is not None and len(order) > 1 and name_of(value.axes[order[-1]]) == "c"
 
 
 def learns(call: Call) -> bool:
@@ -89,10 +98,9 @@ def learns(call: Call) -> bool:
 
 def not_spatial(wiring: Wiring, call: Call) -> LayerNotSpatialError:
     """The error for a layer without height and width, which for open sizes only running it may show."""
-    nearest = _nearest(wiring, call, lambda other: is_spatial(other.outputs[0].shape))
+    nearest = _nearest(wiring, call, lambda other: is_map(other.outputs[0]))
     advice = f"; nearest with space: '{nearest.site.path}'" if nearest else ""
-    shape = call.outputs[0].shape
-    return LayerNotSpatialError(f"layer '{call.site.path}' has no spatial axes (its output is {shape}){advice}")
+    return LayerNotSpatialError(f"layer '{call.site.path}' {describe_axes(call.outputs[0])}{advice}")
 
 
 def _nearest(wiring: Wiring, call: Call, wanted: Callable[[Call], bool]) -> Call | None:

@@ -7,6 +7,7 @@ from typing import Any, Final
 import keras
 from keras import tree
 
+from service.engine.keras.axes import has_batch
 from service.engine.keras.graph import Call, Hook, Site, Value, Wiring, plainly, replay
 
 _ABSENT: Final = object()
@@ -39,7 +40,8 @@ def find_frontier(wiring: Wiring, call: Call) -> tuple[Value, ...]:
     """The tensors that the network's outputs can be computed from once `call` has run; its own output first.
 
     Calls stand in execution order: none up to `call` depends on it, so that all of its influence lies beyond. Where one
-    of the tensors has no batch axis of its own, they cannot be kept per image: then the frontier is the input.
+    of the tensors has no batch axis of its own, or one that counts windows of pictures, they cannot be kept per image:
+    then the frontier is the input.
     """
     found: dict[Value, None] = {call.outputs[0]: None}
     seen: set[Value] = set()
@@ -51,7 +53,7 @@ def find_frontier(wiring: Wiring, call: Call) -> tuple[Value, ...]:
         elif value not in seen:
             seen.add(value)
             waiting += value.call.inputs
-    if any(not value.shape or value.shape[0] is not None for value in found):
+    if any(not value.shape or value.shape[0] is not None or not has_batch(value.axes) for value in found):
         return wiring.inputs
     return tuple(found)
 

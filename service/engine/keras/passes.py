@@ -21,6 +21,7 @@ from service.engine.keras.landmarks import Head
 from service.engine.keras.parts import Part, compute_part, find_frontier, find_part
 from service.engine.keras.scoring import first_tensor, is_plain_dense, pick_logits, preactivation, score
 from service.engine.keras.traces import Built, Traces
+from service.engine.keras.upright import turn
 
 # Of what the kernels of all traces may take together: for the passes of the usual layer, and of any other.
 _USUAL_SHARE, _OTHER_SHARE = 4, 32
@@ -52,7 +53,10 @@ class Passes:
         return self.traces.get(("scores", call.site), lambda: self._trace_scores(call))
 
     def to_gradients(self, call: Call) -> Any:
-        """`(*tensors, classes)` to (activations, gradients, scores, values, indices); class -1 means the best."""
+        """`(*tensors, classes)` to (activations, gradients, scores, values, indices); class -1 means the best.
+
+        Activations and gradients are upright, whatever the tensors are.
+        """
         return self.traces.get(("gradients", call.site), lambda: self._trace_gradients(call))
 
     def scores_plainly(self, images: Any) -> Any:
@@ -89,7 +93,9 @@ class Passes:
             best = tf.argmax(scores, axis=-1, output_type=tf.int32)
             indices = tf.where(classes < 0, best, classes)
             values = pick(indices)
-            return tf.cast(layer, tf.float32), differentiate(values, layer), scores, values, indices
+            gradients = differentiate(values, layer)
+            maps = [turn(call.outputs[0], tensor) for tensor in (tf.cast(layer, tf.float32), gradients)]
+            return *maps, scores, values, indices
 
         trace = compile_graph(compute, *self._specs(call), tf.TensorSpec([None], tf.int32))
         return Built(trace, rest.folded.bytes)

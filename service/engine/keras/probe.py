@@ -20,7 +20,7 @@ from service.engine.keras.compiling import compile_graph, computing
 from service.engine.keras.examination import examine, find_latent_layer
 from service.engine.keras.excerpt import excerpt
 from service.engine.keras.folding import UNFOLDED, Folding
-from service.engine.keras.graph import functional, infer, replay, wire
+from service.engine.keras.graph import Call, functional, infer, replay, wire
 from service.engine.keras.landmarks import find_head
 from service.engine.keras.lookup import find_kernels, find_layer, find_layer_with_filters
 from service.engine.keras.parts import compute_part, find_part
@@ -31,6 +31,7 @@ from service.engine.keras.room import Room
 from service.engine.keras.survey import join_surveys, trace_survey
 from service.engine.keras.traces import Built, Traces
 from service.engine.keras.tuning import UNTUNED, Tuning
+from service.engine.keras.upright import require_known_axes, turn
 from service.engine.probe import (
     Kernel,
     LayerActivations,
@@ -103,7 +104,7 @@ class KerasProbe:
 
     def activations(self, image: Array, layers: Sequence[str]) -> list[LayerActivations]:
         """See Probe."""
-        calls = [find_layer(self._wiring, layer) for layer in layers]
+        calls = [self._find_readable(layer) for layer in layers]
         picture = fingerprint(image)
         keys = [(self._owner, call.site, picture) for call in calls]
         kept = [arrays[0] for arrays in map(self._reuse.get, keys) if arrays is not None]
@@ -119,7 +120,7 @@ class KerasProbe:
 
     def survey(self, images: Array, layers: Sequence[str], signs: Array) -> list[LayerSurvey]:
         """See Probe."""
-        calls = [find_layer(self._wiring, layer) for layer in layers]
+        calls = [self._find_readable(layer) for layer in layers]
 
         def build() -> Built:
             share = self._max_bytes // _SHARE_OF_SURVEY
@@ -132,7 +133,7 @@ class KerasProbe:
 
     def responses(self, images: Array, layer: str) -> LayerResponses:
         """See Probe."""
-        call = find_layer(self._wiring, layer)
+        call = self._find_readable(layer)
 
         def build() -> Built:
             share = self._max_bytes // _SHARE_OF_SURVEY
@@ -158,7 +159,7 @@ class KerasProbe:
 
     def unit_gradients(self, images: Array, layer: str, units: Sequence[int]) -> Array:
         """See Probe."""
-        return self._coding.unit_gradients(images, find_layer(self._wiring, layer), units)
+        return self._coding.unit_gradients(images, self._find_readable(layer), units)
 
     def layer(self, reference: str) -> LayerFacts:
         """See Probe."""
@@ -221,6 +222,12 @@ class KerasProbe:
         zeros = [tf.zeros([1, *size], symbol.dtype) for size, symbol in zip(sizes, symbols, strict=True)]
         replay(self._network, zeros, lambda _, node, args, kwargs: infer(node, args, kwargs))
 
+    def _find_readable(self, layer: str) -> Call:
+        """The layer, if it is known which of its axes is what."""
+        call = find_layer(self._wiring, layer)
+        require_known_axes(call)
+        return call
+
     def _require_image(self) -> None:
         if self.anatomy.input_shape is None:
             raise MethodUnavailableError("no single picture goes into this network")
@@ -233,7 +240,7 @@ class KerasProbe:
 
         def compute(images: Any) -> list[Any]:
             found = compute_part(self._network, self._wiring, part, [self._enter(images)], folded.operate())
-            return [tf.cast(tensor, tf.float32) for tensor in found]
+            return [tf.cast(turn(value, tensor), tf.float32) for value, tensor in zip(values, found, strict=True)]
 
         return Built(compile_graph(compute, self._image_spec()), folded.bytes)
 

@@ -12,6 +12,7 @@ from service.engine.keras.folding import UNFOLDED, Folding
 from service.engine.keras.graph import Call, Wiring, functional
 from service.engine.keras.parts import compute_part, find_part
 from service.engine.keras.traces import Built
+from service.engine.keras.upright import turn
 from service.engine.probe import LayerResponses
 
 
@@ -23,7 +24,7 @@ def trace_responses(network: keras.Model, wiring: Wiring, call: Call, folding: F
 
     def compute(images: Any) -> list[Any]:
         (tensor,) = compute_part(network, wiring, part, [tf.cast(images, symbol.dtype)], folded.operate())
-        tensor = tf.cast(tensor, tf.float32)
+        tensor = tf.cast(turn(call.outputs[0], tensor), tf.float32)
         answers = tf.reshape(tensor, [tf.shape(tensor)[0], -1, tensor.shape[-1]])
         return [
             tf.shape(tensor)[1:-1],

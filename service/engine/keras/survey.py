@@ -15,6 +15,7 @@ from service.engine.keras.folding import UNFOLDED, Folding
 from service.engine.keras.graph import Call, Wiring, functional
 from service.engine.keras.parts import compute_part, find_part
 from service.engine.keras.traces import Built
+from service.engine.keras.upright import turn
 from service.engine.probe import LayerSurvey
 
 
@@ -28,7 +29,8 @@ def trace_survey(
 
     def compute(images: Any, signs: Any) -> list[list[Any]]:
         tensors = compute_part(network, wiring, part, [tf.cast(images, symbol.dtype)], folded.operate())
-        return [_survey(tf.cast(tensor, tf.float32), signs) for tensor in tensors]
+        upright = [turn(call.outputs[0], tensor) for call, tensor in zip(calls, tensors, strict=True)]
+        return [_survey(tf.cast(tensor, tf.float32), signs) for tensor in upright]
 
     pictures = tf.TensorSpec([None, *symbol.shape[1:]], tf.float32)
     return Built(compile_graph(compute, pictures, tf.TensorSpec([None, None, None], tf.float32)), folded.bytes)

@@ -212,9 +212,11 @@ def follow(versions: Sequence[tuple[str, dict[str, Any]]]) -> Scatter:
 
 def _find_layers(probe: Probe, params: LayerHealthParams) -> list[LayerFacts]:
     """Those with filters that were asked for. Raises LayerNotFoundError or LayerWithoutKernelError."""
-    with_filters = {layer.path: layer for layer in probe.anatomy.layers if layer.kernel_shape is not None}
+    facts = {layer.path: layer for layer in probe.anatomy.layers}
+    with_filters = {path: layer for path, layer in facts.items() if layer.kernel_shape is not None}
     if not params.layers:
-        return list(with_filters.values())
+        # Of windows of pictures, say, nobody could tell which answers are one picture's.
+        return [layer for layer in with_filters.values() if facts[layer.response or layer.path].space != "unknown"]
     asked = dict.fromkeys(probe.layer(reference).path for reference in params.layers)
     for path in asked:
         if path not in with_filters:
