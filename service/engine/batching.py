@@ -189,9 +189,9 @@ class BatchingProbe:
         """See Probe."""
         return self._inner.responses(images, layer)
 
-    def receptive_field(self, layer: str) -> ReceptiveField | None:
+    def receptive_field(self, layer: str, size: tuple[int, int]) -> ReceptiveField | None:
         """See Probe."""
-        return self._inner.receptive_field(layer)
+        return self._inner.receptive_field(layer, size)
 
     def encode(self, images: Array) -> Array:
         """See Probe."""

@@ -85,16 +85,29 @@ class LayerResponses:
     place: NDArray[np.int32]
 
 
-@dataclass(frozen=True)
-class ReceptiveField:
-    """What of the input one position of a layer can see, (down, across) in pixels.
+# Top, left, bottom, right, in pixels; the last two are the first that lie outside.
+Box = tuple[int, int, int, int]
 
-    Position i of an axis sees `size` pixels from `first + i * stride` on; those may lie outside the input.
+
+@dataclass(frozen=True, eq=False)
+class ReceptiveField:
+    """What of the picture each position of a layer's map can see, in pixels: arrays that broadcast to (h, w).
+
+    A box may reach beyond the picture, where the network puts zeros around it; it is empty for a position that sees
+    nothing.
     """
 
-    size: tuple[int, int]
-    stride: tuple[float, float]
-    first: tuple[float, float]
+    top: NDArray[np.int64]
+    bottom: NDArray[np.int64]
+    left: NDArray[np.int64]
+    right: NDArray[np.int64]
+
+    def at(self, row: int, column: int) -> Box | None:
+        """The box of one position; None where it sees nothing."""
+        shape = np.broadcast_shapes(*(edge.shape for edge in (self.top, self.bottom, self.left, self.right)))
+        edges = (np.broadcast_to(edge, shape)[row, column] for edge in (self.top, self.left, self.bottom, self.right))
+        top, left, bottom, right = map(int, edges)
+        return (top, left, bottom, right) if bottom > top and right > left else None
 
 
 @dataclass(frozen=True)
@@ -158,8 +171,11 @@ class Probe(Protocol):
         """The answers of all channels of a layer to (n, h, w, c). Raises LayerNotFoundError."""
         ...
 
-    def receptive_field(self, layer: str) -> ReceptiveField | None:
-        """None where the layer has no space, or the network does what is not known here. Raises LayerNotFoundError."""
+    def receptive_field(self, layer: str, size: tuple[int, int]) -> ReceptiveField | None:
+        """Of pictures of (h, w). None where the layer has no space, or the network does what is not known here.
+
+        Raises LayerNotFoundError.
+        """
         ...
 
     def layer(self, reference: str) -> LayerFacts:

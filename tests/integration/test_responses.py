@@ -53,35 +53,31 @@ def test_layer_is_refused_when_it_does_not_exist(network: keras.Model):
     with pytest.raises(LayerNotFoundError):
         KerasProbe(network).responses(np.zeros((1, 33, 33, 3), np.float32), "nowhere")
     with pytest.raises(LayerNotFoundError):
-        KerasProbe(network).receptive_field("nowhere")
+        KerasProbe(network).receptive_field("nowhere", (33, 33))
 
 
-@pytest.mark.parametrize("layer", ["padded", "first", "side", "deep", "sum", "pooled", "dilated", "normal"])
+@pytest.mark.parametrize(
+    "layer", ["padded", "first", "side", "deep", "sum", "pooled", "dilated", "normal", "wider", "last"]
+)
 def test_receptive_field_is_where_gradients_are_when_arithmetic_has_no_network(network: keras.Model, layer: str):
-    field = KerasProbe(network).receptive_field(layer)
+    field = KerasProbe(network).receptive_field(layer, (33, 33))
     assert field is not None
-    rows, columns = _touched(network, layer, (2, 3))
-    for axis, (place, touched) in enumerate(((2, rows), (3, columns))):
-        first = round(field.first[axis] + place * field.stride[axis])
-        assert (max(first, 0), min(first + field.size[axis], 33)) == touched, axis
+    top, left, bottom, right = field.at(2, 3) or (0, 0, 0, 0)
+    assert [(max(top, 0), min(bottom, 33)), (max(left, 0), min(right, 33))] == _touched(network, layer, (2, 3))
 
 
-@pytest.mark.parametrize("layer", ["wider", "last"])
-def test_receptive_field_holds_all_gradients_when_a_layer_is_transposed(network: keras.Model, layer: str):
-    field = KerasProbe(network).receptive_field(layer)
+def test_receptive_field_reaches_over_the_border_when_zeros_are_put_there(network: keras.Model):
+    field = KerasProbe(network).receptive_field("deep", (33, 33))
     assert field is not None
-    for axis, touched in enumerate(_touched(network, layer, (3, 3))):
-        first = field.first[axis] + 3 * field.stride[axis]
-        # Of positions that lie between those of its input, one sees a little less to one side.
-        assert first - field.stride[axis] <= touched[0]
-        assert touched[1] <= first + field.size[axis] + field.stride[axis]
+    # Two rows above and five columns for the first position of `first`, which is the second that `deep` looks at.
+    assert field.at(0, 0) == (-4, -2, 5, 7)
 
 
 def test_receptive_field_is_unknown_when_there_is_no_space(network: keras.Model):
     probe = KerasProbe(network)
-    assert probe.receptive_field("mean") is None
-    assert probe.receptive_field("scores") is None
-    assert KerasProbe(_network(None)).receptive_field("last") is not None
+    assert probe.receptive_field("mean", (33, 33)) is None
+    assert probe.receptive_field("scores", (33, 33)) is None
+    assert KerasProbe(_network(None)).receptive_field("last", (33, 33)) is not None
 
 
 def _touched(network: keras.Model, layer: str, place: tuple[int, int]) -> list[tuple[int, int]]:

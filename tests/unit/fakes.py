@@ -82,9 +82,9 @@ class ClosedFormProbe:
         place = flat.argmax(axis=1).astype(np.int32)
         return LayerResponses(layer, answers.shape[1:-1], flat.mean(axis=1), flat.max(axis=1), place)
 
-    def receptive_field(self, layer: str) -> ReceptiveField | None:
+    def receptive_field(self, layer: str, size: tuple[int, int]) -> ReceptiveField | None:
         """Of `maps`: a position sees itself and its neighbours."""
-        return ReceptiveField((3, 3), (1, 1), (-1, -1)) if layer == "maps" else None
+        return even_field(size, 3) if layer == "maps" else None
 
     def encode(self, images: Array) -> Array:
         """As an autoencoder its code is the mean of each channel."""
@@ -174,6 +174,12 @@ class BatchingClosedFormProbe(ClosedFormProbe):
             self.activations_and_gradients(image, layer=layer, class_index=index)
             for image, index in zip(images, classes, strict=True)
         ]
+
+
+def even_field(size: tuple[int, int], window: int) -> ReceptiveField:
+    """Of maps of the picture's size: each position sees a window about itself."""
+    rows, columns = np.arange(size[0])[:, None] - window // 2, np.arange(size[1])[None] - window // 2
+    return ReceptiveField(rows, rows + window, columns, columns + window)
 
 
 def image_of(seed: int) -> Array:

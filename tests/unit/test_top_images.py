@@ -17,7 +17,7 @@ from service.engine.probe import ReceptiveField
 from service.engine.run import Request
 from service.engine.sets.image_set import ImageSet, SetLimits, open_set, pack_set
 from service.errors import JobTooLargeError, LayerNotFoundError, NotFiniteError, SetEmptyError, UnitOutOfRangeError
-from tests.unit.fakes import ClosedFormProbe, closed_form_model
+from tests.unit.fakes import ClosedFormProbe, closed_form_model, even_field
 
 LIMITS = ImageLimits(max_bytes=2**20, max_pixels=10**6)
 WEIGHTS = [[1.0, 0.0], [0.0, 1.0], [0.0, 0.0]]
@@ -29,12 +29,12 @@ SIDE, GAP, LINE = 112, 4, 16
 class FieldProbe(ClosedFormProbe):
     """Sees what it is told to see."""
 
-    def __init__(self, field: ReceptiveField | None) -> None:
+    def __init__(self, window: int | None) -> None:
         super().__init__(WEIGHTS)
-        self.field = field
+        self.window = window
 
-    def receptive_field(self, layer: str) -> ReceptiveField | None:
-        return self.field
+    def receptive_field(self, layer: str, size: tuple[int, int]) -> ReceptiveField | None:
+        return None if self.window is None else even_field(size, self.window)
 
 
 def _picture(*spots: tuple[int, int, int, int]) -> bytes:
@@ -111,7 +111,7 @@ def test_best_are_the_same_when_the_set_takes_several_slices():
 
 
 def test_whole_picture_is_the_patch_when_the_unit_sees_more_than_that():
-    model = closed_form_model(WEIGHTS, probe=FieldProbe(ReceptiveField((9, 9), (1, 1), (-4, -4))))
+    model = closed_form_model(WEIGHTS, probe=FieldProbe(9))
     (unit,) = _run(model=model, units="0", top=1).values["units"]
     assert unit["images"][0]["patch"] == [0, 0, 4, 6]
 

@@ -145,9 +145,9 @@ class KerasProbe:
                 call.site.path, [trace(tf.constant(images[part])) for part in self._room.parts_of(images)]
             )
 
-    def receptive_field(self, layer: str) -> ReceptiveField | None:
+    def receptive_field(self, layer: str, size: tuple[int, int]) -> ReceptiveField | None:
         """See Probe."""
-        return find_receptive_field(find_layer(self._wiring, layer))
+        return find_receptive_field(self._wiring, find_layer(self._wiring, layer), size)
 
     def encode(self, images: Array) -> Array:
         """See Probe."""

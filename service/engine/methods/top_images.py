@@ -19,7 +19,7 @@ from schemas.references import LayerReference, Selection
 from schemas.results import Answer
 from service.engine.arrays import Array, Pixels
 from service.engine.method import Album, Batch, Compared, Context, Method, OverImages, Whole, refuse_without_image
-from service.engine.probe import LayerResponses, Probe, ReceptiveField
+from service.engine.probe import Box, LayerResponses, Probe, ReceptiveField
 from service.engine.sets.overlap import ask_each
 from service.engine.units import UnitChoice
 from service.engine.visuals import Cell, CellRow, CellSheet, Numbers
@@ -30,8 +30,6 @@ UNITS: Final = UnitChoice(default=16, most=64)
 # Of the map, where the receptive field is not known.
 _STEPS: Final = 3
 _GRAY: Final = 128
-
-Box = tuple[int, int, int, int]
 
 
 class TopImagesParams(MethodParams):
@@ -60,7 +58,7 @@ class _Winner:
 def top_images(probe: Probe, batches: Iterator[Batch], params: TopImagesParams, _: Context) -> Numbers:
     """The best of a slice of the set, for each unit."""
     layer, units = UNITS.find(probe, params.layer, params.units)
-    field = probe.receptive_field(layer)
+    fields: dict[tuple[int, int], ReceptiveField | None] = {}
     best: dict[int, list[_Winner]] = {}
     by_picture: dict[str, Array] = {}
     for batch, found in ask_each(lambda batch: probe.responses(batch.inputs, layer), batches):
@@ -68,8 +66,11 @@ def top_images(probe: Probe, batches: Iterator[Batch], params: TopImagesParams, 
             raise NotFiniteError("the network answers NaN or infinity: check its weights and its preprocessing")
         units = UNITS.choose(params.units, found.mean.shape[1]) if units is None else units
         by_picture |= {member.name: row for member, row in zip(batch.members, found.greatest, strict=True)}
+        size = (batch.inputs.shape[1], batch.inputs.shape[2])
+        if size not in fields:
+            fields[size] = probe.receptive_field(layer, size)
         for unit in units:
-            fresh = _find_winners(batch, found, unit, _Patches(found.shape, batch.inputs.shape[1:3], field))
+            fresh = _find_winners(batch, found, unit, _Patches(found.shape, size, fields[size]))
             best[unit] = _choose_best([*best.get(unit, []), *fresh], params.top)
     ranked = {"units": [{"unit": unit, "images": list(map(_pack, best[unit]))} for unit in best]}
     return Numbers(layer, ranked, by_picture)
@@ -97,26 +98,33 @@ class _Patches:
     """Where a place of a map lies in the picture. `shape` is the map's, `size` (h, w) the picture's."""
 
     shape: tuple[int, ...]
-    size: tuple[int, ...]
+    size: tuple[int, int]
     field: ReceptiveField | None
 
-    def locate(self, place: int) -> tuple[tuple[int, int], Box] | tuple[None, None]:
-        """The position in the map, and its patch."""
+    def locate(self, place: int) -> tuple[tuple[int, int] | None, Box | None]:
+        """The position in the map, and its patch; that of a position that sees nothing is None."""
         if len(self.shape) != 2 or self.shape == (1, 1):
             return None, None
         row, column = divmod(place, self.shape[1])
-        (top, bottom), (left, right) = self._span(0, row), self._span(1, column)
-        return (row, column), (top, left, bottom, right)
+        box = self._share(row, column) if self.field is None else self.field.at(row, column)
+        return (row, column), box and self._within(box)
 
-    def _span(self, axis: int, position: int) -> tuple[int, int]:
-        whole = self.size[axis]
-        if self.field is None:
-            stride = whole / self.shape[axis]
-            size, first = stride * _STEPS, (position + 0.5) * stride - stride * _STEPS / 2
-        else:
-            size, first = self.field.size[axis], self.field.first[axis] + position * self.field.stride[axis]
-        # What sees more than all of the picture sees the picture.
-        return (0, whole) if size >= whole else (round(first), round(first) + max(1, round(size)))
+    def _share(self, row: int, column: int) -> Box:
+        """Some steps of the map, around the position's own share of the picture."""
+        edges = []
+        for axis, position in enumerate((row, column)):
+            stride = self.size[axis] / self.shape[axis]
+            first = round((position + 0.5) * stride - stride * _STEPS / 2)
+            edges.append((first, first + max(1, round(stride * _STEPS))))
+        (top, bottom), (left, right) = edges
+        return top, left, bottom, right
+
+    def _within(self, box: Box) -> Box:
+        """What sees more than all of the picture sees the picture."""
+        (top, left, bottom, right), (height, width) = box, self.size
+        top, bottom = (0, height) if bottom - top >= height else (top, bottom)
+        left, right = (0, width) if right - left >= width else (left, right)
+        return top, left, bottom, right
 
 
 def _find_winners(batch: Batch, found: LayerResponses, unit: int, patches: _Patches) -> Iterator[_Winner]:
