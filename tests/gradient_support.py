@@ -14,50 +14,70 @@ from numpy.typing import NDArray
 
 L: Any = keras.layers
 Support = NDArray[np.bool_]
-# Of the greatest gradient: what is less is rounding.
-_LEAST = 1e-5
+# Of the greatest gradient of a position: what is less is rounding.
+_LEAST = 1e-6
+_ACTIVATIONS = (
+    *(L.Activation, L.ReLU, L.LeakyReLU, L.ELU, L.PReLU, L.Softmax),
+    *(L.BatchNormalization, L.LayerNormalization, L.UnitNormalization, L.GroupNormalization),
+)
+
+
+class FirstAlone(L.Layer):
+    """Of several inputs the first."""
+
+    def call(self, inputs: Any) -> Any:
+        return inputs[0]
 
 
 def positive_twin(network: keras.Model) -> keras.Model:
-    """The same layers with positive weights, neutral normalisation, and averages for maxima."""
+    """The same layers with positive weights, without normalisation and activations, and averages for maxima.
+
+    A layer whose name begins with `scaled` lets its first input through.
+    """
 
     def clone(layer: Any) -> Any:
         config = layer.get_config()
+        if layer.name.startswith("scaled"):
+            return FirstAlone()
+        if isinstance(layer, _ACTIVATIONS):
+            return L.Identity(name=layer.name)
         if isinstance(layer, L.MaxPooling2D):
             return L.AveragePooling2D.from_config(config)
-        if "activation" in config and not isinstance(layer, L.Activation):
+        if "activation" in config:
             config["activation"] = "linear"
         return type(layer).from_config(config)
 
-    twin = keras.models.clone_model(network, clone_function=clone)
-    for layer in twin.layers:
-        for weight in layer.weights:
-            if weight.name in ("beta", "moving_mean"):
-                weight.assign(tf.zeros(weight.shape))
-            elif weight.name in ("gamma", "moving_variance"):
-                weight.assign(tf.ones(weight.shape))
-            else:
-                weight.assign(np.random.default_rng(1).uniform(0.5, 1.0, weight.shape))
+    twin = keras.models.clone_model(network, clone_function=clone, recursive=True)
+    for weight in twin.weights:
+        weight.assign(_positive(weight.shape))
     return twin
 
 
+def _positive(shape: tuple[int, ...]) -> NDArray[np.float64]:
+    """The edges of a kernel's window weigh most: what is far off is reached through few of them."""
+    values = np.random.default_rng(1).uniform(0.5, 1.0, shape)
+    if len(shape) == 4:
+        for axis in (0, 1):
+            values[(slice(None),) * axis + ([0, -1],)] *= 3.0
+    return values
+
+
 def find_support(
-    twin: keras.Model, layer: str, size: tuple[int, int], *, upright: Callable[[Any], Any] = lambda maps: maps
+    twin: keras.Model, size: tuple[int, int], *, upright: Callable[[Any], Any] = lambda maps: maps
 ) -> Support:
-    """(h, w, H, W): which pixels of (H, W) each position of the layer's map depends on."""
-    part = keras.Model(twin.inputs, twin.get_layer(layer).output)
+    """(h, w, H, W): which pixels of (H, W) each position of the maps that come out depends on."""
     channels = twin.inputs[0].shape[-1]
-    shape = upright(part(tf.ones((1, *size, channels)))).shape[1:3]
+    shape = upright(twin(tf.ones((1, *size, channels)))).shape[1:3]
     places = [(row, column) for row in range(shape[0]) for column in range(shape[1])]
     pictures = tf.constant(np.random.default_rng(0).uniform(0.5, 1, (len(places), *size, channels)), tf.float32)
     with tf.GradientTape() as tape:
         tape.watch(pictures)
-        maps = tf.reduce_sum(upright(part(pictures, training=False)), axis=-1)
+        maps = tf.reduce_sum(upright(twin(pictures, training=False)), axis=-1)
         # Picture i is looked at from place i.
         total = tf.reduce_sum(tf.gather_nd(maps, [(at, *place) for at, place in enumerate(places)]))
     gradients = tape.gradient(total, pictures)
     found = np.zeros((len(places), *size)) if gradients is None else np.abs(gradients.numpy()).sum(axis=-1)
-    support = found > _LEAST * max(found.max(), 1e-30)
+    support = found > _LEAST * np.maximum(found.max(axis=(1, 2), keepdims=True), 1e-30)
     return np.asarray(support.reshape(*shape, *size))
 
 

@@ -16,6 +16,8 @@ IDENTITIES = {"Dropout", "SpatialDropout2D", "GaussianNoise", "GaussianDropout",
 MOVES = {"Permute", "Transpose", "Moveaxis", "Swapaxes"}
 RESHAPES = {"Flatten", "Reshape", "Cast"}
 _WINDOWS = {"ExtractPatches", "SpaceToDepth", "Unfold"}
+# What goes through the steps of a sequence, one after the other.
+_READERS = {"Bidirectional", "GRU", "LSTM", "RNN", "SimpleRNN"}
 _POOLINGS = {"MaxPooling2D", "AveragePooling2D", "MaxPool", "AveragePool"}
 _ACTIVATIONS = {"Softmax", "Sigmoid", "LogSoftmax", "Activation"}
 _LIKE_SIGMOID = {"hardsigmoid", "sparsesigmoid"}
@@ -103,9 +105,9 @@ def _find_row(wiring: Wiring, value: Value) -> Call | None:
         for call in wiring.calls:
             if current not in call.inputs:
                 continue
-            if type(call.operation).__name__ in IDENTITIES | RESHAPES | MOVES:
+            if type(call.operation).__name__ in IDENTITIES | RESHAPES | MOVES or is_map(call.outputs[0]):
                 waiting += [made for made in call.outputs if made not in seen]
-            elif any(_holds_places(made) for made in call.outputs):
+            elif type(call.operation).__name__ in _READERS or any(_holds_places(made) for made in call.outputs):
                 return call
     return None
 

@@ -1,0 +1,35 @@
+"""`python -m tests.networks [COUNT] [FIRST]`: random networks against eager Keras; ends with 1 where any differs."""
+
+import sys
+from collections import Counter
+
+import keras
+
+from tests.networks.examination import Findings, examine
+from tests.networks.heads import build
+
+
+def main(count: int = 300, first: int = 0) -> int:
+    """Examine the networks of as many seeds, and say what differed."""
+    kinds: Counter[str] = Counter()
+    found: list[Findings] = []
+    for seed in range(first, first + count):
+        keras.utils.clear_session()
+        grown = build(seed)
+        kinds.update(set(grown.growth.kinds))
+        findings = examine(grown)
+        found.append(findings)
+        for fault in findings.faults or []:
+            sys.stdout.write(f"seed {seed}: {fault}\n    {', '.join(findings.kinds)}\n")
+        sys.stdout.flush()
+    total = {name: sum(getattr(each, name) for each in found) for name in _NUMBERS}
+    faulty = [each.seed for each in found if each.faults]
+    sys.stdout.write(f"{len(found)} networks, {len(faulty)} with faults: {faulty}\n{total}\n{dict(kinds)}\n")
+    return 1 if faulty else 0
+
+
+_NUMBERS = ("activations", "heat_maps", "fields", "unknown_fields", "refused")
+
+
+if __name__ == "__main__":
+    sys.exit(main(*map(int, sys.argv[1:])))
