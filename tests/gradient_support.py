@@ -16,17 +16,17 @@ L: Any = keras.layers
 Support = NDArray[np.bool_]
 # Of the greatest gradient of a position: what is less is rounding.
 _LEAST = 1e-6
-_ACTIVATIONS = (
+_NEUTRAL = (
     *(L.Activation, L.ReLU, L.LeakyReLU, L.ELU, L.PReLU, L.Softmax),
     *(L.BatchNormalization, L.LayerNormalization, L.UnitNormalization, L.GroupNormalization),
 )
 
 
-class FirstAlone(L.Layer):
-    """Of several inputs the first."""
+class Passing(L.Layer):
+    """Its input, of several the first, in the place of any layer."""
 
-    def call(self, inputs: Any) -> Any:
-        return inputs[0]
+    def call(self, inputs: Any, mask: Any = None) -> Any:
+        return inputs[0] if isinstance(inputs, list | tuple) else inputs
 
 
 def positive_twin(network: keras.Model) -> keras.Model:
@@ -37,10 +37,8 @@ def positive_twin(network: keras.Model) -> keras.Model:
 
     def clone(layer: Any) -> Any:
         config = layer.get_config()
-        if layer.name.startswith("scaled"):
-            return FirstAlone()
-        if isinstance(layer, _ACTIVATIONS):
-            return L.Identity(name=layer.name)
+        if layer.name.startswith("scaled") or isinstance(layer, _NEUTRAL):
+            return Passing(name=layer.name)
         if isinstance(layer, L.MaxPooling2D):
             return L.AveragePooling2D.from_config(config)
         if "activation" in config:

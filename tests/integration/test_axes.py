@@ -116,6 +116,25 @@ def test_filters_are_the_channels_when_they_come_first():
     assert probe.ascend(ascent, lambda _: None).activations == pytest.approx(means[[5, 1]], rel=1e-4)
 
 
+@pytest.mark.parametrize("kind", [L.Conv2D, L.Conv2DTranspose, L.DepthwiseConv2D, L.SeparableConv2D])
+def test_a_bias_is_each_channels_own_when_there_are_as_many_columns(kind: Any):
+    options = {"depth_multiplier": 2} if kind is L.DepthwiseConv2D else {"filters": 6}
+    inputs = keras.Input((3, 5, 6))
+    layer = kind(kernel_size=3, padding="same", data_format="channels_first", activation="tanh", name="maps", **options)
+    x = layer(L.Permute((1, 2, 3))(inputs))
+    assert x.shape[1:] == (6, 5, 6)
+    picture = keras.Input((5, 6, 3))
+    network = keras.Model(picture, keras.Model(inputs, x)(L.Permute((3, 1, 2))(picture)))
+    layer.bias.assign(np.arange(6) / 3)
+    twin = kind.from_config({**layer.get_config(), "data_format": "channels_last"})
+    twin.build((None, 5, 6, 3))
+    twin.set_weights(layer.get_weights())
+    image = _image(5, 6, 3)
+    probe = KerasProbe(network)
+    (found,) = probe.activations(image, ["maps"])
+    assert relative_error(found.values, twin(image[None])[0].numpy()) < 1e-5
+
+
 # --- maps that lie on their side -------------------------------------------------------------------------------------
 
 

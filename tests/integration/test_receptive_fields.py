@@ -113,8 +113,11 @@ NETWORKS: dict[str, Build] = {
 }
 
 
-@pytest.mark.parametrize("name", NETWORKS)
-@pytest.mark.parametrize("sides", [SIZE, (None, None)], ids=["fixed", "open"])
+OPEN = ("stride 2", "padded deep inside", "U-shape", "bilinear twice", "transposed twice", "turned")
+CASES = [*((name, SIZE) for name in NETWORKS), *((name, (None, None)) for name in OPEN)]
+
+
+@pytest.mark.parametrize(("name", "sides"), CASES, ids=lambda value: value if isinstance(value, str) else str(value[0]))
 def test_every_position_sees_what_its_gradient_reaches(name: str, sides: tuple[int | None, int | None]):
     keras.utils.set_random_seed(0)
     inputs = keras.Input((*sides, 3))

@@ -51,7 +51,7 @@ def examine(grown: Grown) -> Findings:
     probe = KerasProbe(grown.network)
     _compare_scores(findings, probe, grown, image)
     _compare_activations(findings, probe, grown, image)
-    for path in _choose(grown, probe.anatomy.default_layer, count=2):
+    for path in _choose(grown, probe.anatomy.default_layer, count=1):
         _compare_heat_map(findings, probe, grown, image, path)
     for path in _choose(grown, None, count=1):
         _compare_responses(findings, probe, grown, image, path)

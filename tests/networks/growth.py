@@ -39,7 +39,14 @@ class Growth:
         return options[int(self.rng.integers(len(options)))]
 
     def add(self, layer: Any, *, layout: str | None = "same") -> None:
-        """Put a layer, or a nested model, on the maps."""
+        """Put a layer, or a nested model, on the maps.
+
+        Where Keras would add a bias along the width (see `first_bias`), no layer is put: there is nothing to compare.
+        """
+        if getattr(layer, "use_bias", False) and self.layout is not None and self.form == "channels_first":
+            _, channels, _, columns = layer.compute_output_shape(self.maps.shape)
+            if channels == columns:
+                return
         self.put(layer(self.maps), layout=layout, inside=layer.layers[-1].name if hasattr(layer, "layers") else None)
 
     def put(self, tensor: Any, *, layout: str | None = "same", inside: str | None = None) -> None:
@@ -74,6 +81,11 @@ class Growth:
     def is_regular(self) -> bool:
         """Whether layers with windows can be put on the maps as they lie."""
         return self.layout is not None and self.layout[1] != "c"
+
+
+def _is_ambiguous(growth: Growth) -> bool:
+    """As above, where a step makes several layers."""
+    return growth.form == "channels_first" and growth.maps.shape[3] in (growth.channels, 3)
 
 
 def _windows(growth: Growth) -> dict[str, Any]:
@@ -183,6 +195,8 @@ def swap(growth: Growth) -> None:
 
 def branch(growth: Growth) -> None:
     """A convolution beside what is there, added or concatenated."""
+    if _is_ambiguous(growth):
+        return
     before, channels = growth.maps, growth.channels
     options = {"padding": "same", "data_format": growth.form, "activation": growth.choose(*ACTIVATIONS)}
     growth.add(L.Conv2D(channels, 3, **options))
@@ -193,6 +207,8 @@ def branch(growth: Growth) -> None:
 
 def scale(growth: Growth) -> None:
     """Squeeze and excitation."""
+    if _is_ambiguous(growth) or growth.channels == 1:
+        return
     factors = L.GlobalAveragePooling2D(keepdims=True, data_format=growth.form)(growth.maps)
     factors = L.Conv2D(growth.channels, 1, activation="sigmoid", data_format=growth.form)(factors)
     growth.kinds.append("scale")
@@ -206,12 +222,16 @@ def attend_to_places(growth: Growth) -> None:
 
 
 def share(growth: Growth) -> None:
+    if _is_ambiguous(growth):
+        return
     layer = L.Conv2D(growth.channels, 3, padding="same", data_format=growth.form, activation="tanh")
     growth.put(layer(layer(growth.maps)))
 
 
 def nest(growth: Growth) -> None:
     """A model within the model, once or twice."""
+    if _is_ambiguous(growth):
+        return
     options = {"padding": "same", "data_format": growth.form, "activation": growth.choose(*ACTIVATIONS)}
     layers = [L.Conv2D(3, 2, **options), L.Conv2D(growth.channels, 3, **options)]
     if growth.rng.random() < 0.5:

@@ -14,6 +14,7 @@ from keras import tree
 
 from service.engine.keras.axes import BATCH, Axes, Name, Shape, axis, name_of, stamp, unknown
 from service.engine.keras.axis_rules import Step, claim_axes, find_axes
+from service.engine.keras.first_bias import compute_with_first_bias, has_first_bias
 
 
 class Site(NamedTuple):
@@ -49,6 +50,8 @@ def infer(node: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     operation = node.operation
     if getattr(operation, "_call_has_training_arg", False):
         kwargs = {**kwargs, "training": False}
+    if has_first_bias(operation):
+        return compute_with_first_bias(operation, *args, activation=operation.activation, **kwargs)
     return operation(*args, **kwargs)
 
 

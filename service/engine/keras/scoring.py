@@ -7,6 +7,7 @@ import tensorflow as tf
 from keras import tree
 
 from service.engine.anatomy import Task
+from service.engine.keras.first_bias import compute_with_first_bias, has_first_bias
 from service.engine.keras.landmarks import Head
 
 # Keeps log(p) finite where a class has no probability at all.
@@ -20,6 +21,8 @@ def first_tensor(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
 
 def preactivation(layer: Any, inputs: Any) -> Any:
     """What a layer with a fused activation computes before it, without touching the layer."""
+    if has_first_bias(layer):
+        return compute_with_first_bias(layer, inputs, activation=None)
     # `copy.copy` would serialise and reload the layer.
     twin = object.__new__(type(layer))
     twin.__dict__.update(layer.__dict__, activation=None)
