@@ -39,6 +39,9 @@ def positive_twin(network: keras.Model) -> keras.Model:
         config = layer.get_config()
         if layer.name.startswith("scaled") or isinstance(layer, _NEUTRAL):
             return Passing(name=layer.name)
+        if isinstance(layer, L.Multiply):
+            # A factor that is zero, as where a map was padded, would hide what the other one sees.
+            return L.Add(name=layer.name)
         if isinstance(layer, L.MaxPooling2D):
             return L.AveragePooling2D.from_config(config)
         if "activation" in config:

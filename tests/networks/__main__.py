@@ -21,6 +21,8 @@ def main(count: int = 300, first: int = 0) -> int:
         found.append(findings)
         for fault in findings.faults or []:
             sys.stdout.write(f"seed {seed}: {fault}\n    {', '.join(findings.kinds)}\n")
+        if (seed + 1 - first) % 25 == 0:
+            sys.stdout.write(f"{seed + 1 - first} of {count}\n")
         sys.stdout.flush()
     total = {name: sum(getattr(each, name) for each in found) for name in _NUMBERS}
     faulty = [each.seed for each in found if each.faults]
