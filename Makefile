@@ -7,7 +7,7 @@ PROCESSES ?= $(shell n=$$(getconf _NPROCESSORS_ONLN); echo $$((n < 4 ? n + 1 : 4
 COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" pyproject.toml
 
-.PHONY: help serve serve-redis test chaos check bench mutations families pictures gallery screenshots docs demo lock audit clean
+.PHONY: help serve serve-redis test chaos check bench mutations families legacy networks pictures gallery screenshots docs demo lock audit clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-12s %s\n", $$1, $$2}'
@@ -44,6 +44,10 @@ mutations: .venv/.develop  ## five thousand mutated pictures, sets, JSON bodies 
 families: .venv/.develop  ## replay, logits and default layer on nine application families
 	$(BIN)/python -m tests.families
 
+legacy: .venv/.develop  ## files that Keras 2.12 and 2.15 write, loaded and compared with what they compute (docs/legacy.md)
+	@tests/legacy/install
+	$(BIN)/python -m tests.legacy
+
 pictures: .venv/.develop  ## draw the README's pictures with the service itself
 	$(BIN)/python -m docs.pictures
 
@@ -69,7 +73,7 @@ audit: .venv/.develop  ## known vulnerabilities among the locked packages
 	$(BIN)/pip-audit --require-hashes --disable-pip --requirement requirements-dev.lock
 
 clean:  ## remove the environment and caches
-	rm -rf .venv .venv-peers build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf .venv .venv-peers .venv-legacy-* build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 
 # pip compiles bytecode while it installs: importing TensorFlow without it takes 10 s more.
 .venv/.runtime: requirements.lock pyproject.toml

@@ -55,12 +55,16 @@ _QUANTIZED: Final = ("int8", "int4", "float8")
 
 @dataclass(frozen=True)
 class AllowedNames:
-    """`objects` are (module, class name) by place, `texts` what a text may say there, `functions` (module, name)."""
+    """`objects` are (module, class name) by place, `texts` what a text may say there, `functions` (module, name).
+
+    `operations` are names of classes.
+    """
 
     objects: dict[Place, frozenset[tuple[str, str]]]
     texts: dict[Place, frozenset[str]]
     functions: frozenset[tuple[str, str]]
     dtypes: frozenset[str]
+    operations: frozenset[str]
 
     def has_object(self, place: Place, module: str | None, name: str) -> bool:
         """`module` is None in HDF5 files, where Keras looks for a name by the place that it stands in."""
@@ -97,4 +101,5 @@ def allowed_names() -> AllowedNames:
     policies = (*dtypes, *_POLICIES)
     texts["policy"] |= {*policies, *(f"{mode}_from_{source}" for mode in _QUANTIZED for source in policies)}
     functions = frozenset((module, name) for module in _ACTIVATION_MODULES for name in activations)
-    return AllowedNames(objects, texts, functions, dtypes)
+    operations = frozenset(name for listed in kinds["operations"].values() for name in listed)
+    return AllowedNames(objects, texts, functions, dtypes, operations)

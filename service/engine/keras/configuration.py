@@ -202,6 +202,13 @@ def _describe(place: Place, module: object) -> str:
 
 def _refuse_code(entry: Mapping[str, Any], item: _Item) -> NoReturn:
     name = _own_name(entry) or item.owner or "unnamed"
+    config = entry.get("config")
+    if isinstance(config, dict) and entry["class_name"] in ("TFOpLambda", "SlicingOpLambda") and "function" in config:
+        raise ModelFailedError(
+            f"layer '{_shown(name)}' calls TensorFlow's '{_shown(config['function'])}' ({entry['class_name']}), "
+            "which in this form is none of the functions that are known to be the same in Keras 3. "
+            "Replace it by a Keras layer (Rescaling, Reshape, …) and save the model again"
+        )
     raise ModelFailedError(
         f"layer '{_shown(name)}' is a Lambda ({entry['class_name']}): it carries code that would run on this server. "
         "Replace it by a Keras layer (Rescaling, Reshape, …) and save the model again"

@@ -5,6 +5,9 @@ from typing import Any
 
 Entry = dict[str, Any]
 
+# The members of a configuration by which a layer holds others: wrappers, recurrent layers, activations that are layers.
+_HOLDERS = ("layer", "forward_layer", "backward_layer", "cell", "cells", "activation", "recurrent_activation")
+
 
 def walk(config: Entry) -> Iterator[Entry]:
     """The model and every layer in it, nested or wrapped; without recursion, as the file is not trusted."""
@@ -17,9 +20,15 @@ def walk(config: Entry) -> Iterator[Entry]:
 
 
 def children_of(entry: Entry) -> list[Entry]:
-    """A model's layers, or what a wrapper (TimeDistributed) holds."""
-    wrapped = config_of(entry).get("layer")
-    return layers_of(entry) + ([wrapped] if isinstance(wrapped, dict) else [])
+    """A model's layers, and what a layer holds."""
+    return layers_of(entry) + held_by(entry)
+
+
+def held_by(entry: Entry) -> list[Entry]:
+    """The layers within one layer: TimeDistributed's, Bidirectional's two, cells, a LeakyReLU as activation."""
+    values = [config_of(entry).get(key) for key in _HOLDERS]
+    flat = [item for value in values for item in (value if isinstance(value, list) else [value])]
+    return [item for item in flat if isinstance(item, dict) and isinstance(item.get("config"), dict)]
 
 
 def layers_of(entry: Entry) -> list[Entry]:
@@ -46,13 +55,20 @@ def ends(entry: Entry) -> Iterator[list[Any]]:
     yield from _triples([config_of(entry).get("input_layers"), config_of(entry).get("output_layers")])
 
 
+def is_reference(item: Any) -> bool:
+    """Whether this is `[layer, call, tensor, …]`, and no list of numbers."""
+    return isinstance(item, list) and len(item) >= 3 and isinstance(item[0], str) and isinstance(item[1], int)
+
+
 def _triples(tree: Any) -> Iterator[list[Any]]:
     waiting = [tree]
     while waiting:
         item = waiting.pop()
-        if not isinstance(item, list):
-            continue
-        if len(item) >= 3 and isinstance(item[0], str) and isinstance(item[1], int):
+        if is_reference(item):
             yield item
-        else:
+            # Further tensors that the layer is called on, by argument.
+            item = item[3:]
+        if isinstance(item, list):
             waiting += item
+        elif isinstance(item, dict):
+            waiting += item.values()

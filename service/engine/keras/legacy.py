@@ -15,12 +15,15 @@ from typing import Any, NamedTuple
 
 import h5py
 
+from service.engine.keras.allowed_names import allowed_names
 from service.engine.keras.archive import Format, read_config
-from service.engine.keras.edits import mend, mend_archive
+from service.engine.keras.edits import Version, mend, mend_archive, mend_old_archive
+from service.engine.keras.entries import Entry, config_of, layers_of, name_of, walk
 from service.engine.keras.file_limits import MODEL_FILE_LIMITS, ModelFileLimits
 from service.errors import ModelFailedError
 
 _SUFFIXES: dict[Format, tuple[str, ...]] = {"keras": (".keras",), "hdf5": (".h5", ".hdf5")}
+_MAX_METADATA_BYTES = 2**16
 _CONTENT: dict[Format, str] = {"keras": "a .keras archive", "hdf5": "HDF5"}
 
 
@@ -36,9 +39,10 @@ def readable(path: Path, file_format: Format, limits: ModelFileLimits = MODEL_FI
     """Give the file itself where it needs nothing, else a mended copy that is gone afterwards."""
     config = read_config(path, file_format, limits)
     repairs = _mend(config, path, file_format)
-    mended = bool(repairs)
+    # Of an old archive, what the file calls its layers was noted in the configuration.
+    mended = bool(repairs) or (file_format == "keras" and is_old(path))
     misnamed = path.suffix not in _SUFFIXES[file_format]
-    if not repairs and not misnamed:
+    if not mended and not misnamed:
         yield Readable(path, ())
         return
     if misnamed:
@@ -56,15 +60,36 @@ def readable(path: Path, file_format: Format, limits: ModelFileLimits = MODEL_FI
 
 
 def keras_version(path: Path) -> str:
-    """The version that wrote an HDF5 file; "1" where it does not say, as Keras 1 did not."""
+    """The version that wrote a file; "1" where an HDF5 file does not say, as Keras 1 did not."""
+    return _version_of_archive(path) if zipfile.is_zipfile(path) else _version_of_hdf5(path)
+
+
+def is_old(path: Path) -> bool:
+    """Whether a file was written before Keras 3, whose own files are hardly edited."""
+    return keras_version(path).split(".")[0] in ("0", "1", "2")
+
+
+def _version_of_hdf5(path: Path) -> str:
     with h5py.File(path, "r") as file:
         version = file.attrs.get("keras_version", "1")
     return version.decode("ascii", "replace") if isinstance(version, bytes) else str(version)
 
 
-def is_old(path: Path) -> bool:
-    """Whether an HDF5 file was written before Keras 3, whose own files are never edited."""
-    return keras_version(path).split(".")[0] in ("0", "1", "2")
+def _version_of_archive(path: Path) -> str:
+    """Of Keras 3, where its metadata is not as Keras 2 wrote it."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if archive.getinfo("metadata.json").file_size > _MAX_METADATA_BYTES:
+                return "3"
+            metadata = json.loads(archive.read("metadata.json"))
+    except (KeyError, ValueError, RecursionError, zipfile.BadZipFile, OSError, NotImplementedError, EOFError):
+        return "3"
+    version = metadata.get("keras_version") if isinstance(metadata, dict) else None
+    return version if isinstance(version, str) else "3"
+
+
+def _numbers(version: str) -> Version:
+    return tuple(int(part) for part in version.split(".")[:2] if part.isdecimal())
 
 
 def _copy_archive(path: Path, copy: Path, config: Any) -> None:
@@ -78,14 +103,34 @@ def _copy_archive(path: Path, copy: Path, config: Any) -> None:
 
 
 def _mend(config: object, path: Path, file_format: Format) -> tuple[str, ...]:
-    if file_format == "hdf5" and not is_old(path):
+    old = is_old(path)
+    if file_format == "hdf5" and not old:
+        _require_no_operations(config, path)
         return ()
     if not isinstance(config, dict):
         raise ModelFailedError(f"'{path.name}' has a configuration that describes no model")
     try:
-        return mend(config) if file_format == "hdf5" else mend_archive(config)
+        if not old:
+            return mend_archive(config)
+        mend_any = mend if file_format == "hdf5" else mend_old_archive
+        return mend_any(config, _numbers(keras_version(path)))
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         # No known version writes such entries.
         raise ModelFailedError(
             f"'{path.name}' has a configuration that no version of Keras writes: save the model again"
         ) from error
+
+
+def _require_no_operations(config: object, path: Path) -> None:
+    """Refuse what Keras 3 writes to HDF5 and does not find again there, as it leaves out the module of operations."""
+    entries = walk(config) if isinstance(config, dict) else ()
+    if names := [name_of(layer) for entry in entries for layer in layers_of(entry) if _is_operation(layer)]:
+        raise ModelFailedError(
+            f"'{path.name}' was saved by Keras 3 with operations on tensors ('{names[0]}'), which HDF5 cannot hold: "
+            "save the model with model.save('model.keras')"
+        )
+
+
+def _is_operation(entry: Entry) -> bool:
+    # `Add` is a layer too; that has `trainable` in its configuration.
+    return entry.get("class_name") in allowed_names().operations and "trainable" not in config_of(entry)

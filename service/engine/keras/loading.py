@@ -6,7 +6,6 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
-import h5py
 import keras
 import tensorflow as tf
 
@@ -15,9 +14,11 @@ from service.engine.keras.configuration import NameRefusedError, require_allowed
 from service.engine.keras.file_limits import MODEL_FILE_LIMITS, ModelFileLimits
 from service.engine.keras.first_pass import OPEN_SIZE, require_affordable_pass
 from service.engine.keras.graph import functional
+from service.engine.keras.hard_sigmoid import restore_hard_sigmoid
 from service.engine.keras.joining import join
 from service.engine.keras.keras_settings import unchanged_settings
 from service.engine.keras.legacy import is_old, keras_version, readable
+from service.engine.keras.old_archives import load_old_archive
 from service.engine.keras.probe import KerasProbe
 from service.engine.keras.stored_weights import verify_weights
 from service.engine.keras.tuning import UNTUNED, Tuning
@@ -115,6 +116,7 @@ def _open(
                 network = _load(file, path)
             if file_format == "hdf5":
                 verify_weights(network, file)
+            more = restore_hard_sigmoid(network) if is_old(file) else ()
     except (OSError, RuntimeError, ValueError, KeyError) as error:
         if isinstance(error, OSError) and error.errno is not None:
             # Of the disk, not of the file: h5py's own have no number.
@@ -123,7 +125,7 @@ def _open(
         raise ModelFailedError(f"'{path.name}' is a damaged {kind}: copy it again") from error
     with budget.kept():
         _build(network, input_size)
-    return network, repairs
+    return network, (*repairs, *more)
 
 
 def _require_allowed(file: Path, file_format: Format, limits: ModelFileLimits) -> None:
@@ -146,7 +148,12 @@ def _join(
 def _load(file: Path, path: Path) -> keras.Model:
     """Let Keras read `file`, which is `path` or a mended copy of it."""
     try:
-        network = keras.saving.load_model(file, compile=False, safe_mode=True)
+        if file.suffix == ".keras" and is_old(file):
+            network = load_old_archive(file)
+        else:
+            network = keras.saving.load_model(file, compile=False, safe_mode=True)
+    except ModelFailedError:
+        raise
     except RecursionError as error:
         raise ModelFailedError(f"the layers of '{path.name}' are chained or nested too deep for Keras") from error
     except Exception as error:
@@ -192,6 +199,6 @@ def _explain(error: Exception, file: Path, path: Path) -> str:
 
 def _advice(file: Path) -> str:
     """What else may help, in brackets, for a file that is old."""
-    if h5py.is_hdf5(file) and is_old(file):
+    if is_old(file):
         return f" (it was written by Keras {keras_version(file)}: save it again with a newer version)"
     return ""

@@ -3,9 +3,33 @@
 from collections.abc import Iterable
 from typing import Any
 
-from service.engine.keras.entries import Entry, children_of, config_of, ends, layers_of, name_of, references
+from service.engine.keras.entries import Entry, children_of, config_of, ends, layers_of, name_of, references, walk
 
 _MODELS = {"Sequential", "Model", "Functional"}
+# Where Keras 3 keeps its models, and what it calls them.
+MODULES_OF_MODELS = {
+    "Sequential": ("keras", "Sequential"),
+    "Functional": ("keras.src.models.functional", "Functional"),
+    "Model": ("keras.src.models.functional", "Functional"),
+}
+# A note in each layer's entry: the class that its weights are filed under in an archive of Keras 2.
+CLASS_IN_KERAS_2 = "class_in_keras_2"
+
+
+def note_classes(config: Entry) -> None:
+    """Before anything is changed, write down what the layers' classes are called in the file."""
+    for entry in walk(config):
+        for layer in layers_of(entry):
+            layer[CLASS_IN_KERAS_2] = str(layer.get("class_name"))
+
+
+def module_of_model(entry: Entry) -> list[str]:
+    """The module of an archive's model, which was another in each version of Keras 2."""
+    place = MODULES_OF_MODELS.get(str(entry.get("class_name")))
+    if place is None or not str(entry.get("module")).startswith("keras") or entry["module"] == place[0]:
+        return []
+    entry |= {"module": place[0], "class_name": place[1], "registered_name": None}
+    return [name_of(entry)]
 
 
 def sequential_as_list(entry: Entry) -> list[str]:

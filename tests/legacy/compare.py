@@ -1,0 +1,82 @@
+"""A file of Keras 2 through the service, beside what Keras 2 said of the same picture (`write`)."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from service.engine.keras.graph import infer, replay
+from service.engine.keras.loading import load_probe
+from service.engine.keras.probe import KerasProbe
+from service.errors import ConvscopeError
+from tests.oracle import relative_error, weigh
+
+# Of the largest value; in half precision a rounding alone is more.
+TOLERANCE, HALF_PRECISION = 1e-5, 2e-3
+Verdict = Literal["exact", "refused", "wrong"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """`error` is the largest of all, `detail` where it is, or why the file was refused."""
+
+    file: Path
+    verdict: Verdict
+    detail: str
+    error: float = 0.0
+    repairs: tuple[str, ...] = ()
+
+
+def compare(file: Path, *, thorough: bool) -> Finding:
+    """Load one file and compare the output and layers; `thorough`: what the service's own graphs say of them too."""
+    try:
+        probe = load_probe(file)
+    except ConvscopeError as refusal:
+        return Finding(file, "refused", refusal.detail)
+    with np.load(file.with_suffix(".npz")) as stored:
+        known = dict(stored)
+    try:
+        errors = dict(_errors(probe, known)) | (dict(_errors_of_service(probe, known)) if thorough else {})
+    except ConvscopeError as refusal:
+        return Finding(file, "wrong", refusal.detail, 1.0, probe.anatomy.repairs)
+    worst = max(errors, key=lambda key: errors[key])
+    half = any("float16" in layer.dtype_policy.name for layer in probe._network.layers)
+    verdict: Verdict = "exact" if errors[worst] <= (HALF_PRECISION if half else TOLERANCE) else "wrong"
+    return Finding(file, verdict, worst, errors[worst], probe.anatomy.repairs)
+
+
+def _errors(probe: KerasProbe, known: dict[str, Any]) -> Iterator[tuple[str, float]]:
+    found: dict[str, Any] = {}
+
+    def note(site: Any, node: Any, args: Any, kwargs: Any) -> Any:
+        found[site.path] = infer(node, args, kwargs)
+        return found[site.path]
+
+    (outputs,) = replay(probe._network, [known["image"][None]], note)
+    yield "output", _error(outputs, known["scores"])
+    for key, expected in known.items():
+        kind, _, layer = key.partition(":")
+        if kind == "maps":
+            yield key, _error(found[layer.replace("/", "_")], expected)
+
+
+def _errors_of_service(probe: KerasProbe, known: dict[str, Any]) -> Iterator[tuple[str, float]]:
+    image = known["image"]
+    if probe.anatomy.classes == known["scores"].size:
+        yield "scores", _error(probe.scores(image).values[None], known["scores"])
+    layers = {key: key.partition(":")[2].replace("/", "_") for key in known if key.startswith("maps:")}
+    for key, found in zip(layers, probe.activations(image, [*layers.values()]), strict=True):
+        yield f"served {key}", _error(found.values[None], known[key])
+    if "evidence" in known:
+        layer = str(known["layer"])
+        (gradients,) = probe.gradients_of([image], [0], layer=layer.replace("/", "_"))
+        heat = weigh(gradients.activations, gradients.gradients)
+        yield f"Grad-CAM at {layer}", _error(heat[None], known["evidence"])
+
+
+def _error(found: Any, expected: Any) -> float:
+    """Of the first of a batch."""
+    value = np.asarray(found, np.float32)[0]
+    return relative_error(value, expected) if value.shape == expected.shape else float("inf")
