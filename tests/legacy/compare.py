@@ -47,15 +47,23 @@ def compare(file: Path, *, thorough: bool) -> Finding:
     return Finding(file, verdict, worst, errors[worst], probe.anatomy.repairs)
 
 
-def _errors(probe: KerasProbe, known: dict[str, Any]) -> Iterator[tuple[str, float]]:
+def first_outputs(network: Any, image: Any) -> dict[str, Any]:
+    """What every layer says of one picture, by path, at its first call; "" is the network's own output."""
     found: dict[str, Any] = {}
 
     def note(site: Any, node: Any, args: Any, kwargs: Any) -> Any:
-        found[site.path] = infer(node, args, kwargs)
-        return found[site.path]
+        answer = infer(node, args, kwargs)
+        if not isinstance(answer, list | tuple):
+            found.setdefault(site.path, answer)
+        return answer
 
-    (outputs,) = replay(probe._network, [known["image"][None]], note)
-    yield "output", _error(outputs, known["scores"])
+    (found[""],) = replay(network, [image[None]], note)
+    return {path: np.asarray(values, np.float32)[0] for path, values in found.items()}
+
+
+def _errors(probe: KerasProbe, known: dict[str, Any]) -> Iterator[tuple[str, float]]:
+    found = first_outputs(probe._network, known["image"])
+    yield "output", _error(found[""], known["scores"])
     for key, expected in known.items():
         kind, _, layer = key.partition(":")
         if kind == "maps":
@@ -65,18 +73,17 @@ def _errors(probe: KerasProbe, known: dict[str, Any]) -> Iterator[tuple[str, flo
 def _errors_of_service(probe: KerasProbe, known: dict[str, Any]) -> Iterator[tuple[str, float]]:
     image = known["image"]
     if probe.anatomy.classes == known["scores"].size:
-        yield "scores", _error(probe.scores(image).values[None], known["scores"])
+        yield "scores", _error(probe.scores(image).values, known["scores"])
     layers = {key: key.partition(":")[2].replace("/", "_") for key in known if key.startswith("maps:")}
     for key, found in zip(layers, probe.activations(image, [*layers.values()]), strict=True):
-        yield f"served {key}", _error(found.values[None], known[key])
+        yield f"served {key}", _error(found.values, known[key])
     if "evidence" in known:
         layer = str(known["layer"])
         (gradients,) = probe.gradients_of([image], [0], layer=layer.replace("/", "_"))
         heat = weigh(gradients.activations, gradients.gradients)
-        yield f"Grad-CAM at {layer}", _error(heat[None], known["evidence"])
+        yield f"Grad-CAM at {layer}", _error(heat, known["evidence"])
 
 
 def _error(found: Any, expected: Any) -> float:
-    """Of the first of a batch."""
-    value = np.asarray(found, np.float32)[0]
+    value = np.asarray(found, np.float32)
     return relative_error(value, expected) if value.shape == expected.shape else float("inf")

@@ -59,7 +59,7 @@ def _pairs(join: Callable[[Any, Any], Any]) -> Case:
         inputs = keras.Input(SHAPE)
         values = L.Rescaling(1 / 255.0)(inputs)
         joined = join(L.Conv2D(4, 3, name="one")(values), L.Conv2D(4, 3, name="two")(values))
-        vector = joined if len(joined.shape) == 2 else L.Flatten()(joined)
+        vector = L.GlobalAveragePooling2D()(joined) if len(joined.shape) == 4 else L.Flatten()(joined)
         return keras.Model(inputs, L.Dense(4, activation="softmax", name="scores")(vector))
 
     return make

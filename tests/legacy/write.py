@@ -19,6 +19,7 @@ import numpy as np
 import tensorflow as tf
 
 from tests.legacy import application_cases, layer_cases, network_cases, operation_cases
+from tests.legacy.pictures import picture
 
 keras = tf.keras
 _CASES = {
@@ -61,12 +62,14 @@ def spread(network: Any) -> None:
         if weight.dtype.is_integer or id(weight) in adapted:
             continue
         if any(word in weight.name for word in ("variance", "gamma", "stddev")):
-            weight.assign(numbers.uniform(0.5, 1.5, weight.shape))
+            values = numbers.uniform(0.5, 1.5, weight.shape)
         elif len(weight.shape) > 1:
-            deviation = 0.9 * np.sqrt(2 / np.prod(weight.shape[:-1]))
-            weight.assign(numbers.normal(0, deviation, weight.shape))
+            values = numbers.normal(0, 0.9 * np.sqrt(2 / np.prod(weight.shape[:-1])), weight.shape)
         else:
-            weight.assign(numbers.normal(0, 0.3, weight.shape))
+            values = numbers.normal(0, 0.3, weight.shape)
+        # In few steps, so that the files of the suite are small when they are packed.
+        step = 2 ** np.floor(np.log2(np.std(values) + 1e-9)) / 8
+        weight.assign(np.rint(values / step) * step)
 
 
 def _layers(network: Any, kind: Any) -> list[Any]:
@@ -122,13 +125,6 @@ def _explain(network: Any, layer: Any, batch: Any) -> dict[str, Any]:
         # Gradients that cancel each other out: what is left is rounding.
         return {}
     return {"evidence": evidence.astype(np.float32), "layer": np.array(layer.name)}
-
-
-def picture(height: int, width: int, channels: int) -> Any:
-    """Waves from 0 to 255, rounded to what is the same everywhere; hardly two numbers are, which maxima would tell."""
-    y, x, channel = np.indices((height, width, channels))
-    waves = np.sin(0.37 * y + 1.1 * channel) * np.cos(0.23 * x - 0.7 * channel)
-    return (np.rint(127.5 * 64 * (1 + waves)) / 64).astype(np.float32)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from service.engine.keras.configuration import require_allowed
 from service.engine.keras.edits import mend, mend_old_archive
 from service.engine.keras.functions import functions_of_tensorflow
 from service.engine.keras.legacy import is_old, keras_version
+from service.engine.keras.training_calls import require_inference
 from service.errors import ModelFailedError
 
 Entry = dict[str, Any]
@@ -80,7 +81,7 @@ def test_random_crop_is_refused_when_it_had_another_rule():
     model = _model(_called(_layer("RandomCrop", height=5, width=7), [["in", 0, 0, {}]]))
     with pytest.raises(ModelFailedError, match=r"'x' is a RandomCrop as it was before Keras 2\.7"):
         mend(model, (2, 6))
-    assert [repair.partition(",")[0] for repair in mend(model, (2, 7))] == ["RandomCrop"]
+    assert [repair.split()[0] for repair in mend(model, (2, 7))] == ["RandomCrop"]
 
 
 @pytest.mark.parametrize(
@@ -171,6 +172,28 @@ def test_names_and_calls_are_followed_when_they_are_arguments():
     assert model_edits.calls_of_nested_models(model) == ["a/b"]
     assert model_edits.slashes_in_names(model) == ["a/b"]
     assert add["inbound_nodes"] == [[["a_b", 0, 0, {"y": ["a_b", 0, 0]}]]]
+
+
+@pytest.mark.parametrize(
+    ("class_name", "node"),
+    [
+        ("BatchNormalization", [["in", 0, 0, {"training": True}]]),
+        ("BatchNormalization", {"args": [], "kwargs": {"training": True}}),
+        ("Sequential", [["in", 0, 0, {"training": True}]]),
+    ],
+)
+def test_network_is_refused_when_it_normalises_by_what_it_is_shown(class_name: str, node: Any):
+    layer = _layer(class_name, "norm", layers=[_layer("BatchNormalization")])
+    with pytest.raises(ModelFailedError, match="layer 'norm' is called with training=True"):
+        require_inference(_model(_called(layer, node)))
+
+
+@pytest.mark.parametrize(
+    ("class_name", "training"), [("BatchNormalization", False), ("BatchNormalization", None), ("Dropout", True)]
+)
+def test_network_passes_when_training_changes_nothing_that_is_served(class_name: str, *, training: bool | None):
+    nodes = ([["in", 0, 0, {"training": training}]], {"args": [], "kwargs": {"training": training}}, None, [3])
+    require_inference(_model(_called(_layer(class_name), *nodes)))
 
 
 def _function(name: str, *node: Any, class_name: str = "TFOpLambda") -> Entry:

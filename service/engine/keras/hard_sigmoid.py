@@ -46,39 +46,40 @@ def restore_hard_sigmoid(network: keras.Model) -> tuple[str, ...]:
 
     Raises ModelFailedError where that would not be the same.
     """
-    names = [layer.name for layer in _layers(network) if _restore(layer)]
+    names = list(dict.fromkeys(name for layer, name in _layers(network) if _restore(layer, name)))
     shown = ", ".join(f"'{name}'" for name in names[:3]) + (f" and {len(names) - 3} more" if names[3:] else "")
     return (_SENTENCE + shown,) if names else ()
 
 
-def _layers(network: Any) -> Iterator[Any]:
-    """Every layer once, those within others too."""
-    waiting, seen = [network], set()
+def _layers(network: keras.Model) -> Iterator[tuple[Any, str]]:
+    """Every layer once, those within others too, with the name of the layer of a model that it belongs to."""
+    waiting, seen = [(network, "")], set()
     while waiting:
-        layer = waiting.pop()
+        layer, owner = waiting.pop()
         if not isinstance(layer, keras.layers.Layer) or id(layer) in seen:
             continue
         seen.add(id(layer))
-        yield layer
-        held = [getattr(layer, name, None) for name in _HOLDERS]
-        waiting += [item for value in held for item in (value if isinstance(value, list | tuple) else [value])]
+        name = "" if isinstance(layer, keras.Model) else owner or layer.name
+        yield layer, name
+        held = [getattr(layer, attribute, None) for attribute in _HOLDERS]
+        waiting += [(item, name) for value in held for item in (value if isinstance(value, list | tuple) else [value])]
 
 
-def _restore(layer: Any) -> bool:
+def _restore(layer: Any, name: str) -> bool:
     if isinstance(layer, keras.layers.Activation) or hasattr(layer, "cell"):
         # A layer by itself has a Rescaling before it; a recurrent layer shows its cell's functions as its own.
         return False
-    hard = [name for name in ("activation", "recurrent_activation") if _is_hard(getattr(layer, name, None))]
+    hard = [place for place in ("activation", "recurrent_activation") if _is_hard(getattr(layer, place, None))]
     if not hard:
         return False
     cell = type(layer).__name__
-    if cell in _GATES and all(name in _GATES[cell] for name in hard):
-        _scale_gates(layer, {gate for name in hard for gate in _GATES[cell][name]}, _ORDER[cell])
+    if cell in _GATES and all(place in _GATES[cell] for place in hard):
+        _scale_gates(layer, {gate for place in hard for gate in _GATES[cell][place]}, _ORDER[cell])
     elif type(layer) in _KERNELS:
         _scale([getattr(layer, _KERNELS[type(layer)]), getattr(layer, "bias", None)], SCALE)
     else:
         raise ModelFailedError(
-            f"layer '{layer.name}' ({cell}) has hard_sigmoid as its {hard[0]}, which Keras 3 computes otherwise, "
+            f"layer '{name}' ({cell}) has hard_sigmoid as its {hard[0]}, which Keras 3 computes otherwise, "
             "whatever its weights: train the network with another one"
         )
     return True

@@ -20,6 +20,7 @@ from service.engine.keras.archive import Format, read_config
 from service.engine.keras.edits import Version, mend, mend_archive, mend_old_archive
 from service.engine.keras.entries import Entry, config_of, layers_of, name_of, walk
 from service.engine.keras.file_limits import MODEL_FILE_LIMITS, ModelFileLimits
+from service.engine.keras.training_calls import require_inference
 from service.errors import ModelFailedError
 
 _SUFFIXES: dict[Format, tuple[str, ...]] = {"keras": (".keras",), "hdf5": (".h5", ".hdf5")}
@@ -104,6 +105,8 @@ def _copy_archive(path: Path, copy: Path, config: Any) -> None:
 
 def _mend(config: object, path: Path, file_format: Format) -> tuple[str, ...]:
     old = is_old(path)
+    if isinstance(config, dict):
+        require_inference(config)
     if file_format == "hdf5" and not old:
         _require_no_operations(config, path)
         return ()
