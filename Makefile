@@ -44,6 +44,9 @@ mutations: .venv/.develop  ## five thousand mutated pictures, sets, JSON bodies 
 families: .venv/.develop  ## replay, logits and default layer on nine application families
 	$(BIN)/python -m tests.families
 
+networks: .venv/.develop  ## three hundred random networks against eager Keras
+	$(BIN)/python -m tests.networks 300 0
+
 legacy: .venv/.develop  ## files that Keras 2.12 and 2.15 write, loaded and compared with what they compute (docs/legacy.md)
 	@tests/legacy/install
 	$(BIN)/python -m tests.legacy

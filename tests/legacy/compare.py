@@ -13,7 +13,7 @@ from service.engine.keras.probe import KerasProbe
 from service.errors import ConvscopeError
 from tests.oracle import relative_error, weigh
 
-# Of the largest value; in half precision a rounding alone is more.
+# Of the largest value. In half precision a rounding alone is more.
 TOLERANCE, HALF_PRECISION = 1e-5, 2e-3
 Verdict = Literal["exact", "refused", "wrong"]
 

@@ -40,7 +40,7 @@ def write(folder: Path, wanted: list[str]) -> None:
         keras.backend.clear_session()
         try:
             network = _CASES[name](name)
-            spread(network)
+            spread(network, gain=0.6 if name in application_cases.CASES else 0.9)
         except (AttributeError, TypeError, ValueError):
             traceback.print_exc(limit=-1)
             continue
@@ -53,8 +53,11 @@ def write(folder: Path, wanted: list[str]) -> None:
         np.savez_compressed(folder / f"{name}.npz", **compute(network))
 
 
-def spread(network: Any) -> None:
-    """Weights that let every value matter: scaled by fan-in, with biases and statistics that are not neutral."""
+def spread(network: Any, gain: float) -> None:
+    """Weights that let every value matter: scaled by fan-in, with biases and statistics that are not neutral.
+
+    In a hundred layers a gain near 1 makes much of a rounding.
+    """
     numbers = np.random.default_rng(3)
     # What Normalization has seen counts as it was when its statistics were made.
     adapted = [id(weight) for layer in _layers(network, keras.layers.Normalization) for weight in layer.weights]
@@ -64,7 +67,7 @@ def spread(network: Any) -> None:
         if any(word in weight.name for word in ("variance", "gamma", "stddev")):
             values = numbers.uniform(0.5, 1.5, weight.shape)
         elif len(weight.shape) > 1:
-            values = numbers.normal(0, 0.9 * np.sqrt(2 / np.prod(weight.shape[:-1])), weight.shape)
+            values = numbers.normal(0, gain * np.sqrt(2 / np.prod(weight.shape[:-1])), weight.shape)
         else:
             values = numbers.normal(0, 0.3, weight.shape)
         # In few steps, so that the files of the suite are small when they are packed.

@@ -342,6 +342,17 @@ def test_version_of_an_archive_is_that_of_its_metadata(
     assert (keras_version(path), is_old(path)) == (version, old)
 
 
+@pytest.mark.parametrize(
+    "module", ["keras.engine.functional", "keras.src.engine.functional", "tf_keras.src.engine.functional"]
+)
+def test_archive_gets_the_module_of_keras_3_whichever_keras_2_wrote_it(module: str):
+    model = _model(_called(_layer("Dense"), [["in", 0, 0, {}]])) | {"module": module, "registered_name": "Functional"}
+    assert model_edits.module_of_model(model) == ["m"]
+    require_allowed(model, is_archive=True)
+    own = {"class_name": "Functional", "module": "own.functional"}
+    assert model_edits.module_of_model(own) == []
+
+
 def test_archive_of_keras_2_says_where_its_weights_lie_when_its_layers_get_other_names():
     model = _model(_called(_layer("SyncBatchNormalization"), [["in", 0, 0, {}]]))
     model |= {"module": "keras.src.engine.functional", "registered_name": "Functional"}

@@ -117,7 +117,7 @@ def _mend(config: object, path: Path, file_format: Format) -> tuple[str, ...]:
             return mend_archive(config)
         mend_any = mend if file_format == "hdf5" else mend_old_archive
         return mend_any(config, _numbers(keras_version(path)))
-    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, IndexError, KeyError, RecursionError, TypeError, ValueError) as error:
         # No known version writes such entries.
         raise ModelFailedError(
             f"'{path.name}' has a configuration that no version of Keras writes: save the model again"

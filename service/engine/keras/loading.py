@@ -200,5 +200,9 @@ def _explain(error: Exception, file: Path, path: Path) -> str:
 def _advice(file: Path) -> str:
     """What else may help, in brackets, for a file that is old."""
     if is_old(file):
-        return f" (it was written by Keras {keras_version(file)}: save it again with a newer version)"
+        version = keras_version(file)
+        way_out = "build the network with Keras 3, give it these weights and save it with model.save('model.keras')"
+        if not version.startswith("2."):
+            way_out = "save it again with a newer version"
+        return f" (it was written by Keras {version}: {way_out})"
     return ""

@@ -24,9 +24,9 @@ def note_classes(config: Entry) -> None:
 
 
 def module_of_model(entry: Entry) -> list[str]:
-    """The module of an archive's model, which was another in each version of Keras 2."""
+    """The module of an archive's model, which was another in each version of Keras 2, and is in tf_keras."""
     place = MODULES_OF_MODELS.get(str(entry.get("class_name")))
-    if place is None or not str(entry.get("module")).startswith("keras") or entry["module"] == place[0]:
+    if place is None or not str(entry.get("module")).startswith(("keras", "tf_keras")) or entry["module"] == place[0]:
         return []
     entry |= {"module": place[0], "class_name": place[1], "registered_name": None}
     return [name_of(entry)]

@@ -151,14 +151,19 @@ def _arrays(file: h5py.File, place: str) -> list[str]:
 
 
 def _require_plain(file: h5py.File) -> None:
-    """Refuse links, and arrays that lie in other files."""
+    """Refuse links, loops, and arrays that lie in other files."""
     waiting: list[h5py.Group] = [file]
+    seen: set[int] = set()
     while waiting:
         group = waiting.pop()
         for name in group:
             if not isinstance(group.get(name, getlink=True), h5py.HardLink):
                 raise ModelFailedError(f"the weights have a link to another place ('{name}')")
             item = group[name]
+            address = h5py.h5o.get_info(item.id).addr
+            if address in seen:
+                raise ModelFailedError(f"the weights have one thing in two places ('{name}')")
+            seen.add(address)
             if isinstance(item, h5py.Group):
                 waiting.append(item)
             elif not isinstance(item, h5py.Dataset) or item.external or item.is_virtual:
