@@ -242,16 +242,21 @@ def test_a_layer_is_refused_when_its_first_axis_counts_windows():
         probe.responses(_image(1, 16, 24, 3), "within")
 
 
-def test_scores_are_each_pictures_own_when_windows_of_several_are_kept():
-    network = _windowed()
+def test_scores_are_each_pictures_own_when_windows_lie_beside_a_layer():
+    inputs = keras.Input((16, 24, 3))
+    side = x = L.Conv2D(6, 2, strides=2, name="patches")(inputs)
+    for number in range(5):
+        side = L.Conv2D(6, 3, padding="same", name=f"side{number}")(side)
+    maps = L.Add()([side, _windows(x, rows=8, columns=12, channels=6)])
+    network = keras.Model(inputs, L.Dense(3, activation="softmax")(L.GlobalAveragePooling2D()(maps)))
     probe = KerasProbe(network, tuning=Tuning(reuse=ActivationCache(2**24)))
     images = [_image(16, 24, 3), 1 - _image(16, 24, 3)]
-    # A layer within the windows' branch: what is kept there is of one picture or of none.
-    for image in images:
-        probe.activations_and_gradients(image, layer="patches", class_index=0)
-    found = [probe.activations_and_gradients(image, layer="patches", class_index=0).scores for image in images]
-    for image, scores in zip(images, found, strict=True):
-        assert relative_error(scores.values, network(image[None]).numpy()[0]) < 1e-5
+    expected = [network(image[None]).numpy()[0] for image in images]
+    for layer in ("patches", *(f"side{number}" for number in range(5))):
+        # What is kept at a layer is one picture's, or nothing: the second time it is taken from there.
+        for _ in range(2):
+            found = probe.gradients_of(images, [0, 0], layer=layer)
+            assert relative_error(np.stack([answer.scores.values for answer in found]), np.stack(expected)) < 1e-5
 
 
 def test_layer_health_leaves_out_what_keeps_no_pictures_apart():
