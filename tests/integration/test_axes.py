@@ -15,6 +15,7 @@ from service.engine.arrays import Array
 from service.engine.ascent import Ascent, Canvas, FilterMeans, Schedule
 from service.engine.keras import axis_rules
 from service.engine.keras.axes import find_order, name_of
+from service.engine.keras.compiling import computing
 from service.engine.keras.graph import Wiring, wire
 from service.engine.keras.probe import KerasProbe
 from service.engine.keras.tuning import Tuning
@@ -25,7 +26,7 @@ from service.engine.model import Model
 from service.engine.preprocessing import Preprocessing
 from service.engine.reuse import ActivationCache
 from service.engine.units import UnitChoice
-from service.errors import FilterOutOfRangeError, LayerNotDrawableError, LayerNotSpatialError
+from service.errors import ComputationFailedError, FilterOutOfRangeError, LayerNotDrawableError, LayerNotSpatialError
 from tests.oracle import relative_error, weigh
 
 L: Any = keras.layers
@@ -313,6 +314,26 @@ def test_a_default_layer_is_uncertain_when_nothing_before_it_was_learned():
     assert (sure, because.split(":")[0]) == ("likely", "it is a table of windows of the picture")
     _, sure, _ = _default_layer(KerasProbe(flat(L.Conv2D(2, 3)(inputs))))
     assert sure == "certain"
+
+
+def test_a_default_layer_is_uncertain_when_the_network_cuts_borders_off():
+    def sure(cropping: Any) -> tuple[str, str]:
+        inputs = keras.Input((40, 48, 3))
+        x = L.Conv2D(4, 3, activation="relu", name="maps")(L.Cropping2D(cropping)(inputs))
+        return _default_layer(KerasProbe(keras.Model(inputs, L.Dense(3)(L.GlobalAveragePooling2D()(x)))))[1:]
+
+    found, because = sure(((18, 6), (0, 0)))
+    assert found == "likely"
+    assert "rows 18 to 33 and columns 0 to 47 of 40 x 48 alone" in because
+    assert sure(((1, 0), (0, 1)))[0] == "certain"
+
+
+def test_the_machine_is_blamed_when_tensorflow_cannot_compute_a_network():
+    with (
+        pytest.raises(ComputationFailedError, match=r"on this machine: The Conv2D op supports NHWC alone$"),
+        computing(_image()),
+    ):
+        raise tf.errors.UnimplementedError(None, None, "The Conv2D op supports NHWC alone\n\t [[node]]")
 
 
 # --- the table -------------------------------------------------------------------------------------------------------

@@ -30,6 +30,11 @@ def computing(image: Array) -> Iterator[None]:
     height, width = image.shape[:2]
     try:
         yield
+    except tf.errors.UnimplementedError as error:
+        # Not this picture's fault: convolutions in channels_first, say, that a processor does not know.
+        raise ComputationFailedError(
+            f"TensorFlow cannot compute this network on this machine: {_first_words(error)}"
+        ) from error
     except tf.errors.ResourceExhaustedError as error:
         raise ComputationFailedError(
             f"there is not memory enough to compute a picture of {height} x {width}: send a smaller one"

@@ -8,6 +8,7 @@ import keras
 
 from service.engine.keras.graph import Call, Value, Wiring
 from service.engine.keras.lookup import learns
+from service.engine.keras.receptive_field import find_extent
 from service.engine.keras.upright import has_space, is_map
 
 Activation = Literal["softmax", "sigmoid", "log_softmax", "linear", "other"]
@@ -16,6 +17,8 @@ IDENTITIES = {"Dropout", "SpatialDropout2D", "GaussianNoise", "GaussianDropout",
 MOVES = {"Permute", "Transpose", "Moveaxis", "Swapaxes"}
 RESHAPES = {"Flatten", "Reshape", "Cast"}
 _WINDOWS = {"ExtractPatches", "SpaceToDepth", "Unfold"}
+# Of a side: so much of it a convolution without padding may leave out.
+_NEARLY_ALL = 0.9
 # What goes through the steps of a sequence, one after the other.
 _READERS = {"Bidirectional", "GRU", "LSTM", "RNN", "SimpleRNN"}
 _POOLINGS = {"MaxPooling2D", "AveragePooling2D", "MaxPool", "AveragePool"}
@@ -91,9 +94,26 @@ def find_doubt(wiring: Wiring, call: Call) -> str | None:
         return f"it is {what}: nothing before it has weights"
     mixing = _find_row(wiring, call.outputs[0])
     if mixing is None:
-        return None
+        return _find_cut(wiring, call)
     path = mixing.site.path
     return f"behind it rows or columns go on as steps of a sequence, or as tokens, in '{path}': those have no maps"
+
+
+def _find_cut(wiring: Wiring, call: Call) -> str | None:
+    """Where borders are cut off inside the network, what its maps are of."""
+    if not any(type(value.call.operation).__name__ == "Cropping2D" for value in wiring.ancestors(call.outputs[0])):
+        return None
+    _, height, width, _ = wiring.inputs[0].shape
+    extent = find_extent(wiring, call)
+    if extent is None or not height or not width:
+        return None
+    top, left, bottom, right = extent
+    if min((bottom - top) / height, (right - left) / width) > _NEARLY_ALL:
+        return None
+    return (
+        f"its maps are of rows {top} to {bottom - 1} and columns {left} to {right - 1} of {height} x {width} alone, as "
+        "the network cuts off the rest: drawn over the whole picture they lie displaced"
+    )
 
 
 def _find_row(wiring: Wiring, value: Value) -> Call | None:

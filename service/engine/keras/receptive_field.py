@@ -15,7 +15,7 @@ from service.engine.keras.axes import find_order
 from service.engine.keras.graph import Call, Value, Wiring
 from service.engine.keras.moves import NONE, Move, Stay, find_moves
 from service.engine.keras.upright import is_map, upright_shape
-from service.engine.probe import ReceptiveField
+from service.engine.probe import Box, ReceptiveField
 
 _Flags = NDArray[np.bool_]
 _Places = NDArray[np.int64]
@@ -79,6 +79,18 @@ def find_receptive_field(wiring: Wiring, call: Call, size: tuple[int, int]) -> R
     except _UnknownError:
         return None
     return ReceptiveField(*_describe(down), *_describe(across))
+
+
+def find_extent(wiring: Wiring, call: Call) -> Box | None:
+    """What all positions of a layer see together, within the picture; None where that or the picture's size is open."""
+    _, height, width, *_ = *wiring.inputs[0].shape, None, None
+    if not height or not width:
+        return None
+    field = find_receptive_field(wiring, call, (height, width))
+    if field is None:
+        return None
+    tops, lefts = max(int(field.top.min()), 0), max(int(field.left.min()), 0)
+    return tops, lefts, min(int(field.bottom.max()), height), min(int(field.right.max()), width)
 
 
 def _measure(wiring: Wiring, value: Value, size: tuple[int, int]) -> dict[Value, tuple[int, int]]:
