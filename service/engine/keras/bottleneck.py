@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from math import prod
 
 from service.engine.anatomy import Code
-from service.engine.keras.axis_rules import channels_of
+from service.engine.keras.axis_steps import channels_of
 from service.engine.keras.graph import Call, Value, Wiring
 from service.engine.keras.landmarks import IDENTITIES, RESHAPES
 from service.engine.keras.lookup import learns

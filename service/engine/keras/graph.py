@@ -13,7 +13,8 @@ import keras
 from keras import tree
 
 from service.engine.keras.axes import BATCH, Axes, Name, Shape, axis, name_of, stamp, unknown
-from service.engine.keras.axis_rules import Step, claim_axes, find_axes
+from service.engine.keras.axis_rules import claim_axes, find_axes
+from service.engine.keras.axis_steps import Step
 from service.engine.keras.first_bias import compute_with_first_bias, has_first_bias
 
 

@@ -7,7 +7,7 @@ from typing import Any, Final, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from service.engine.keras.axis_rules import space_of
+from service.engine.keras.axis_steps import space_of
 
 Places = NDArray[np.int64]
 _ROUNDING: Final = 1e-6
