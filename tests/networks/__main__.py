@@ -33,9 +33,8 @@ def main(count: int = 300, first: int = 0) -> int:
         sys.stdout.flush()
     total = {name: sum(getattr(each, name) for each in found) for name in _NUMBERS}
     faulty = [each.seed for each in found if each.faults]
-    sys.stdout.write(
-        f"{len(found)} networks, {len(faulty)} with faults: {faulty}; Keras cannot compute {unable}\n{total}\n{dict(kinds)}\n"
-    )
+    sys.stdout.write(f"{len(found)} networks, {len(faulty)} with faults: {faulty}; Keras cannot compute {unable}\n")
+    sys.stdout.write(f"{total}\n{dict(kinds)}\n")
     return 1 if faulty else 0
 
 
