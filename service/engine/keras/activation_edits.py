@@ -49,4 +49,7 @@ def _rescaling(layer: Entry, names: set[str]) -> Entry:
 
 
 def _is_hard_sigmoid(layer: Entry) -> bool:
-    return layer.get("class_name") == "Activation" and config_of(layer).get("activation") == "hard_sigmoid"
+    function = config_of(layer).get("activation")
+    if isinstance(function, dict) and function.get("class_name") == "function":
+        function = function.get("config")
+    return layer.get("class_name") == "Activation" and function == "hard_sigmoid"

@@ -46,7 +46,15 @@ def restore_hard_sigmoid(network: keras.Model) -> tuple[str, ...]:
 
     Raises ModelFailedError where that would not be the same.
     """
-    names = list(dict.fromkeys(name for layer, name in _layers(network) if _restore(layer, name)))
+    layers = [*_layers(network)]
+    # A layer by itself has a Rescaling before it.
+    scaled = {layer.name.rstrip("_") for layer, _ in layers if isinstance(layer, keras.layers.Rescaling)}
+    fused = [
+        (layer, name)
+        for layer, name in layers
+        if not isinstance(layer, keras.layers.Activation) or f"{layer.name}_scaled" not in scaled
+    ]
+    names = list(dict.fromkeys(name for layer, name in fused if _restore(layer, name)))
     shown = ", ".join(f"'{name}'" for name in names[:3]) + (f" and {len(names) - 3} more" if names[3:] else "")
     return (_SENTENCE + shown,) if names else ()
 
@@ -66,8 +74,8 @@ def _layers(network: keras.Model) -> Iterator[tuple[Any, str]]:
 
 
 def _restore(layer: Any, name: str) -> bool:
-    if isinstance(layer, keras.layers.Activation) or hasattr(layer, "cell"):
-        # A layer by itself has a Rescaling before it; a recurrent layer shows its cell's functions as its own.
+    if hasattr(layer, "cell"):
+        # It shows its cell's functions as its own.
         return False
     hard = [place for place in ("activation", "recurrent_activation") if _is_hard(getattr(layer, place, None))]
     if not hard:
