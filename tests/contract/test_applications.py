@@ -197,7 +197,7 @@ def test_network_leaves_memory_when_another_takes_its_place(repository: Path, tm
         limits={"resident_applications": 1},
         worker={"warm": False},
     )
-    with TestClient(create_app(settings)) as client:
+    with TestClient(create_app(settings), base_url="http://127.0.0.1") as client:
         for method, headers in (("predictions", {}), ("grad-cam", {}), ("grad-cam", {"Prefer": "respond-async"})):
             answer = client.post(f"/v1/models/mobilenet/{method}", files={"image": picture}, headers=headers)
             assert answer.status_code in (200, 202), answer.text

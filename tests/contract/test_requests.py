@@ -183,11 +183,15 @@ def test_heatmap_is_a_palette_png_when_drawn(client: TestClient, picture: bytes)
     assert palette[-3:] == [128, 0, 0]
 
 
+# The photo is tiny: 48 x 32, and drawn five times as large.
+ZOOM = 5
+
+
 def test_pictures_have_the_photos_size_when_they_lie_on_it(client: TestClient, picture: bytes) -> None:
     for image in _ask(client, picture)["images"]:
         size = Image.open(io.BytesIO(base64.b64decode(image["data"]))).size
         assert size == (image["width"], image["height"])
-        assert size == ((32, 32) if image["name"] == "input" else (48, 32))
+        assert size == ((32, 32) if image["name"] == "input" else (48 * ZOOM, 32 * ZOOM))
 
 
 def test_input_is_what_the_network_saw_when_it_is_stretched(client: TestClient, picture: bytes) -> None:
@@ -201,7 +205,8 @@ def test_overlay_is_the_blend_when_the_parts_are_blended_again(
     client: TestClient, picture: bytes, opacity: float
 ) -> None:
     images = _images(_ask(client, picture, opacity=str(opacity)))
-    expected = opacity * _pixels(images["heatmap"]).astype(float) + (1 - opacity) * _pixels(picture)
+    enlarged = _pixels(picture).repeat(ZOOM, axis=0).repeat(ZOOM, axis=1)
+    expected = opacity * _pixels(images["heatmap"]).astype(float) + (1 - opacity) * enlarged
     assert np.abs(_pixels(images["overlay"]) - expected).max() <= 0.51
 
 
@@ -209,7 +214,7 @@ def test_overlay_is_the_blend_when_the_parts_are_blended_again(
 def test_heatmap_is_the_raw_map_when_resized_and_scaled_again(client: TestClient, picture: bytes, scale: str) -> None:
     params = {"scale": "fixed", "scale_max": "0.5"} if scale == "fixed" else {}
     result = _ask(client, picture, values="raw", colormap="gray", **params)
-    raw = _stretch(_stretch(np.asarray(result["values"]["map"]), 32).T, 48).T
+    raw = _stretch(_stretch(np.asarray(result["values"]["map"]), 32 * ZOOM).T, 48 * ZOOM).T
     expected = np.clip(raw / (0.5 if scale == "fixed" else raw.max()), 0, 1) * 255
     assert result["values"]["max"] > 0
     assert np.abs(_pixels(_images(result)["heatmap"])[..., 0] - expected).max() <= 1

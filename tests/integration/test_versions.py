@@ -74,7 +74,7 @@ def test_heat_maps_show_one_class_on_one_scale_when_versions_are_compared(models
     pictures = {image.name: np.asarray(Image.open(io.BytesIO(image.data))) for image in result.images}
     greatest = max(values.max() for values in maps)
     for entry, values in zip(entries, maps, strict=True):
-        shades = cv2.resize(values, (12, 16), interpolation=cv2.INTER_LINEAR) * 255 / greatest
+        shades = cv2.resize(values, (12 * 14, 16 * 14), interpolation=cv2.INTER_LINEAR) * 255 / greatest
         np.testing.assert_allclose(pictures[f"v{entry['version']}--heatmap"], shades, atol=0.51)
     expected = [_correlation(one, other) for one, other in pairwise(maps)]
     assert [pair["correlation"] for pair in result.values["neighbours"]] == pytest.approx(expected, abs=1e-5)

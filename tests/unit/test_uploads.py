@@ -29,12 +29,19 @@ def _nothing(_: Upload) -> None:
     """No one looks."""
 
 
+def _ended() -> asyncio.Event:
+    """Of one who has sent all there is as soon as there is a place."""
+    event = asyncio.Event()
+    event.set()
+    return event
+
+
 def test_dawdlers_give_way_when_others_wait():
     async def scenario() -> None:
         uploads, end = Uploads(2, slowest=1000, grace_seconds=GRACE), asyncio.Event()
         dawdlers = [asyncio.create_task(_send(uploads, end, _nothing, step=1)) for _ in range(8)]
         await asyncio.sleep(0.01)
-        honest = await _send(uploads, end, lambda _: end.set())
+        honest = await _send(uploads, _ended(), _nothing)
         end.set()
         answers = await asyncio.gather(*dawdlers)
         assert honest == "received"
@@ -76,9 +83,8 @@ def test_a_burst_does_not_count_for_long_when_nothing_follows():
         # As if it had sent nearly all at once, to sit on it then.
         stalled = asyncio.create_task(_send(uploads, end, lambda upload: upload.received(SIZE - 1)))
         await asyncio.sleep(0.01)
-        honest = await _send(uploads, end, lambda _: end.set())
-        end.set()
-        assert [await stalled, honest] == ["too slow", "received"]
+        honest = await _send(uploads, _ended(), _nothing)
+        assert [await asyncio.wait_for(stalled, 60), honest] == ["too slow", "received"]
 
     asyncio.run(scenario())
 
