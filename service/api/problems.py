@@ -147,9 +147,13 @@ PROBLEMS: Final[dict[str, ProblemType]] = {
     "storage_full": ProblemType(
         507,
         "Storage full",
-        "There is no room for what jobs are sent with, for their pictures, or for what was sent while it is looked at "
-        "(`TMPDIR`): delete jobs that are done, or wait until some expire. Whoever runs the service may raise "
-        "`CONVSCOPE_LIMITS__INPUT_BYTES` and `__RESULT_BYTES`.",
+        "There is no room for what jobs are sent with, or for their pictures: delete jobs that are done, or wait until "
+        "some expire. Whoever runs the service may raise `CONVSCOPE_LIMITS__INPUT_BYTES` and `__RESULT_BYTES`.",
+    ),
+    "temporary_storage_full": ProblemType(
+        503,
+        "Temporary storage full",
+        "There is no room for what was sent while it is looked at (`TMPDIR`): it is free again when others are done.",
     ),
     "queue_full": ProblemType(503, "Queue full", "As many jobs wait as may wait; try again after `Retry-After`."),
     "streams_full": ProblemType(
@@ -308,7 +312,8 @@ async def _os_error(request: Request, error: Exception) -> Response:
     if error.errno not in _FULL:
         raise error
     logger.error("no room for temporary files: %r", error)
-    return respond(request, "storage_full", "there is no room left for what was sent: try again later, or send less")
+    detail = "there is no room left for what was sent: try again later, or send less"
+    return respond(request, "temporary_storage_full", detail)
 
 
 async def _unexpected_error(request: Request, error: Exception) -> Response:

@@ -221,15 +221,15 @@ def test_it_is_told_that_there_is_no_room_when_temporary_files_cannot_be_written
     noise = bytes(range(256)) * 6000
     for files in ({"image": noise}, {"images": data}, {"images": data[:200_000]}):
         response = httpx2.post(full.url + GRAD_CAM, files=files, timeout=LIMIT_SECONDS)
-        assert_problem(response, 507, "storage_full", "room", "again")
+        assert_problem(response, 503, "temporary_storage_full", "room", "again")
         assert response.headers["retry-after"]
     # In JSON nothing is written before a set is packed.
     encoded = base64.b64encode(noise[:200_000]).decode()
     response = httpx2.post(full.url + GRAD_CAM, content=json.dumps({"images": [encoded]}), timeout=LIMIT_SECONDS,
                            headers={"Content-Type": "application/json"})  # fmt: skip
-    assert_problem(response, 507, "storage_full", "room", "again")
+    assert_problem(response, 503, "temporary_storage_full", "room", "again")
     response = httpx2.post(full.url + GRAD_CAM, json={"set": "shapes"}, timeout=LIMIT_SECONDS)
-    assert_problem(response, 507, "storage_full", "room", "again")
+    assert_problem(response, 503, "temporary_storage_full", "room", "again")
     assert _post(full, picture).status_code == 200
 
 
