@@ -60,6 +60,12 @@ def test_layer_is_named_when_its_weights_are_not_finite(save: Save, value: float
         load_probe(save(network))
 
 
+def test_discretization_compares_what_enters_it_when_its_own_dtype_is_whole(save: Save):
+    bins = layers.Discretization([0.2, 0.6], dtype="int64")
+    network = _network(bins, layers.Embedding(3, 5), layers.Flatten(), layers.Dense(4, "softmax"))
+    np.testing.assert_allclose(load_probe(save(network)).scores(IMAGE).values, network(IMAGE[None])[0], atol=1e-6)
+
+
 QUESTIONS: dict[str, Callable[[KerasProbe, Array], Any]] = {
     "survey": lambda probe, images: probe.survey(images, ["large"], np.ones((len(images), 2, 8), np.float32)),
     "responses": lambda probe, images: probe.responses(images, "large"),

@@ -71,10 +71,9 @@ def _autoencoder(_: str) -> Any:
 
 
 def _dense_autoencoder(_: str) -> Any:
-    layers = [L.Flatten(), L.Dense(16, activation="relu"), L.Dense(2, name="latent"), L.Dense(16, activation="relu")]
-    return keras.Sequential(
-        [keras.Input((28, 28, 1)), *layers, L.Dense(784, activation="sigmoid"), L.Reshape((28, 28, 1))]
-    )
+    encoder = [L.Rescaling(1 / 255), L.Flatten(), L.Dense(16, activation="relu"), L.Dense(2, name="latent")]
+    decoder = [L.Dense(16, activation="relu"), L.Dense(784, activation="sigmoid"), L.Reshape((28, 28, 1))]
+    return keras.Sequential([keras.Input((28, 28, 1)), *encoder, *decoder])
 
 
 def _transposed_autoencoder(_: str) -> Any:

@@ -65,6 +65,20 @@ def test_argument_stays_when_time_comes_first():
     assert layer == _layer("LSTM", time_major=True)
 
 
+@pytest.mark.parametrize(
+    ("class_name", "plain", "module"),
+    [
+        ("Custom>CustomScaleLayer", "CustomScaleLayer", "inception_resnet_v2"),
+        ("CustomScaleLayer", "CustomScaleLayer", "inception_resnet_v2"),
+        ("LayerScale", "LayerScale", "convnext"),
+    ],
+)
+def test_layer_of_an_application_gets_the_module_that_keras_3_has_it_in(class_name: str, plain: str, module: str):
+    layer = _layer(class_name)
+    assert layer_edits.application(layer) == ["x"]
+    assert (layer["class_name"], layer["module"]) == (plain, f"keras.src.applications.{module}")
+
+
 def test_layer_becomes_another_when_only_training_tells_them_apart():
     layers = [_layer("SyncBatchNormalization", axis=[3]), _layer("RandomHeight", factor=0.1, dtype="float32")]
     assert [layer_edits.old_class(layers[0]), layer_edits.random_sizes(layers[1])] == [["x"], ["x"]]

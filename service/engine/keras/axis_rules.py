@@ -82,6 +82,11 @@ def _one_by_one(step: Step) -> Axes | list[Axes]:
     return [(axes[0], step.given[0][1], *axes[1:]) for axes in found]
 
 
+def _discretize(step: Step) -> Axes:
+    """Each number by itself, unless it becomes a row of zeros with a one."""
+    return stay(step) if step.operation.output_mode == "int" else leave_unknown(step)
+
+
 def _wrapped(step: Step) -> list[Axes]:
     return find_axes(replace(step, operation=step.operation.layer))
 
@@ -169,7 +174,7 @@ RULES: Final[dict[str, Rule]] = {
     **_rows(
         leave_unknown,
         """
-        CategoryEncoding ConvLSTM1D ConvLSTM2D ConvLSTM3D Discretization Dot GRUCell HashedCrossing Hashing LSTMCell
+        CategoryEncoding ConvLSTM1D ConvLSTM2D ConvLSTM3D Dot GRUCell HashedCrossing Hashing LSTMCell
         MaxNumBoundingBoxes MelSpectrogram ReversibleEmbedding SimpleRNNCell StackedRNNCells
         AffineTransform ElasticTransform MapCoordinates PerspectiveTransform SSIM ScaleAndTranslate SobelEdges
         Cholesky CholeskyInverse Det Eig Eigh Inv Lstsq LuFactor MatrixRank Pinv Qr SVD Slogdet Solve SolveTriangular
@@ -179,6 +184,7 @@ RULES: Final[dict[str, Rule]] = {
         """,
     ),
     "Average": _average,
+    "Discretization": _discretize,
     "Concatenate": concatenate,
     "Dense": dense,
     "EinsumDense": einsum,

@@ -53,6 +53,9 @@ def infer(node: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         kwargs = {**kwargs, "training": False}
     if has_first_bias(operation):
         return compute_with_first_bias(operation, *args, activation=operation.activation, **kwargs)
+    if isinstance(operation, keras.layers.Discretization):
+        # In a compiled graph alone, Keras would cast what enters it to the layer's dtype, and that may be an integer.
+        return operation.call(*args, **kwargs)
     return operation(*args, **kwargs)
 
 

@@ -35,6 +35,11 @@ _RENAMED_CLASSES = {
     "SyncBatchNormalization": ("BatchNormalization", {}),
     "ThresholdedReLU": ("ReLU", {"theta": "threshold"}),
 }
+_OF_APPLICATIONS = {
+    "LayerScale": "convnext",
+    "StochasticDepth": "convnext",
+    "CustomScaleLayer": "inception_resnet_v2",
+}
 _OF_EVERY_LAYER = ("name", "trainable", "dtype", "batch_input_shape")
 
 
@@ -117,10 +122,12 @@ def precision_policy(entry: Entry) -> list[str]:
 
 
 def application(entry: Entry) -> list[str]:
-    """Layers of ConvNeXt, which stand beside the network itself."""
-    if entry.get("class_name") not in ("LayerScale", "StochasticDepth") or "module" in entry:
+    """Layers of ConvNeXt and InceptionResNetV2, which stand beside the network itself."""
+    class_name = str(entry.get("class_name")).removeprefix("Custom>")
+    if class_name not in _OF_APPLICATIONS or "module" in entry:
         return []
-    entry |= {"module": "keras.src.applications.convnext", "registered_name": None}
+    module = f"keras.src.applications.{_OF_APPLICATIONS[class_name]}"
+    entry |= {"class_name": class_name, "module": module, "registered_name": None}
     return [name_of(entry)]
 
 
