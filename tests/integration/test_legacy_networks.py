@@ -20,6 +20,7 @@ from service.engine.keras.loading import load_probe
 from service.errors import MethodUnavailableError, ModelFailedError
 
 Entry = dict[str, Any]
+SCALES = ((0.5, 1.0, 2.0), (3.0, 1.0, 7.0))
 
 
 def _layer(class_name: str, name: str, *inbound: list[Any], **arguments: Any) -> Entry:
@@ -217,6 +218,20 @@ def test_nothing_is_left_when_a_copy_cannot_be_loaded(tmp_path: Path, monkeypatc
         "'sequential' (layers): 'Merge' is no layer of Keras 3 that may be loaded: use Keras's own layers "
         "(it was written by Keras 1.2.1: save it again with a newer version)"
     )
+
+
+@pytest.mark.parametrize("stored", ["Variable", "gamma"])
+def test_scales_of_convnext_are_found_under_the_name_that_keras_2_gave_them(tmp_path: Path, stored: str):
+    size = {"init_values": 1e-6, "projection_dim": 3}
+    places = enumerate(("in", "scale0"))
+    scales = [_layer("LayerScale", f"scale{i}", [before, 0, 0, {}], **size) for i, before in places]
+    picture = _layer("InputLayer", "in", batch_input_shape=[None, 8, 8, 3])
+    values = {f"scale{i}": {f"scale{i}/{stored}": np.array(each, np.float32)} for i, each in enumerate(SCALES)}
+    config = _model("convnext", picture, *scales, inputs=["in"], output="scale1")
+    probe = load_probe(_write(tmp_path / "model.h5", config, values, "2.12.0"))
+    image = np.ones((8, 8, 3), np.float32)
+    (maps,) = probe.activations(image, ["scale1"])
+    np.testing.assert_allclose(maps.values[0, 0], np.prod(SCALES, axis=0))
 
 
 def _no_weights() -> bytes:

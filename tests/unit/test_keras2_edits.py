@@ -65,6 +65,13 @@ def test_argument_stays_when_time_comes_first():
     assert layer == _layer("LSTM", time_major=True)
 
 
+def test_initializer_of_tensorflow_becomes_the_one_of_keras():
+    foreign = {"module": "tensorflow.python.ops.init_ops_v2", "class_name": "Constant", "config": {"value": 0}}
+    layer = _layer("Dense", bias_initializer=foreign | {"registered_name": "Constant"}, kernel_initializer="zeros")
+    assert layer_edits.initializers_of_tensorflow(layer) == ["x"]
+    assert layer["config"]["bias_initializer"] == foreign | {"module": "keras.initializers", "registered_name": None}
+
+
 @pytest.mark.parametrize(
     ("class_name", "plain", "module"),
     [

@@ -82,7 +82,7 @@ def _one_by_one(step: Step) -> Axes | list[Axes]:
     return [(axes[0], step.given[0][1], *axes[1:]) for axes in found]
 
 
-def _discretize(step: Step) -> Axes:
+def _discretize(step: Step) -> Axes | list[Axes]:
     """Each number by itself, unless it becomes a row of zeros with a one."""
     return stay(step) if step.operation.output_mode == "int" else leave_unknown(step)
 

@@ -79,6 +79,9 @@ EDITS = (
     Edit("arguments that Keras 3 no longer takes were dropped: {layers}", layer_edits.obsolete_arguments),
     Edit("numbers written as NumPy arrays were read as numbers: {layers}", layer_edits.numpy_scalars),
     Edit("the dtype of initializers was dropped: {layers}", layer_edits.typed_initializers),
+    Edit(
+        "initializers of TensorFlow were replaced by those of Keras: {layers}", layer_edits.initializers_of_tensorflow
+    ),
     Edit("layers over several axes were marked, so that Keras 3 sees all of them: {layers}", layer_edits.several_axes),
     Edit("texts that Keras 3 would take for functions were marked: {layers}", layer_edits.names_of_functions),
     Edit(

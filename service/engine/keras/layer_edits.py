@@ -84,11 +84,23 @@ def _number(value: Entry) -> Any:
 
 def typed_initializers(entry: Entry) -> list[str]:
     """TensorFlow 1's initializers had a dtype; the weights come from the file in any case."""
-    initializers = (value for key, value in config_of(entry).items() if key.endswith("_initializer"))
-    typed = [item for item in initializers if isinstance(item, dict) and "dtype" in config_of(item)]
+    typed = [item for item in _initializers(entry) if "dtype" in config_of(item)]
     for initializer in typed:
         del config_of(initializer)["dtype"]
     return [name_of(entry)] if typed else []
+
+
+def initializers_of_tensorflow(entry: Entry) -> list[str]:
+    """Those of TensorFlow itself, as in EfficientNetV2, which Keras 3 has under the same names."""
+    foreign = [item for item in _initializers(entry) if item.get("module") == "tensorflow.python.ops.init_ops_v2"]
+    for initializer in foreign:
+        initializer |= {"module": "keras.initializers", "registered_name": None}
+    return [name_of(entry)] if foreign else []
+
+
+def _initializers(entry: Entry) -> list[Entry]:
+    values = (value for key, value in config_of(entry).items() if key.endswith("_initializer"))
+    return [value for value in values if isinstance(value, dict)]
 
 
 def several_axes(entry: Entry) -> list[str]:

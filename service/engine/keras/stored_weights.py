@@ -3,6 +3,7 @@
 Keras assigns them by position, and two layers of the same shape that changed places would go unnoticed.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from itertools import count, takewhile
 from pathlib import Path
@@ -22,6 +23,8 @@ _OLD_NAMES = {
     "moving_mean": ("running_mean",),
     # Keras 1 kept the variance under this name.
     "moving_variance": ("running_std",),
+    # Keras 3's LayerScale does not name its only one.
+    "variable": ("Variable", "gamma"),
 }
 
 
@@ -68,7 +71,8 @@ def _match(arrays: Sequence[_Stored], weights: Sequence[Any], group: str) -> set
 def _likeness(stored: str, weight: Any) -> int:
     """0 for a variable of another kind; more for the same kind, and the more the longer the layer's name that fits."""
     *owners, name = weight.path.split("/")
-    kinds = (name, *_OLD_NAMES.get(name, ()))
+    # Keras counts variables that have no name of their own: `variable_7`.
+    kinds = (name, *_OLD_NAMES.get(re.sub(r"^variable_\d+$", "variable", name), ()))
     place, _, last = stored.rpartition("/")
     if not place:
         # Keras 1 wrote `dense_1_W`.
