@@ -297,7 +297,7 @@ def test_a_heat_map_is_refused_when_rows_are_not_the_pictures():
     image = _image(8, 12, 3)
     assert probe.anatomy.default_layer == "maps"
     for layer, shape in (("fresh", (3, 4, 2)), ("flipped", (6, 10, 2))):
-        with pytest.raises(LayerNotSpatialError, match=r"not the picture's.*nearest with space: 'maps'"):
+        with pytest.raises(LayerNotSpatialError, match=r"cannot be followed back to the picture's.*nearest with space: 'maps'"):
             probe.activations_and_gradients(image, layer=layer)
         assert probe.activations(image, [layer])[0].values.shape == shape
     assert refuse_without_spatial_layer(probe.anatomy) is None
@@ -317,15 +317,18 @@ def test_a_default_layer_is_uncertain_when_nothing_before_it_was_learned():
 
 
 def test_a_default_layer_is_uncertain_when_the_network_cuts_borders_off():
-    def sure(cropping: Any) -> tuple[str, str]:
+    def sure(crop: keras.Layer) -> tuple[str, str]:
         inputs = keras.Input((40, 48, 3))
-        x = L.Conv2D(4, 3, activation="relu", name="maps")(L.Cropping2D(cropping)(inputs))
+        x = L.Conv2D(4, 3, activation="relu", name="maps")(crop(inputs))
         return _default_layer(KerasProbe(keras.Model(inputs, L.Dense(3)(L.GlobalAveragePooling2D()(x)))))[1:]
 
-    found, because = sure(((18, 6), (0, 0)))
+    found, because = sure(L.Cropping2D(((18, 6), (0, 0))))
     assert found == "likely"
     assert "rows 18 to 33 and columns 0 to 47 of 40 x 48 alone" in because
-    assert sure(((1, 0), (0, 1)))[0] == "certain"
+    found, because = sure(L.CenterCrop(40, 20))
+    assert found == "likely"
+    assert "rows 0 to 39 and columns 14 to 33 of 40 x 48 alone" in because
+    assert sure(L.Cropping2D(((1, 0), (0, 1))))[0] == "certain"
 
 
 def test_the_machine_is_blamed_when_tensorflow_cannot_compute_a_network():

@@ -71,6 +71,7 @@ NETWORKS: dict[str, Build] = {
     "pooling": _chain(_conv(padding="same"), L.MaxPooling2D(3, 2, "same"), L.AveragePooling2D((2, 3))),
     "padding and cropping": _chain(L.ZeroPadding2D(((2, 1), (0, 3))), _conv(), L.Cropping2D(((1, 0), (2, 3)))),
     "cropped, then same": _chain(L.Cropping2D(((3, 2), (1, 4))), _conv(5, padding="same")),
+    "middle": _chain(_conv(strides=2), L.CenterCrop(3, 5), _conv(padding="same")),
     "padded deep inside": _chain(_conv(), L.ZeroPadding2D(4), _conv(padding="same", strides=2)),
     "depthwise": _chain(L.DepthwiseConv2D(3, depth_multiplier=2), L.SeparableConv2D(2, (1, 4), padding="same")),
     "rows and columns apart": _chain(_conv((1, 5), strides=(1, 1)), _conv((3, 1), padding="same")),

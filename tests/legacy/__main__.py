@@ -79,8 +79,9 @@ arithmetic on tensors, networks of tutorials, parts within parts, and every fami
 loads each file; its output, those of its layers and, of one file per case, the Grad-CAM map and all that its compiled
 graphs say are compared with what that Keras computes for the same picture.
 
-Exact is a difference of at most {TOLERANCE:.0e} of the largest value ({HALF_PRECISION:.0e} in half precision). The
-largest was {worst:.0e}.
+Exact is a difference of at most {TOLERANCE:.0e} of the largest value, of a map of the largest sum of its terms'
+magnitudes ({HALF_PRECISION:.0e} in half precision). The largest was {worst:.0e}. Scores below a thousandth count by
+their difference, and layers whose axes are none of the picture's, which the service refuses to draw, not at all.
 
 {summarise(findings)}
 

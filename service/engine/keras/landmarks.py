@@ -19,6 +19,7 @@ RESHAPES = {"Flatten", "Reshape", "Cast"}
 _WINDOWS = {"ExtractPatches", "SpaceToDepth", "Unfold"}
 # Of a side: so much of it a convolution without padding may leave out.
 _NEARLY_ALL = 0.9
+_CUTTING = {"Cropping2D", "CenterCrop"}
 # What goes through the steps of a sequence, one after the other.
 _READERS = {"Bidirectional", "GRU", "LSTM", "RNN", "SimpleRNN"}
 _POOLINGS = {"MaxPooling2D", "AveragePooling2D", "MaxPool", "AveragePool"}
@@ -101,7 +102,8 @@ def find_doubt(wiring: Wiring, call: Call) -> str | None:
 
 def _find_cut(wiring: Wiring, call: Call) -> str | None:
     """Where borders are cut off inside the network, what its maps are of."""
-    if not any(type(value.call.operation).__name__ == "Cropping2D" for value in wiring.ancestors(call.outputs[0])):
+    kinds = {type(value.call.operation).__name__ for value in wiring.ancestors(call.outputs[0])}
+    if kinds.isdisjoint(_CUTTING):
         return None
     _, height, width, _ = wiring.inputs[0].shape
     extent = find_extent(wiring, call)

@@ -95,6 +95,23 @@ class Window:
         return places[:, None] * self.step - self.padding + np.arange(self.size) * self.gap
 
 
+@dataclass(frozen=True)
+class Centre:
+    """Places in the middle, where there are so many."""
+
+    target: int
+    first: int = 0
+
+    def count(self, count: int) -> int | None:
+        return self.target if count >= self.target else None
+
+    def between(self, before: int, _: int) -> "Centre":
+        return replace(self, first=(before - self.target) // 2)
+
+    def taps(self, places: Places) -> Places:
+        return places[:, None] + self.first
+
+
 class Spread(Window):
     """A window the other way round: each place is put into `size` of them."""
 
@@ -207,6 +224,10 @@ def _crop(layer: Any, at: int) -> Move | None:
     return Shift(-before, -after)
 
 
+def _centre(layer: Any, at: int) -> Move | None:
+    return Centre((layer.height, layer.width)[at])
+
+
 def _upsample(layer: Any, at: int) -> Move | None:
     if layer.interpolation == "nearest":
         return Repeat(layer.size[at])
@@ -257,6 +278,7 @@ _RULES: Final[dict[str, Callable[[Any, int], Move | None]]] = {
     "Conv2DTranspose": _transpose,
     "ZeroPadding2D": _pad,
     "Cropping2D": _crop,
+    "CenterCrop": _centre,
     "UpSampling2D": _upsample,
     "Resizing": _resize,
     "Resize": _resize,

@@ -119,6 +119,8 @@ def _follow(wiring: Wiring, value: Value, sizes: dict[Value, tuple[int, int]]) -
                 continue
             for source in _sources(call):
                 moves = _moves(call, source, made)
+                if any(move.count(count) is None for move, count in zip(moves, sizes[source], strict=True)):
+                    raise _UnknownError
                 counts = zip(sizes[source], sizes[made], strict=True)
                 placed = [move.between(*count) for move, count in zip(moves, counts, strict=True)]
                 sights = zip(found[made], placed, sizes[source], strict=True)

@@ -69,4 +69,4 @@ def describe_axes(value: Value) -> str:
         return f"has axes that are not height, width and channels ({shape}: {words})"
     if not is_spatial(upright_shape(value)):
         return f"has no spatial axes ({shape})"
-    return f"has rows and columns that are not the picture's, but made of numbers without space ({shape})"
+    return f"has rows and columns that cannot be followed back to the picture's ({shape})"
