@@ -297,7 +297,9 @@ def test_a_heat_map_is_refused_when_rows_are_not_the_pictures():
     image = _image(8, 12, 3)
     assert probe.anatomy.default_layer == "maps"
     for layer, shape in (("fresh", (3, 4, 2)), ("flipped", (6, 10, 2))):
-        with pytest.raises(LayerNotSpatialError, match=r"cannot be followed back to the picture's.*nearest with space: 'maps'"):
+        with pytest.raises(
+            LayerNotSpatialError, match=r"cannot be followed back to the picture's.*nearest with space: 'maps'"
+        ):
             probe.activations_and_gradients(image, layer=layer)
         assert probe.activations(image, [layer])[0].values.shape == shape
     assert refuse_without_spatial_layer(probe.anatomy) is None

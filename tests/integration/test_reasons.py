@@ -15,7 +15,8 @@ from service.catalog.folder import open_file
 from service.engine.keras.loading import load_probe
 from service.engine.method import refuse_without_classes, refuse_without_code, refuse_without_image
 from service.engine.model import Model
-from service.errors import ComputationFailedError
+from service.engine.probe import BatchProbe
+from service.errors import ComputationFailedError, ModelFailedError
 
 Open = Callable[[keras.Model], Model]
 
@@ -102,6 +103,31 @@ def test_picture_is_answered_when_the_batch_is_fixed(open_network: Open):
     probe = open_network(network).probe
     np.testing.assert_allclose(probe.scores(image).values, expected, atol=1e-5)
     assert probe.activations_and_gradients(image).activations.shape == (6, 10, 4)
+
+
+def test_pictures_go_one_by_one_when_the_network_takes_one_alone(open_network: Open):
+    inputs = keras.Input((8, 12, 3), batch_size=1)
+    flat = keras.ops.reshape(_maps(inputs), (1, -1))
+    network = keras.Model(inputs, layers.Dense(3)(flat))
+    images = np.random.default_rng(1).random((3, 8, 12, 3)).astype(np.float32)
+    expected = [network(image[None])[0] for image in images]
+    probe = open_network(network).probe
+    assert isinstance(probe, BatchProbe)
+    found = probe.gradients_of([*images], [0, 1, 2])
+    np.testing.assert_allclose([each.scores.values for each in found], expected, atol=1e-5)
+
+
+def test_the_number_of_pictures_is_named_when_the_network_fails_on_one(open_network: Open):
+    inputs = keras.Input((8, 12, 3), batch_size=4)
+    with pytest.raises(ModelFailedError, match="takes 4 pictures at once and fails on one: leave the batch size open"):
+        open_network(keras.Model(inputs, layers.Dense(3)(keras.ops.reshape(_maps(inputs), (4, -1)))))
+
+
+def test_layer_is_named_when_it_remembers_the_picture_before(open_network: Open):
+    inputs = keras.Input((8, 12, 3), batch_size=1)
+    rows = layers.Reshape((8, 36))(inputs)
+    with pytest.raises(ModelFailedError, match=r"layer 'memory' is stateful, .*: set stateful=False"):
+        open_network(keras.Model(inputs, layers.Dense(3)(layers.LSTM(4, stateful=True, name="memory")(rows))))
 
 
 def test_size_is_not_blamed_when_something_else_fails(open_network: Open):

@@ -104,6 +104,20 @@ def test_all_pictures_go_together_when_there_is_room():
     assert parties.sizes == [PICTURES]
 
 
+def test_pictures_go_one_by_one_when_a_layer_computes_with_several():
+    def build(parties: Parties) -> keras.Model:
+        network = _network(parties)
+        scores = network.output
+        return keras.Model(network.input, scores - keras.ops.mean(scores, axis=0, keepdims=True) * 0.5)
+
+    alone = KerasProbe(build(Parties()))
+    expected = [alone.scores(image).values for image in _images()]
+    parties = Parties()
+    found = KerasProbe(build(parties)).scores_of(list(_images()))
+    assert parties.sizes == [1] * PICTURES
+    np.testing.assert_allclose([scores.values for scores in found], expected, atol=1e-6)
+
+
 def test_codes_are_painted_in_parts_when_there_is_no_room():
     codes = np.random.default_rng(9).normal(size=(PICTURES, 4)).astype(np.float32)
     together = KerasProbe(_autoencoder(Parties())).decode(codes)

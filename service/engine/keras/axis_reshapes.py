@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+import keras
+
 from service.engine.keras.axes import Axes, Axis, axis, meet, name_of, regroup
 from service.engine.keras.axis_steps import Step, as_list, channels_of, cut_along, leave_unknown, merge
 
@@ -16,7 +18,11 @@ def flatten(step: Step) -> Axes:
 
 
 def reshape(step: Step) -> Axes:
-    return regroup(step.given[0], step.made[0])
+    axes, shape = step.given[0], step.made[0]
+    if isinstance(step.operation, keras.layers.Layer):
+        # Picture by picture, as the operation of this name need not be.
+        return (axes[0], *regroup(axes[1:], shape[1:]))
+    return regroup(axes, shape)
 
 
 def permute(step: Step) -> Axes:

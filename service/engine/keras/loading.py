@@ -79,6 +79,11 @@ def run_once(probe: KerasProbe, input_size: tuple[int, int] | None = None) -> No
     try:
         probe.run_once(input_size or OPEN_SIZE)
     except Exception as error:
+        if (size := probe.batch_size or 1) > 1:
+            raise ModelFailedError(
+                f"the network takes {size} pictures at once and fails on one: leave the batch size open "
+                "(batch_size=None) and save it again"
+            ) from error
         raise ModelFailedError(f"the network loads but does not run: {first_line(error)}") from error
 
 

@@ -94,6 +94,12 @@ class KerasProbe:
         )  # fmt: skip
         self._classifying = Classifying(self.anatomy, sources, passes, self._reuse, self._room)
 
+    @property
+    def batch_size(self) -> int | None:
+        """How many pictures the network was built for; None where that is open."""
+        size: int | None = self._wiring.inputs[0].shape[0]
+        return size
+
     def scores(self, image: Array) -> Scores:
         """See Probe."""
         return self.scores_of([image])[0]

@@ -10,6 +10,7 @@ import tensorflow as tf
 from keras import tree
 
 from service.engine.arrays import Array
+from service.engine.keras.axes import has_batch
 from service.engine.keras.compiling import compile_graph
 from service.engine.keras.graph import Site, Value, Wiring, functional, infer, replay
 from service.engine.keras.traces import Built, Traces
@@ -22,11 +23,15 @@ _SIZES_KEPT: Final = 16
 
 
 class Room:
-    """The room for the pictures of one network, in `max_bytes`; for one picture there always is."""
+    """The room for the pictures of one network, in `max_bytes`; for one picture there always is.
+
+    There is for one alone where the number of pictures is fixed, or a layer computes with several of them.
+    """
 
     def __init__(self, network: keras.Model, wiring: Wiring, max_bytes: int) -> None:
         self._network = network
         self._max_bytes = max_bytes
+        self._keeps_apart = _keeps_apart(wiring)
         sizes = [_numbers(value) for call in wiring.calls for value in call.outputs]
         self._fixed = None if None in sizes else max(filter(None, sizes), default=1)
         # Of a network that leaves sizes open: one number from each trace, which is let go.
@@ -40,7 +45,7 @@ class Room:
         """The same where there are no pictures yet, of (h, w, c); no pass takes more than `most`."""
         size = min(count, most or count)
         if size > 1:
-            size = min(size, self._pictures(shape))
+            size = min(size, self._pictures(shape)) if self._keeps_apart else 1
         return [slice(start, start + size) for start in range(0, count, size)]
 
     def _pictures(self, shape: tuple[int, ...]) -> int:
@@ -77,6 +82,11 @@ class Room:
         except (ValueError, tf.errors.OpError):
             return Built(None)
         return Built(max(sizes) / prod(shape[:2]))
+
+
+def _keeps_apart(wiring: Wiring) -> bool:
+    values = [value for call in wiring.calls for value in call.outputs]
+    return all(has_batch(value.axes) for value in values) and all(value.shape[0] is None for value in wiring.inputs)
 
 
 def _numbers(value: Value) -> int | None:

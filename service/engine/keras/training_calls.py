@@ -1,21 +1,26 @@
-"""Layers that a file calls with `training=True`, whatever is asked of the network: none whose answer depends on it.
+"""Layers whose answers would not be the picture's alone: called with `training=True`, or with states that are kept.
 
-BatchNormalization then takes the statistics of the picture itself; this service asks every layer without training.
-Imports no Keras.
+BatchNormalization then takes the statistics of the picture itself; this service asks every layer without training. A
+stateful layer goes on where the picture before ended. Imports no Keras.
 """
 
 from collections.abc import Iterator
 from typing import Any, Final
 
-from service.engine.keras.entries import Entry, layers_of, name_of, walk
+from service.engine.keras.entries import Entry, config_of, layers_of, name_of, walk
 from service.errors import ModelFailedError
 
 _STATISTICS: Final = ("BatchNormalization", "BatchNormalizationV1", "BatchNormalizationV2", "SyncBatchNormalization")
 
 
 def require_inference(config: Entry) -> None:
-    """Raise ModelFailedError, with the layer's name, where statistics are taken of what is being served."""
+    """Raise ModelFailedError, with the layer's name, where statistics or states are taken of what is being served."""
     for entry in walk(config):
+        if config_of(entry).get("stateful") is True:
+            raise ModelFailedError(
+                f"layer '{name_of(entry)}' is stateful, so that its answer depends on the pictures before: set "
+                "stateful=False and save the model again"
+            )
         for layer in layers_of(entry):
             if any(_trains(node) for node in _nodes(layer)) and any(_takes_statistics(part) for part in walk(layer)):
                 raise ModelFailedError(
