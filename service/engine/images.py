@@ -11,6 +11,7 @@ from PIL import Image, UnidentifiedImageError
 from service.engine.arrays import Pixels
 from service.engine.image_memory import estimate_bytes, tile_pixels
 from service.engine.image_structure import inspect
+from service.engine.transparent_value import mend_transparent_value
 from service.engine.upright import to_upright_rgb
 from service.errors import ConvscopeError, ImageInvalidError, ImageTooLargeError, ImageTooManyPixelsError
 
@@ -52,6 +53,7 @@ def decode(
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             _check_size(image, limits)
             reserve(estimate_bytes(image, scans, drawn=drawn))
+            mend_transparent_value(image)
             image.load()
             return to_upright_rgb(image)
     except ConvscopeError:

@@ -14,6 +14,7 @@ from service.errors import ImageInvalidError
 _STRIP_PIXELS: Final = 2**20
 _TRANSPARENT_MODES: Final = frozenset(("RGBA", "LA", "PA", "RGBa", "La"))
 _SIXTEEN_BITS: Final = 0xFFFF
+_WHITE: Final = 0xFF
 _SIXTEEN_BIT_MODES: Final = frozenset(("I;16", "I;16B", "I;16L", "I;16N", "I"))
 
 Convert = Callable[[Image.Image], Pixels]
@@ -81,4 +82,7 @@ def _from_sixteen_bits(strip: Image.Image) -> Pixels:
     if values.dtype.itemsize > 2 and (values.min(initial=0) < 0 or values.max(initial=0) > _SIXTEEN_BITS):
         raise ImageInvalidError("32-bit pixels have no agreed range: send 8 or 16 bits per channel")
     # Rounded, as 257 is odd and no value lies in the middle.
-    return ((values.astype(np.uint32) + 128) // 257).astype(np.uint8)[..., None]
+    shades = ((values.astype(np.uint32) + 128) // 257).astype(np.uint8)
+    # One value at most: Pillow would compare it with the eight bits that it clips these to.
+    shades[values == strip.info.get("transparency", -1)] = _WHITE
+    return shades[..., None]

@@ -78,6 +78,57 @@ def test_sixteen_bits_are_scaled_when_a_gray_png_has_them():
     assert decoded[..., 0].tolist() == [[0, 100], [200, 255]]
 
 
+GRAY, COLOUR, GRAY_ALPHA, COLOUR_ALPHA = 0, 2, 4, 6
+
+
+def _png(bits: int, kind: int, row: bytes, width: int, transparent: bytes = b"") -> bytes:
+    """One row as it stands in the file, and a `tRNS` chunk with a transparent value, in the row's own units."""
+    header = struct.pack(">IIBBBBB", width, 1, bits, kind, 0, 0, 0)
+    chunks = [
+        (b"IHDR", header),
+        *([(b"tRNS", transparent)] if transparent else []),
+        (b"IDAT", zlib.compress(b"\0" + row)),
+    ]
+    data = b"\x89PNG\r\n\x1a\n"
+    for name, content in [*chunks, (b"IEND", b"")]:
+        data += struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+    return data
+
+
+# Four pixels, of which the third alone is transparent; the fourth of sixteen bits differs in its lower byte.
+@pytest.mark.parametrize(
+    ("bits", "row", "transparent", "expected"),
+    [
+        (1, b"\x20", b"\0\1", [0, 0, 255, 0]),
+        (2, b"\x19", b"\0\2", [0, 85, 255, 85]),
+        (4, b"\x03\x73", b"\0\7", [0, 51, 255, 51]),
+        (8, bytes((0, 3, 7, 3)), b"\0\7", [0, 3, 255, 3]),
+        (16, struct.pack(">4H", 0, 257, 0x5511, 0x5512), b"\x55\x11", [0, 1, 255, 85]),
+    ],
+)
+def test_transparent_value_is_laid_on_white_when_gray_has_any_depth(
+    bits: int, row: bytes, transparent: bytes, expected: list[int]
+):
+    decoded = decode(_png(bits, GRAY, row, 4, transparent), LIMITS)
+    assert decoded[0].tolist() == [[value] * 3 for value in expected]
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+def test_transparent_colour_is_laid_on_white_when_it_has_any_depth(bits: int):
+    colours = [0x5511, 0x2233, 0x7744, 0, 0, 0]
+    numbers = colours if bits == 16 else [number >> 8 for number in colours]
+    row = struct.pack(f">6{'H' if bits == 16 else 'B'}", *numbers)
+    decoded = decode(_png(bits, COLOUR, row, 2, struct.pack(">3H", *numbers[:3])), LIMITS)
+    assert decoded.tolist() == [[[255, 255, 255], [0, 0, 0]]]
+
+
+def test_alpha_of_sixteen_bits_is_laid_on_white_when_it_is_a_channel():
+    gray = struct.pack(">6H", 0x4000, 0, 0x4000, 0xFFFF, 0x4000, 0x8000)
+    assert decode(_png(16, GRAY_ALPHA, gray, 3), LIMITS)[0, :, 0].tolist() == [255, 64, 159]
+    colour = struct.pack(">8H", 0x4000, 0, 0, 0, 0x4000, 0, 0, 0xFFFF)
+    assert decode(_png(16, COLOUR_ALPHA, colour, 2), LIMITS).tolist() == [[[255, 255, 255], [64, 0, 0]]]
+
+
 @pytest.mark.parametrize(("mode", "colour"), [("L", 77), ("1", 1), ("CMYK", (0, 255, 255, 0)), ("LA", (77, 255))])
 def test_picture_becomes_rgb_when_it_has_another_mode(mode: str, colour: Any):
     data = _save(Image.new(mode, (3, 2), colour), "TIFF")
