@@ -9,6 +9,7 @@ from schemas.methods import MethodAvailability
 from schemas.sentences import Sentence
 
 ModelState = Literal["ready", "available", "failed"]
+Fit = Literal["stretch", "crop", "pad"]
 Task = Literal["classification", "binary", "regression", "autoencoder", "features"]
 
 
@@ -25,6 +26,11 @@ class InputContract(Schema):
     width: int | None = Field(examples=[96])
     channels: int = Field(description="1 (gray) or 3 (RGB, before preprocessing).", examples=[3])
     preprocessing: str = Field(description="Name, or `custom` for a table in model.toml.", examples=["unit"])
+    fit: Fit = Field(
+        "stretch",
+        description="How a picture of another aspect is brought to this size: stretched, the middle cut out, or whole "
+        "with black around it.",
+    )
 
 
 class ModelSummary(Schema):
@@ -50,7 +56,7 @@ class ParameterCounts(Schema):
 class Finding(Schema):
     """One thing that is known or guessed of a model, and why."""
 
-    subject: Literal["input", "preprocessing", "task", "logits", "default_layer", "latent_layer"]
+    subject: Literal["input", "fit", "preprocessing", "task", "logits", "default_layer", "latent_layer"]
     value: str | None
     sure: Literal["stated", "certain", "likely", "guess"] = Field(
         description="`stated` in model.toml, `certain` from the network, `likely`, or a mere `guess`."

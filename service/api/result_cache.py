@@ -67,8 +67,15 @@ def make_key(model: Model, work: Request, media_type: str) -> str:
     image = hashlib.sha256(work.image).hexdigest() if work.image and work.method.consumes == "image" else None
     facts = [
         # The digest is that of the file; the rest is what model.toml may change without it.
-        (model.name, model.version, model.digest, asdict(model.preprocessing), _digest(model.labels), model.input_size),
-        (anatomy.task, anatomy.default_layer, anatomy.input_shape, anatomy.code and anatomy.code.layer),
+        (model.name, model.version, model.digest, asdict(model.preprocessing), _digest(model.labels)),
+        (
+            model.input_size,
+            model.fit,
+            anatomy.task,
+            anatomy.default_layer,
+            anatomy.input_shape,
+            anatomy.code and anatomy.code.layer,
+        ),
         (work.method.name, work.params.model_dump(mode="json"), image, media_type),
         software(),
     ]

@@ -8,7 +8,7 @@ from pydantic import Discriminator, Field, Tag, ValidationError
 from pydantic_core import ErrorDetails
 
 from schemas.base import Schema
-from schemas.models import Task
+from schemas.models import Fit, Task
 from service.catalog.preprocessing import PRESETS, PreprocessingMode, PreprocessingTable
 from service.engine.preprocessing import Preprocessing
 from service.engine.text_files import to_utf8
@@ -27,6 +27,7 @@ class Card(Schema):
     labels: str | list[str] | None = None
     default_layer: str | None = None
     input_size: tuple[Side, Side] | None = None
+    fit: Fit = "stretch"
     task: Task | None = None
     latent_layer: str | None = None
     decoder: str | None = None

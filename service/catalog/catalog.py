@@ -236,6 +236,7 @@ def input_contract(model: Model) -> InputContract | None:
         width=width or open_width,
         channels=channels,
         preprocessing=model.preprocessing.name,
+        fit=model.fit,
     )
 
 

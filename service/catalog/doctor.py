@@ -84,6 +84,8 @@ def examine(model: Model) -> Iterator[Finding]:
     """The findings, in the order in which a picture goes through the model."""
     yield _input(model)
     if model.anatomy.input_shape is not None:
+        if None not in model.anatomy.input_shape or model.input_size is not None:
+            yield _fit(model)
         yield _preprocessing(model)
     yield _task(model)
     if model.anatomy.classes is not None:
@@ -105,6 +107,16 @@ def _input(model: Model) -> Finding:
     if "input_size" in model.stated:
         return Finding(subject="input", value=size, sure="stated", because="input_size in model.toml")
     return Finding(subject="input", value=size, sure="certain", because="the network's input has this shape")
+
+
+def _fit(model: Model) -> Finding:
+    if "fit" in model.stated:
+        return Finding(subject="fit", value=model.fit, sure="stated", because="fit in model.toml")
+    because = (
+        "the file does not say how pictures of another aspect came to this size in training: set fit in model.toml, "
+        '"crop" (as Teachable Machine does) or "pad" where they were not stretched'
+    )
+    return Finding(subject="fit", value=model.fit, sure="guess", because=because)
 
 
 def _preprocessing(model: Model) -> Finding:

@@ -111,7 +111,8 @@ def _layers_table(found: LayerList) -> str:
 def _input(contract: InputContract | None) -> str:
     if contract is None:
         return ""
-    return f"{_shape([contract.height, contract.width, contract.channels])} {contract.preprocessing}"
+    fit = "" if contract.fit == "stretch" else f" {contract.fit}"
+    return f"{_shape([contract.height, contract.width, contract.channels])} {contract.preprocessing}{fit}"
 
 
 def _shape(sides: Sequence[int | None]) -> str:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from schemas.models import Fit
 from service.engine.anatomy import Anatomy
 from service.engine.preprocessing import Preprocessing
 from service.engine.probe import Probe
@@ -11,8 +12,9 @@ from service.engine.probe import Probe
 class Model:
     """One loaded version. `digest` is the SHA-256 of its file, `input_size` (h, w) only where the network leaves it.
 
-    `latent_layer` is the path of the layer that holds an autoencoder's code, where its owner named one. `stated` names
-    the members of model.toml that its owner gave.
+    `fit` says how pictures of another aspect are brought to the input's size. `latent_layer` is the path of the layer
+    that holds an autoencoder's code, where its owner named one. `stated` names the members of model.toml that its owner
+    gave.
     """
 
     name: str
@@ -22,6 +24,7 @@ class Model:
     preprocessing: Preprocessing
     labels: tuple[str, ...] | None = None
     input_size: tuple[int, int] | None = None
+    fit: Fit = "stretch"
     latent_layer: str | None = None
     stated: frozenset[str] = frozenset()
 

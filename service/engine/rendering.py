@@ -10,6 +10,8 @@ import numpy as np
 from schemas.rendering import Colormap, HeatmapRendering, TilesRendering
 from service.engine.arrays import Array, Pixels
 from service.engine.colormaps import DIVERGING, lookup_table
+from service.engine.framing import Framing, frame
+from service.engine.map_over_picture import enlarge, lay_over_taken, share_in_border
 from service.engine.png import encode_animation, encode_png
 from service.engine.preprocessing import ChannelOrder
 from service.engine.tiling import lay_out
@@ -47,29 +49,39 @@ class Drawing:
         return encode_png(self.pixels, self.palette)
 
 
-def draw_heatmap(heatmap: Heatmap, picture: Pixels, rendering: HeatmapRendering) -> list[Drawing]:
-    """Draw `overlay` and `heatmap` at the size of `picture` (h, w, 3) uint8 RGB, or of a tiny one enlarged."""
+def draw_heatmap(
+    heatmap: Heatmap, picture: Pixels, rendering: HeatmapRendering, framing: Framing | None = None
+) -> list[Drawing]:
+    """Draw `overlay` and `heatmap` at the size of `picture` (h, w, 3) uint8 RGB, or of a tiny one enlarged.
+
+    Where the network did not see the picture, the overlay is the picture alone, and the map is without heat.
+    """
+    framing = framing or frame("stretch", _size(picture), _size(heatmap.values))
     side = max(picture.shape[:2])
     if side < TINY_SIDE:
         zoom = -(-MIN_OVERLAY_SIDE // side)
         picture = picture.repeat(zoom, axis=0).repeat(zoom, axis=1)
-    shades = _on(rendering.colormap, _shades(heatmap.values, picture.shape[:2], rendering.scale_max))
+    top, left, bottom, right = (edge * picture.shape[0] // framing.size[0] for edge in framing.taken)
+    seen = picture[top:bottom, left:right]
+    resized = lay_over_taken(heatmap.values, framing, _size(seen))
+    shades = _on(rendering.colormap, _shades(resized, rendering.scale_max))
     palette = lookup_table(rendering.colormap)
     # Ten times as fast as `palette[shades]`, and the same; it knows nothing of the order of channels.
     colours = cv2.applyColorMap(shades, palette.reshape(256, 1, 3))
     # In place, as below: a picture may have 40 million pixels.
-    overlay = cv2.addWeighted(colours, rendering.opacity, picture, 1 - rendering.opacity, 0, dst=colours)
-    return [
-        Drawing("overlay", heatmap.layer, np.asarray(overlay, dtype=np.uint8)),
-        Drawing("heatmap", heatmap.layer, shades, palette),
-    ]
+    blended = cv2.addWeighted(colours, rendering.opacity, seen, 1 - rendering.opacity, 0, dst=colours)
+    overlay = np.asarray(blended, np.uint8)
+    if seen.shape != picture.shape:
+        no_heat = _on(rendering.colormap, np.zeros(_size(picture), np.uint8))
+        overlay, shades = _put(overlay, picture.copy(), (top, left)), _put(shades, no_heat, (top, left))
+    return [Drawing("overlay", heatmap.layer, overlay), Drawing("heatmap", heatmap.layer, shades, palette)]
 
 
 def draw_map(scalar_map: ScalarMap, rendering: HeatmapRendering) -> Drawing:
     """Draw a map by itself, its longer side MAP_SIDE pixels."""
     scale = MAP_SIDE / max(scalar_map.values.shape)
     size = tuple(max(1, round(side * scale)) for side in scalar_map.values.shape)
-    shades = _on(rendering.colormap, _shades(scalar_map.values, size, scalar_map.maximum))
+    shades = _on(rendering.colormap, _shades(enlarge(scalar_map.values, size), scalar_map.maximum))
     return Drawing(scalar_map.name, scalar_map.layer, shades, lookup_table(rendering.colormap))
 
 
@@ -103,8 +115,11 @@ def draw_pictures(pictures: Pictures) -> list[Drawing]:
     return drawings
 
 
-def measure_heatmap(heatmap: Heatmap, rendering: HeatmapRendering) -> dict[str, Any]:
-    """The numbers behind the picture, unscaled: extremes, shape, whether it is empty and why."""
+def measure_heatmap(heatmap: Heatmap, rendering: HeatmapRendering, framing: Framing | None = None) -> dict[str, Any]:
+    """The numbers behind the picture, unscaled: extremes, shape, whether it is empty and why.
+
+    Where the map is not that of the whole picture and nothing else: what of the picture it covers.
+    """
     values = heatmap.values
     empty = bool(values.max() <= EPSILON)
     numbers: dict[str, Any] = {
@@ -115,9 +130,23 @@ def measure_heatmap(heatmap: Heatmap, rendering: HeatmapRendering) -> dict[str, 
     }
     if empty:
         numbers["reason"] = "no positive evidence for this class at this layer: try another layer or class"
+    if framing is not None and not framing.is_whole:
+        numbers["window"] = list(framing.window)
+        if not framing.fills_input:
+            numbers["heat_in_border"] = share_in_border(values, framing)
     if rendering.values == "raw":
         numbers["map"] = values.tolist()
     return numbers
+
+
+def _size(array: Array | Pixels) -> tuple[int, int]:
+    return array.shape[0], array.shape[1]
+
+
+def _put(part: Pixels, onto: Pixels, corner: tuple[int, int]) -> Pixels:
+    top, left = corner
+    onto[top : top + part.shape[0], left : left + part.shape[1]] = part
+    return onto
 
 
 def _to_pixels(values: Array) -> Pixels:
@@ -126,24 +155,16 @@ def _to_pixels(values: Array) -> Pixels:
     return pixels[..., 0] if pixels.shape[-1] == 1 else pixels
 
 
-def enlarge(values: Array, size: tuple[int, ...]) -> Array:
-    """A map (h, w) at another size (h, w), bilinearly with half-pixel centres: as it lies over its picture."""
-    height, width = size
-    return np.asarray(cv2.resize(values, (width, height), interpolation=cv2.INTER_LINEAR))
-
-
 def _on(colormap: Colormap, shades: Pixels) -> Pixels:
     """In colours of two signs zero is in the middle: what is never negative takes the upper half."""
     return np.asarray(128 + (shades >> 1), np.uint8) if colormap in DIVERGING else shades
 
 
-def _shades(values: Array, size: tuple[int, ...], scale_max: float | None) -> Pixels:
-    """Enlarge, then scale to 0…255; all zero where there is no evidence."""
-    height, width = size
-    resized = enlarge(values, size)
+def _shades(resized: Array, scale_max: float | None) -> Pixels:
+    """Scale to 0…255, in place; all zero where there is no evidence."""
     maximum = float(resized.max()) if scale_max is None else scale_max
     if maximum <= EPSILON:
-        return np.zeros((height, width), np.uint8)
+        return np.zeros(resized.shape, np.uint8)
     # Rounds half to even and stops at 255, as NumPy's rint and clip do, in a fifth of the time; but takes signs off.
     np.maximum(resized, 0, out=resized)
     return np.asarray(cv2.convertScaleAbs(resized, alpha=255 / maximum), dtype=np.uint8)

@@ -15,7 +15,8 @@ from schemas.rendering import HeatmapRendering, TilesRendering
 from schemas.results import Provenance, Result, ResultImage, Target, Timings
 from service.engine.allowance import FREE, Allowance
 from service.engine.arrays import Array, Pixels
-from service.engine.images import ImageLimits, decode, fit
+from service.engine.framing import Framing, frame
+from service.engine.images import ImageLimits, decode, fit_into
 from service.engine.method import AnyMethod, Context
 from service.engine.model import Model
 from service.engine.painting import draw_reconstruction, measure_reconstruction
@@ -144,10 +145,11 @@ def refuse(model: Model, request: Request) -> None:
 
 @dataclass(frozen=True)
 class Photo:
-    """The picture upright at its own size, and as it enters preprocessing, both (h, w, c) uint8."""
+    """The picture upright at its own size, and as it enters preprocessing, both (h, w, c) uint8; and how it came so."""
 
     picture: Pixels
     seen: Pixels
+    framing: Framing
 
 
 def take_photo(model: Model, request: Request, limits: ImageLimits) -> Photo | None:
@@ -158,24 +160,24 @@ def take_photo(model: Model, request: Request, limits: ImageLimits) -> Photo | N
     allowance = request.allowance
     picture = decode(request.image, limits, allowance.reserve, drawn=request.method.lays_maps)
     allowance.check()
-    return Photo(picture, _network_sees(model, picture))
+    return _frame(model, picture)
 
 
 def see(model: Model, image: bytes, limits: ImageLimits) -> Photo:
     """Decode a picture, and fit it to the network. Raises what `decode` raises."""
-    picture = decode(image, limits)
-    return Photo(picture, _network_sees(model, picture))
+    return _frame(model, decode(image, limits))
 
 
-def _network_sees(model: Model, picture: Pixels) -> Pixels:
-    """The picture as it enters preprocessing: (h, w, c) uint8 at the network's input size."""
+def _frame(model: Model, picture: Pixels) -> Photo:
+    """The picture, and what the network sees of it, at its input size. A network of any size sees all of it."""
     shape = model.anatomy.input_shape
     assert shape is not None, "refuse() lets only networks with an image input through"
     height, width, channels = shape
-    if height is None or width is None:
-        open_height, open_width = model.input_size or _shrink(picture.shape[0], picture.shape[1])
-        height, width = height or open_height, width or open_width
-    return fit(picture, height=height, width=width, channels=channels)
+    size = (picture.shape[0], picture.shape[1])
+    open_height, open_width = model.input_size or _shrink(*size)
+    takes_all = height is None and width is None and model.input_size is None
+    framing = frame("stretch" if takes_all else model.fit, size, (height or open_height, width or open_width))
+    return Photo(picture, fit_into(picture, framing, channels), framing)
 
 
 def _shrink(height: int, width: int) -> tuple[int, int]:
@@ -211,9 +213,9 @@ def _draw(
         return [], {}
     assert isinstance(params, HeatmapRendering), "a method that returns a Heatmap takes HeatmapRendering parameters"
     assert photo is not None, "a heat map lies over a picture"
-    drawings = draw_heatmap(visual, photo.picture, params)
+    drawings = draw_heatmap(visual, photo.picture, params, photo.framing)
     drawings.append(Drawing("input", None, photo.seen))
-    return drawings, measure_heatmap(visual, params)
+    return drawings, measure_heatmap(visual, params, photo.framing)
 
 
 def encode(drawing: Drawing) -> ResultImage:
@@ -262,6 +264,7 @@ def describe_origin(
     if photo is not None:
         plan |= {
             "input_size": list(photo.seen.shape[:2]),
+            "fit": photo.framing.fit,
             "resampling": "pillow-bilinear",
             "preprocessing": model.preprocessing.name,
         }

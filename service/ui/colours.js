@@ -24,8 +24,8 @@ export async function readShades(url) {
   return { width, height, shades };
 }
 
-/** Draw shades onto a canvas in the colours of a map. */
-export function paint(canvas, { width, height, shades }, colormap) {
+/** Draw shades onto a canvas in the colours of a map; outside `window` (shares of top, left, bottom, right) it stays clear. */
+export function paint(canvas, { width, height, shades }, colormap, window = [0, 0, 1, 1]) {
   const table = tables[colormap] ?? tables.inferno;
   const colours = new Uint32Array(256);
   const bytes = new Uint8Array(colours.buffer);
@@ -34,7 +34,8 @@ export function paint(canvas, { width, height, shades }, colormap) {
   const pixels = new Uint32Array(picture.data.buffer);
   for (let i = 0; i < shades.length; i += 1) pixels[i] = colours[shades[i]];
   Object.assign(canvas, { width, height });
-  canvas.getContext("2d").putImageData(picture, 0, 0);
+  const [top, left, bottom, right] = window.map((share, i) => Math.round(share * (i % 2 ? width : height)));
+  canvas.getContext("2d").putImageData(picture, 0, 0, left, top, right - left, bottom - top);
 }
 
 /** Draw the map's own scale, least to greatest from left to right. */

@@ -120,7 +120,7 @@ function makeStage({ classKey, layerKey, leads }) {
   function colour() {
     if (!shown) return;
     const { result: { target, layer, values }, shades } = scaled ?? shown;
-    paint(canvas, shades, state.colormap);
+    paint(canvas, shades, state.colormap, values.window);
     canvas.style.opacity = state.opacity;
     caption.textContent = values.empty ? t("heat.empty") : t("heat.caption",
       { label: target.label, layer, score: percent(target.score), max: number(top ?? values.max) });

@@ -328,7 +328,7 @@ def test_model_is_described_when_it_is_ready(client: TestClient) -> None:
     assert detail["name"] == "tiny"
     assert detail["ready"] is True
     assert detail["state"] == "ready"
-    assert detail["input"] == {"height": 32, "width": 32, "channels": 3, "preprocessing": "unit"}
+    assert detail["input"] == {"height": 32, "width": 32, "channels": 3, "preprocessing": "unit", "fit": "stretch"}
     assert detail["classes"] == list(LABELS)
     assert detail["task"] == "classification"
     assert detail["repairs"] == []

@@ -26,6 +26,7 @@ def _say(model: Model) -> dict[str, tuple[str | None, str]]:
 def test_network_is_certain_of_itself_when_it_says_all():
     assert _say(_model()) == {
         "input": ("4 x 6 x 3", "certain"),
+        "fit": ("stretch", "guess"),
         "preprocessing": ("none", "guess"),
         "task": ("classification", "certain"),
         "logits": ("logit", "certain"),
@@ -34,12 +35,19 @@ def test_network_is_certain_of_itself_when_it_says_all():
 
 
 def test_owner_is_believed_when_the_card_states_it():
-    said = _say(_model(frozenset({"preprocessing", "task", "default_layer"})))
+    said = _say(_model(frozenset({"preprocessing", "task", "default_layer", "fit"})))
     assert {subject for subject, (_, sure) in said.items() if sure == "stated"} == {
         "preprocessing",
         "task",
         "default_layer",
+        "fit",
     }
+
+
+def test_nothing_is_said_of_fit_when_the_network_takes_any_size():
+    open_model = _model(input_shape=(None, None, 3))
+    assert "fit" not in _say(open_model)
+    assert _say(replace(open_model, input_size=(8, 8)))["fit"] == ("stretch", "guess")
 
 
 def test_preprocessing_is_certain_when_the_network_rescales():

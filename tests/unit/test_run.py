@@ -50,7 +50,12 @@ def test_result_tells_all_when_a_heat_map_is_asked_for():
     assert result.provenance.image_sha256 == hashlib.sha256(photo).hexdigest()
     assert result.provenance.params["class_index"] == 1
     assert result.provenance.params["layer"] == "maps"
-    assert result.provenance.plan == {"input_size": [4, 6], "resampling": "pillow-bilinear", "preprocessing": "none"}
+    assert result.provenance.plan == {
+        "input_size": [4, 6],
+        "fit": "stretch",
+        "resampling": "pillow-bilinear",
+        "preprocessing": "none",
+    }
 
 
 def test_bytes_are_identical_when_the_request_is_repeated():

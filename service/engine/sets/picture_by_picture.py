@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from service.engine.arrays import Array
 from service.engine.batching import BatchingProbe
+from service.engine.map_over_picture import lay_over_picture
 from service.engine.model import Model
 from service.engine.probe import BatchProbe
 from service.engine.run import Finding, Photo, Request, find, look, see
@@ -113,7 +114,7 @@ def _find(work: Slice, item: tuple[Member, _Seen | ConvscopeError]) -> Finding |
     try:
         finding = find(work.model, replace(work.request, first_picture_only=True), seen.visual, seen.photo)
         note = None if method.over_images is None else method.over_images.note
-        noted = {} if note is None else note(seen.visual, params)
+        noted = {} if note is None else note(_lay_over_picture(seen), params)
         judged = _judge(work.model, member, finding)
         if work.annotations is not None:
             judged["object"] = _localise(work, member, seen, judged["truth"])
@@ -125,6 +126,13 @@ def _find(work: Slice, item: tuple[Member, _Seen | ConvscopeError]) -> Finding |
     # One name for each picture of the set: what a single image calls `overlay` is called by the picture it is of.
     named = [image.model_copy(update={"name": member.stem}) for image in finding.images]
     return replace(finding, images=named, values=finding.values | judged | noted)
+
+
+def _lay_over_picture(seen: _Seen) -> Visual:
+    """A heat map as it lies over the whole picture, whatever of that the network saw."""
+    if not isinstance(seen.visual, Heatmap):
+        return seen.visual
+    return replace(seen.visual, values=lay_over_picture(seen.visual.values, seen.photo.framing))
 
 
 def _judge(model: Model, member: Member, finding: Finding) -> dict[str, Any]:
@@ -146,4 +154,4 @@ def _localise(work: Slice, member: Member, seen: _Seen, truth: dict[str, Any] | 
     names = [work.model.label(heatmap.target.index), *([truth["label"]] if truth else [])]
     height, width = seen.photo.picture.shape[:2]
     marked = work.annotations.find(member, (height, width), names, work.limits)
-    return None if marked is None else {"file": marked.file} | localise(heatmap.values, marked.mask)
+    return None if marked is None else {"file": marked.file} | localise(heatmap.values, marked.mask, seen.photo.framing)
