@@ -113,8 +113,8 @@ def _fit(model: Model) -> Finding:
     if "fit" in model.stated:
         return Finding(subject="fit", value=model.fit, sure="stated", because="fit in model.toml")
     because = (
-        "the file does not say how pictures of another aspect came to this size in training: set fit in model.toml, "
-        '"crop" (as Teachable Machine does) or "pad" where they were not stretched'
+        "nothing says how pictures of another aspect came to this size in training; where they were not stretched, "
+        'fit = "crop" (as in Teachable Machine) or "pad" in model.toml says so'
     )
     return Finding(subject="fit", value=model.fit, sure="guess", because=because)
 
