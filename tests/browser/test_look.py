@@ -94,3 +94,21 @@ def test_reason_is_readable_when_a_file_is_no_picture(visit: Visit, watch: Watch
     choose_photo(page, SCENE)
     expect(heat_map(page, "star")).to_be_visible()
     expect(trouble).to_have_count(0)
+
+
+def test_map_is_clear_where_the_network_saw_nothing(visit: Visit):
+    page = visit()
+    expect(heat_map(page)).to_be_visible()
+    opaque = page.evaluate(
+        """async () => {
+          const { paint } = await import("/ui/colours.js");
+          const count = (window) => {
+            const canvas = document.createElement("canvas");
+            paint(canvas, { width: 8, height: 4, shades: new Uint8Array(32) }, "inferno", window);
+            const { data } = canvas.getContext("2d").getImageData(0, 0, 8, 4);
+            return Array.from({ length: 8 }, (_, x) => data[4 * (8 + x) + 3] === 255);
+          };
+          return [[0, 0.25, 1, 0.75], [-0.5, 0, 1.5, 1], undefined].map(count);
+        }"""
+    )
+    assert opaque == [[False] * 2 + [True] * 4 + [False] * 2, [True] * 8, [True] * 8]
