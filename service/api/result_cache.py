@@ -71,6 +71,7 @@ def make_key(model: Model, work: Request, media_type: str) -> str:
         (
             model.input_size,
             model.fit,
+            model.sample_bits,
             anatomy.task,
             anatomy.default_layer,
             anatomy.input_shape,

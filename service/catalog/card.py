@@ -28,6 +28,7 @@ class Card(Schema):
     default_layer: str | None = None
     input_size: tuple[Side, Side] | None = None
     fit: Fit = "stretch"
+    sample_bits: Annotated[int, Field(ge=8, le=16)] | None = None
     task: Task | None = None
     latent_layer: str | None = None
     decoder: str | None = None

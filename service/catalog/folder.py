@@ -79,6 +79,7 @@ def open_found(found: Found, loader: Loader, journal: LoadJournal | None = None)
         labels=labels,
         input_size=card.input_size,
         fit=card.fit,
+        sample_bits=card.sample_bits,
         latent_layer=_find_latent_layer(card, probe, joined=decoder is not None),
         stated=frozenset(card.model_fields_set),
     )

@@ -1,7 +1,7 @@
 """One command's work: every picture in turn; one that fails is reported, and the rest go on."""
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -23,6 +23,7 @@ from service.engine.method import AnyMethod
 _NAMED = 3
 # Steps of the progress bar per picture.
 _FINE = 1000
+_SIXTEEN = 16
 
 
 class Echo(Protocol):
@@ -94,6 +95,8 @@ class Errand:
             echo(f"{readable(path)}: {say(problem)}", err=True)
             return
         stem = shorten(result.model) if picture is None else picture.stem
+        if note := _about_range(result.provenance.plan.get("sample_range")):
+            echo(f"{stem if path is None else readable(path)}: {note}", err=True)
         files = self._output.add(path, stem, result) if self._output else ()
         self._done += 1
         if self._work.versions is not None:
@@ -102,7 +105,16 @@ class Errand:
         for item in result.values.get("skipped", ()) if self._work.pictures else ():
             self._skipped.append(Skipped(item["name"], item["code"], item["detail"]))
             echo(f"{item['name']}: {item['detail']} [{item['code']}]", err=True)
+        for item in result.values.get("sample_ranges", ()):
+            echo(f"{item['name']}: {_about_range(item)}", err=True)
         echo(visible_json(to_line(path, result, files)) if self._is_json else _sentence(path, result, files), err=False)
+
+
+def _about_range(samples: Mapping[str, Any] | None) -> str | None:
+    """Of a picture that is drawn brighter than sixteen bits are, though no file says so."""
+    if samples is None or samples["sure"] != "found" or samples["bits"] == _SIXTEEN:
+        return None
+    return f"no number is over {samples['maximum']}: taken for {samples['bits']} of 16 bits, and drawn brighter"
 
 
 @contextmanager

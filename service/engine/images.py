@@ -12,8 +12,9 @@ from service.engine.arrays import Pixels
 from service.engine.framing import Box, Framing, frame
 from service.engine.image_memory import estimate_bytes, tile_pixels
 from service.engine.image_structure import inspect
+from service.engine.sample_range import SampleRange, read_statement
 from service.engine.transparent_value import mend_transparent_value
-from service.engine.upright import to_upright_rgb
+from service.engine.upright import read_range, to_upright_rgb
 from service.errors import ConvscopeError, ImageInvalidError, ImageTooLargeError, ImageTooManyPixelsError
 
 logger = logging.getLogger(__name__)
@@ -36,14 +37,32 @@ def _take_freely(_: int) -> None:
     """For processes that decode few pictures at the same time."""
 
 
-def decode(
-    data: bytes, limits: ImageLimits, reserve: Callable[[int], None] = _take_freely, *, drawn: bool = False
-) -> Pixels:
+@dataclass(frozen=True)
+class Decoded:
+    """(h, w, 3) uint8 RGB; and from which range its numbers come, of gray of sixteen bits."""
+
+    pixels: Pixels
+    samples: SampleRange | None
+
+
+def decode(data: bytes, limits: ImageLimits, reserve: Callable[[int], None] = _take_freely) -> Pixels:
+    """The pixels alone of `read_picture`. Raises what that raises."""
+    return read_picture(data, limits, reserve).pixels
+
+
+def read_picture(
+    data: bytes,
+    limits: ImageLimits,
+    reserve: Callable[[int], None] = _take_freely,
+    *,
+    drawn: bool = False,
+    bits: int | None = None,
+) -> Decoded:
     """Decode the first frame to (h, w, 3) uint8 RGB, EXIF orientation applied, transparency laid on white.
 
     The size is checked in the file's header, before a pixel is decoded; `reserve` is told the bytes of memory that
-    this takes, and drawing over the picture where it is to be `drawn`, and may raise. Raises ImageInvalidError,
-    ImageTooLargeError or ImageTooManyPixelsError.
+    this takes, and drawing over the picture where it is to be `drawn`, and may raise. `bits` are those that gray of
+    sixteen uses, where that is known. Raises ImageInvalidError, ImageTooLargeError or ImageTooManyPixelsError.
     """
     if not data:
         raise ImageInvalidError("the image is empty: send the bytes of a picture")
@@ -55,8 +74,10 @@ def decode(
             _check_size(image, limits)
             reserve(estimate_bytes(image, scans, drawn=drawn))
             mend_transparent_value(image)
+            stated = read_statement(image, data, bits)
             image.load()
-            return to_upright_rgb(image)
+            samples = read_range(image, stated)
+            return Decoded(to_upright_rgb(image, samples), samples)
     except ConvscopeError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:

@@ -16,11 +16,12 @@ from schemas.results import Provenance, Result, ResultImage, Target, Timings
 from service.engine.allowance import FREE, Allowance
 from service.engine.arrays import Array, Pixels
 from service.engine.framing import Framing, frame
-from service.engine.images import ImageLimits, decode, fit_into
+from service.engine.images import Decoded, ImageLimits, fit_into, read_picture
 from service.engine.method import AnyMethod, Context
 from service.engine.model import Model
 from service.engine.painting import draw_reconstruction, measure_reconstruction
 from service.engine.rendering import Drawing, draw_heatmap, draw_pictures, draw_tiles, measure_heatmap
+from service.engine.sample_range import SampleRange
 from service.engine.sets.image_set import ImageSet
 from service.engine.visuals import Heatmap, Pictures, Reconstruction, ScoreList, Sheets, Visual
 from service.errors import ImageMissingError, MethodUnavailableError, NotFiniteError, SetMissingError
@@ -145,11 +146,15 @@ def refuse(model: Model, request: Request) -> None:
 
 @dataclass(frozen=True)
 class Photo:
-    """The picture upright at its own size, and as it enters preprocessing, both (h, w, c) uint8; and how it came so."""
+    """The picture upright at its own size, and as it enters preprocessing, both (h, w, c) uint8; and how it came so.
+
+    `samples` where it is gray of sixteen bits.
+    """
 
     picture: Pixels
     seen: Pixels
     framing: Framing
+    samples: SampleRange | None = None
 
 
 def take_photo(model: Model, request: Request, limits: ImageLimits) -> Photo | None:
@@ -158,26 +163,29 @@ def take_photo(model: Model, request: Request, limits: ImageLimits) -> Photo | N
         return None
     # All that is needed at once: who held some and waited for more would be waited for.
     allowance = request.allowance
-    picture = decode(request.image, limits, allowance.reserve, drawn=request.method.lays_maps)
+    decoded = read_picture(
+        request.image, limits, allowance.reserve, drawn=request.method.lays_maps, bits=model.sample_bits
+    )
     allowance.check()
-    return _frame(model, picture)
+    return _frame(model, decoded)
 
 
 def see(model: Model, image: bytes, limits: ImageLimits) -> Photo:
     """Decode a picture, and fit it to the network. Raises what `decode` raises."""
-    return _frame(model, decode(image, limits))
+    return _frame(model, read_picture(image, limits, bits=model.sample_bits))
 
 
-def _frame(model: Model, picture: Pixels) -> Photo:
+def _frame(model: Model, decoded: Decoded) -> Photo:
     """The picture, and what the network sees of it, at its input size. A network of any size sees all of it."""
     shape = model.anatomy.input_shape
     assert shape is not None, "refuse() lets only networks with an image input through"
     height, width, channels = shape
+    picture = decoded.pixels
     size = (picture.shape[0], picture.shape[1])
     open_height, open_width = model.input_size or _shrink(*size)
     takes_all = height is None and width is None and model.input_size is None
     framing = frame("stretch" if takes_all else model.fit, size, (height or open_height, width or open_width))
-    return Photo(picture, fit_into(picture, framing, channels), framing)
+    return Photo(picture, fit_into(picture, framing, channels), framing, decoded.samples)
 
 
 def _shrink(height: int, width: int) -> tuple[int, int]:
@@ -216,6 +224,10 @@ def _draw(
     drawings = draw_heatmap(visual, photo.picture, params, photo.framing)
     drawings.append(Drawing("input", None, photo.seen))
     return drawings, measure_heatmap(visual, params, photo.framing)
+
+
+def describe_range(samples: SampleRange) -> dict[str, Any]:
+    return {"bits": samples.bits, "maximum": samples.maximum, "sure": samples.sure}
 
 
 def encode(drawing: Drawing) -> ResultImage:
@@ -268,6 +280,8 @@ def describe_origin(
             "resampling": "pillow-bilinear",
             "preprocessing": model.preprocessing.name,
         }
+        if photo.samples is not None:
+            plan["sample_range"] = describe_range(photo.samples)
     return Provenance(
         params=params,
         seed=params.get("seed"),

@@ -1,19 +1,20 @@
 """A decoded picture of any mode to upright 8-bit RGB, in strips: beside the two pictures little memory is taken."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from typing import Final
 
 import numpy as np
 from PIL import ExifTags, Image
 
 from service.engine.arrays import Pixels
+from service.engine.sample_range import NOTHING_STATED, SampleRange, Statement, find_range
 from service.errors import ImageInvalidError
 
 # Of one strip; what is converted at once takes some twenty times as many bytes.
 _STRIP_PIXELS: Final = 2**20
 _TRANSPARENT_MODES: Final = frozenset(("RGBA", "LA", "PA", "RGBa", "La"))
-_SIXTEEN_BITS: Final = 0xFFFF
 _WHITE: Final = 0xFF
 _SIXTEEN_BIT_MODES: Final = frozenset(("I;16", "I;16B", "I;16L", "I;16N", "I"))
 
@@ -32,19 +33,35 @@ _STORED: Final[dict[object, Callable[[Pixels], Pixels]]] = {
 _TURNED: Final = (5, 6, 7, 8)
 
 
-def to_upright_rgb(image: Image.Image) -> Pixels:
+def to_upright_rgb(image: Image.Image, samples: SampleRange | None = None) -> Pixels:
     """(h, w, 3) uint8 RGB, EXIF orientation applied, transparency laid on white. Raises ImageInvalidError."""
-    convert = _choose(image)
+    convert = _choose(image, samples or read_range(image))
     orientation = _read_orientation(image)
     width, height = image.size
     upright = np.empty((width, height, 3) if orientation in _TURNED else (height, width, 3), np.uint8)
     stored = _STORED[orientation](upright) if orientation in _STORED else upright
-    rows = max(1, _STRIP_PIXELS // width)
-    for top in range(0, height, rows):
-        bottom = min(height, top + rows)
-        strip = image if rows >= height else image.crop((0, top, width, bottom))
-        stored[top:bottom] = convert(strip)
+    top = 0
+    for strip in _cut(image):
+        stored[top : top + strip.height] = convert(strip)
+        top += strip.height
     return upright
+
+
+def read_range(image: Image.Image, stated: Statement = NOTHING_STATED) -> SampleRange | None:
+    """Of gray of sixteen bits, by the whole picture; None of all others. Raises ImageInvalidError."""
+    if image.mode not in _SIXTEEN_BIT_MODES:
+        return None
+    return find_range(map(np.asarray, _cut(image)), image.info.get("transparency"), stated)
+
+
+def _cut(image: Image.Image) -> Iterator[Image.Image]:
+    width, height = image.size
+    rows = max(1, _STRIP_PIXELS // width)
+    if rows >= height:
+        yield image
+        return
+    for top in range(0, height, rows):
+        yield image.crop((0, top, width, min(height, top + rows)))
 
 
 def _read_orientation(image: Image.Image) -> object:
@@ -56,9 +73,9 @@ def _read_orientation(image: Image.Image) -> object:
     return 1
 
 
-def _choose(image: Image.Image) -> Convert:
-    if image.mode in _SIXTEEN_BIT_MODES:
-        return _from_sixteen_bits
+def _choose(image: Image.Image, samples: SampleRange | None) -> Convert:
+    if samples is not None:
+        return partial(_from_sixteen_bits, samples)
     if image.mode == "F":
         raise ImageInvalidError("floating-point pixels have no agreed range: send 8 or 16 bits per channel")
     if image.mode in _TRANSPARENT_MODES or "transparency" in image.info:
@@ -76,13 +93,12 @@ def _lay_on_white(strip: Image.Image) -> Pixels:
     return np.asarray(Image.alpha_composite(white, strip).convert("RGB"))
 
 
-def _from_sixteen_bits(strip: Image.Image) -> Pixels:
+def _from_sixteen_bits(samples: SampleRange, strip: Image.Image) -> Pixels:
     # Pillow's own conversion clips at 255 instead of scaling.
     values = np.asarray(strip)
-    if values.dtype.itemsize > 2 and (values.min(initial=0) < 0 or values.max(initial=0) > _SIXTEEN_BITS):
-        raise ImageInvalidError("32-bit pixels have no agreed range: send 8 or 16 bits per channel")
-    # Rounded, as 257 is odd and no value lies in the middle.
-    shades = ((values.astype(np.uint32) + 128) // 257).astype(np.uint8)
+    # Rounded: a transparent value that is beyond the range is white all the same.
+    shades = np.minimum((values.astype(np.uint32) * _WHITE + samples.maximum // 2) // samples.maximum, _WHITE)
+    shades = (_WHITE - shades if samples.white_is_zero else shades).astype(np.uint8)
     # One value at most: Pillow would compare it with the eight bits that it clips these to.
     shades[values == strip.info.get("transparency", -1)] = _WHITE
     return shades[..., None]

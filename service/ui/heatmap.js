@@ -119,11 +119,12 @@ function makeStage({ classKey, layerKey, leads }) {
 
   function colour() {
     if (!shown) return;
-    const { result: { target, layer, values }, shades } = scaled ?? shown;
+    const { result: { target, layer, values, provenance }, shades } = scaled ?? shown;
     paint(canvas, shades, state.colormap, values.window);
     canvas.style.opacity = state.opacity;
-    caption.textContent = values.empty ? t("heat.empty") : t("heat.caption",
+    const said = values.empty ? t("heat.empty") : t("heat.caption",
       { label: target.label, layer, score: percent(target.score), max: number(top ?? values.max) });
+    caption.textContent = [said, aboutRange(provenance.plan.sample_range)].filter(Boolean).join(" ");
   }
 
   /** Draw anew so that `maximum` is full colour, or the map's own greatest value. */
@@ -142,6 +143,9 @@ function makeStage({ classKey, layerKey, leads }) {
 
   return { node, ask, colour, offer, scaleTo, shown: () => shown, maximum: () => top };
 }
+
+/** Of a picture that is shown brighter than sixteen bits are: nobody said how many of them it uses. */
+const aboutRange = (range) => range?.sure === "found" && range.bits < 16 && t("heat.range", range);
 
 /** Two maps of one layer share their scale, so that the same colour means as much evidence in both. */
 async function shareScale(signal) {

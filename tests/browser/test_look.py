@@ -112,3 +112,14 @@ def test_map_is_clear_where_the_network_saw_nothing(visit: Visit):
         }"""
     )
     assert opaque == [[False] * 2 + [True] * 4 + [False] * 2, [True] * 8, [True] * 8]
+
+
+def test_range_is_told_when_a_picture_is_shown_brighter(visit: Visit, tmp_path: Path):
+    dim = tmp_path / "dim.png"
+    Image.fromarray(np.linspace(0, 4000, 64 * 64).astype(np.uint16).reshape(64, 64)).save(dim)
+    page = visit()
+    expect(heat_map(page)).to_be_visible()
+    told = region(page, "Heat map").get_by_text("taken for 12 of 16 bits, and shown brighter")
+    expect(told).to_have_count(0)
+    choose_photo(page, dim)
+    expect(told.first).to_be_visible()

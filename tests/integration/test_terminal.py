@@ -152,3 +152,16 @@ def test_tensorflow_is_not_imported_when_models_are_listed():
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "shapes" in done.stdout
+
+
+def test_range_is_told_when_it_was_found_and_the_picture_is_drawn_brighter(address: str, tmp_path: Path):
+    """Twelve of sixteen bits, alone and in a set; the other picture uses all of them."""
+    for name, greatest in (("dim", 4000), ("whole", 65535)):
+        values = np.linspace(0, greatest, 64 * 64).astype(np.uint16).reshape(64, 64)
+        Image.fromarray(values).save(tmp_path / f"{name}.png")
+    told = "no number is over 4095: taken for 12 of 16 bits, and drawn brighter"
+    alone = _convscope("predictions", tmp_path, "--server", address)
+    assert alone.stderr.splitlines() == [f"{tmp_path / 'dim.png'}: {told}"]
+    as_set = _convscope("predictions", tmp_path, "--as-set", "--server", address)
+    assert f"dim.png: {told}" in as_set.stderr
+    assert as_set.stderr.count(told) == 1

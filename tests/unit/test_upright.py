@@ -18,11 +18,12 @@ MODES = ("1", "L", "P", "LA", "PA", "RGB", "RGBA", "RGBa", "CMYK", "YCbCr", "HSV
 
 
 def _whole(image: Image.Image) -> Pixels:
-    """All at once: Pillow turns it, in 64 bits 16 become 8, and white is laid below the whole picture."""
+    """All at once: Pillow turns it, in 64 bits the least range becomes 8, and white is laid below the whole picture."""
     ImageOps.exif_transpose(image, in_place=True)
     if image.mode in ("I;16", "I;16B", "I;16L", "I;16N", "I"):
         values = np.asarray(image).astype(np.int64)
-        return np.asarray(Image.fromarray(np.round(values / 257).astype(np.uint8)).convert("RGB"))
+        most = next(2**bits - 1 for bits in (8, 10, 12, 14, 16) if values.max() < 2**bits)
+        return np.asarray(Image.fromarray(np.round(values / most * 255).astype(np.uint8)).convert("RGB"))
     if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
         image = image.convert("RGBA")
         return np.asarray(Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB"))

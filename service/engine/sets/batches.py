@@ -11,7 +11,7 @@ from service.engine.arrays import Array
 from service.engine.images import ImageLimits
 from service.engine.method import Batch
 from service.engine.model import Model
-from service.engine.run import Request, see
+from service.engine.run import Photo, Request, describe_range, see
 from service.engine.sets.annotations import Annotations
 from service.engine.sets.image_set import ImageSet, Member
 from service.engine.sets.overlap import ahead
@@ -33,9 +33,9 @@ def _forget(_: Member | None, __: Visual) -> None:
 class Slice:
     """Some pictures of a request's set, and what became of them: `skipped` grows while they are gone through.
 
-    `annotations` are those of the set, where the method makes maps that they can be held against. `classes` are to be
-    explained where not each picture's best, by its index. `keep` is told what was seen in a picture, or in all of them
-    together, on any thread.
+    So do `ranges`, of pictures that were drawn brighter as their range was found. `annotations` are those of the set,
+    where the method makes maps that they can be held against. `classes` are to be explained where not each picture's
+    best, by its index. `keep` is told what was seen in a picture, or in all of them together, on any thread.
     """
 
     model: Model
@@ -44,6 +44,7 @@ class Slice:
     limits: ImageLimits
     report: Callable[[float], None]
     skipped: list[dict[str, Any]] = field(default_factory=list)
+    ranges: list[dict[str, Any]] = field(default_factory=list)
     annotations: Annotations | None = None
     classes: Mapping[int, int] = field(default_factory=dict)
     keep: Callable[[Member | None, Visual], None] = _forget
@@ -64,6 +65,13 @@ class Slice:
         params = self.request.params.model_copy(update={"class_index": self.classes[member.index]})
         return replace(self.request, params=params)
 
+    def see(self, member: Member) -> Photo:
+        """Decode a picture, and fit it to the network, on any thread. Raises what `run.see` raises."""
+        photo = see(self.model, self.images.read(member.index, self.limits.max_bytes), self.limits)
+        if photo.samples is not None and photo.samples.is_brightened:
+            self.ranges.append({"index": member.index, "name": member.name} | describe_range(photo.samples))
+        return photo
+
     def skip(self, member: Member, error: ConvscopeError) -> None:
         """Note that a picture cannot be used, and why."""
         self.skipped.append({"index": member.index, "name": member.name, "code": error.code, "detail": error.detail})
@@ -77,7 +85,7 @@ def decode_batches(work: Slice) -> Iterator[Batch]:
 
     def read(member: Member) -> Array | ConvscopeError:
         try:
-            seen = see(work.model, work.images.read(member.index, work.limits.max_bytes), work.limits).seen
+            seen = work.see(member).seen
         except ConvscopeError as error:
             return error
         return work.model.preprocessing.apply(seen)

@@ -47,7 +47,9 @@ def combine_slices(
     if over_images.illustrate is not None:
         illustrations = over_images.illustrate(parts, request.params, album)
         whole = replace(whole, pictures=chain(illustrations, whole.pictures))
-    return replace(whole, numbers={"images": count, "skipped": skipped} | whole.numbers)
+    ranges = [item for part in parts for item in part.values.get("sample_ranges", ())]
+    told = {"sample_ranges": ranges} if ranges else {}
+    return replace(whole, numbers={"images": count, "skipped": skipped} | told | whole.numbers)
 
 
 def _list_lookalikes(images: ImageSet | None) -> list[dict[str, Any]]:
@@ -88,7 +90,7 @@ def _compute_together(work: Slice) -> Result:
     assert isinstance(found, Numbers), "a method that consumes images returns Numbers"
     work.keep(None, found)
     count = len(work.items) - len(work.skipped)
-    values = found.numbers | {"images": count, "skipped": work.skipped}
+    values = found.numbers | {"images": count, "skipped": work.skipped} | _tell_ranges(work)
     return _make_result(work, found.layer, [], values, perf_counter() - started)
 
 
@@ -107,8 +109,13 @@ def _compute_each(work: Slice) -> Result:
         layer = layer or outcome.layer
         images += outcome.images
         items.append(_describe(member, outcome))
-    values = {"images": len(items), "skipped": work.skipped, "items": items}
+    values = {"images": len(items), "skipped": work.skipped, "items": items} | _tell_ranges(work)
     return _make_result(work, layer, images, values, perf_counter() - started)
+
+
+def _tell_ranges(work: Slice) -> dict[str, Any]:
+    ranges = sorted(work.ranges, key=lambda item: int(item["index"]))
+    return {"sample_ranges": ranges} if ranges else {}
 
 
 def _describe(member: Member, finding: Finding) -> dict[str, Any]:

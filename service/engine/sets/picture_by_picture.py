@@ -14,7 +14,7 @@ from service.engine.batching import BatchingProbe
 from service.engine.map_over_picture import lay_over_picture
 from service.engine.model import Model
 from service.engine.probe import BatchProbe
-from service.engine.run import Finding, Photo, Request, find, look, see
+from service.engine.run import Finding, Photo, Request, find, look
 from service.engine.sets.batches import BATCH, Slice
 from service.engine.sets.image_set import Member
 from service.engine.sets.localisation import localise
@@ -63,7 +63,7 @@ def find_each(work: Slice) -> Iterator[tuple[Member, Finding | ConvscopeError]]:
 
 def _decode(work: Slice, member: Member) -> _Picture | ConvscopeError:
     try:
-        photo = see(work.model, work.images.read(member.index, work.limits.max_bytes), work.limits)
+        photo = work.see(member)
     except ConvscopeError as error:
         return error
     return _Picture(photo, work.model.preprocessing.apply(photo.seen), work.request_for(member))
