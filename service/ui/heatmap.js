@@ -2,7 +2,7 @@
 
 import { paint } from "./colours.js";
 import { el, find } from "./elements.js";
-import { answerTo } from "./evidence.js";
+import { answerTo, isBrightened } from "./evidence.js";
 import { heatmapControls } from "./heatmap_controls.js";
 import { number, percent, t } from "./messages.js";
 import { awaitsLoad } from "./model.js";
@@ -86,7 +86,7 @@ function makeStage({ classKey, layerKey, leads }) {
     const { target, layer } = answer.result;
     [shown, scaled, top] = [answer, undefined, undefined];
     trouble.replaceChildren();
-    if (!picture.readable) photo.src = answer.input;
+    if (answer.plain) photo.src = answer.plain;
     frame.hidden = false;
     canvas.hidden = false;
     canvas.setAttribute("aria-label", t("heat.alt", { label: target.label, layer }));
@@ -119,12 +119,14 @@ function makeStage({ classKey, layerKey, leads }) {
 
   function colour() {
     if (!shown) return;
-    const { result: { target, layer, values, provenance }, shades } = scaled ?? shown;
+    const { result, shades } = scaled ?? shown;
+    const { target, layer, values } = result;
     paint(canvas, shades, state.colormap, values.window);
     canvas.style.opacity = state.opacity;
     const said = values.empty ? t("heat.empty") : t("heat.caption",
       { label: target.label, layer, score: percent(target.score), max: number(top ?? values.max) });
-    caption.textContent = [said, aboutRange(provenance.plan.sample_range)].filter(Boolean).join(" ");
+    const told = isBrightened(result) && t("heat.range", result.provenance.plan.sample_range);
+    caption.textContent = told ? `${said} ${told}` : said;
   }
 
   /** Draw anew so that `maximum` is full colour, or the map's own greatest value. */
@@ -143,9 +145,6 @@ function makeStage({ classKey, layerKey, leads }) {
 
   return { node, ask, colour, offer, scaleTo, shown: () => shown, maximum: () => top };
 }
-
-/** Of a picture that is shown brighter than sixteen bits are: nobody said how many of them it uses. */
-const aboutRange = (range) => range?.sure === "found" && range.bits < 16 && t("heat.range", range);
 
 /** Two maps of one layer share their scale, so that the same colour means as much evidence in both. */
 async function shareScale(signal) {

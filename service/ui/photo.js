@@ -84,8 +84,8 @@ function note() {
 async function shrink(file) {
   const bitmap = await createImageBitmap(file).catch(() => undefined);
   const side = bitmap ? Math.max(bitmap.width, bitmap.height) : 0;
-  // What the browser cannot read, the service may, or will say why not.
-  if (side <= MAX_SIDE) return file;
+  // What the browser cannot read, the service may, or will say why not; of sixteen bits a canvas keeps the upper eight.
+  if (side <= MAX_SIDE || (await hasSixteenBits(file))) return file;
   const canvas = document.createElement("canvas");
   canvas.width = Math.round((bitmap.width * MAX_SIDE) / side);
   canvas.height = Math.round((bitmap.height * MAX_SIDE) / side);
@@ -95,6 +95,12 @@ async function shrink(file) {
   context.imageSmoothingQuality = "high";
   context.drawImage(bitmap, 0, 0, canvas.width, canvas.height);
   return new Promise((resolve) => { canvas.toBlob(resolve, "image/jpeg", 0.95); });
+}
+
+/** A PNG's header says so. */
+async function hasSixteenBits(file) {
+  const header = new Uint8Array(await file.slice(0, 26).arrayBuffer());
+  return String.fromCharCode(...header.slice(1, 4)) === "PNG" && header[24] === 16;
 }
 
 async function measure(blob) {

@@ -115,11 +115,17 @@ def test_map_is_clear_where_the_network_saw_nothing(visit: Visit):
 
 
 def test_range_is_told_when_a_picture_is_shown_brighter(visit: Visit, tmp_path: Path):
+    """And it is sent as it is, however large: the browser would keep eight of the sixteen bits."""
     dim = tmp_path / "dim.png"
-    Image.fromarray(np.linspace(0, 4000, 64 * 64).astype(np.uint16).reshape(64, 64)).save(dim)
+    Image.fromarray(np.linspace(0, 4000, 16 * 4096).astype(np.uint16).reshape(16, 4096)).save(dim)
     page = visit()
     expect(heat_map(page)).to_be_visible()
     told = region(page, "Heat map").get_by_text("taken for 12 of 16 bits, and shown brighter")
     expect(told).to_have_count(0)
     choose_photo(page, dim)
     expect(told.first).to_be_visible()
+    shown = page.locator("#heatmap img.photo").first
+    expect(shown).to_have_attribute("src", re.compile("^data:image/png"))
+    data = (shown.get_attribute("src") or "").partition(",")[2]
+    with Image.open(io.BytesIO(base64.b64decode(data))) as plain:
+        assert (plain.size, np.asarray(plain.convert("L")).max()) == ((4096, 16), 249)
