@@ -1,0 +1,90 @@
+"""Two tours side by side: what differs, in a line each. Names may have changed, and last bits between machines."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+
+from tests.tour.files import Records
+from tests.tour.reading import Record
+
+_WORD: Final = re.compile(r"[\w-]+")
+# Of 255: how far the colours of a picture's quarters may be apart where its bytes cannot be compared.
+_COLOURS: Final = 3
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """`renamed` has new words by old ones, or new ends of paths with dots, such as `values.code`, by old ones.
+
+    With a `tolerance`, relative to a member's greatest number, hashes are not looked at.
+    """
+
+    tolerance: float | None = None
+    renamed: Mapping[str, str] = field(default_factory=dict)
+
+    def differences(self, old: Records, new: Records) -> Iterator[str]:
+        before = {self._rename(name): self._rename_record(answer) for name, answer in old.items()}
+        for name in before.keys() - new.keys():
+            yield f"{name}: not asked any more"
+        for name in new.keys() - before.keys():
+            yield f"{name}: not asked before"
+        for name, answer in before.items():
+            if name in new:
+                yield from (f"{name}: {words}" for words in self._differ(answer, new[name]))
+
+    def _differ(self, old: Record, new: Record) -> Iterator[str]:
+        if old["status"] != new["status"]:
+            yield f"status {old['status']} -> {new['status']}"
+        for kind, same in (("pictures", self._same_picture), ("members", self._same_member)):
+            was, now = old[kind], new[kind]
+            for name in sorted(was.keys() | now.keys()):
+                if name not in now or name not in was:
+                    yield f"{kind}: '{name}' is {'gone' if name in was else 'new'}"
+                elif not same(was[name], now[name]):
+                    yield f"{kind}: '{name}' {_short(was[name])} -> {_short(now[name])}"
+
+    def _same_picture(self, old: dict[str, Any], new: dict[str, Any]) -> bool:
+        if self.tolerance is None:
+            return old == new
+        return old["kind"] == new["kind"] and bool(np.abs(np.subtract(old["looks"], new["looks"])).max() <= _COLOURS)
+
+    def _same_member(self, old: dict[str, Any], new: dict[str, Any]) -> bool:
+        if self.tolerance is None:
+            return old == new
+        for kind in ("numbers", "lie"):
+            if kind in old and kind in new and len(old[kind]) == len(new[kind]):
+                return old.get("count") == new.get("count") and _near(old[kind], new[kind], self.tolerance)
+        return _without_hash(old) == _without_hash(new)
+
+    def _rename_record(self, answer: Record) -> Record:
+        return {
+            "status": answer["status"],
+            "pictures": {self._rename(name): picture for name, picture in answer["pictures"].items()},
+            "members": {self._rename(path): self._rename_texts(item) for path, item in answer["members"].items()},
+        }
+
+    def _rename_texts(self, item: dict[str, Any]) -> dict[str, Any]:
+        return item | {"texts": [self._rename(text) for text in item["texts"]]} if "texts" in item else item
+
+    def _rename(self, text: str) -> str:
+        for old, new in self.renamed.items():
+            if "." in old:
+                text = re.sub(rf"(?<![\w-]){re.escape(old)}(?![\w-])", new, text)
+        return _WORD.sub(lambda word: self.renamed.get(word[0], word[0]), text)
+
+
+def _near(old: list[float], new: list[float], tolerance: float) -> bool:
+    scale = max(map(abs, (*old, *new)), default=0.0)
+    return all(abs(was - now) <= tolerance * scale for was, now in zip(old, new, strict=True))
+
+
+def _without_hash(item: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in item.items() if name != "sha256"}
+
+
+def _short(item: dict[str, Any]) -> str:
+    shown = _without_hash(item) | ({"sha256": item["sha256"][:8]} if "sha256" in item else {})
+    return ", ".join(f"{name} {value}" for name, value in shown.items())
