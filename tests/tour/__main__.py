@@ -9,7 +9,9 @@ from pathlib import Path
 
 from tests.tour.comparing import Comparison
 from tests.tour.files import read, write
-from tests.tour.recording import start, take
+from tests.tour.places import start
+from tests.tour.reading import portable
+from tests.tour.walking import take, take_brief
 
 
 def main() -> int:
@@ -18,6 +20,7 @@ def main() -> int:
     recording = commands.add_parser("record", help="ask everything, and write what came of it")
     recording.add_argument("file", type=Path)
     recording.add_argument("--models", choices=("built-in", "all"), default="all")
+    recording.add_argument("--brief", action="store_true", help="what the suite compares on any machine")
     recording.set_defaults(run=_record)
     comparing = commands.add_parser("compare", help="print what differs; ends with 1 where anything does")
     comparing.add_argument("old", type=Path)
@@ -31,17 +34,24 @@ def main() -> int:
 
 
 def _record(options: argparse.Namespace) -> int:
-    test_data = Path(os.environ.get("CONVSCOPE_TEST_DATA", "../shared")) if options.models == "all" else None
-    if test_data is not None and not (test_data / "models").is_dir():
-        print(f"no test data at '{test_data}' (CONVSCOPE_TEST_DATA): the built-in models alone")
-        test_data = None
+    test_data = None if options.brief or options.models == "built-in" else _find_test_data()
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as folder, start(Path(folder), test_data) as tour:
-        records = dict(take(tour))
+        records = dict(take_brief(tour) if options.brief else take(tour))
+    if options.brief:
+        records = {name: portable(answer) for name, answer in records.items()}
     write(options.file, records)
     pictures = sum(len(answer["pictures"]) for answer in records.values())
     print(f"{len(records)} questions, {pictures} pictures, {time.monotonic() - began:.0f} s: {options.file}")
     return 0
+
+
+def _find_test_data() -> Path | None:
+    folder = Path(os.environ.get("CONVSCOPE_TEST_DATA", "../shared"))
+    if (folder / "models").is_dir():
+        return folder
+    print(f"no test data at '{folder}' (CONVSCOPE_TEST_DATA): the built-in models alone")
+    return None
 
 
 def _compare(options: argparse.Namespace) -> int:

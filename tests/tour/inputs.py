@@ -29,16 +29,15 @@ class Inputs:
     images: Path
 
 
-def write_inputs(folder: Path, *, channels: int, photo: Path | None = None) -> Inputs:
-    """A picture and a ZIP of eight for a model with so many channels; a photo takes the place of the scene."""
+def write_inputs(folder: Path, *, channels: int) -> Inputs:
+    """A picture and a ZIP of eight for models with so many channels."""
     kind = "glyph" if channels == 1 else "scene"
-    folder.mkdir(parents=True, exist_ok=True)
     image, images = folder / f"{kind}.png", folder / f"{kind}s.zip"
     image.write_bytes(_encode(_glyph(0, 0) if channels == 1 else _scene(0, 0)[0]))
     with zipfile.ZipFile(images, "w") as archive:
         for name, data in _glyph_files() if channels == 1 else _scene_files():
             archive.writestr(zipfile.ZipInfo(name, _DATE), data)
-    return Inputs(photo if photo is not None and channels == 3 else image, images)
+    return Inputs(image, images)
 
 
 def _scene_files() -> Iterator[tuple[str, bytes]]:

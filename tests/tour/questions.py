@@ -44,7 +44,7 @@ class Question:
 
 
 def list_questions(model: Model, methods: Sequence[Method], *, brief: bool = False) -> Iterator[Question]:
-    """All questions; `brief` are one choice of each enumeration, and no long job."""
+    """All questions; `brief` are one choice of each enumeration, and neither long jobs nor large sets."""
     for method in methods:
         quick = _QUICK.get(method["name"], {})
         first = Question(
@@ -59,7 +59,8 @@ def list_questions(model: Model, methods: Sequence[Method], *, brief: bool = Fal
         if method["name"] in model.available:
             asked = replace(first, params=dict(quick), first=False)
             yield from _options(model, method, asked, every_choice=model.built_in and not brief)
-            yield from _ways(model, method, asked)
+            ways = _ways(model, method, asked)
+            yield from (way for way in ways if not brief or way.sends != "name")
 
 
 def _options(model: Model, method: Method, asked: Question, *, every_choice: bool) -> Iterator[Question]:

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 from collections.abc import Iterator, Mapping
 from hashlib import sha256
 from typing import Any, Final
@@ -35,6 +36,7 @@ _PROSE: Final = frozenset(("title", "description", "detail", "reason", "because"
 _OF_PICTURES: Final = frozenset(("data", "sha256", "file"))
 LEFT_OUT: Final = _CHANGING | _PROSE | _OF_PICTURES
 # So many numbers or texts of one member are kept as they are; of more, a hash and how they lie.
+_NOT_PORTABLE: Final = re.compile(r"sha256$|(^|\.)images\[\]\.(name|media_type|width|height)")
 KEPT: Final = 6
 _DIGITS: Final = 6
 _CHARACTERS: Final = 120
@@ -50,6 +52,23 @@ def record(status: int, body: object, pictures: Mapping[str, bytes]) -> Record:
         "pictures": {name: _describe(data) for name, data in pictures.items()},
         "members": {path: _summarise(members[path]) for path in sorted(members)},
     }
+
+
+def portable(answer: Record) -> Record:
+    """What another machine can be compared with: last bits, and how a file is packed, may differ there.
+
+    What the JSON says of pictures is left out, as it stands beside them.
+    """
+    pictures, members = answer["pictures"], answer["members"]
+    return {
+        "status": answer["status"],
+        "pictures": {name: _without(picture, "sha256") for name, picture in pictures.items()},
+        "members": {path: _without(item, "digits") for path, item in members.items() if not _NOT_PORTABLE.search(path)},
+    }
+
+
+def _without(item: dict[str, Any], name: str) -> dict[str, Any]:
+    return {key: value for key, value in item.items() if key != name}
 
 
 def _walk(value: object, path: str) -> Iterator[tuple[str, Any]]:
@@ -84,7 +103,7 @@ def _summarise(values: list[Any]) -> dict[str, Any]:
     array = np.array(numbers, np.float64)
     weights = np.cos(np.arange(len(array)) * 0.7)
     lie = [array.min(), array.max(), array.mean(), np.sqrt((array**2).mean()), (array * weights).mean()]
-    return {"count": len(numbers), "lie": [_round(number) for number in lie], "sha256": _hash(repr(numbers))}
+    return {"count": len(numbers), "lie": [_round(number) for number in lie], "digits": _hash(repr(numbers))}
 
 
 def _describe(data: bytes) -> dict[str, Any]:
@@ -93,12 +112,13 @@ def _describe(data: bytes) -> dict[str, Any]:
         frames = getattr(picture, "n_frames", 1)
         kind = f"{picture.format} {picture.mode} {picture.width}x{picture.height}" + f" x{frames}" * (frames > 1)
         quarters = picture.convert("RGB").resize((2, 2), Image.Resampling.BOX)
-    return {"kind": kind, "looks": np.asarray(quarters).ravel().tolist(), "sha256": sha256(data).hexdigest()}
+    return {"kind": kind, "looks": np.asarray(quarters).tobytes().hex(), "sha256": sha256(data).hexdigest()}
 
 
 def _round(number: float) -> float:
-    """The plus makes 0.0 of -0.0."""
-    return float(f"{float(number):.{_DIGITS}g}") + 0.0
+    """Whole numbers are written as such; -0.0 is 0."""
+    rounded = float(f"{float(number):.{_DIGITS}g}")
+    return int(rounded) if rounded.is_integer() else rounded
 
 
 def _hash(text: str) -> str:

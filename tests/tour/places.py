@@ -1,4 +1,4 @@
-"""The tour itself: a service in a process of its own, every question, and the records by name."""
+"""What the tour goes through: a service in a process of its own, the terminal in this one, and their models."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -14,14 +14,11 @@ from tests.tour.by_terminal import Terminal
 from tests.tour.foreign import link_models, photo
 from tests.tour.inputs import Inputs, write_inputs
 from tests.tour.over_http import Http
-from tests.tour.questions import Method, Model, Question, list_questions
-from tests.tour.reading import Record
+from tests.tour.questions import Method, Model
 from tests.tour.variations import Layers
 
 BUILT_IN = ("shapes", "glyphs")
 _LOAD_SECONDS = 120.0
-
-Named = Iterator[tuple[str, Record]]
 
 
 @dataclass(frozen=True)
@@ -31,9 +28,10 @@ class Tour:
     http: Http
     terminal: Terminal
     url: str
-    folder: Path
     files: dict[str, Path]
-    photo: Path | None
+    glyphs: Inputs
+    scenes: Inputs
+    photos: Inputs
 
     def models(self) -> tuple[str, ...]:
         return (*BUILT_IN, *self.files)
@@ -43,8 +41,9 @@ class Tour:
         return methods
 
     def inputs(self, model: Model) -> Inputs:
-        own = self.photo if not model.built_in else None
-        return write_inputs(self.folder / "inputs", channels=model.channels, photo=own)
+        if model.channels == 1:
+            return self.glyphs
+        return self.scenes if model.built_in else self.photos
 
 
 @contextmanager
@@ -53,63 +52,14 @@ def start(folder: Path, test_data: Path | None = None) -> Iterator[Tour]:
     models = folder / "models"
     models.mkdir()
     files = link_models(test_data, models) if test_data else {}
+    glyphs, scenes = write_inputs(folder, channels=1), write_inputs(folder, channels=3)
+    photos = replace(scenes, image=photo(test_data)) if test_data else scenes
     environment = {"CONVSCOPE_MODELS": str(models), "CONVSCOPE_DATA": str(folder / "data")}
     with Server(folder / "log", **environment) as server, httpx2.Client(base_url=server.url, timeout=120) as client:
         server.wait_until_ready()
         _wait_until_loaded(client, (*BUILT_IN, *files))
         terminal = Terminal(environment | {"CONVSCOPE_DATA": str(folder / "terminal")})
-        yield Tour(Http(client), terminal, server.url, folder, files, photo(test_data) if test_data else None)
-
-
-def take(tour: Tour) -> Named:
-    """Every question with its answer."""
-    yield "http /v1/methods", tour.http.look("/v1/methods")[1]
-    yield "http /v1/sets", tour.http.look("/v1/sets")[1]
-    yield "terminal models", tour.terminal.look("models")
-    yield "terminal sets", tour.terminal.look("sets")
-    for name in tour.models():
-        yield from _visit(tour, name)
-
-
-def _visit(tour: Tour, name: str) -> Named:
-    """All about one model; one that was refused is described and no more."""
-    yield from describe(tour, name)
-    model = find_model(tour, name)
-    if model is None:
-        return
-    questions, inputs = list(list_questions(model, tour.methods())), tour.inputs(model)
-    yield from _prefix("http", tour.http.ask(questions, inputs))
-    yield from _prefix("terminal", tour.terminal.ask(_for_terminal(model, questions), inputs))
-    if model.built_in:
-        firsts = [question for question in questions if question.first]
-        there = replace(tour.terminal, server=tour.url)
-        yield from _prefix("terminal --server", there.ask(firsts, inputs))
-        job = next(question for question in questions if question.prefers_job)
-        yield from _prefix("http", tour.http.forget(job, inputs))
-
-
-def describe(tour: Tour, name: str) -> Named:
-    """What the service and the terminal say of a model."""
-    route = f"/v1/models/{name}"
-    view, answer = tour.http.look(route)
-    yield f"http {route}", answer
-    yield f"http {route}/layers", tour.http.look(f"{route}/layers")[1]
-    yield f"terminal layers {name}", tour.terminal.look("layers", name)
-    if name in tour.files:
-        yield f"terminal doctor {name}", tour.terminal.look("doctor", str(tour.files[name]))
-    if "versions" not in view:
-        return
-    oldest = f"{route}/versions/{view['versions'][-1]}"
-    yield f"http {oldest}/load", tour.http.look(f"{oldest}/load", "POST")[1]
-    yield f"http {oldest}", tour.http.look(oldest)[1]
-    yield f"http {oldest}/layers", tour.http.look(f"{oldest}/layers")[1]
-
-
-def _for_terminal(model: Model, questions: Sequence[Question]) -> Iterator[Question]:
-    """Of models that take seconds to load, as they do for each command, the first question of each method alone."""
-    for question in questions:
-        if not question.prefers_job and (model.built_in or question.first):
-            yield question
+        yield Tour(Http(client), terminal, server.url, files, glyphs, scenes, photos)
 
 
 def find_model(tour: Tour, name: str) -> Model | None:
@@ -145,8 +95,3 @@ def _states(client: httpx2.Client, names: Sequence[str]) -> Iterator[str]:
     for model in client.get("/v1/models").json()["details"]:
         if model["name"] in names:
             yield model["state"]
-
-
-def _prefix(way: str, answers: Named) -> Named:
-    for name, answer in answers:
-        yield f"{way} {name}", answer
