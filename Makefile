@@ -7,7 +7,7 @@ PROCESSES ?= $(shell n=$$(getconf _NPROCESSORS_ONLN); echo $$((n < 4 ? n + 1 : 4
 COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" pyproject.toml
 
-.PHONY: help serve serve-redis test chaos check bench mutations families legacy networks pictures gallery screenshots docs demo lock audit clean
+.PHONY: help serve serve-redis test chaos check bench tour mutations families legacy networks pictures gallery screenshots docs demo lock audit clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-12s %s\n", $$1, $$2}'
@@ -36,6 +36,10 @@ bench: .venv/.develop  ## speed and memory beside a plain forward pass, tutorial
 chaos: .venv/.develop  ## a thousand jobs while workers and Redis are killed
 	@tests/install-parts
 	$(BIN)/python -m tests.chaos
+
+tour: .venv/.develop  ## every method, option and model by HTTP and terminal into build/tour.json, to compare before and after
+	@mkdir -p build
+	$(BIN)/python -m tests.tour record build/tour.json
 
 mutations: .venv/.develop  ## five thousand mutated pictures, sets, JSON bodies and forms, and five hundred model files
 	$(BIN)/python -m tests.mutations

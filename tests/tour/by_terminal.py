@@ -58,7 +58,8 @@ def _read_folder(exit_code: int, folder: Path) -> Record:
     lines = folder / "results.jsonl"
     results = _read_lines(lines.read_text(encoding="utf-8")) if lines.exists() else []
     files = {image["name"]: image["file"] for result in results for image in result["images"]}
-    return record(exit_code, results, {name: (folder / file).read_bytes() for name, file in files.items()})
+    pictures = {name: (folder / file).read_bytes() for name, file in files.items()}
+    return record(exit_code, results[0] if len(results) == 1 else results, pictures)
 
 
 def _read_lines(text: str) -> list[dict[str, Any]]:

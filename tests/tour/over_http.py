@@ -71,14 +71,15 @@ class Http:
         return self.client.post(route, files=form | {question.sends: (path.name, path.read_bytes())}, headers=headers)
 
     def _fetch(self, route: str) -> Record:
-        """A job at its end."""
+        """A job at its end: its result, with what the job says beside it."""
         end = time.monotonic() + JOB_SECONDS
         while (job := self.client.get(route).json())["state"] in ("queued", "running"):
             if time.monotonic() > end:
                 raise TimeoutError(f"{route} has not ended after {JOB_SECONDS:g} s")
             time.sleep(_PAUSE_SECONDS)
-        images = job["result"]["images"] if job["result"] else []
-        return record(200, job, {image["name"]: self.client.get(image["href"]).content for image in images})
+        result = job.pop("result") or {}
+        pictures = {image["name"]: self.client.get(image["href"]).content for image in result.get("images", ())}
+        return record(200, result | {"job": job}, pictures)
 
 
 def to_text(value: object) -> str:

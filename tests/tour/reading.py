@@ -36,7 +36,7 @@ _PROSE: Final = frozenset(("title", "description", "detail", "reason", "because"
 _OF_PICTURES: Final = frozenset(("data", "sha256", "file"))
 LEFT_OUT: Final = _CHANGING | _PROSE | _OF_PICTURES
 # So many numbers or texts of one member are kept as they are; of more, a hash and how they lie.
-_NOT_PORTABLE: Final = re.compile(r"sha256$|(^|\.)images\[\]\.(name|media_type|width|height)")
+_NOT_PORTABLE: Final = re.compile(r"sha256$|^images\[\]\.(name|media_type|width|height)|^job\.params")
 KEPT: Final = 6
 _DIGITS: Final = 6
 _CHARACTERS: Final = 120
@@ -57,7 +57,7 @@ def record(status: int, body: object, pictures: Mapping[str, bytes]) -> Record:
 def portable(answer: Record) -> Record:
     """What another machine can be compared with: last bits, and how a file is packed, may differ there.
 
-    What the JSON says of pictures is left out, as it stands beside them.
+    What the JSON says of pictures and a job of its parameters is left out, as it stands there a second time.
     """
     pictures, members = answer["pictures"], answer["members"]
     return {

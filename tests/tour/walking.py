@@ -21,7 +21,7 @@ def take(tour: Tour) -> Named:
         if model.built_in:
             firsts = [question for question in list_questions(model, tour.methods(), brief=True) if question.first]
             there = replace(tour.terminal, server=tour.url)
-            yield from _prefix("terminal --server", there.ask(firsts, tour.inputs(model)))
+            yield from _prefix("terminal-server", there.ask(firsts, tour.inputs(model)))
 
 
 def take_brief(tour: Tour) -> Named:
@@ -46,7 +46,7 @@ def _brief(tour: Tour) -> Iterator[tuple[Model, list[Question]]]:
         model = find_model(tour, name)
         assert model is not None
         questions = list_questions(model, tour.methods(), brief=True)
-        yield model, [each for each in questions if each.first or each.compares or each.method not in asked]
+        yield model, [question for question in questions if question.compares or question.method not in asked]
         asked |= model.available
 
 
