@@ -2,24 +2,44 @@
 
 import json
 from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import click
 from click.testing import CliRunner, Result
 
-from service.cli import main
+from service.cli import make_program
+from service.cli.places import Place, open_place
+from service.engine.methods import METHODS
 from tests.tour.inputs import Inputs
 from tests.tour.over_http import to_text
 from tests.tour.questions import Question
 from tests.tour.reading import Record, record
 
 
+@contextmanager
+def open_terminal(environment: dict[str, str]) -> Iterator["Terminal"]:
+    """The real program, but that its commands share what they load: a large network takes seconds."""
+    with ExitStack() as stack:
+        places: dict[str | None, Place] = {}
+
+        @contextmanager
+        def open_once(server: str | None) -> Iterator[Place]:
+            if server not in places:
+                places[server] = stack.enter_context(open_place(server))
+            yield places[server]
+
+        yield Terminal(make_program(METHODS.values(), open_once), environment)
+
+
 @dataclass(frozen=True)
 class Terminal:
     """`environment` says where models and records are."""
 
+    program: click.Command
     environment: dict[str, str]
     server: str | None = None
 
@@ -36,7 +56,7 @@ class Terminal:
 
     def _run(self, arguments: list[str]) -> Result:
         there = ["--server", self.server] if self.server else []
-        return CliRunner().invoke(main, [*arguments, *there], env=self.environment, catch_exceptions=False)
+        return CliRunner().invoke(self.program, [*arguments, *there], env=self.environment, catch_exceptions=False)
 
 
 def _arguments(question: Question, inputs: Inputs) -> list[str]:

@@ -10,7 +10,7 @@ from typing import Any
 import httpx2
 
 from tests.server import Server
-from tests.tour.by_terminal import Terminal
+from tests.tour.by_terminal import Terminal, open_terminal
 from tests.tour.foreign import link_models, photo
 from tests.tour.inputs import Inputs, write_inputs
 from tests.tour.over_http import Http
@@ -58,8 +58,8 @@ def start(folder: Path, test_data: Path | None = None) -> Iterator[Tour]:
     with Server(folder / "log", **environment) as server, httpx2.Client(base_url=server.url, timeout=120) as client:
         server.wait_until_ready()
         _wait_until_loaded(client, (*BUILT_IN, *files))
-        terminal = Terminal(environment | {"CONVSCOPE_DATA": str(folder / "terminal")})
-        yield Tour(Http(client), terminal, server.url, files, glyphs, scenes, photos)
+        with open_terminal(environment | {"CONVSCOPE_DATA": str(folder / "terminal")}) as terminal:
+            yield Tour(Http(client), terminal, server.url, files, glyphs, scenes, photos)
 
 
 def find_model(tour: Tour, name: str) -> Model | None:
