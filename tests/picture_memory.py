@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 from PIL import Image
 
@@ -36,6 +37,8 @@ def pictures() -> Iterator[tuple[str, bytes]]:
         "tiff 32 bits",
         _save(Image.fromarray(np.zeros((HEIGHT, WIDTH), np.int32)), "TIFF", compression="tiff_adobe_deflate"),
     )
+    for mode in (".png", ".tif"):
+        yield f"{mode[1:4]} colour of 16 bits", cv2.imencode(mode, np.zeros((HEIGHT, WIDTH, 3), np.uint16))[1].tobytes()
     turned = Image.Exif()
     turned[0x0112] = 6
     colours = Image.new("RGB", (WIDTH, HEIGHT), (200, 30, 90))

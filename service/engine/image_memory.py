@@ -4,6 +4,9 @@ from typing import Final
 
 from PIL import Image
 
+from service.engine.colour_range import is_colour_of_sixteen_bits
+from service.engine.transparent_value import find_raw_mode
+
 # Bytes that Pillow keeps of a pixel; of the modes that are not listed, 4.
 _KEPT: Final = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2, "I;16N": 2}
 # What decoders keep beside that until they have finished: canvases, and whole pictures as bytes.
@@ -24,6 +27,9 @@ _TILE_WIDTH, _TILE_LENGTH = 322, 323
 def estimate_bytes(image: Image.Image, scans: int = 1, *, drawn: bool = False) -> int:
     """For a picture that has been opened and not loaded; `scans` are those of a JPEG."""
     kept = _KEPT.get(image.mode, 4)
+    if is_colour_of_sixteen_bits(find_raw_mode(image)):
+        # It may be decoded twice.
+        kept *= 2
     decoder = _DECODER.get(image.format or "", 0)
     if scans > 1:
         decoder = _COEFFICIENTS * len(image.getbands())

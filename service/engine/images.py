@@ -9,11 +9,12 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from service.engine.arrays import Pixels
+from service.engine.colour_range import spread_colours
 from service.engine.framing import Box, Framing, frame
 from service.engine.image_memory import estimate_bytes, tile_pixels
 from service.engine.image_structure import inspect
 from service.engine.sample_range import SampleRange, read_statement
-from service.engine.transparent_value import mend_transparent_value
+from service.engine.transparent_value import find_raw_mode, mend_transparent_value
 from service.engine.upright import read_range, to_upright_rgb
 from service.errors import ConvscopeError, ImageInvalidError, ImageTooLargeError, ImageTooManyPixelsError
 
@@ -39,7 +40,7 @@ def _take_freely(_: int) -> None:
 
 @dataclass(frozen=True)
 class Decoded:
-    """(h, w, 3) uint8 RGB; and from which range its numbers come, of gray of sixteen bits."""
+    """(h, w, 3) uint8 RGB; and from which range its numbers come, where they have sixteen bits."""
 
     pixels: Pixels
     samples: SampleRange | None
@@ -74,9 +75,9 @@ def read_picture(
             _check_size(image, limits)
             reserve(estimate_bytes(image, scans, drawn=drawn))
             mend_transparent_value(image)
-            stated = read_statement(image, data, bits)
+            stated, raw_mode = read_statement(image, data, bits), find_raw_mode(image)
             image.load()
-            samples = read_range(image, stated)
+            samples = read_range(image, stated) or spread_colours(image, data, raw_mode, stated)
             return Decoded(to_upright_rgb(image, samples), samples)
     except ConvscopeError:
         raise

@@ -12,8 +12,8 @@ from service.engine.probe import Probe
 class Model:
     """One loaded version. `digest` is the SHA-256 of its file, `input_size` (h, w) only where the network leaves it.
 
-    `fit` says how pictures of another aspect are brought to the input's size, `sample_bits` how many bits gray pictures
-    of sixteen use, None where each picture decides. `latent_layer` is the path of the layer that holds an autoencoder's
+    `fit` says how pictures of another aspect are brought to the input's size, `sample_bits` how many bits pictures of
+    sixteen use, None where each picture decides. `latent_layer` is the path of the layer that holds an autoencoder's
     code, where its owner named one. `stated` names the members of model.toml that its owner gave.
     """
 

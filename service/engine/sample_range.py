@@ -1,4 +1,4 @@
-"""How far the numbers of a gray picture of sixteen bits reach: cameras and scanners often fill 10, 12 or 14 of them.
+"""How far the numbers of a picture of sixteen bits reach: cameras and scanners often fill 10, 12 or 14 of them.
 
 A file that says so is believed: BitsPerSample of a TIFF, its MaxSampleValue where that is a whole number of bits (other
 numbers are statistics), and sBIT of a PNG, which tells whether its numbers were spread over sixteen bits. Of others the
@@ -100,13 +100,14 @@ def _decide(greatest: int, in_any: int, stated: Statement) -> tuple[int, Sure]:
 
 
 def _read_significant_bits(data: bytes) -> int | None:
-    """Of a gray PNG's sBIT, which stands before the pixels; None where there is none or it says nothing."""
+    """The most of a PNG's sBIT, which stands before the pixels; None where there is none or it says nothing."""
     place = len(_PNG)
     while place + 8 < len(data):
         length, name = struct.unpack_from(">L4s", data, place)
         if name == b"sBIT":
-            bits = data[place + 8]
-            return bits if length and 8 <= bits <= _ALL else None
+            # Of colour there are three; alpha comes last.
+            bits = max(data[place + 8 : place + 8 + min(length, 3)], default=0)
+            return bits if 8 <= bits <= _ALL else None
         if name == b"IDAT":
             break
         place += 12 + length

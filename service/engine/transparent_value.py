@@ -13,16 +13,18 @@ _UPPER_BYTE: Final = "RGB;16B"
 def mend_transparent_value(image: Image.Image) -> None:
     """For a picture that has been opened and not loaded: later nothing says how its pixels were stored."""
     value = image.info.get("transparency")
-    stored = _find_raw_mode(image)
+    stored = find_raw_mode(image)
     if stored in _SPREAD and isinstance(value, int):
         image.info["transparency"] = value * _SPREAD[stored]
     if stored == _UPPER_BYTE and isinstance(value, tuple):
         image.info["transparency"] = tuple(number >> 8 for number in value)
 
 
-def _find_raw_mode(image: Image.Image) -> str | None:
+def find_raw_mode(image: Image.Image) -> str | None:
+    """How the pixels of a picture that is not yet loaded are stored, in Pillow's words; None where it does not say."""
     tiles = getattr(image, "tile", None)
-    if image.format != "PNG" or not tiles:
+    if not tiles:
         return None
     stored = tiles[0][3]
-    return stored if isinstance(stored, str) else None
+    first = stored[0] if isinstance(stored, tuple) and stored else stored
+    return first if isinstance(first, str) else None

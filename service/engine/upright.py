@@ -35,7 +35,7 @@ _TURNED: Final = (5, 6, 7, 8)
 
 def to_upright_rgb(image: Image.Image, samples: SampleRange | None = None) -> Pixels:
     """(h, w, 3) uint8 RGB, EXIF orientation applied, transparency laid on white. Raises ImageInvalidError."""
-    convert = _choose(image, samples or read_range(image))
+    convert = _choose(image, samples)
     orientation = _read_orientation(image)
     width, height = image.size
     upright = np.empty((width, height, 3) if orientation in _TURNED else (height, width, 3), np.uint8)
@@ -74,8 +74,9 @@ def _read_orientation(image: Image.Image) -> object:
 
 
 def _choose(image: Image.Image, samples: SampleRange | None) -> Convert:
-    if samples is not None:
-        return partial(_from_sixteen_bits, samples)
+    own = samples if image.mode in _SIXTEEN_BIT_MODES and samples is not None else read_range(image)
+    if own is not None:
+        return partial(_from_sixteen_bits, own)
     if image.mode == "F":
         raise ImageInvalidError("floating-point pixels have no agreed range: send 8 or 16 bits per channel")
     if image.mode in _TRANSPARENT_MODES or "transparency" in image.info:

@@ -6,6 +6,7 @@ import zlib
 from dataclasses import replace
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -19,7 +20,7 @@ from service.engine.run import Request, run
 from service.engine.sample_range import SampleRange
 from service.errors import ImageInvalidError
 from tests.unit.fakes import closed_form_model
-from tests.unit.test_images import GRAY, _png
+from tests.unit.test_images import COLOUR, GRAY, _png
 from tests.unit.test_over_images import image_set
 
 LIMITS = ImageLimits(max_bytes=2**24, max_pixels=10**7)
@@ -185,3 +186,49 @@ def test_pictures_that_are_drawn_brighter_are_named_when_they_are_of_a_set(name:
     ]
     plain = Request(method, method.params(), None, images=image_set(files[1:3]))
     assert "sample_ranges" not in run_all(MODEL, plain, LIMITS, JobLimits(), lambda _: None).values
+
+
+def _colours(bits: int, channels: int = 3) -> NDArray[np.uint16]:
+    """Rows of numbers up to the greatest; alpha, where there is some, has all sixteen bits."""
+    values = np.random.default_rng(bits).integers(0, 2**bits, (300, 7, channels)).astype(np.uint16)
+    values[-1, -1, 0] = 2**bits - 1
+    values[..., 3:] = 65535
+    return values
+
+
+def _tiff(values: NDArray[np.uint16], compression: int) -> bytes:
+    order = cv2.COLOR_RGB2BGR if values.shape[-1] == 3 else cv2.COLOR_RGBA2BGRA
+    done, data = cv2.imencode(".tif", cv2.cvtColor(values, order), [cv2.IMWRITE_TIFF_COMPRESSION, compression])
+    assert done
+    return bytes(data)
+
+
+def _colour_png(values: NDArray[np.uint16]) -> bytes:
+    order = cv2.COLOR_RGB2BGR if values.shape[-1] == 3 else cv2.COLOR_RGBA2BGRA
+    done, data = cv2.imencode(".png", cv2.cvtColor(values, order))
+    assert done
+    return bytes(data)
+
+
+# Not compressed, LZW, deflate.
+@pytest.mark.parametrize("compression", [None, 1, 5, 8])
+@pytest.mark.parametrize("channels", [3, 4])
+@pytest.mark.parametrize("bits", [8, 10, 12, 14])
+def test_colours_are_drawn_over_the_range_that_they_use(bits: int, channels: int, compression: int | None):
+    values = _colours(bits, channels)
+    decoded = read_picture(_colour_png(values) if compression is None else _tiff(values, compression), LIMITS)
+    assert decoded.samples == SampleRange(bits, "found")
+    np.testing.assert_array_equal(decoded.pixels, np.round(values[..., :3] / (2**bits - 1) * 255))
+
+
+def test_colours_are_as_they_were_when_they_use_all_sixteen_bits():
+    values = _colours(16)
+    decoded = read_picture(_colour_png(values), LIMITS)
+    assert decoded.samples is None
+    np.testing.assert_array_equal(decoded.pixels, values >> 8)
+
+
+def test_transparent_colour_is_laid_on_white_when_colours_use_fewer_bits():
+    row = struct.pack(">6H", 4000, 300, 20, 4095, 0, 300)
+    pixels = read_picture(_png(16, COLOUR, row, 2, row[:6]), LIMITS).pixels
+    assert pixels.tolist() == [[[255, 255, 255], [255, 0, 19]]]
