@@ -11,7 +11,7 @@ from service.engine.rendering import Drawing
 from service.engine.visuals import Bars
 
 _ROW, _PAD, _FONT_SIZE = 18, 10, 12
-_SCREEN: Final = 4096
+_SCREEN: Final = 2048
 _BAR_WIDTH: Final = 320
 _MAX_LABEL: Final = 44
 _INK, _PAPER, _GROOVE, _FILL = (27, 29, 33), (255, 255, 255), (228, 230, 234), (42, 120, 142)
@@ -37,19 +37,23 @@ def draw_bars(bars: Bars) -> Drawing:
     return Drawing(bars.name, None, np.asarray(image))
 
 
-def draw_side_by_side(pictures: Sequence[tuple[str, Pixels]]) -> Drawing:
-    """Pictures with a line of text above each, in as many columns as a wide screen has room for."""
+def draw_side_by_side(pictures: Sequence[tuple[str, Pixels]], note: str = "") -> Drawing:
+    """Pictures with a line of text above each, in full rows as wide as a screen has room for; a note above all."""
     font = ImageFont.load_default(_FONT_SIZE)
     texts = max(round(font.getlength(text)) for text, _ in pictures)
     height = max(pixels.shape[0] for _, pixels in pictures) + _ROW + _PAD
     width = max(texts, *(pixels.shape[1] for _, pixels in pictures)) + _PAD
-    columns = min(len(pictures), max(1, _SCREEN // width))
-    rows = -(-len(pictures) // columns)
-    image = Image.new("RGB", (columns * width + _PAD, rows * height + _PAD), _PAPER)
+    most = min(len(pictures), max(1, _SCREEN // width))
+    rows = -(-len(pictures) // most)
+    columns = -(-len(pictures) // rows)
+    head = _ROW if note else 0
+    whole = max(columns * width, round(font.getlength(note)) + _PAD) + _PAD
+    image = Image.new("RGB", (whole, head + rows * height + _PAD), _PAPER)
     canvas = ImageDraw.Draw(image)
+    canvas.text((_PAD, _PAD + head / 2), note, _INK, font, anchor="lm")
     for place, (text, pixels) in enumerate(pictures):
         row, column = divmod(place, columns)
-        left, top = _PAD + column * width, _PAD + row * height
+        left, top = _PAD + column * width, _PAD + head + row * height
         canvas.text((left, top + _ROW / 2), text, _INK, font, anchor="lm")
         image.paste(Image.fromarray(pixels), (left, top + _ROW))
     return Drawing("versions", None, np.asarray(image))

@@ -24,12 +24,14 @@ class Context:
     """What a method with an axis is told beside its parameters.
 
     `items` are those of this chunk. `report(fraction)` is called at least once a second with the share of the chunk
-    that is done, 0…1; it raises where the work is to be given up, which a method lets pass.
+    that is done, 0…1; it raises where the work is to be given up, which a method lets pass. `members` are all pictures
+    of the set, where the method consumes one.
     """
 
     items: Sequence[int]
     preprocessing: Preprocessing
     report: Callable[[float], None]
+    members: Sequence[Member] = ()
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,8 @@ class Method(Generic[P]):
     where parameters and network do not go together, so that a job is refused when it is sent; `axis.cut` does as well.
 
     `compared` states by what versions are compared. `over_versions(values)` draws the numbers of several versions, by
-    their names, as curves over time.
+    their names, as curves over time. `plane(values)` draws those of one as points, so that several have one frame.
+    `own_scale` says that over a set each version is drawn on a scale of its own.
     """
 
     name: str
@@ -127,6 +130,8 @@ class Method(Generic[P]):
     over_images: OverImages[P] | None = None
     compared: Compared | None = None
     over_versions: Callable[[Sequence[tuple[str, dict[str, Any]]]], Scatter] | None = None
+    plane: Callable[[dict[str, Any]], Scatter] | None = None
+    own_scale: bool = False
 
     @property
     def lays_maps(self) -> bool:

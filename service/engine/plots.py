@@ -19,6 +19,8 @@ _LEFT, _TOP, _BOTTOM, _LEGEND = 72, 16, 56, 150
 _FONT_SIZE, _NAME_SIZE, _RADIUS = 12, 16, 3.5
 _INK, _PAPER, _GRID, _UNNAMED = (27, 29, 33), (255, 255, 255), (232, 234, 238), (160, 164, 172)
 _MAX_NAME: Final = 18
+# How many lines below its group's median a name may stand, that line counted.
+_MAX_LINES: Final = 3
 # Of so many points each is drawn smaller.
 _MANY: Final = 1000
 # Tableau's ten and their lighter kin, black in place of gray, which is for points of no group.
@@ -29,6 +31,8 @@ _COLOURS: Final = (
 )  # fmt: skip
 
 Colour = tuple[int, int, int]
+# The least of both axes, and the greatest.
+Bounds = tuple[tuple[float, float], tuple[float, float]]
 
 
 @dataclass(frozen=True)
@@ -52,14 +56,30 @@ class _Axis:
             yield number * step
 
 
-def draw_scatter(scatter: Scatter, layer: str | None) -> Drawing:
+@dataclass(frozen=True)
+class Frame:
+    """How large a plot is, whether it has a legend, and what it reaches over where that is not its own points."""
+
+    side: int = _SIDE
+    has_legend: bool = True
+    bounds: Bounds | None = None
+
+
+def find_bounds(points: Array) -> Bounds:
+    """What points (n, 2) reach over, to the right and up."""
+    (left, bottom), (right, top) = points.min(axis=0), points.max(axis=0)
+    return (float(left), float(bottom)), (float(right), float(top))
+
+
+def draw_scatter(scatter: Scatter, layer: str | None, frame: Frame = Frame()) -> Drawing:
     """Every point in its group's colour, the groups' names at their medians and in the legend."""
     names = sorted({name for name in scatter.groups if name is not None}, key=_natural)
     colours: dict[str | None, Colour] = dict(zip(names, _COLOURS, strict=False))
-    width = _LEFT + _SIDE + (_LEGEND if names else _TOP)
-    image = Image.new("RGB", (width * _DOUBLE, (_TOP + _SIDE + _BOTTOM) * _DOUBLE), _PAPER)
+    width = _LEFT + frame.side + (_LEGEND if names and frame.has_legend else _TOP)
+    height = _TOP + frame.side + _BOTTOM
+    image = Image.new("RGB", (width * _DOUBLE, height * _DOUBLE), _PAPER)
     canvas = ImageDraw.Draw(image)
-    across, up = _find_axes(scatter.points)
+    across, up = _find_axes(frame.bounds or find_bounds(scatter.points), frame.side)
     _draw_axes(canvas, across, up)
     font = ImageFont.load_default(_FONT_SIZE * _DOUBLE)
     canvas.text(((across.start + across.end) / 2, up.start + 58), scatter.axes[0], _INK, font, anchor="mt")
@@ -69,15 +89,16 @@ def draw_scatter(scatter: Scatter, layer: str | None) -> Drawing:
     _draw_points(canvas, scatter, (across, up), colours)
     if not scatter.connected:
         _draw_names(canvas, scatter, (across, up), [name for name in colours if name is not None])
-    _draw_legend(canvas, names, colours)
-    smooth = image.resize((width, _TOP + _SIDE + _BOTTOM), Image.Resampling.LANCZOS)
+    if frame.has_legend:
+        _draw_legend(canvas, names, colours)
+    smooth = image.resize((width, height), Image.Resampling.LANCZOS)
     return Drawing(scatter.name, layer, np.asarray(smooth))
 
 
-def _find_axes(points: Array) -> tuple[_Axis, _Axis]:
-    left, top, side = _LEFT * _DOUBLE, _TOP * _DOUBLE, _SIDE * _DOUBLE
-    bounds = [_widen(float(low), float(high)) for low, high in zip(points.min(axis=0), points.max(axis=0), strict=True)]
-    return _Axis(*bounds[0], left, left + side), _Axis(*bounds[1], top + side, top)
+def _find_axes(bounds: Bounds, side: int) -> tuple[_Axis, _Axis]:
+    left, top, side = _LEFT * _DOUBLE, _TOP * _DOUBLE, side * _DOUBLE
+    across, up = (_widen(low, high) for low, high in zip(*bounds, strict=True))
+    return _Axis(*across, left, left + side), _Axis(*up, top + side, top)
 
 
 def _widen(low: float, high: float) -> tuple[float, float]:
@@ -128,14 +149,17 @@ def _draw_curves(
 
 
 def _draw_names(canvas: ImageDraw.ImageDraw, scatter: Scatter, axes: tuple[_Axis, _Axis], names: Sequence[str]) -> None:
-    """Each above its group's median, or below the name that stands there already."""
+    """Each above its group's median, or below the name that stands there already, not far off."""
     font = ImageFont.load_default(_NAME_SIZE * _DOUBLE)
     room, taken = 1.2 * _NAME_SIZE * _DOUBLE, list[tuple[float, float]]()
     for name in names:
         own = scatter.points[[group == name for group in scatter.groups]]
         x, y = (axis.at(float(middle)) for axis, middle in zip(axes, np.median(own, axis=0), strict=True))
-        while any(abs(x - other[0]) < room and abs(y - other[1]) < room for other in taken):
-            y += room
+        lines = [y + line * room for line in range(_MAX_LINES)]
+        free = (at for at in lines if not any(abs(x - left) < room and abs(at - top) < room for left, top in taken))
+        if (found := next(free, None)) is None:
+            continue
+        y = found
         taken.append((x, y))
         canvas.text(
             (x, y - 3 * _RADIUS * _DOUBLE),

@@ -19,6 +19,7 @@ from service.engine.correlation import Arrays, compare, summarise
 from service.engine.images import ImageLimits
 from service.engine.method import AnyMethod
 from service.engine.model import Model
+from service.engine.planes import draw_planes
 from service.engine.plots import draw_scatter
 from service.engine.png import decode_png
 from service.engine.run import Request, describe_origin, encode
@@ -31,6 +32,7 @@ from service.errors import TooFewVersionsError
 MAX_VERSIONS: Final = 50
 # Pictures of a set in a chunk: of each the arrays of three versions are held.
 _SLICE: Final = BATCH * PASSES
+OWN_SCALE: Final = "each version on a scale of its own: shades cannot be compared between them"
 
 # The pictures whose names start so, without that: read one by one, and each time anew.
 PicturesOf = Callable[[str], Iterable[tuple[str, Pixels]]]
@@ -110,7 +112,7 @@ def combine_versions(
     return Result(
         **{name: getattr(last, name) for name in ("model", "method", "layer", "target", "predictions")},
         version=",".join(model.version for model in models),
-        images=[*_draw(request.method, entries, _firsts(models, wholes, pictures)), *_name(models, wholes)],
+        images=[*_draw(request, entries, _firsts(models, wholes, pictures)), *_name(models, wholes)],
         values=_judge(request.method, neighbours) | _list_skipped(entries) | {"versions": entries},
         provenance=describe_origin(models[-1], request).model_copy(update={"plan": last.provenance.plan}),
         timings_seconds=add_up([part.timings_seconds for part in parts], perf_counter() - started),
@@ -209,9 +211,13 @@ def _firsts(models: Sequence[Model], wholes: Sequence[Result], pictures: Picture
     return [pixels for pixels in found if pixels is not None]
 
 
-def _draw(method: AnyMethod, entries: Sequence[dict[str, Any]], firsts: Sequence[Pixels]) -> Iterator[ResultImage]:
-    if len(firsts) == len(entries):
-        yield encode(draw_side_by_side(list(zip(map(_label, entries), firsts, strict=True))))
+def _draw(request: Request, entries: Sequence[dict[str, Any]], firsts: Sequence[Pixels]) -> Iterator[ResultImage]:
+    method, titles = request.method, list(map(_label, entries))
+    if method.plane is not None:
+        yield encode(draw_planes(titles, [method.plane(entry["values"]) for entry in entries]))
+    elif len(firsts) == len(entries):
+        has_own = method.own_scale and request.images is not None
+        yield encode(draw_side_by_side(list(zip(titles, firsts, strict=True)), OWN_SCALE if has_own else ""))
     if method.over_versions is not None:
         yield encode(draw_scatter(method.over_versions([(one["version"], one["values"]) for one in entries]), None))
 

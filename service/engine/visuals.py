@@ -33,7 +33,8 @@ class Tiles:
 
     `scale`: `standard` draws each tile by its own mean and deviation, `bounds` all of them between `low` and `high`,
     `signed` from -`high` to `high` in colours of two signs, `picture` as pictures in the network's units.
-    `columns` overrules what the client asked for, where the layout has a meaning.
+    `columns` overrules what the client asked for, where the layout has a meaning. `rows` are names of the rows, and
+    `words` stand below each tile: both or neither.
     """
 
     name: str
@@ -43,6 +44,8 @@ class Tiles:
     low: float = 0.0
     high: float = 1.0
     columns: int | None = None
+    rows: tuple[str, ...] = ()
+    words: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -136,13 +139,17 @@ class Bars:
 
 @dataclass(frozen=True)
 class Matrix:
-    """Numbers as cells of one colour scale, with the names of rows and columns: `values` (rows, columns) float32."""
+    """Numbers as cells of one colour scale, with the names of rows and columns: `values` (rows, columns) float32.
+
+    `groups` names what each row belongs to, or None; those of one lie together.
+    """
 
     name: str
     layer: str | None
     values: Array
     rows: tuple[str, ...]
     columns: tuple[str, ...]
+    groups: tuple[str | None, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -167,19 +174,24 @@ class CellRow:
 
 @dataclass(frozen=True)
 class CellSheet:
-    """Rows of cells of any sizes, at most `columns` in each; `rows` are read once, one after the other."""
+    """Rows of cells of any sizes, at most `columns` in each; `rows` are read once, one after the other.
+
+    Each is drawn with its longer side `side` pixels.
+    """
 
     name: str
     layer: str | None
     columns: int
     rows: Iterable[CellRow]
+    side: int = 112
 
 
 @dataclass(frozen=True)
 class Scatter:
     """Points in a plane: `points` (n, 2) float32, to the right and up. `groups` names the group of each, or None.
 
-    Those of a group are `connected` in their order, as a curve, where that is said.
+    Those of a group are `connected` in their order, as a curve, where that is said. `own_axes` are those that no
+    other version has, such as principal components.
     """
 
     name: str
@@ -187,6 +199,7 @@ class Scatter:
     groups: tuple[str | None, ...]
     axes: tuple[str, str]
     connected: bool = False
+    own_axes: bool = False
 
 
 # What a whole set or axis may be shown as; a name with pixels is drawn already.

@@ -1,10 +1,13 @@
 """The numbers of several versions as curves: which are followed, in which order."""
 
 import numpy as np
+import pytest
 
+from service.engine.charts import draw_side_by_side
 from service.engine.methods.autoencoder_latents import MAX_CURVES
 from service.engine.methods.autoencoder_latents import follow as follow_codes
 from service.engine.methods.layer_health import follow as follow_layers
+from service.engine.planes import draw_planes
 from service.engine.plots import draw_scatter
 from service.engine.visuals import Scatter
 
@@ -34,6 +37,39 @@ def test_each_layer_is_a_curve_by_the_last_versions_names():
     curves = follow_layers(versions)
     assert curves.groups == ("conv_2", "conv_2")
     np.testing.assert_allclose(curves.points, [[1, 0.1], [2, 0.2]])
+
+
+def _plane(points: list[list[float]], *, own_axes: bool) -> Scatter:
+    return Scatter("latents", np.array(points, np.float32), ("a",) * len(points), ("x", "y"), own_axes=own_axes)
+
+
+def _place(*, own_axes: bool) -> list[int]:
+    """How many pixels across the points of each of two versions reach, the second ten times as far."""
+    points = [[0.0, 0.0], [1.0, 1.0], [0.0, 1.0]]
+    planes = [_plane(points, own_axes=own_axes), _plane([[10 * x, 10 * y] for x, y in points], own_axes=own_axes)]
+    pixels = draw_planes(["version 1", "version 2"], planes).pixels.astype(int)
+    # Blue is the group's colour alone.
+    blue = (pixels[..., 2] - pixels[..., 0]) > 80
+    half = blue.shape[1] // 2
+    return [int(np.ptp(np.flatnonzero(side.any(axis=0)))) for side in (blue[:, :half], blue[:, half:])]
+
+
+def test_planes_of_versions_have_the_same_axes_when_those_are_units_of_the_code():
+    small, large = _place(own_axes=False)
+    assert 330 < large < 400
+    assert small - 7 == pytest.approx((large - 7) / 10, abs=2)
+
+
+def test_planes_of_versions_have_axes_of_their_own_when_those_are_principal_components():
+    small, large = _place(own_axes=True)
+    assert small == pytest.approx(large, abs=2)
+
+
+def test_sheet_of_versions_has_full_rows_and_fits_a_screen():
+    pixels = draw_side_by_side([(f"version {number}", np.zeros((300, 500, 3), np.uint8)) for number in range(6)]).pixels
+    # Three columns of two, rather than four and two.
+    assert pixels.shape[1] == 3 * 510 + 10
+    assert (pixels.min(axis=-1) < 50).mean() > 0.85
 
 
 def test_curve_is_drawn_between_its_points_when_they_are_connected():

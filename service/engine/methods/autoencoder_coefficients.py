@@ -180,4 +180,5 @@ AUTOENCODER_COEFFICIENTS = Method(
         "of each unit its coefficients; where they are weights of all units, where gradients of those asked for"
     ),
     over_images=OverImages(slice=SLICE, conclude=conclude),
+    own_scale=True,
 )

@@ -49,7 +49,7 @@ def conclude(probe: Probe, parts: Sequence[Answer], params: AutoencoderLatentsPa
     codes = gather(parts, code.units)
     plane = find_plane(codes.values)
     places = plane.project(codes.values)
-    scatter = Scatter("latents", np.asarray(places, np.float32), codes.labels, plane.axes)
+    scatter = Scatter("latents", np.asarray(places, np.float32), codes.labels, plane.axes, own_axes=plane.principal)
     low, high = np.percentile(places, RANGE, axis=0)
     manifold = Tiles(
         "manifold", code.layer, _paint(probe, plane, (low, high), params.steps), "picture", columns=params.steps
@@ -79,6 +79,13 @@ def follow(versions: Sequence[tuple[str, dict[str, Any]]]) -> Scatter:
     points = [(float(version), values["ranges"]["mean"][unit]) for unit in units for version, values in versions]
     groups = tuple(f"unit {unit}" for unit in units for _ in versions)
     return Scatter("curves", np.asarray(points, np.float32), groups, ("version", "mean over the set"), connected=True)
+
+
+def place(values: dict[str, Any]) -> Scatter:
+    """The plane again, from its numbers."""
+    points = np.asarray([item["place"] for item in values["items"]], np.float32)
+    labels, plane = tuple(item["label"] for item in values["items"]), values["plane"]
+    return Scatter("latents", points, labels, tuple(plane["axes"]), own_axes=plane["principal_components"])
 
 
 def _paint(probe: Probe, plane: Plane, bounds: tuple[NDArray[Any], NDArray[Any]], steps: int) -> Array:
@@ -158,4 +165,5 @@ AUTOENCODER_LATENTS = Method(
     over_images=OverImages(slice=SLICE, conclude=conclude),
     compared=Compared("of each unit of the code its values over the set"),
     over_versions=follow,
+    plane=place,
 )

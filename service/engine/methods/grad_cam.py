@@ -55,4 +55,5 @@ GRAD_CAM = Method(
         "the heat map at the size that the layer has, of the class that the last version is asked about",
         lambda heatmap: {"": heatmap.values},
     ),
+    own_scale=True,
 )
