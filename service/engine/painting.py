@@ -7,17 +7,20 @@ from typing import Any, Final
 import numpy as np
 
 from service.engine.arrays import Array, Pixels
+from service.engine.cells import draw_cells
 from service.engine.colormaps import diverging_table
 from service.engine.preprocessing import Preprocessing
 from service.engine.rendering import Drawing
 from service.engine.tiling import MIN_TILE_SIDE, lay_out, signed_shades
-from service.engine.visuals import Reconstruction, Tiles
+from service.engine.visuals import Cell, CellRow, CellSheet, Reconstruction, Tiles
 from service.errors import NotFiniteError
 
 # Smaller pictures are enlarged by a whole factor.
 PANEL_SIDE: Final = 140
 # Sheets of small pictures are made about as wide.
 SHEET_WIDTH: Final = 840
+# Pictures with words below them: as wide as these, and larger ones as they are up to the most.
+LEAST_NAMED_SIDE, MOST_NAMED_SIDE, NAMED_SHEET_WIDTH = 56, 256, 1280
 GAP: Final = 6
 MARGIN: Final = 2
 _GROUND: Final = 178
@@ -50,8 +53,23 @@ def draw_painted(tiles: Tiles, preprocessing: Preprocessing) -> Drawing:
         return Drawing(tiles.name, tiles.layer, sheet, diverging_table())
     values = preprocessing.undo(tiles.values)
     shown = replace(tiles, values=values[..., 0] if values.shape[-1] == 1 else values)
+    if tiles.words:
+        return _draw_named(replace(tiles, values=values), columns)
     sheet = lay_out(shown, columns=columns, margin=MARGIN, ground=_GROUND, tile_side=side)
     return Drawing(tiles.name, tiles.layer, sheet)
+
+
+def _draw_named(tiles: Tiles, columns: int) -> Drawing:
+    """Pictures (n, h, w, c) in 0…1 with the names of their rows, and words below each."""
+    native = max(tiles.values.shape[1:3])
+    room = min(max(NAMED_SHEET_WIDTH // columns, LEAST_NAMED_SIDE), PANEL_SIDE)
+    side = min(MOST_NAMED_SIDE, native * max(1, room // native))
+    cells = [
+        Cell(np.rint(np.clip(values, 0, 1) * 255).astype(np.uint8), words)
+        for values, words in zip(tiles.values, tiles.words, strict=True)
+    ]
+    rows = [CellRow(name, tuple(cells[row * columns : (row + 1) * columns])) for row, name in enumerate(tiles.rows)]
+    return draw_cells(CellSheet(tiles.name, tiles.layer, columns, rows, max(side, LEAST_NAMED_SIDE)), "gray")
 
 
 def measure_reconstruction(visual: Reconstruction, preprocessing: Preprocessing) -> dict[str, Any]:

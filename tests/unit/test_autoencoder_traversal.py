@@ -8,10 +8,17 @@ import pytest
 from schemas.results import Result
 from service.engine.chunks import JobLimits, plan, run_all
 from service.engine.images import ImageLimits
+from service.engine.method import Batch, Context
 from service.engine.methods import METHODS
+from service.engine.methods.autoencoder_traversal import (
+    AutoencoderTraversalParams,
+    autoencoder_traversal,
+    conclude,
+)
 from service.engine.parameters import InvalidParametersError, validate
 from service.engine.png import decode_png
 from service.engine.run import Request
+from service.engine.visuals import Tiles
 from service.errors import PictureOutOfRangeError, UnitOutOfRangeError
 from tests.unit.fakes import autoencoder_model
 from tests.unit.test_autoencoder_latents import flat
@@ -34,13 +41,12 @@ def _run(**params: Any) -> Result:
 def _cells(result: Result, name: str, columns: int) -> np.ndarray:
     """The middle colour of each cell: (rows, columns, 3)."""
     sheet = decode_png(next(image.data for image in result.images if image.name == name))
-    width = (sheet.shape[1] + 2) / columns
-    height = width * 4 / 6
-    rows = round(sheet.shape[0] / height)
+    # Pictures of 6 x 4 in squares of 138, with words below; the names of rows stand at the left.
+    left, width, height = sheet.shape[1] - 8 - columns * 142, 142, 138 + 4 + 16
     return np.array(
         [
-            [sheet[int((row + 0.4) * height), int((column + 0.4) * width)] for column in range(columns)]
-            for row in range(rows)
+            [sheet[row * height + 69, left + column * width + 69] for column in range(columns)]
+            for row in range(sheet.shape[0] // height)
         ]
     )
 
@@ -53,7 +59,24 @@ def test_one_unit_moves_and_the_others_stay_when_it_is_traversed():
     )
     np.testing.assert_array_equal(_cells(result, "traversal", 3), expected)
     assert result.values["range"] == "as asked"
+    assert result.values["values"] == [[10, 110, 210], [10, 110, 210]]
     assert [image.name for image in result.images] == ["traversal"]
+
+
+def test_sheet_says_which_unit_each_row_is_of_and_what_value_each_tile_has():
+    images = image_set([(f"{number}.png", flat(colour)) for number, colour in enumerate(COLOURS)])
+    model = autoencoder_model()
+    parts = [run_all(model, _request(), LIMITS, JobLimits(), lambda _: None)]
+    assert len(parts[0].values["values"]) == len(parts[0].values["units"])
+    batches = [Batch(images.members, np.array([np.full((4, 6, 3), colour) for colour in COLOURS], np.float32))]
+    params = AutoencoderTraversalParams(units="1", steps=3, low=-5, high=5.5, between="0,2")
+    found = autoencoder_traversal(model.probe, iter(batches), params, Context([0], model.preprocessing, print))
+    part = parts[0].model_copy(update={"values": found.numbers})
+    sheet, way = conclude(model.probe, [part], params).pictures
+    assert isinstance(sheet, Tiles)
+    assert isinstance(way, Tiles)
+    assert (sheet.rows, sheet.words) == (("unit 1",), ("-5", "0.25", "5.5"))
+    assert way.words == ("0.png", "0%", "50%", "100%", "2.png")
 
 
 def test_range_is_that_of_the_set_when_none_is_asked_for():

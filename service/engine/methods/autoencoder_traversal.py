@@ -99,8 +99,9 @@ def _traverse(probe: Probe, codes: Codes, params: AutoencoderTraversalParams) ->
     if params.low is not None and params.high is not None:
         low, high = np.full(len(units), params.low), np.full(len(units), params.high)
     rows = np.tile(mean.astype(np.float32), (len(units), params.steps, 1))
+    ways = np.linspace(low, high, params.steps, axis=1)
     for row, unit in enumerate(units):
-        rows[row, :, unit] = np.linspace(low[row], high[row], params.steps)
+        rows[row, :, unit] = ways[row]
     painted = probe.decode(rows.reshape(-1, code.units))
     numbers = {
         "steps": params.steps,
@@ -108,10 +109,13 @@ def _traverse(probe: Probe, codes: Codes, params: AutoencoderTraversalParams) ->
         "units": units,
         "low": low.tolist(),
         "high": high.tolist(),
+        "values": ways.tolist(),
         "mean": mean[units].tolist(),
         "std": deviation[units].tolist(),
     }
-    return [Tiles("traversal", code.layer, painted, "picture", columns=params.steps)], numbers
+    names, words = tuple(f"unit {unit}" for unit in units), tuple(f"{value:.3g}" for value in ways.flat)
+    sheet = Tiles("traversal", code.layer, painted, "picture", columns=params.steps, rows=names, words=words)
+    return [sheet], numbers
 
 
 def _interpolate(
@@ -128,15 +132,18 @@ def _interpolate(
     way = np.linspace(0, 1, params.steps, dtype=np.float32)[:, None]
     painted = probe.decode(first + way * (last - first))
     before, after = (_as_picture(originals[str(end)], painted) for end in params.ends)
+    ends = [codes.members[places[end]] for end in params.ends]
     tiles = Tiles(
         "interpolation",
         code_of(probe.anatomy).layer,
         np.concatenate([before, painted, after]),
         "picture",
         columns=params.steps + 2,
+        rows=("from picture to picture",),
+        words=(ends[0]["name"], *(f"{share:.0%}" for share in way.flat), ends[1]["name"]),
     )
-    ends = [codes.members[places[end]] for end in params.ends]
-    return tiles, {"between": ends, "distance": float(np.linalg.norm(last - first))}
+    shares = [float(share) for share in way.flat]
+    return tiles, {"between": ends, "shares": shares, "distance": float(np.linalg.norm(last - first))}
 
 
 def _as_picture(text: str, painted: Array) -> Array:
