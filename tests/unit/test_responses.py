@@ -11,7 +11,7 @@ from PIL import Image
 from schemas.results import Result
 from service.engine.chunks import JobLimits, plan, run_all
 from service.engine.images import ImageLimits
-from service.engine.methods.responses import RESPONSES, UNITS, ResponsesParams
+from service.engine.methods.responses import RESPONSES, UNITS, ResponsesParams, choose_shown
 from service.engine.model import Model
 from service.engine.run import Request
 from service.engine.sets.image_set import ImageSet, SetLimits, open_set, pack_set
@@ -112,6 +112,50 @@ def test_units_and_maps_are_those_asked_for_when_they_are_named():
     one, two = (image.height for image in (result.images[0], _run(maps=2).images[0]))
     assert two == 2 * one
     assert "maps" not in [image.name for image in _run(maps=0).images]
+
+
+def _many(folders: int, each: int) -> list[tuple[str, bytes]]:
+    """Pictures of folders one after the other, each brighter than the one before."""
+    return [
+        (f"{folder:03}/{number:03}.png", _picture((1, 2, 0, 1 + folder * each + number)))
+        for folder in range(folders)
+        for number in range(each)
+    ]
+
+
+def test_maps_are_of_all_folders_when_the_first_has_more_pictures_than_are_shown():
+    result = _run(_many(3, 70), maps=7, colormap="gray")
+    shown = ["000/000", "000/001", "000/002", "001/000", "001/001", "002/000", "002/001"]
+    assert result.values["maps"] == {"pictures": [f"{name}.png" for name in shown], "folders": 3, "of_folders": 3}
+    # One scale for all, though they were seen in several slices: the brightest of those shown is 142, in the last.
+    sheet = _pixels(result, "maps")
+    cells = [sheet[row * 132 : row * 132 + 112] for row in range(7)]
+    # The second cell is unit 0's; the picture stands before it, and rows are named at the left.
+    left = sheet.shape[1] - 8 - 4 * 116 + 116
+    found = [int(cell[:, left : left + 112].min(axis=-1).reshape(112, 112)[19:93].max()) for cell in cells]
+    assert found == pytest.approx([value / 142 * 255 for value in (1, 2, 3, 71, 72, 141, 142)], abs=1)
+
+
+def test_shown_folders_lie_evenly_when_there_are_more_than_pictures_shown():
+    members = _set(_many(100, 2)).members
+    assert sorted(choose_shown(members, 4)) == [0, 50, 100, 150]
+    assert choose_shown(members, 0) == set()
+    assert len(choose_shown(members, 32)) == 32
+
+
+def test_folders_are_named_when_there_is_no_room_for_pictures_names():
+    named, unnamed = (_pixels(_run(files), "greatest") for files in (_many(3, 70), _loose(210)))
+    left = 16
+
+    def count_ink(sheet: np.ndarray) -> int:
+        return int((sheet[24:, :left].min(axis=-1) < 100).sum())
+
+    assert count_ink(named) > 20
+    assert count_ink(unnamed) == 0
+
+
+def _loose(count: int) -> list[tuple[str, bytes]]:
+    return [(f"{number:03}.png", _picture((1, 2, 0, number))) for number in range(count)]
 
 
 def test_unit_is_silent_when_it_never_answers():

@@ -85,7 +85,7 @@ def _compute_together(work: Slice) -> Result:
     """A method that takes all pictures of the slice itself."""
     started = perf_counter()
     method, params = work.request.method, work.request.params
-    context = Context(work.items, work.model.preprocessing, work.report)
+    context = Context(work.items, work.model.preprocessing, work.report, work.images.members)
     found = method.compute(work.model.probe, decode_batches(work), params, context)
     assert isinstance(found, Numbers), "a method that consumes images returns Numbers"
     work.keep(None, found)
