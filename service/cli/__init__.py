@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import click
 
 from service.cli.doctor import doctor
+from service.cli.exits import Exit
 from service.cli.lists import make_layers, make_models, make_sets
 from service.cli.methods import make_compare, make_method
 from service.cli.places import OpenPlace, open_place
@@ -29,6 +30,13 @@ class Program(click.Group):
             callback=_quieten,
         )
         self._sections = {"Methods": methods, "Commands": others}
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Ctrl-C has one exit code, wherever it comes."""
+        try:
+            return super().invoke(ctx)
+        except (KeyboardInterrupt, click.Abort):
+            ctx.exit(Exit.INTERRUPTED)
 
     def format_commands(self, _: click.Context, formatter: click.HelpFormatter) -> None:
         for title, commands in self._sections.items():

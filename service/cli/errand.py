@@ -13,6 +13,7 @@ from schemas.sentences import visible_json
 from service.cli.contact_sheet import Skipped, describe_predictions, describe_set, describe_versions
 from service.cli.exits import PROBLEMS, Exit, fail, judge, say
 from service.cli.gate import find_failures
+from service.cli.interrupts import hold_interrupts
 from service.cli.output import OutputFolder, readable, to_line
 from service.cli.pictures import Picture, shorten
 from service.cli.places import Place, Report, Work
@@ -68,7 +69,8 @@ class Errand:
             return Exit.INTERRUPTED
         finally:
             # Also when work ends early: what is done is done.
-            sheet = self._output.finish(self._skipped) if self._output else None
+            with hold_interrupts():
+                sheet = self._output.finish(self._skipped) if self._output else None
             if sheet is not None:
                 speak(f"{self._done} done, {len(self._skipped)} failed: {sheet}", err=True)
         if not self._skipped:

@@ -2,11 +2,14 @@
 
 import json
 import shutil
+import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 
 import click
 import numpy as np
@@ -23,6 +26,7 @@ from service.catalog.folder import Folder
 from service.catalog.sets import Sets
 from service.cli import main, make_program
 from service.cli.exits import Exit, judge
+from service.cli.interrupts import hold_interrupts
 from service.cli.places import Here, Place
 from service.client import ServiceError
 from service.engine.arrays import Array
@@ -244,6 +248,52 @@ def test_what_is_done_stays_when_the_work_is_interrupted(convscope: Run):
     assert result.exit_code == 130
     assert "photos/red.png" in Path("out/index.html").read_text()
     assert len(Path("out/results.jsonl").read_text().splitlines()) == 1
+
+
+@pytest.mark.parametrize("place", ["compute", "open"])
+def test_exit_is_130_when_ctrl_c_comes_anywhere(convscope: Run, place: str):
+    def interrupt(*_: Any) -> NoReturn:
+        raise KeyboardInterrupt
+
+    if place == "compute":
+        asked = ("echo", "photos/red.png", "--model", "closed")
+        result = convscope(*asked, method=replace(ECHO, compute=interrupt))
+    else:
+        program = make_program([ECHO], interrupt)
+        result = CliRunner().invoke(program, ["echo", "photos/red.png"], prog_name="convscope")
+    assert (result.exit_code, result.stdout) == (130, "")
+    assert "Aborted" not in result.stderr
+
+
+def test_what_is_being_written_is_whole_when_ctrl_c_comes():
+    written = []
+
+    def write() -> None:
+        with hold_interrupts():
+            signal.raise_signal(signal.SIGINT)
+            written.append("whole")
+
+    with pytest.raises(KeyboardInterrupt):
+        write()
+    assert written == ["whole"]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_process_ends_quietly_when_ctrl_c_comes_while_it_imports():
+    code = """
+import os, signal, sys
+
+class Interrupt:
+    def find_spec(self, name, path=None, target=None):
+        if name == "service.cli.methods":
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Interrupt())
+from service.terminal import main
+main()
+"""
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=120, check=False)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (-signal.SIGINT, b"", b"")
 
 
 def test_own_output_is_left_out_when_it_lies_in_the_folder(convscope: Run):
