@@ -235,6 +235,7 @@ BOMB = '<!DOCTYPE a [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;">]><annota
         ("cat/1.xml", voc(("cat", 9, 1, 12, 2), size=SIZE), "outside its picture of 6 x 4"),
         ("cat/1.xml", "<annotation><object><name>cat</name></object></annotation>", "bndbox"),
         ("masks/cat/1.jpg", b"?", "no PNG"),
+        ("masks/cat/1.png", _png(np.zeros((4, 6, 3), np.uint8), kind="JPEG"), "no PNG"),
         ("i.json", "{", "no JSON"),
         ("i.json", "[" * 10_000, "no JSON"),
         ("i.json", b"\xff\xfe", "no JSON"),

@@ -22,6 +22,8 @@ from service.engine.sets.regions import Annotation, Mask, draw, fit_mask
 from service.errors import AnnotationInvalidError
 
 _ANNOTATIONS: Final = "annotations"
+# What every PNG begins with.
+_PNG: Final = b"\x89PNG\r\n\x1a\n"
 # Of all XML files of a set, a fifth of a second for each megabyte; those of ten thousand pictures have 5 to 20 MB.
 _MAX_XML_BYTES: Final = 2**25
 # Where pictures are beside masks or annotations.
@@ -62,8 +64,9 @@ class Annotations:
 
     def check(self) -> None:
         """Read all that is not a picture itself. Raises AnnotationInvalidError."""
-        for name in self._index.masks.values():
-            if not name.lower().endswith(".png"):
+        for name in set(self._index.masks.values()):
+            self._go_on()
+            if self._images.head_of_note(name, len(_PNG)) != _PNG:
                 raise AnnotationInvalidError(f"'{readable(name)}' is no PNG: other formats blur the edges of a mask")
         xml = self._index.xml.values()
         if sum(self._images.size_of_note(name) for name in set(xml)) > _MAX_XML_BYTES:

@@ -116,6 +116,14 @@ class ImageSet:
         """How many bytes one of `notes` says it has."""
         return self._archive.getinfo(name).file_size
 
+    def head_of_note(self, name: str, count: int) -> bytes:
+        """The first bytes of one of `notes`. Raises AnnotationInvalidError where the ZIP is damaged there."""
+        with (
+            _explained(AnnotationInvalidError(f"the ZIP is damaged where '{readable(name)}' is")),
+            self._archive.open(self._archive.getinfo(name)) as member,
+        ):
+            return member.read(count)
+
     def read_note(self, name: str, max_bytes: int) -> bytes:
         """One of `notes`. Raises AnnotationInvalidError where it is too large or the ZIP is damaged there."""
         if self.size_of_note(name) > max_bytes:
