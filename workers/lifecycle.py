@@ -100,9 +100,12 @@ def _prepare_children(conf: Any, options: dict[str, Any], **_: Any) -> None:
 def _warm_up(**_: Any) -> None:
     """Import TensorFlow and run a model, so that the first job need not wait for it."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    with suppress(ConvscopeError):
+    try:
         equipment().catalog.model(READINESS_MODEL)
-    logger.info("process %d is warm", os.getpid())
+    except ConvscopeError as error:
+        logger.error("process %d is not warm, as the built-in model does not load: %s", os.getpid(), error)
+    else:
+        logger.info("process %d is warm", os.getpid())
 
 
 class _Pool:
