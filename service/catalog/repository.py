@@ -5,10 +5,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from service.catalog.application_table import APPLICATIONS
+
 # No leading dot: hidden folders are no models, and `.` and `..` lead elsewhere.
 MODEL_NAME = re.compile(r"(?!\.)[A-Za-z0-9._-]{1,100}")
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9._-]+")
 SUFFIXES = (".keras", ".h5", ".hdf5")
+# An operator may put these straight into the repository: they are no models.
+_WEIGHTS = frozenset(application.weights.name for application in APPLICATIONS.values())
 
 
 @dataclass(frozen=True)
@@ -53,7 +57,7 @@ def _find_misplaced(root: Path) -> dict[str, str]:
     found: dict[str, str] = {}
     for child in root.iterdir():
         name = _NOT_IN_NAMES.sub("-", child.stem if child.is_file() else child.name)[:100]
-        if child.name.startswith(".") or not MODEL_NAME.fullmatch(name):
+        if child.name.startswith(".") or child.name in _WEIGHTS or not MODEL_NAME.fullmatch(name):
             continue
         if child.is_file() and child.suffix.lower() in SUFFIXES:
             found[name] = f"'{child.name}' lies straight in the repository: move it to {name}/1/{child.name}"

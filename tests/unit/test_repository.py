@@ -78,3 +78,10 @@ def test_nothing_is_found_when_the_name_would_leave_the_folder(tmp_path: Path, n
 
 def test_nothing_is_found_when_the_folder_is_missing(tmp_path: Path):
     assert list(find_models(tmp_path / "nowhere")) == []
+
+
+def test_weights_of_applications_are_no_models_when_they_lie_straight_in_the_repository(tmp_path: Path):
+    for name in ("efficientnetb0.h5", "vgg16_weights_tf_dim_ordering_tf_kernels.h5", "efficientnetb0-mine.h5"):
+        (tmp_path / name).touch()
+    assert list(find_models(tmp_path)) == ["efficientnetb0-mine"]
+    assert find_versions(tmp_path, "efficientnetb0") == []
