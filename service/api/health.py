@@ -3,9 +3,9 @@
 import platform
 
 from fastapi import APIRouter, Request, Response
-from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
 
 from service.api.dependencies import ServicesDependency
+from service.api.metrics import CONTENT_TYPE
 from service.api.problems import respond
 from service.engine.run import software
 
@@ -42,4 +42,4 @@ async def version(services: ServicesDependency) -> dict[str, str]:
 )
 def metrics(services: ServicesDependency) -> Response:
     # Not `async`: the job store is asked, which may take seconds where it is in trouble.
-    return Response(services.metrics.write(), headers={"Content-Type": CONTENT_TYPE_PLAIN_0_0_4})
+    return Response(services.metrics.write(), headers={"Content-Type": CONTENT_TYPE})
