@@ -73,6 +73,26 @@ def test_two_maps_stand_side_by_side_when_classes_are_compared(visit: Visit):
     assert pixels(maps.nth(0)) != pixels(maps.nth(1))
 
 
+def test_maps_stay_side_by_side_and_on_the_page_when_the_name_of_a_layer_is_long(visit: Visit):
+    page = visit()
+    page.set_viewport_size({"width": 1280, "height": 900})
+    choose_photo(page, SCENE)
+    expect(heat_map(page, "star")).to_be_visible()
+    region(page, "Heat map").get_by_role("button", name="Compare", exact=True).click()
+    expect(region(page, "Heat map").get_by_role("img", name=re.compile("^Heat map of"))).to_have_count(2)
+    # As the path of a layer within nested models is.
+    page.evaluate(
+        """for (const node of document.querySelectorAll(".stage option, .stage figcaption"))
+             node.textContent = "sequential_1/model1/backbone/" + "conv5_block3_out_".repeat(8)"""
+    )
+    first, second = (stage.bounding_box() for stage in page.locator(".stage").all())
+    assert first is not None
+    assert second is not None
+    assert first["y"] == second["y"]
+    page.set_viewport_size({"width": 390, "height": 800})
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+
+
 def test_photo_is_looked_at_when_it_is_dropped(visit: Visit):
     page = visit()
     expect(heat_map(page)).to_be_visible()
