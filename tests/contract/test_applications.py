@@ -153,7 +153,7 @@ def test_answers_carry_imagenet_labels_when_an_application_is_asked(random_clien
     assert heat_map.json()["layer"] == "out_relu"
     assert heat_map.json()["target"]["label"] == "tabby"
     detail = random_client.get(place).json()
-    assert detail["input"] == {"height": 224, "width": 224, "channels": 3, "preprocessing": "tf"}
+    assert detail["input"] == {"height": 224, "width": 224, "channels": 3, "preprocessing": "tf", "fit": "stretch"}
     assert "random" in detail["repairs"][0]
     assert len(detail["classes"]) == 1000
 

@@ -66,13 +66,14 @@ def test_greatest_value_decides_when_the_file_says_nothing(greatest: int, bits: 
     assert pixels == np.round(values[0] / (2**bits - 1) * 255).astype(int).tolist()
 
 
-def test_range_is_that_of_the_whole_picture_when_it_is_read_in_strips():
+@pytest.mark.parametrize("place", [0, -1])
+def test_range_is_that_of_the_whole_picture_when_it_is_read_in_strips(place: int):
     values = np.full((2100, 1024), 4095, np.uint16)
     assert read_picture(_save(values), LIMITS).pixels.min() == 255
-    values[-1, -1] = 65535
+    values[place, place] = 65535
     decoded = read_picture(_save(values), LIMITS)
     assert decoded.samples == SampleRange(16, "found")
-    assert (decoded.pixels[0, 0, 0], decoded.pixels[-1, -1, 0]) == (16, 255)
+    assert (decoded.pixels[1, 1, 0], decoded.pixels[place, place, 0]) == (16, 255)
 
 
 def test_black_stays_black_when_there_is_nothing_else():
