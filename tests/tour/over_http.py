@@ -12,8 +12,12 @@ from tests.tour.inputs import Inputs
 from tests.tour.questions import Question
 from tests.tour.reading import Record, record
 
-JOB_SECONDS = 300.0
+# A guard against hanging: all jobs of the tour may lie before one.
+JOB_SECONDS = 1800.0
 _PAUSE_SECONDS = 0.03
+
+# The question's name and the job's route.
+Accepted = tuple[str, str]
 
 
 @dataclass(frozen=True)
@@ -28,9 +32,8 @@ class Http:
         response = self.client.request(method, route)
         return response.json(), record(response.status_code, response.json(), {})
 
-    def ask(self, questions: Iterable[Question], inputs: Inputs) -> Iterator[tuple[str, Record]]:
-        """Every question with its answer as JSON, and as a PNG where one makes pictures at once."""
-        jobs: list[tuple[str, str]] = []
+    def ask(self, questions: Iterable[Question], inputs: Inputs, jobs: list[Accepted]) -> Iterator[tuple[str, Record]]:
+        """What is answered at once, as JSON, and as a PNG where it has pictures; `jobs` takes what becomes one."""
         for question in questions:
             response = self._post(question, inputs, "application/json")
             if response.status_code == 202:
@@ -42,6 +45,8 @@ class Http:
             if pictures:
                 drawn = self._post(question, inputs, "image/png")
                 yield f"{question.name} (PNG)", record(drawn.status_code, None, {"picture": drawn.content})
+
+    def fetch(self, jobs: Iterable[Accepted]) -> Iterator[tuple[str, Record]]:
         for name, route in jobs:
             yield name, self._fetch(route)
 

@@ -1,9 +1,10 @@
 """The tour itself: what is asked of a service and of the terminal, and the records by name."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
+from tests.tour.over_http import Accepted, Http
 from tests.tour.places import BUILT_IN, Tour, find_model
 from tests.tour.questions import Model, Question, list_questions
 from tests.tour.reading import Record
@@ -13,10 +14,7 @@ Named = Iterator[tuple[str, Record]]
 
 def take(tour: Tour) -> Named:
     """Every question with its answer. The service and the terminal are asked side by side, each one thing at a time."""
-    with ThreadPoolExecutor(1) as pool:
-        asking = pool.submit(lambda: list(_ask_service(tour)))
-        yield from _ask_terminal(tour)
-        yield from asking.result()
+    yield from _side_by_side(_ask_service(tour), _ask_terminal(tour))
     for model in _models(tour):
         if model.built_in:
             firsts = [question for question in list_questions(model, tour.methods(), brief=True) if question.first]
@@ -26,18 +24,33 @@ def take(tour: Tour) -> Named:
 
 def take_brief(tour: Tour) -> Named:
     """Of the built-in models what takes half a minute: a method's options on the first model that it works on."""
-    for model, questions in _brief(tour):
-        yield from _describe(tour, model.name)
-        yield f"terminal layers {model.name}", tour.terminal.look("layers", model.name)
-        yield from _prefix("http", tour.http.ask(questions, tour.inputs(model)))
-        firsts = [question for question in questions if question.first]
-        yield from _prefix("terminal", tour.terminal.ask(firsts, tour.inputs(model)))
+    yield from _side_by_side(_ask_service_briefly(tour), _ask_terminal_briefly(tour))
 
 
 def ask_again(tour: Tour) -> Named:
     """What `take_brief` asks by HTTP, computed anew."""
+    yield from _ask(tour, replace(tour.http, fresh=True), _brief(tour))
+
+
+def _ask_service_briefly(tour: Tour) -> Named:
+    for name in BUILT_IN:
+        yield from _describe(tour, name)
+    yield from _ask(tour, tour.http, _brief(tour))
+
+
+def _ask(tour: Tour, http: Http, asked: Iterable[tuple[Model, list[Question]]]) -> Named:
+    """Jobs are fetched in the end, so that they are computed while other questions are asked."""
+    jobs: list[Accepted] = []
+    for model, questions in asked:
+        yield from _prefix("http", http.ask(questions, tour.inputs(model), jobs))
+    yield from _prefix("http", http.fetch(jobs))
+
+
+def _ask_terminal_briefly(tour: Tour) -> Named:
     for model, questions in _brief(tour):
-        yield from _prefix("http", replace(tour.http, fresh=True).ask(questions, tour.inputs(model)))
+        yield f"terminal layers {model.name}", tour.terminal.look("layers", model.name)
+        firsts = [question for question in questions if question.first]
+        yield from _prefix("terminal", tour.terminal.ask(firsts, tour.inputs(model)))
 
 
 def _brief(tour: Tour) -> Iterator[tuple[Model, list[Question]]]:
@@ -55,9 +68,9 @@ def _ask_service(tour: Tour) -> Named:
     yield "http /v1/sets", tour.http.look("/v1/sets")[1]
     for name in tour.models():
         yield from _describe(tour, name)
-    for model in _models(tour):
-        questions = list(list_questions(model, tour.methods()))
-        yield from _prefix("http", tour.http.ask(questions, tour.inputs(model)))
+    asked = [(model, list(list_questions(model, tour.methods()))) for model in _models(tour)]
+    yield from _ask(tour, tour.http, asked)
+    for model, questions in asked:
         if model.built_in:
             job = next(question for question in questions if question.prefers_job)
             yield from _prefix("http", tour.http.forget(job, tour.inputs(model)))
@@ -92,6 +105,15 @@ def _describe(tour: Tour, name: str) -> Named:
         yield f"http {oldest}/load", tour.http.look(f"{oldest}/load", "POST")[1]
         yield f"http {oldest}", tour.http.look(oldest)[1]
         yield f"http {oldest}/layers", tour.http.look(f"{oldest}/layers")[1]
+
+
+def _side_by_side(service: Named, terminal: Named) -> Named:
+    """The terminal in this thread, as it changes the environment and standard output while it is asked."""
+    with ThreadPoolExecutor(1) as pool:
+        asking = pool.submit(lambda: list(service))
+        asked = list(terminal)
+        yield from asking.result()
+    yield from asked
 
 
 def _prefix(way: str, answers: Named) -> Named:
