@@ -24,13 +24,17 @@ from tests.tour.reading import Record, record
 def open_terminal(environment: dict[str, str]) -> Iterator["Terminal"]:
     """The real program, but that its commands share what they load: a large network takes seconds."""
     with ExitStack() as stack:
-        places: dict[str | None, Place] = {}
+        places: list[Place] = []
 
         @contextmanager
         def open_once(server: str | None) -> Iterator[Place]:
-            if server not in places:
-                places[server] = stack.enter_context(open_place(server))
-            yield places[server]
+            if server is not None:
+                with open_place(server) as there:
+                    yield there
+                return
+            if not places:
+                places.append(stack.enter_context(open_place(None)))
+            yield places[0]
 
         yield Terminal(make_program(METHODS.values(), open_once), environment)
 
