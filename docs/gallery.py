@@ -107,8 +107,9 @@ EXHIBITS = (
         "responses",
         "responses",
         "The first picture of five classes of a [set](sets.md), and beside each the maps of ten units of `conv2`: "
-        "across a row what units find in a picture, down a column what a unit looks for. Each column has a scale of its own. The other "
-        "pictures of the answer are grids of all pictures by all units, of the greatest answer and of the mean.",
+        "across a row what units find in a picture, down a column what a unit looks for. Each column has a scale of "
+        "its own. The other pictures of the answer are grids of all pictures by all units, of the greatest answer "
+        "and of the mean.",
         {"set": "shapes", "layer": "conv2", "maps": 5},
     ),
     Exhibit(
@@ -167,7 +168,8 @@ EXHIBITS = (
         "autoencoder-traversal",
         "autoencoder-traversal",
         "A row for each number of the code: it goes through its range over the set, with its value below each tile, "
-        "while the other stays at its mean. With `between=0,100` a second picture goes from the first glyph of the set to that of index 100.",
+        "while the other stays at its mean. With `between=0,100` a second picture goes from the first glyph of the "
+        "set to that of index 100.",
         {"set": "glyphs"},
         model="glyphs",
     ),

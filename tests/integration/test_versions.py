@@ -139,6 +139,23 @@ def test_sparsity_is_a_curve_over_versions_when_layers_are_examined(models: list
     assert [entry["values"]["images"] for entry in result.values["versions"]] == [2, 2, 2]
 
 
+def test_sheet_says_that_each_version_has_a_scale_of_its_own_when_it_has(models: list[Model]):
+    buffer = io.BytesIO()
+    pack_set([("a/1.png", _photo()), ("b/1.png", _photo())], buffer)
+
+    def measure_note(name: str) -> int:
+        """How far text reaches in the first line."""
+        method = METHODS[name]
+        request = Request(method, method.params(), None, images=open_set(io.BytesIO(buffer.getvalue()), SetLimits()))
+        result = run_versions(models, request, LIMITS, lambda _: None)
+        sheet = np.asarray(Image.open(io.BytesIO(result.images[0].data)).convert("L"))
+        assert result.images[0].name == "versions"
+        return int(np.flatnonzero((sheet[10:26] < 128).any(axis=0)).max())
+
+    assert measure_note("responses") > 300
+    assert measure_note("grad-cam") > 300
+
+
 def test_progress_grows_to_the_end(models: list[Model]):
     seen: list[float] = []
     run_versions(models, _request("activations"), LIMITS, seen.append)
