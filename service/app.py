@@ -12,28 +12,21 @@ import anyio.to_thread
 import numpy as np
 from fastapi import FastAPI
 
-from service.api import documentation, events, health, jobs, models, named_sets, openapi, pages, problems
-from service.api.access.headers import SecurityHeaders
+from service.api import openapi, problems
 from service.api.access.hosts import HostGuard, HostNames
 from service.api.access.origins import OriginGuard
-from service.api.bodies import BodyLimits
 from service.api.dependencies import Services, Times
-from service.api.limits import BoundedExecutor, Places
+from service.api.headers import SecurityHeaders
 from service.api.metrics import Metrics, RequestMeter
+from service.api.requests.bodies import BodyLimits
+from service.api.requests.executor import BoundedExecutor, Places
+from service.api.requests.uploads import Uploads
 from service.api.result_cache import ResultCache
-from service.api.uploads import Uploads
-from service.api.visualizations import make_router
+from service.api.routes import datasets as named_sets
+from service.api.routes import documentation, events, health, jobs, models, pages
+from service.api.routes.methods import make_router
 from service.api.watching import JobServices
-from service.engine.allowance import Memory
-from service.engine.methods import METHODS
-from service.engine.model import Model
-from service.errors import ConvscopeError
-from service.jobs.artifacts import Artifacts
-from service.jobs.doorbell import Doorbell
-from service.jobs.store import JobStore
-from service.jobs.submission import Submissions
-from service.settings import Settings
-from service.wiring import (
+from service.composition import (
     READINESS_MODEL,
     image_limits,
     job_rules,
@@ -46,6 +39,15 @@ from service.wiring import (
     open_store,
     open_workforce,
 )
+from service.engine.allowance import Memory
+from service.engine.methods import METHODS
+from service.engine.model import Model
+from service.errors import ConvscopeError
+from service.jobs.artifacts import Artifacts
+from service.jobs.store.port import JobStore
+from service.jobs.submission import Submissions
+from service.jobs.worker.notifier import Doorbell
+from service.settings import Settings
 
 logger = logging.getLogger(__name__)
 

@@ -14,13 +14,13 @@ from threading import Event, Thread
 from typing import Final
 
 from schemas.tasks import QUEUES
+from service.composition import READINESS_MODEL, image_limits, job_limits, open_artifacts, open_catalog, open_store
 from service.engine.methods import METHODS
 from service.errors import ConvscopeError
-from service.jobs.execution import Execution
-from service.jobs.store import JobStore, JobsUnavailableError, Worker
+from service.jobs.store.port import JobStore, JobsUnavailableError, Worker
+from service.jobs.worker.execution import Execution
 from service.logs import configure_logging
 from service.settings import Settings
-from service.wiring import READINESS_MODEL, image_limits, job_limits, open_artifacts, open_catalog, open_store
 
 logger = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-import service.engine.keras  # noqa: F401 -- what it tells TensorFlow, before a test imports that by itself
+import service.keras  # noqa: F401 -- what it tells TensorFlow, before a test imports that by itself
 from service.engine.model import Model
 from tests.redis_server import RedisServer
 from tests.server import Server

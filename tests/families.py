@@ -14,8 +14,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from service.engine.keras.probe import KerasProbe
-from service.engine.probe import LayerGradients
+from service.engine.ports.probe import LayerGradients
+from service.keras.compute.probe import KerasProbe
 from tests.oracle import Floats, Oracle, correlation, dense, flat_oracle, relative_error, snapshot, softmax, weigh
 
 CLASSES = 5

@@ -1,6 +1,6 @@
 """What positions of a layer really depend on, by eager gradients of a network whose weights are all positive.
 
-Shares no code with `service.engine.keras`. Where a maximum or a gate would hide a pixel from one gradient, an average
+Shares no code with `service.keras`. Where a maximum or a gate would hide a pixel from one gradient, an average
 or nothing stands in its place.
 """
 

@@ -18,7 +18,7 @@ import keras
 from keras.src.api_export import REGISTERED_NAMES_TO_OBJS
 from keras.src.ops.operation import Operation
 
-LIST = Path(__file__).parents[1] / "service" / "engine" / "keras" / "names.toml"
+LIST = Path(__file__).parents[1] / "service" / "keras" / "files" / "admission" / "names.toml"
 # Kind to module to names.
 Names = dict[str, dict[str, set[str]]]
 

@@ -1,6 +1,6 @@
 """An oracle for class heat maps: eager GradientTape on a flat network, logits and weighting written out by hand.
 
-Shares no code with `service.engine.keras`: the networks are rebuilt flat with Keras's public interface, and pictures
+Shares no code with `service.keras`: the networks are rebuilt flat with Keras's public interface, and pictures
 are prepared straight from Pillow and NumPy. `load_model` alone goes through the service, for the tests to compare.
 """
 
@@ -159,8 +159,8 @@ def load_oracle(network: Network, test_data: Path) -> Oracle:
 
 def load_model(network: Network, test_data: Path) -> Model:
     """The file as the service loads it, with the preprocessing that its model.toml would name."""
-    from service.catalog.preprocessing import PRESETS
-    from service.engine.keras.loading import load_probe
+    from service.keras.files.loading import load_probe
+    from service.models.preprocessing import PRESETS
 
     probe = load_probe(test_data / "models" / network.file)
     return Model(network.name, "1", "0" * 64, probe, PRESETS[network.mode])

@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image
 
 from service.engine.allowance import Allowance, Memory
-from service.engine.images import ImageLimits, decode
+from service.engine.images.decoding import ImageLimits, decode
 from service.engine.methods import METHODS
 from service.engine.run import Request, run
 from tests.unit.fakes import closed_form_model

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from service.jobs.broker import make_celery
+from service.jobs.worker.celery_notifier import make_celery
 from service.settings import Settings
 
 settings: Final = Settings()

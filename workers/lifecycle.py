@@ -18,15 +18,7 @@ from celery.signals import (
     worker_shutting_down,
 )
 
-from service.catalog.catalog import Catalog
-from service.engine.methods import METHODS
-from service.errors import ConvscopeError
-from service.jobs.broker import CeleryDoorbell
-from service.jobs.execution import Execution
-from service.jobs.reconciler import Reconciler
-from service.jobs.store import JobStore, JobsUnavailableError, Overdue, Worker
-from service.logs import PlainFormatter
-from service.wiring import (
+from service.composition import (
     READINESS_MODEL,
     image_limits,
     job_limits,
@@ -35,6 +27,14 @@ from service.wiring import (
     open_catalog,
     open_store,
 )
+from service.engine.methods import METHODS
+from service.errors import ConvscopeError
+from service.jobs.reconciler import Reconciler
+from service.jobs.store.port import JobStore, JobsUnavailableError, Overdue, Worker
+from service.jobs.worker.celery_notifier import CeleryDoorbell
+from service.jobs.worker.execution import Execution
+from service.logs import PlainFormatter
+from service.models.catalog import Catalog
 from workers.app import app, settings
 
 logger = logging.getLogger(__name__)

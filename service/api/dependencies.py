@@ -8,17 +8,17 @@ from typing import Annotated
 import anyio.to_thread
 from fastapi import Depends, Path, Request
 
-from service.api.bodies import BodyLimits
-from service.api.limits import BoundedExecutor
 from service.api.metrics import Metrics
+from service.api.requests.bodies import BodyLimits
+from service.api.requests.executor import BoundedExecutor
+from service.api.requests.uploads import Uploads
 from service.api.result_cache import ResultCache
-from service.api.uploads import Uploads
 from service.api.watching import JobServices
-from service.catalog.catalog import Catalog, unwrap
-from service.catalog.sets import Sets
 from service.engine.allowance import Allowance, Memory
-from service.engine.images import ImageLimits
+from service.engine.images.decoding import ImageLimits
 from service.engine.model import Model
+from service.models.catalog import Catalog, unwrap
+from service.models.datasets import Sets
 
 
 @dataclass(frozen=True)

@@ -9,12 +9,12 @@ from functools import partial
 from fastapi import Request, Response
 
 from service.api.dependencies import Services, until_gone
-from service.api.negotiation import JSON, PNG
-from service.api.preferences import Preferences, read_idempotency_key, read_preferences, wants_fresh
+from service.api.requests.negotiation import JSON, PNG
+from service.api.requests.preferences import Preferences, read_idempotency_key, read_preferences, wants_fresh
 from service.engine import run as engine
 from service.engine.model import Model
 from service.errors import ConvscopeError
-from service.jobs.store import Snapshot
+from service.jobs.store.port import Snapshot
 from service.jobs.submission import Draft, draft_job, fingerprint
 from service.jobs.view import describe, is_final, job_route, make_result, stored_images
 

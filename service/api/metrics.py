@@ -25,10 +25,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from schemas.results import Timings
 from schemas.tasks import QUEUES
-from service.api.limits import BoundedExecutor
+from service.api.requests.executor import BoundedExecutor
 from service.engine.batching import Device
 from service.errors import ConvscopeError
-from service.jobs.store import JobStore
+from service.jobs.store.port import JobStore
 
 CONTENT_TYPE: Final = CONTENT_TYPE_PLAIN_0_0_4
 UNKNOWN: Final = "unknown"

@@ -13,7 +13,7 @@ from pydantic_core import to_json
 from starlette.exceptions import HTTPException
 
 from schemas.problems import Problem, ProblemError
-from service.api.access.headers import secure
+from service.api.headers import secure
 from service.engine.parameters import InvalidParametersError, pointer
 from service.errors import ConvscopeError
 

@@ -15,7 +15,7 @@ from functools import lru_cache
 from typing import Final
 
 from service.engine.model import Model
-from service.engine.observation import UNOBSERVED, Observer
+from service.engine.observer import UNOBSERVED, Observer
 from service.engine.run import Request, software
 
 # What an entry costs beside its body: key, tag, and the objects that hold them.

@@ -10,12 +10,12 @@ from threading import Event
 from time import monotonic
 from typing import Final, TypeVar
 
-from service.api.limits import BoundedExecutor, Places
+from service.api.requests.executor import BoundedExecutor, Places
 from service.engine.nearest import shorten
 from service.errors import ServerBusyError
 from service.jobs.artifacts import Artifacts
-from service.jobs.refusals import not_found
-from service.jobs.store import JobStore, JobsUnavailableError, Snapshot
+from service.jobs.store.errors import not_found
+from service.jobs.store.port import JobStore, JobsUnavailableError, Snapshot
 from service.jobs.submission import JobRules, Submissions
 from service.jobs.view import is_final
 

@@ -6,13 +6,13 @@ from collections.abc import Iterable
 
 import click
 
-from service.cli.doctor import doctor
+from service.cli.backends import OpenPlace, open_place
+from service.cli.commands.doctor import doctor
+from service.cli.commands.lists import make_layers, make_models, make_sets
+from service.cli.commands.methods import make_compare, make_method
+from service.cli.commands.serve import serve
+from service.cli.commands.worker import worker
 from service.cli.exits import Exit
-from service.cli.lists import make_layers, make_models, make_sets
-from service.cli.methods import make_compare, make_method
-from service.cli.places import OpenPlace, open_place
-from service.cli.serve import serve
-from service.cli.worker import worker
 from service.engine.method import AnyMethod
 from service.engine.methods import METHODS
 from service.logs import configure_logging

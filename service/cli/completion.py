@@ -3,8 +3,8 @@
 import click
 from click.shell_completion import CompletionItem
 
-from service.cli.places import read_settings
-from service.wiring import open_catalog
+from service.cli.backends import read_settings
+from service.composition import open_catalog
 
 
 def complete_model(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:

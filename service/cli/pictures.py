@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from service.engine.sets.lookalikes import LOOKALIKES
+from service.engine.images.lookalikes import LOOKALIKES
 
 # Files of other names are taken where they are named one by one; the bytes decide.
 SUFFIXES = frozenset((".avif", ".bmp", ".gif", ".jpeg", ".jpg", ".mpo", ".png", ".tif", ".tiff", ".webp"))

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from service.demo.glyphs import GLYPHS, draw_glyphs
 from service.demo.glyphs_network import build_network
-from service.engine.silhouette import measure_silhouette
+from service.engine.methods.autoencoders.silhouette import measure_silhouette
 
 OUTPUT = Path(__file__).parent / "models" / "glyphs"
 EPOCHS = (0, 3, 5, 8, 20, 50)

@@ -11,11 +11,11 @@ from threading import Event, Lock
 from time import perf_counter
 from typing import Any, Final, Protocol
 
-from service.engine.anatomy import Anatomy, LayerFacts
 from service.engine.arrays import Array
-from service.engine.ascent import Ascended, Ascent
-from service.engine.observation import UNOBSERVED, Observer
-from service.engine.probe import (
+from service.engine.observer import UNOBSERVED, Observer
+from service.engine.ports.ascent import Ascended, Ascent
+from service.engine.ports.network_info import Anatomy, LayerFacts
+from service.engine.ports.probe import (
     BatchProbe,
     Kernel,
     LayerActivations,

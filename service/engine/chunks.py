@@ -9,20 +9,20 @@ from schemas.methods import MethodParams
 from schemas.rendering import Colormap, HeatmapRendering
 from schemas.results import Answer, Provenance, Result, Timings
 from service.engine.arrays import Pixels
-from service.engine.cells import draw_cells, draw_matrix
-from service.engine.charts import draw_bars
-from service.engine.images import ImageLimits
+from service.engine.datasets.annotations.reading import Annotations
+from service.engine.datasets.batches import Slice
+from service.engine.datasets.over_images import PICTURE_BY_PICTURE, combine_slices, compute_slice, open_album
+from service.engine.drawing.cells import draw_cells, draw_matrix
+from service.engine.drawing.charts import draw_bars
+from service.engine.drawing.plots import draw_scatter
+from service.engine.drawing.png import decode_png
+from service.engine.drawing.reconstructions import draw_painted
+from service.engine.drawing.rendering import Drawing, draw_map
+from service.engine.drawing.visuals import Bars, CellSheet, Matrix, ScalarMap, Scatter, Tiles, WholePicture
+from service.engine.images.decoding import ImageLimits
 from service.engine.method import AnyMethod, Context, Whole
 from service.engine.model import Model
-from service.engine.painting import draw_painted
-from service.engine.plots import draw_scatter
-from service.engine.png import decode_png
-from service.engine.rendering import Drawing, draw_map
 from service.engine.run import Request, encode, refuse, run, take_photo
-from service.engine.sets.annotations import Annotations
-from service.engine.sets.batches import Slice
-from service.engine.sets.over_images import PICTURE_BY_PICTURE, combine_slices, compute_slice, open_album
-from service.engine.visuals import Bars, CellSheet, Matrix, ScalarMap, Scatter, Tiles, WholePicture
 from service.errors import JobTooLargeError
 
 

@@ -7,13 +7,13 @@ from typing import Any, Generic, TypeVar
 from schemas.methods import Consumes, MethodDescription, MethodKind, MethodParams
 from schemas.rendering import HeatmapRendering
 from schemas.results import Answer
-from service.engine.anatomy import Anatomy
 from service.engine.arrays import Array, Pixels
 from service.engine.correlation import Arrays
-from service.engine.preprocessing import Preprocessing
-from service.engine.probe import Probe
-from service.engine.sets.image_set import Member
-from service.engine.visuals import Scatter, Visual, WholePicture
+from service.engine.drawing.visuals import Scatter, Visual, WholePicture
+from service.engine.images.archive import Member
+from service.engine.images.preprocessing import Preprocessing
+from service.engine.ports.network_info import Anatomy
+from service.engine.ports.probe import Probe
 
 # PEP 695 generics need Python 3.12; 3.11 is supported.
 P = TypeVar("P", bound=MethodParams)

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 from schemas.models import Fit
-from service.engine.anatomy import Anatomy
-from service.engine.preprocessing import Preprocessing
-from service.engine.probe import Probe
+from service.engine.images.preprocessing import Preprocessing
+from service.engine.ports.network_info import Anatomy
+from service.engine.ports.probe import Probe
 
 
 @dataclass(frozen=True)

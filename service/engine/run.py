@@ -15,15 +15,15 @@ from schemas.rendering import HeatmapRendering, TilesRendering
 from schemas.results import Provenance, Result, ResultImage, Target, Timings
 from service.engine.allowance import FREE, Allowance
 from service.engine.arrays import Array, Pixels
-from service.engine.framing import Framing, frame
-from service.engine.images import Decoded, ImageLimits, fit_into, read_picture
+from service.engine.drawing.reconstructions import draw_reconstruction, measure_reconstruction
+from service.engine.drawing.rendering import Drawing, draw_heatmap, draw_pictures, draw_tiles, measure_heatmap
+from service.engine.drawing.visuals import Heatmap, Pictures, Reconstruction, ScoreList, Sheets, Visual
+from service.engine.images.archive import ImageSet
+from service.engine.images.decoding import Decoded, ImageLimits, fit_into, read_picture
+from service.engine.images.framing import Framing, frame
+from service.engine.images.sample_range import SampleRange
 from service.engine.method import AnyMethod, Context
 from service.engine.model import Model
-from service.engine.painting import draw_reconstruction, measure_reconstruction
-from service.engine.rendering import Drawing, draw_heatmap, draw_pictures, draw_tiles, measure_heatmap
-from service.engine.sample_range import SampleRange
-from service.engine.sets.image_set import ImageSet
-from service.engine.visuals import Heatmap, Pictures, Reconstruction, ScoreList, Sheets, Visual
 from service.errors import ImageMissingError, MethodUnavailableError, NotFiniteError, SetMissingError
 
 # The longer side that a picture keeps where neither the network nor model.toml fixes a size.

@@ -8,8 +8,8 @@ from typing import Final, Protocol
 
 from service.errors import ConvscopeError
 from service.jobs.artifacts import Artifacts
-from service.jobs.doorbell import Doorbell
-from service.jobs.store import JobStore, Overdue
+from service.jobs.store.port import JobStore, Overdue
+from service.jobs.worker.notifier import Doorbell
 
 logger = logging.getLogger(__name__)
 

@@ -11,14 +11,14 @@ from pydantic_core import to_json
 from schemas.jobs import JobRecord, JobRequest, JobVersion
 from schemas.tasks import Queue
 from service.engine.chunks import JobLimits, plan
-from service.engine.images import ImageLimits
+from service.engine.images.archive import ImageSet
+from service.engine.images.decoding import ImageLimits
 from service.engine.model import Model
 from service.engine.run import Request, software
-from service.engine.sets.image_set import ImageSet
-from service.engine.versions import plan_versions
+from service.engine.versions.comparison import plan_versions
 from service.jobs.artifacts import Artifacts, Kept
-from service.jobs.doorbell import Doorbell
-from service.jobs.store import JobStore, QueueFullError, Submission
+from service.jobs.store.port import JobStore, QueueFullError, Submission
+from service.jobs.worker.notifier import Doorbell
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from schemas.jobs import (
     StoredImage,
 )
 from schemas.results import Answer
-from service.jobs.store import Chunk, Snapshot
+from service.jobs.store.port import Chunk, Snapshot
 
 
 def summarize(snapshot: Snapshot) -> JobSummary:

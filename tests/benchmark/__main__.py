@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from service.engine.keras.loading import configure_devices
+from service.keras.files.loading import configure_devices
 from tests.benchmark import networks
 from tests.benchmark.jobs.measure import Extent
 from tests.benchmark.machine import describe_machine

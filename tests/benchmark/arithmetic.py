@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from service.engine.ascent import Ascent, Canvas, FilterMeans, Schedule
-from service.engine.keras.compiling import compile_graph
-from service.engine.keras.cost import count_operations
-from service.engine.keras.excerpt import excerpt
-from service.engine.keras.probe import KerasProbe
+from service.engine.ports.ascent import Ascent, Canvas, FilterMeans, Schedule
+from service.keras.compute.ascent.truncation import excerpt
+from service.keras.compute.compiling import compile_graph
+from service.keras.compute.probe import KerasProbe
+from service.keras.graph.cost import count_operations
 from tests.benchmark.networks import open_probe
 from tests.benchmark.rows import Row, Table, at_least
 from tests.benchmark.turns import Contender, medians, take_turns, timed

@@ -8,11 +8,11 @@ from pathlib import Path
 import psutil
 
 from schemas.methods import MethodParams
-from service.engine.keras.probe import KerasProbe
 from service.engine.method import AnyMethod
 from service.engine.methods import METHODS
 from service.engine.model import Model
 from service.engine.run import Request, run
+from service.keras.compute.probe import KerasProbe
 from tests.benchmark.networks import LIMITS, as_model, open_probe
 from tests.benchmark.pictures import jpeg
 from tests.benchmark.rows import Row, Table, at_most

@@ -5,10 +5,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from service.engine.keras.probe import KerasProbe
 from service.engine.methods import METHODS
 from service.engine.model import Model
 from service.engine.run import Request, run
+from service.keras.compute.probe import KerasProbe
 from tests.benchmark import tutorials
 from tests.benchmark.networks import CLASS, LIMITS, as_model, network_of, noise, open_probe, plain_forward
 from tests.benchmark.pictures import jpeg

@@ -10,10 +10,10 @@ import numpy as np
 from PIL import Image
 
 from service.engine.arrays import Array
-from service.engine.keras.probe import KerasProbe
 from service.engine.methods import METHODS
 from service.engine.model import Model
 from service.engine.run import Request, run
+from service.keras.compute.probe import KerasProbe
 from tests.benchmark.engine import compare
 from tests.benchmark.networks import LIMITS, as_model
 from tests.benchmark.others import PAUSE_SECONDS

@@ -8,17 +8,17 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from service.catalog.preprocessing import PRESETS, PreprocessingMode
+from service.composition import BUILT_IN_MODELS
+from service.engine.activation_cache import ActivationCache
 from service.engine.arrays import Array
-from service.engine.images import ImageLimits
-from service.engine.keras.applications import load_application
-from service.engine.keras.loading import load_probe
-from service.engine.keras.probe import KerasProbe
-from service.engine.keras.tuning import Tuning
+from service.engine.images.decoding import ImageLimits
 from service.engine.model import Model
-from service.engine.reuse import ActivationCache
+from service.keras.compute.probe import KerasProbe
+from service.keras.compute.tuning import Tuning
+from service.keras.files.applications import load_application
+from service.keras.files.loading import load_probe
+from service.models.preprocessing import PRESETS, PreprocessingMode
 from service.settings import Limits
-from service.wiring import BUILT_IN_MODELS
 from tests.oracle import NETWORKS
 
 LIMITS = ImageLimits(max_bytes=2**24, max_pixels=10**7)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from service.engine.arrays import Array
-from service.engine.keras.probe import KerasProbe
+from service.keras.compute.probe import KerasProbe
 from tests.benchmark.engine import compare, explain
 from tests.benchmark.networks import APPLICATIONS, CLASS, network_of, noise, open_probe, plain_forward
 from tests.benchmark.peers.process import Peer, PeerFailedError

@@ -17,7 +17,7 @@ from typing import Any
 import httpx2
 import numpy as np
 
-from service.engine.keras.probe import KerasProbe
+from service.keras.compute.probe import KerasProbe
 from tests.benchmark.engine import compare
 from tests.benchmark.jobs.latency import spread
 from tests.benchmark.networks import network_of, noise, open_probe, plain_forward

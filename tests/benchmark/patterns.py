@@ -10,12 +10,12 @@ import keras
 import numpy as np
 
 from service.engine.arrays import Array
-from service.engine.ascent import Ascended, Ascent, Canvas, FilterMeans, Schedule
 from service.engine.chunks import JobLimits
-from service.engine.keras.probe import KerasProbe
 from service.engine.method import Context
 from service.engine.methods import METHODS
 from service.engine.model import Model
+from service.engine.ports.ascent import Ascended, Ascent, Canvas, FilterMeans, Schedule
+from service.keras.compute.probe import KerasProbe
 from tests.benchmark import tutorials
 from tests.benchmark.engine import compare
 from tests.benchmark.networks import as_model, network_of, open_probe

@@ -17,13 +17,13 @@ import psutil
 from service.engine.arrays import Array
 from service.engine.batching import BatchingProbe, Device
 from service.engine.chunks import JobLimits, compute, plan
-from service.engine.keras.probe import KerasProbe
+from service.engine.datasets.batches import BATCH
+from service.engine.images.archive import ImageSet, SetLimits, open_set, pack_set
 from service.engine.methods import METHODS
-from service.engine.methods.layer_health import SKETCH_POSITIONS, SKETCH_SIZE
+from service.engine.methods.layers.layer_health import SKETCH_POSITIONS, SKETCH_SIZE
 from service.engine.model import Model
 from service.engine.run import Request, run, see
-from service.engine.sets.batches import BATCH
-from service.engine.sets.image_set import ImageSet, SetLimits, open_set, pack_set
+from service.keras.compute.probe import KerasProbe
 from service.settings import Limits
 from tests.benchmark.engine import compare
 from tests.benchmark.networks import LIMITS, as_model, open_probe

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from service.api.access.headers import SECURITY
 from service.api.access.hosts import HostNames, parse_host
+from service.api.headers import SECURITY
 from service.app import create_app
 from service.settings import Settings
 from tests.contract.conftest import assert_problem

@@ -17,11 +17,11 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 from service.app import create_app
-from service.catalog.application_table import APPLICATIONS, Application
-from service.catalog.labels import imagenet_labels
-from service.catalog.preprocessing import PRESETS
-from service.catalog.weights import find_cache
-from service.engine.keras.applications import load_application
+from service.keras.files.applications import load_application
+from service.models.labels import imagenet_labels
+from service.models.preprocessing import PRESETS
+from service.models.sources.application_table import APPLICATIONS, Application
+from service.models.sources.weights import find_cache
 from service.settings import Settings
 from tests.contract.conftest import assert_problem, png, wait_until_loaded
 from tests.server import Server

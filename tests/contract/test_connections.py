@@ -17,7 +17,7 @@ import pytest
 import uvicorn
 
 from service.api.access.connections import ConnectionLimits, make_protocol
-from service.cli.serve import configure
+from service.cli.commands.serve import configure
 from service.settings import Settings
 from tests.loop_probe import LoopProbe
 from tests.server import ROOT
@@ -230,7 +230,7 @@ def test_connections_are_as_many_as_files_may_be_open(files: tuple[int, int], bo
         pytest.skip("the system allows too few open files")
     program = (
         f"import resource; resource.setrlimit(resource.RLIMIT_NOFILE, {files})\n"
-        "from service.cli.serve import bound_connections; print(bound_connections(2000))"
+        "from service.cli.commands.serve import bound_connections; print(bound_connections(2000))"
     )
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
     assert int(done.stdout) == bound

@@ -27,7 +27,7 @@ def _imported(statement: str) -> set[str]:
     [
         "import workers.app, workers.tasks, workers.lifecycle",
         "import service.embedded",
-        "import service.cli, service.cli.worker",
+        "import service.cli, service.cli.commands.worker",
         "from service.settings import Settings; from service.app import create_app; create_app(Settings())",
     ],
 )
@@ -40,7 +40,7 @@ def test_nothing_of_redis_is_imported_when_there_is_none():
         "from service.settings import Settings; from service.app import create_app; create_app(Settings(redis_url=''))"
     )
     modules = _imported(statement)
-    assert "service.jobs.sqlite" in modules
+    assert "service.jobs.store.sqlite" in modules
     assert not modules & set(REDIS_MODE)
 
 

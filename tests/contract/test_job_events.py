@@ -12,8 +12,8 @@ import pytest
 
 from schemas.jobs import JobImage, JobSummary, Progress
 from schemas.problems import Problem
-from service.jobs.sqlite import SqliteJobStore
-from service.jobs.store import JobsUnavailableError, Rules
+from service.jobs.store.port import JobsUnavailableError, Rules
+from service.jobs.store.sqlite import SqliteJobStore
 from tests.contract.conftest import assert_problem
 from tests.contract.workshop import LIMIT_SECONDS, Workshop, build, open_workshop, serve
 from tests.event_stream import Event, Stream

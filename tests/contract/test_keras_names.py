@@ -11,9 +11,9 @@ from keras.src import layers as legacy_layers
 from keras.src.api_export import REGISTERED_NAMES_TO_OBJS
 from keras.src.saving.keras_saveable import KerasSaveable
 
-from service.engine.keras.allowed_names import allowed_names
-from service.engine.keras.configuration import FUNCTIONS_BESIDE_LAYERS, require_allowed
 from service.errors import ModelFailedError
+from service.keras.files.admission.allowed_names import allowed_names
+from service.keras.files.admission.configuration import FUNCTIONS_BESIDE_LAYERS, require_allowed
 from tests.hostile_models import Config, function
 from tests.keras_names import gone, read_list, undecided
 

@@ -17,8 +17,8 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 from service.api.problems import PROBLEMS
+from service.composition import BUILT_IN_MODELS
 from service.engine.methods import METHODS
-from service.wiring import BUILT_IN_MODELS
 from tests.contract.conftest import LABELS, MakeClient, add_model, assert_problem
 
 GRAD_CAM = "/v1/models/tiny/grad-cam"

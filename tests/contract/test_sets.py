@@ -10,7 +10,7 @@ from typing import IO, Any
 import pytest
 from PIL import Image
 
-from service.engine.sets.image_set import ImageSet, pack_set
+from service.engine.images.archive import ImageSet, pack_set
 from service.jobs.artifacts import Artifacts
 from tests.contract.conftest import assert_problem, encoded, png
 from tests.contract.workshop import Workshop, open_workshop

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from service.engine.sets.image_set import pack_set
+from service.engine.images.archive import pack_set
 from tests.contract.conftest import assert_problem
 from tests.contract.workshop import Workshop, open_workshop
 

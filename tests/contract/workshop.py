@@ -16,14 +16,14 @@ from starlette.testclient import TestClient
 from schemas.jobs import JobError, JobRecord, JobRequest, Part, StoredImage
 from schemas.results import Provenance, ResultImage, Timings
 from service.api.dependencies import Services
-from service.api.visualizations import make_router
+from service.api.routes.methods import make_router
 from service.app import create_app
 from service.engine.methods import METHODS
-from service.engine.methods.grad_cam import GRAD_CAM
+from service.engine.methods.heatmaps.grad_cam import GRAD_CAM
 from service.jobs.artifacts import Artifacts
-from service.jobs.execution import Execution
-from service.jobs.store import Claim, JobStore, Worker
+from service.jobs.store.port import Claim, JobStore, Worker
 from service.jobs.submission import Submissions
+from service.jobs.worker.execution import Execution
 from service.settings import Settings
 from tests.unit.fakes import SilentDoorbell
 

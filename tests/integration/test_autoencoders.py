@@ -11,20 +11,20 @@ import tensorflow as tf
 from keras import layers
 from PIL import Image
 
-from service.catalog.catalog import Catalog
-from service.catalog.folder import Folder
+from service.composition import BUILT_IN_MODELS
 from service.demo.glyph_set import draw_glyph_files
 from service.engine.chunks import JobLimits, run_all
-from service.engine.images import ImageLimits
-from service.engine.keras.loading import load_probe
-from service.engine.keras.probe import KerasProbe
+from service.engine.images.archive import ImageSet, SetLimits, open_set, pack_set
+from service.engine.images.decoding import ImageLimits
 from service.engine.methods import METHODS
 from service.engine.model import Model
+from service.engine.ports.overrides import Stated
 from service.engine.run import Request
-from service.engine.sets.image_set import ImageSet, SetLimits, open_set, pack_set
-from service.engine.stated import Stated
 from service.errors import MethodUnavailableError, ModelFailedError
-from service.wiring import BUILT_IN_MODELS
+from service.keras.compute.probe import KerasProbe
+from service.keras.files.loading import load_probe
+from service.models.catalog import Catalog
+from service.models.sources.folder import Folder
 
 SIZE = (8, 8, 1)
 Build = Callable[[], keras.Model]

@@ -10,27 +10,28 @@ import pytest
 import tensorflow as tf
 from keras import ops
 
-from service.catalog.doctor import examine as find
+from service.engine.activation_cache import ActivationCache
 from service.engine.arrays import Array
-from service.engine.ascent import Ascent, Canvas, FilterMeans, Schedule
-from service.engine.keras import axis_rules
-from service.engine.keras.axes import find_order, name_of
-from service.engine.keras.compiling import computing
-from service.engine.keras.graph import Wiring, wire
-from service.engine.keras.probe import KerasProbe
-from service.engine.keras.tuning import Tuning
+from service.engine.images.preprocessing import Preprocessing
 from service.engine.method import refuse_without_spatial_layer
-from service.engine.methods.filter_patterns import FilterPatternsParams, cut
-from service.engine.methods.layer_health import LayerHealthParams, _find_layers
+from service.engine.methods.features.filter_patterns import FilterPatternsParams, cut
+from service.engine.methods.layers.layer_health import LayerHealthParams, _find_layers
+from service.engine.methods.units import UnitChoice
 from service.engine.model import Model
-from service.engine.preprocessing import Preprocessing
-from service.engine.reuse import ActivationCache
-from service.engine.units import UnitChoice
+from service.engine.ports.ascent import Ascent, Canvas, FilterMeans, Schedule
 from service.errors import ComputationFailedError, FilterOutOfRangeError, LayerNotDrawableError, LayerNotSpatialError
+from service.keras.compute.compiling import computing
+from service.keras.compute.probe import KerasProbe
+from service.keras.compute.tuning import Tuning
+from service.keras.files.admission import allowed_names
+from service.keras.graph.axes import rules
+from service.keras.graph.axes.axes import find_order, name_of
+from service.keras.graph.replay import Wiring, wire
+from service.models.doctor import examine as find
 from tests.oracle import relative_error, weigh
 
 L: Any = keras.layers
-NAMES = Path(axis_rules.__file__).parent / "names.toml"
+NAMES = Path(allowed_names.__file__).parent / "names.toml"
 SIZE = (32, 48)
 
 
@@ -347,7 +348,7 @@ def test_the_machine_is_blamed_when_tensorflow_cannot_compute_a_network():
 def test_every_layer_and_operation_that_a_file_may_use_has_a_rule():
     allowed = tomllib.loads(NAMES.read_text(encoding="utf-8"))["allowed"]
     named = {name for kind in ("layers", "operations") for names in allowed[kind].values() for name in names}
-    assert named - axis_rules.RULES.keys() == {"InputLayer"}
+    assert named - rules.RULES.keys() == {"InputLayer"}
 
 
 def _cases(x: Any) -> dict[str, tuple[Any, str]]:

@@ -8,19 +8,19 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from service.catalog.catalog import Catalog
-from service.catalog.folder import Folder
-from service.catalog.sets import Sets
+from service.composition import BUILT_IN_MODELS
 from service.demo.scene_set import draw_scenes
 from service.demo.scenes import CLASSES, Scene, draw_scene
 from service.engine.chunks import JobLimits, run_all
-from service.engine.images import ImageLimits
-from service.engine.keras.loading import load_probe
+from service.engine.images.archive import SetLimits
+from service.engine.images.decoding import ImageLimits
 from service.engine.methods import METHODS
 from service.engine.model import Model
 from service.engine.run import Request, run
-from service.engine.sets.image_set import SetLimits
-from service.wiring import BUILT_IN_MODELS
+from service.keras.files.loading import load_probe
+from service.models.catalog import Catalog
+from service.models.datasets import Sets
+from service.models.sources.folder import Folder
 
 FRESH_SEED = 20_000_001
 COUNT = 300

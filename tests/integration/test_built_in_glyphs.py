@@ -6,14 +6,14 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from service.catalog.catalog import Catalog
-from service.catalog.folder import Folder
+from service.composition import BUILT_IN_MODELS
 from service.demo.glyphs import draw_glyphs
-from service.engine.keras.loading import load_probe
 from service.engine.methods import METHODS
+from service.engine.methods.autoencoders.silhouette import measure_silhouette
 from service.engine.model import Model
-from service.engine.silhouette import measure_silhouette
-from service.wiring import BUILT_IN_MODELS
+from service.keras.files.loading import load_probe
+from service.models.catalog import Catalog
+from service.models.sources.folder import Folder
 
 FRESH_SEED = 20_000_001
 COUNT = 200

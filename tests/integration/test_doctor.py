@@ -10,15 +10,15 @@ from starlette.testclient import TestClient
 
 from service.app import create_app
 from service.cli import main, make_program
-from service.cli.places import open_place
+from service.cli.backends import open_place
+from service.composition import BUILT_IN_MODELS
 from service.engine.arrays import Array
+from service.engine.drawing.visuals import Sheets, Tiles
 from service.engine.method import Method, refuse_without_image
 from service.engine.methods import METHODS
-from service.engine.methods.activations import ActivationsParams
-from service.engine.probe import Probe
-from service.engine.visuals import Sheets, Tiles
+from service.engine.methods.layers.activations import ActivationsParams
+from service.engine.ports.probe import Probe
 from service.settings import Settings
-from service.wiring import BUILT_IN_MODELS
 
 SHAPES = BUILT_IN_MODELS / "shapes" / "1" / "model.keras"
 

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import pytest
 
-from service.engine.keras.loading import load_probe
+from service.keras.files.loading import load_probe
 from tests.families import FAMILIES, Family, Findings, build_nested, examine_flat, examine_nested, make_image
 
 CASES = [

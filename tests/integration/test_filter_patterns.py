@@ -12,18 +12,13 @@ import tensorflow as tf
 from PIL import Image
 
 from schemas.results import Result
-from service.catalog.preprocessing import PRESETS
 from service.engine.arrays import Array
-from service.engine.ascent import Ascended, Ascent, Canvas, FilterMeans, Schedule
 from service.engine.chunks import JobLimits, combine, compute, plan
-from service.engine.images import ImageLimits
-from service.engine.keras import ascent as loops
-from service.engine.keras import one_filter
-from service.engine.keras.loading import load_probe
-from service.engine.keras.probe import KerasProbe
+from service.engine.images.decoding import ImageLimits
+from service.engine.images.preprocessing import Preprocessing
 from service.engine.methods import METHODS
 from service.engine.model import Model
-from service.engine.preprocessing import Preprocessing
+from service.engine.ports.ascent import Ascended, Ascent, Canvas, FilterMeans, Schedule
 from service.engine.run import Request
 from service.errors import (
     ComputationFailedError,
@@ -33,6 +28,11 @@ from service.errors import (
     MethodUnavailableError,
     SizeUnsuitableError,
 )
+from service.keras.compute.ascent import gradient_ascent as loops
+from service.keras.compute.ascent import one_filter
+from service.keras.compute.probe import KerasProbe
+from service.keras.files.loading import load_probe
+from service.models.preprocessing import PRESETS
 from tests.oracle import relative_error, snapshot
 
 IMAGES = ImageLimits(2**20, 10**6)

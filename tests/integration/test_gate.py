@@ -13,14 +13,14 @@ from PIL import Image
 from schemas.results import Result
 from service.cli.gate import find_failures
 from service.engine.chunks import JobLimits
-from service.engine.images import ImageLimits
-from service.engine.keras.probe import KerasProbe
+from service.engine.images.archive import ImageSet, SetLimits, open_set, pack_set
+from service.engine.images.decoding import ImageLimits
+from service.engine.images.preprocessing import Preprocessing
 from service.engine.methods import METHODS
 from service.engine.model import Model
-from service.engine.preprocessing import Preprocessing
 from service.engine.run import Request, run
-from service.engine.sets.image_set import ImageSet, SetLimits, open_set, pack_set
-from service.engine.versions import compute_versions, plan_versions, run_versions
+from service.engine.versions.comparison import compute_versions, plan_versions, run_versions
+from service.keras.compute.probe import KerasProbe
 
 UNIT = Preprocessing("unit", (1 / 255,), (0.0,))
 LIMITS = ImageLimits(2**20, 10**6), JobLimits()

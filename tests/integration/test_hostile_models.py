@@ -9,9 +9,9 @@ import keras
 import numpy as np
 import pytest
 
-from service.engine.keras.keras_settings import unchanged_settings
-from service.engine.keras.loading import load_probe
 from service.errors import ModelFailedError
+from service.keras.files.keras_settings import unchanged_settings
+from service.keras.files.loading import load_probe
 from tests.hostile_models import (
     SAMPLES,
     Scene,

@@ -11,8 +11,8 @@ import h5py
 import numpy as np
 import pytest
 
-from service.engine.keras.loading import load_probe
 from service.errors import ModelFailedError
+from service.keras.files.loading import load_probe
 from tests.legacy.compare import first_outputs
 from tests.legacy.pack import EVIDENCE, EXPECTED
 from tests.legacy.pictures import picture

@@ -10,14 +10,14 @@ import pytest
 from PIL import Image
 
 from service.engine.chunks import JobLimits, run_all
-from service.engine.images import ImageLimits
-from service.engine.keras.probe import KerasProbe
-from service.engine.methods.layer_health import LAYER_HEALTH
+from service.engine.images.archive import ImageSet, SetLimits, open_set, pack_set
+from service.engine.images.decoding import ImageLimits
+from service.engine.images.preprocessing import Preprocessing
+from service.engine.methods.layers.layer_health import LAYER_HEALTH
 from service.engine.model import Model
-from service.engine.preprocessing import Preprocessing
 from service.engine.run import Request
-from service.engine.sets.image_set import ImageSet, SetLimits, open_set, pack_set
 from service.errors import LayerNotFoundError, LayerWithoutKernelError
+from service.keras.compute.probe import KerasProbe
 
 CENTRED = Preprocessing("centred", (1 / 127.5,), (-1.0,))
 LIMITS = ImageLimits(2**20, 10**6)

@@ -10,15 +10,15 @@ import pytest
 from PIL import Image
 
 from schemas.results import Result
-from service.catalog.preprocessing import PRESETS
 from service.engine.arrays import Array
-from service.engine.images import ImageLimits
-from service.engine.keras.loading import load_probe
-from service.engine.keras.probe import KerasProbe
+from service.engine.images.decoding import ImageLimits
 from service.engine.methods import METHODS
 from service.engine.model import Model
 from service.engine.run import Request, run
 from service.errors import LayerNotFoundError, LayerWithoutKernelError
+from service.keras.compute.probe import KerasProbe
+from service.keras.files.loading import load_probe
+from service.models.preprocessing import PRESETS
 from tests.oracle import NETWORKS, load_network, read_photo, relative_error
 
 LIMITS = ImageLimits(2**24, 10**7)

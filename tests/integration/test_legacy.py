@@ -19,15 +19,15 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 from service.app import create_app
-from service.catalog.preprocessing import PRESETS, PreprocessingMode
 from service.engine.arrays import Pixels
-from service.engine.images import ImageLimits, decode, fit
-from service.engine.keras.graph import infer, replay
-from service.engine.keras.loading import load_probe
-from service.engine.keras.probe import KerasProbe
+from service.engine.images.decoding import ImageLimits, decode, fit
 from service.engine.methods import METHODS
 from service.engine.model import Model
 from service.engine.run import Request, run
+from service.keras.compute.probe import KerasProbe
+from service.keras.files.loading import load_probe
+from service.keras.graph.replay import infer, replay
+from service.models.preprocessing import PRESETS, PreprocessingMode
 from service.settings import Settings
 from tests.contract.conftest import wait_until_loaded
 

@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 from keras import layers
 
-from service.engine.keras.graph import infer, replay
-from service.engine.keras.loading import load_probe
 from service.errors import MethodUnavailableError, ModelFailedError
+from service.keras.files.loading import load_probe
+from service.keras.graph.replay import infer, replay
 
 Entry = dict[str, Any]
 SCALES = ((0.5, 1.0, 2.0), (3.0, 1.0, 7.0))

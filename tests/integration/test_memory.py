@@ -11,13 +11,13 @@ import pytest
 from keras import layers
 from PIL import Image
 
-from service.catalog.preprocessing import PRESETS
-from service.engine.images import ImageLimits
-from service.engine.keras.probe import KerasProbe
-from service.engine.keras.tuning import Tuning
+from service.engine.images.decoding import ImageLimits
 from service.engine.methods import METHODS
 from service.engine.model import Model
 from service.engine.run import Request, run
+from service.keras.compute.probe import KerasProbe
+from service.keras.compute.tuning import Tuning
+from service.models.preprocessing import PRESETS
 
 LIMITS = ImageLimits(max_bytes=2**24, max_pixels=10**7)
 WARM_UP = 30

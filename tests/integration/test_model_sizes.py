@@ -15,9 +15,9 @@ from click.testing import CliRunner
 from keras import layers
 
 from service.cli import main
-from service.engine.keras.loading import load_probe
-from service.engine.stated import Stated
+from service.engine.ports.overrides import Stated
 from service.errors import ModelFailedError
+from service.keras.files.loading import load_probe
 from tests.oversized_models import layer, sequential, sequentials, take, weights_file, write_archive
 
 WIDE = [None, 1000, 1000, 3]

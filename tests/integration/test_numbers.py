@@ -12,11 +12,11 @@ import tensorflow as tf
 from keras import layers
 
 from service.engine.arrays import Array
-from service.engine.ascent import Ascent, Canvas, FilterMeans, Schedule
-from service.engine.keras.loading import load_probe
-from service.engine.keras.probe import KerasProbe
-from service.engine.stated import Stated
+from service.engine.ports.ascent import Ascent, Canvas, FilterMeans, Schedule
+from service.engine.ports.overrides import Stated
 from service.errors import ModelFailedError, NotFiniteError
+from service.keras.compute.probe import KerasProbe
+from service.keras.files.loading import load_probe
 
 Save = Callable[[keras.Model], Path]
 IMAGE = np.random.default_rng(1).random((32, 48, 3)).astype(np.float32)

@@ -10,14 +10,14 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
+from service.engine.activation_cache import ActivationCache
 from service.engine.arrays import Array
-from service.engine.keras.folding import Folding
-from service.engine.keras.graph import wire
-from service.engine.keras.parts import find_frontier, find_part
-from service.engine.keras.probe import KerasProbe
-from service.engine.keras.tuning import Tuning
-from service.engine.reuse import ActivationCache
-from service.engine.stated import Stated
+from service.engine.ports.overrides import Stated
+from service.keras.compute.folding import Folding
+from service.keras.compute.probe import KerasProbe
+from service.keras.compute.tuning import Tuning
+from service.keras.graph.replay import wire
+from service.keras.graph.subgraph import find_frontier, find_part
 from tests.oracle import relative_error
 
 PLAIN, FOLDED = Tuning(fold=False), Tuning(fold=True)

@@ -11,12 +11,12 @@ import pytest
 from PIL import Image
 
 from service.engine.arrays import Array
-from service.engine.images import ImageLimits, decode, fit
-from service.engine.keras.probe import KerasProbe
-from service.engine.methods.grad_cam import GradCamParams, grad_cam
+from service.engine.drawing.visuals import Heatmap
+from service.engine.images.decoding import ImageLimits, decode, fit
+from service.engine.methods.heatmaps.grad_cam import GradCamParams, grad_cam
 from service.engine.model import Model
-from service.engine.probe import LayerGradients
-from service.engine.visuals import Heatmap
+from service.engine.ports.probe import LayerGradients
+from service.keras.compute.probe import KerasProbe
 from tests.oracle import (
     NETWORKS,
     Floats,

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from keras import layers
 
-from service.catalog.doctor import examine
-from service.catalog.folder import open_file
-from service.engine.keras.loading import load_probe
 from service.engine.method import refuse_without_classes, refuse_without_code, refuse_without_image
 from service.engine.model import Model
-from service.engine.probe import BatchProbe
+from service.engine.ports.probe import BatchProbe
 from service.errors import ComputationFailedError, ModelFailedError
+from service.keras.files.loading import load_probe
+from service.models.doctor import examine
+from service.models.sources.folder import open_file
 
 Open = Callable[[keras.Model], Model]
 

@@ -7,10 +7,10 @@ import keras
 import pytest
 from keras import ops
 
-from service.engine.keras.graph import wire
-from service.engine.keras.lookup import find_layer
-from service.engine.keras.receptive_field import find_receptive_field
-from service.engine.probe import Box
+from service.engine.ports.probe import Box
+from service.keras.graph.lookup import find_layer
+from service.keras.graph.receptive_field import find_receptive_field
+from service.keras.graph.replay import wire
 from tests.gradient_support import find_support, positive_twin, spans_of
 
 L: Any = keras.layers

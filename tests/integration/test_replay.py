@@ -10,9 +10,7 @@ import pytest
 from keras import layers, ops
 
 from service.engine.arrays import Array
-from service.engine.keras.loading import load_probe
-from service.engine.keras.probe import KerasProbe
-from service.engine.stated import Stated
+from service.engine.ports.overrides import Stated
 from service.errors import (
     ClassOutOfRangeError,
     LayerNotConnectedError,
@@ -20,6 +18,8 @@ from service.errors import (
     LayerNotSpatialError,
     ModelFailedError,
 )
+from service.keras.compute.probe import KerasProbe
+from service.keras.files.loading import load_probe
 from tests.families import CLASSES, enliven, evidence, examine
 from tests.oracle import Oracle, correlation, dense, relative_error, snapshot, softmax
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from service.engine.keras.probe import KerasProbe
 from service.errors import LayerNotFoundError
+from service.keras.compute.probe import KerasProbe
 
 L: Any = keras.layers
 

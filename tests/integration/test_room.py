@@ -10,8 +10,8 @@ import tensorflow as tf
 from keras import layers
 
 from service.engine.arrays import Array
-from service.engine.keras.probe import KerasProbe
-from service.engine.keras.tuning import UNTUNED, Tuning
+from service.keras.compute.probe import KerasProbe
+from service.keras.compute.tuning import UNTUNED, Tuning
 from tests.oracle import relative_error
 
 SIDE, CHANNELS = 16, 8

@@ -9,13 +9,13 @@ import pytest
 from PIL import Image
 
 from service.engine.chunks import JobLimits, run_all
-from service.engine.images import ImageLimits
-from service.engine.keras.probe import KerasProbe
-from service.engine.methods.top_images import TOP_IMAGES
+from service.engine.images.archive import SetLimits, open_set, pack_set
+from service.engine.images.decoding import ImageLimits
+from service.engine.images.preprocessing import Preprocessing
+from service.engine.methods.layers.top_images import TOP_IMAGES
 from service.engine.model import Model
-from service.engine.preprocessing import Preprocessing
 from service.engine.run import Request
-from service.engine.sets.image_set import SetLimits, open_set, pack_set
+from service.keras.compute.probe import KerasProbe
 
 L: Any = keras.layers
 CENTRED = Preprocessing("centred", (1 / 127.5,), (-1.0,))

@@ -8,10 +8,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from service.engine.keras.graph import infer, replay
-from service.engine.keras.loading import load_probe
-from service.engine.keras.probe import KerasProbe
 from service.errors import ConvscopeError, LayerNotDrawableError, LayerNotSpatialError
+from service.keras.compute.probe import KerasProbe
+from service.keras.files.loading import load_probe
+from service.keras.graph.replay import infer, replay
 from tests.oracle import weigh
 
 # Of the largest value. In half precision a rounding alone is more.

@@ -152,8 +152,8 @@ def _lines(child: "subprocess.Popen[str]", patience: list[float]) -> Iterator[st
 
 def _load_all(files: list[Path]) -> None:
     """The child's part."""
-    from service.engine.keras.loading import load_probe
     from service.errors import ModelFailedError
+    from service.keras.files.loading import load_probe
 
     limit = _address_space() + MEMORY_BYTES
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))

@@ -8,8 +8,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from service.engine.keras.probe import KerasProbe
 from service.errors import LayerNotDrawableError, LayerNotSpatialError
+from service.keras.compute.probe import KerasProbe
 from tests.gradient_support import find_support, positive_twin, spans_of
 from tests.networks.growth import Noted
 from tests.networks.heads import Grown

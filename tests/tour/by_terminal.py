@@ -12,7 +12,7 @@ import click
 from click.testing import CliRunner, Result
 
 from service.cli import make_program
-from service.cli.places import Place, open_place
+from service.cli.backends import Place, open_place
 from service.engine.methods import METHODS
 from tests.tour.inputs import Inputs
 from tests.tour.over_http import to_text

@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from service.engine.anatomy import Anatomy, Code, LayerFacts
 from service.engine.arrays import Array
-from service.engine.ascent import Ascended, Ascent
+from service.engine.images.preprocessing import Preprocessing
 from service.engine.model import Model
-from service.engine.preprocessing import Preprocessing
-from service.engine.probe import (
+from service.engine.ports.ascent import Ascended, Ascent
+from service.engine.ports.network_info import Anatomy, Code, LayerFacts
+from service.engine.ports.overrides import Stated
+from service.engine.ports.probe import (
     Kernel,
     LayerActivations,
     LayerGradients,
@@ -24,7 +25,6 @@ from service.engine.probe import (
     Scores,
     Target,
 )
-from service.engine.stated import Stated
 from service.errors import ClassOutOfRangeError, LayerNotFoundError, ModelFailedError, SizeUnsuitableError
 
 

@@ -5,7 +5,7 @@ import pytest
 from pydantic import ValidationError
 
 from service.engine.arrays import Array
-from service.engine.methods.activations import ActivationsParams, activations
+from service.engine.methods.layers.activations import ActivationsParams, activations
 from service.errors import ChannelOutOfRangeError, PageOutOfRangeError, TooManyValuesError
 from tests.unit.fakes import ClosedFormProbe
 

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from service.engine.allowance import FREE, Allowance, Memory
-from service.engine.images import ImageLimits
+from service.engine.images.decoding import ImageLimits
 from service.engine.methods import METHODS
 from service.engine.run import Request, run
 from service.errors import DeadlineExceededError, ImageTooManyPixelsError, ServerBusyError

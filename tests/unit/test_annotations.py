@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from service.engine.images import ImageLimits
-from service.engine.sets.annotations import Annotations
-from service.engine.sets.image_set import ImageSet, SetLimits, open_set
+from service.engine.datasets.annotations.reading import Annotations
+from service.engine.images.archive import ImageSet, SetLimits, open_set
+from service.engine.images.decoding import ImageLimits
 from service.errors import AnnotationInvalidError
 
 LIMITS = ImageLimits(max_bytes=2**20, max_pixels=10**4)

@@ -19,14 +19,14 @@ from typing import Any
 
 import pytest
 
-from service.catalog.application_table import APPLICATIONS
-from service.catalog.applications import Applications, WeightsChoice
-from service.catalog.catalog import Catalog
-from service.catalog.folder import Folder
-from service.catalog.labels import imagenet_labels
-from service.catalog.repository import MODEL_NAME
-from service.catalog.weights import WeightsFile, WeightsStore, find_cache
 from service.errors import ModelFailedError, ServerBusyError, WeightsUnavailableError
+from service.models.catalog import Catalog
+from service.models.labels import imagenet_labels
+from service.models.sources.application_table import APPLICATIONS
+from service.models.sources.applications import Applications, WeightsChoice
+from service.models.sources.folder import Folder
+from service.models.sources.repository import MODEL_NAME
+from service.models.sources.weights import WeightsFile, WeightsStore, find_cache
 from tests.unit.fakes import ClosedFormProbe, FakeLoader
 
 # Nobody listens there.
@@ -123,7 +123,8 @@ def test_files_are_named_once_each_when_they_share_a_folder():
 
 def test_tensorflow_is_not_imported_when_applications_are_listed():
     program = (
-        "import sys; from service.catalog.applications import Applications; from service.catalog.weights import *;"
+        "import sys; from service.models.sources.applications import Applications;"
+        "from service.models.sources.weights import *;"
         "assert len(Applications(None, WeightsStore(''), weights='none').names()) > 30;"
         "sys.exit('tensorflow' in sys.modules or 'keras' in sys.modules)"
     )

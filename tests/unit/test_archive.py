@@ -8,8 +8,8 @@ from typing import Any
 import h5py
 import pytest
 
-from service.engine.keras.archive import inspect
 from service.errors import ModelFailedError
+from service.keras.files.archive import inspect
 
 
 def _keras_file(path: Path, config: Any) -> Path:

@@ -9,12 +9,12 @@ import pytest
 from PIL import Image
 
 from schemas.results import Result
-from service.engine.anatomy import Code, LayerFacts
 from service.engine.chunks import JobLimits, plan, run_all
-from service.engine.images import ImageLimits
+from service.engine.images.decoding import ImageLimits
 from service.engine.methods import METHODS
 from service.engine.model import Model
-from service.engine.probe import Kernel
+from service.engine.ports.network_info import Code, LayerFacts
+from service.engine.ports.probe import Kernel
 from service.engine.run import Request
 from service.errors import LayerNotFoundError, TooManyValuesError, UnitOutOfRangeError
 from tests.unit.fakes import ClosedFormProbe, autoencoder_model

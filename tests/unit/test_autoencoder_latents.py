@@ -9,16 +9,16 @@ import pytest
 from PIL import Image
 
 from schemas.results import Result
-from service.engine.anatomy import Code
 from service.engine.arrays import Array
 from service.engine.chunks import JobLimits, plan, run_all
-from service.engine.images import ImageLimits
+from service.engine.drawing.plots import draw_scatter
+from service.engine.drawing.png import decode_png
+from service.engine.drawing.visuals import Scatter
+from service.engine.images.decoding import ImageLimits
 from service.engine.methods import METHODS
-from service.engine.plane import find_plane
-from service.engine.plots import draw_scatter
-from service.engine.png import decode_png
+from service.engine.methods.autoencoders.projection import find_plane
+from service.engine.ports.network_info import Code
 from service.engine.run import Request
-from service.engine.visuals import Scatter
 from service.errors import CodeTooLargeError, NotFiniteError, SetMissingError
 from tests.unit.fakes import ClosedFormProbe, autoencoder_model
 from tests.unit.test_over_images import image_set

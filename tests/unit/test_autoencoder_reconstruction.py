@@ -7,11 +7,11 @@ import pytest
 from PIL import Image
 
 from service.engine.chunks import JobLimits, run_all
-from service.engine.images import ImageLimits
+from service.engine.drawing.png import decode_png
+from service.engine.drawing.reconstructions import GAP
+from service.engine.images.decoding import ImageLimits
+from service.engine.images.preprocessing import Preprocessing
 from service.engine.methods import METHODS
-from service.engine.painting import GAP
-from service.engine.png import decode_png
-from service.engine.preprocessing import Preprocessing
 from service.engine.run import Request, run
 from service.errors import MethodUnavailableError, SetEmptyError
 from tests.unit.fakes import autoencoder_model, closed_form_model

@@ -7,18 +7,18 @@ import pytest
 
 from schemas.results import Result
 from service.engine.chunks import JobLimits, plan, run_all
-from service.engine.images import ImageLimits
+from service.engine.drawing.png import decode_png
+from service.engine.drawing.visuals import Tiles
+from service.engine.images.decoding import ImageLimits
 from service.engine.method import Batch, Context
 from service.engine.methods import METHODS
-from service.engine.methods.autoencoder_traversal import (
+from service.engine.methods.autoencoders.traversal import (
     AutoencoderTraversalParams,
     autoencoder_traversal,
     conclude,
 )
 from service.engine.parameters import InvalidParametersError, validate
-from service.engine.png import decode_png
 from service.engine.run import Request
-from service.engine.visuals import Tiles
 from service.errors import PictureOutOfRangeError, UnitOutOfRangeError
 from tests.unit.fakes import autoencoder_model
 from tests.unit.test_autoencoder_latents import flat

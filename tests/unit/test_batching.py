@@ -9,7 +9,7 @@ from time import monotonic, sleep
 import pytest
 
 from service.engine.batching import BatchingProbe, Device
-from service.engine.probe import BatchProbe
+from service.engine.ports.probe import BatchProbe
 from service.errors import ClassOutOfRangeError, ServerBusyError
 from tests.unit.fakes import BatchingClosedFormProbe, image_of
 

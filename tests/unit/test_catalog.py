@@ -13,9 +13,9 @@ from threading import Event
 
 import pytest
 
-from service.catalog.catalog import Catalog
-from service.catalog.folder import Folder
 from service.errors import ModelFailedError, ModelNotFoundError, VersionNotFoundError
+from service.models.catalog import Catalog
+from service.models.sources.folder import Folder
 from tests.unit.fakes import FakeLoader
 
 

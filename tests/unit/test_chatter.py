@@ -6,7 +6,7 @@ from pathlib import Path
 
 PROGRAM = """
 import os, sys
-from service.engine.keras.chatter import without_chatter
+from service.keras.log_filter import without_chatter
 with without_chatter():
     print("hello", file=sys.stderr)
     os.write(2, b"WARNING: All log messages before absl::InitializeLog() is called\\n")

@@ -8,15 +8,15 @@ import pytest
 
 from schemas.methods import MethodParams
 from schemas.results import Answer, Provenance, Timings
-from service.engine.anatomy import Anatomy
 from service.engine.arrays import Pixels
 from service.engine.chunks import JobLimits, Plan, combine, compute, plan
-from service.engine.images import ImageLimits
+from service.engine.drawing.visuals import Picture, Pictures
+from service.engine.images.decoding import ImageLimits
 from service.engine.method import Axis, Context, Method, Whole
 from service.engine.methods import METHODS
-from service.engine.probe import Probe
+from service.engine.ports.network_info import Anatomy
+from service.engine.ports.probe import Probe
 from service.engine.run import Request, run
-from service.engine.visuals import Picture, Pictures
 from service.errors import ImageInvalidError, ImageMissingError, JobTooLargeError, MethodUnavailableError
 from tests.unit.fakes import closed_form_model
 from tests.unit.test_run import WEIGHTS, a_photo

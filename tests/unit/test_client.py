@@ -10,9 +10,9 @@ import pytest
 from schemas.jobs import JobImage, JobSummary
 from schemas.models import ModelDetail, ModelSummary
 from schemas.results import Provenance, Result, ResultImage, Timings
-from service.catalog.doctor import describe_unloaded
-from service.cli.places import There
+from service.cli.backends import There
 from service.client import Client, ServiceError
+from service.models.doctor import describe_unloaded
 
 RESULT = Result(
     model="shapes",

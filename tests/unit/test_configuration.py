@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from service.engine.keras.configuration import NameRefusedError, require_allowed
 from service.errors import ModelFailedError
+from service.keras.files.admission.configuration import NameRefusedError, require_allowed
 
 
 def _nested(entry: dict[str, Any], depth: int) -> dict[str, Any]:

@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from service.engine.charts import draw_side_by_side
-from service.engine.methods.autoencoder_latents import MAX_CURVES
-from service.engine.methods.autoencoder_latents import follow as follow_codes
-from service.engine.methods.layer_health import follow as follow_layers
-from service.engine.planes import draw_planes
-from service.engine.plots import draw_scatter
-from service.engine.visuals import Scatter
+from service.engine.drawing.charts import draw_side_by_side
+from service.engine.drawing.planes import draw_planes
+from service.engine.drawing.plots import draw_scatter
+from service.engine.drawing.visuals import Scatter
+from service.engine.methods.autoencoders.latents import MAX_CURVES
+from service.engine.methods.autoencoders.latents import follow as follow_codes
+from service.engine.methods.layers.layer_health import follow as follow_layers
 
 
 def _codes(mean: list[float], std: list[float]) -> dict[str, dict[str, list[float]]]:

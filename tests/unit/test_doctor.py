@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from service.catalog.doctor import describe, examine
-from service.engine.anatomy import LayerFacts
 from service.engine.methods import METHODS
 from service.engine.model import Model
+from service.engine.ports.network_info import LayerFacts
+from service.models.doctor import describe, examine
 from tests.unit.fakes import ClosedFormProbe, closed_form_model
 
 WEIGHTS = [[1.0, 0.0], [0.0, 1.0], [0.0, 0.0]]

@@ -11,21 +11,21 @@ from PIL import Image
 from pydantic import ValidationError
 
 from schemas.results import Result
-from service.engine.anatomy import LayerFacts
-from service.engine.ascent import Ascended, Ascent
 from service.engine.chunks import JobLimits, combine, compute, plan
-from service.engine.images import ImageLimits
+from service.engine.drawing.sheets import MAX_PIXELS, MAX_SIDE, Grid, lay_on_sheets, plan_grid
+from service.engine.images.decoding import ImageLimits
+from service.engine.images.preprocessing import Preprocessing
 from service.engine.method import Context
-from service.engine.methods.filter_patterns import (
+from service.engine.methods.features.filter_patterns import (
     FILTER_PATTERNS,
     FilterPatternsParams,
     cut,
     filter_patterns,
 )
 from service.engine.model import Model
-from service.engine.preprocessing import Preprocessing
+from service.engine.ports.ascent import Ascended, Ascent
+from service.engine.ports.network_info import LayerFacts
 from service.engine.run import Request
-from service.engine.sheets import MAX_PIXELS, MAX_SIDE, Grid, lay_on_sheets, plan_grid
 from service.errors import (
     FilterOutOfRangeError,
     JobTooLargeError,

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from service.engine.arrays import Array
-from service.engine.methods.filters import FiltersParams, filters
-from service.engine.probe import Kernel
+from service.engine.methods.layers.filters import FiltersParams, filters
+from service.engine.ports.probe import Kernel
 from service.errors import ChannelOutOfRangeError, FilterOutOfRangeError
 from tests.unit.fakes import ClosedFormProbe
 

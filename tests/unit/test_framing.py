@@ -12,11 +12,11 @@ from PIL import Image
 from schemas.models import Fit
 from schemas.results import Result, ResultImage
 from service.engine.arrays import Pixels
-from service.engine.framing import frame
-from service.engine.images import ImageLimits, fit_into
-from service.engine.map_over_picture import lay_over_picture, lay_over_taken
+from service.engine.drawing.map_over_picture import lay_over_picture, lay_over_taken
+from service.engine.images.decoding import ImageLimits, fit_into
+from service.engine.images.framing import frame
+from service.engine.images.preprocessing import Preprocessing
 from service.engine.methods import METHODS
-from service.engine.preprocessing import Preprocessing
 from service.engine.run import Request, run
 from tests.unit.fakes import ClosedFormProbe, closed_form_model
 from tests.unit.test_judging import png

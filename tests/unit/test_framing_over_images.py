@@ -10,8 +10,8 @@ from schemas.models import Fit
 from schemas.results import Result
 from service.engine.arrays import Array, Pixels
 from service.engine.chunks import JobLimits, compute, run_all
-from service.engine.framing import frame
-from service.engine.sets.mean_maps import MAX_SIDE, unpack_map
+from service.engine.datasets.mean_maps import MAX_SIDE, unpack_map
+from service.engine.images.framing import frame
 from tests.unit.fakes import ClosedFormProbe, closed_form_model
 from tests.unit.test_judging import LIMITS, items_of, png, request_for
 from tests.unit.test_over_images import image_set

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from service.engine.methods.grad_cam import GradCamParams, grad_cam
+from service.engine.methods.heatmaps.grad_cam import GradCamParams, grad_cam
 from tests.unit.fakes import ClosedFormProbe
 
 RED, GREEN = 0, 1

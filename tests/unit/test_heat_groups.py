@@ -10,8 +10,8 @@ from PIL import Image
 
 from schemas.results import Result
 from service.engine.chunks import JobLimits, compute, run_all
-from service.engine.colormaps import lookup_table
-from service.engine.sets.mean_maps import resample
+from service.engine.datasets.mean_maps import resample
+from service.engine.drawing.colormaps import lookup_table
 from tests.unit.fakes import ClosedFormProbe
 from tests.unit.test_judging import FILES, GREEN, LIMITS, MODEL, RED, items_of, picture, png, request_for, run_set
 from tests.unit.test_over_images import image_set

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from service.engine.sets.image_set import ImageSet, SetLimits, open_set, pack_set, reopen_set
+from service.engine.images.archive import ImageSet, SetLimits, open_set, pack_set, reopen_set
 from service.errors import (
     AnnotationInvalidError,
     ConvscopeError,

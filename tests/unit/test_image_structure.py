@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from service.engine.image_structure import MAX_SCANS, inspect
-from service.engine.images import ImageLimits, decode
+from service.engine.images.decoding import ImageLimits, decode
+from service.engine.images.structure import MAX_SCANS, inspect
 from service.errors import ImageInvalidError, ImageTooManyPixelsError
 
 LIMITS = ImageLimits(20 * 2**20, 40_000_000)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from service.engine.images import ImageLimits, decode, fit
+from service.engine.images.decoding import ImageLimits, decode, fit
 from service.errors import ImageInvalidError, ImageTooLargeError, ImageTooManyPixelsError
 
 LIMITS = ImageLimits(max_bytes=2**20, max_pixels=10_000)

@@ -14,14 +14,14 @@ import pytest
 from PIL import Image
 
 from schemas.results import Result
-from service.catalog.labels import read_labels
 from service.cli.contact_sheet import describe_set
 from service.engine.chunks import JobLimits, plan, run_all
-from service.engine.images import ImageLimits
+from service.engine.images.archive import ImageSet
+from service.engine.images.decoding import ImageLimits
 from service.engine.methods import METHODS
 from service.engine.run import Request
-from service.engine.sets.image_set import ImageSet
 from service.errors import AnnotationInvalidError
+from service.models.labels import read_labels
 from tests.unit.fakes import closed_form_model
 from tests.unit.test_over_images import image_set
 

@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from service.engine.keras import activation_edits, layer_edits, model_edits
-from service.engine.keras.calls import tensors_among_arguments
-from service.engine.keras.configuration import require_allowed
-from service.engine.keras.edits import mend, mend_old_archive
-from service.engine.keras.functions import functions_of_tensorflow
-from service.engine.keras.legacy import is_old, keras_version
-from service.engine.keras.training_calls import require_inference
 from service.errors import ModelFailedError
+from service.keras.files.admission.configuration import require_allowed
+from service.keras.files.repair import activation_edits, layer_edits, model_edits
+from service.keras.files.repair.calls import tensors_among_arguments
+from service.keras.files.repair.edits import mend, mend_old_archive
+from service.keras.files.repair.functions import functions_of_tensorflow
+from service.keras.files.repair.readable import is_old, keras_version
+from service.keras.files.repair.training_calls import require_inference
 
 Entry = dict[str, Any]
 SHAPE = [None, 8, 8, 3]

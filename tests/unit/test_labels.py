@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from service.catalog.card import read_card
-from service.catalog.labels import imagenet_labels, read_labels
 from service.errors import ModelFailedError
+from service.models.labels import imagenet_labels, read_labels
+from service.models.model_config import read_card
 
 
 def test_names_stand_at_their_index_when_imagenet_is_asked_for():

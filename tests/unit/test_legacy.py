@@ -9,11 +9,11 @@ from typing import Any
 import h5py
 import pytest
 
-from service.engine.keras import layer_edits, model_edits
-from service.engine.keras.edits import mend
-from service.engine.keras.keras1 import modernise
-from service.engine.keras.legacy import keras_version, readable
 from service.errors import ModelFailedError
+from service.keras.files.repair import layer_edits, model_edits
+from service.keras.files.repair.edits import mend
+from service.keras.files.repair.keras1 import modernise
+from service.keras.files.repair.readable import keras_version, readable
 
 Entry = dict[str, Any]
 SHAPE = [None, 8, 8, 3]

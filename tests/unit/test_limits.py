@@ -6,7 +6,7 @@ from threading import Event, current_thread
 
 import pytest
 
-from service.api.limits import BoundedExecutor, ClientGoneError
+from service.api.requests.executor import BoundedExecutor, ClientGoneError
 from service.errors import ServerBusyError
 
 

@@ -17,10 +17,10 @@ from starlette.types import Scope
 
 from service.api.access.hosts import parse_host
 from service.api.access.origins import is_foreign
-from service.api.events import _seen
-from service.api.negotiation import JSON, PNG, choose
-from service.api.preferences import read_idempotency_key, read_preferences, wants_fresh
+from service.api.requests.negotiation import JSON, PNG, choose
+from service.api.requests.preferences import read_idempotency_key, read_preferences, wants_fresh
 from service.api.result_cache import find_tag
+from service.api.routes.events import _seen
 from service.errors import ConvscopeError
 
 ROOT: Final = Path(__file__).parents[2]

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from service.catalog.load_journal import LoadJournal
 from service.errors import ModelFailedError
+from service.models.load_journal import LoadJournal
 
 DYING = """
 import os, sys
 from pathlib import Path
-from service.catalog.load_journal import LoadJournal
+from service.models.load_journal import LoadJournal
 LoadJournal(Path(sys.argv[1]), "1").load(sys.argv[2], "bad.keras", lambda: os._exit(9))
 """
 

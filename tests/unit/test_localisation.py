@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from service.engine.sets.localisation import localise
+from service.engine.datasets.annotations.localisation import localise
 
 
 def _mask(*places: tuple[int, int]) -> np.ndarray:

@@ -6,7 +6,7 @@ from time import sleep
 
 import pytest
 
-from service.engine.sets.lockstep import Lockstep
+from service.engine.datasets.batch_barrier import Lockstep
 
 
 class Desk:

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from service.engine.sets.mean_maps import MAX_SIDE, MeanMap, divide_by_maximum, pack_map, resample, unpack_map
+from service.engine.datasets.mean_maps import MAX_SIDE, MeanMap, divide_by_maximum, pack_map, resample, unpack_map
 
 
 @pytest.mark.parametrize("shape", [(14, 21), (9, 9), (1, 1), (40, 13)])

@@ -12,11 +12,11 @@ import h5py
 import numpy as np
 import pytest
 
-from service.engine.keras.archive import inspect
-from service.engine.keras.build_work import measure_work
-from service.engine.keras.file_limits import MODEL_FILE_LIMITS, shown
-from service.engine.keras.legacy import readable
 from service.errors import ModelFailedError
+from service.keras.files.admission.build_work import measure_work
+from service.keras.files.admission.limits import MODEL_FILE_LIMITS, shown
+from service.keras.files.archive import inspect
+from service.keras.files.repair.readable import readable
 from tests.oversized_models import (
     WEIGHTS,
     backwards,

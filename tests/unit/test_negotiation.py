@@ -2,7 +2,7 @@
 
 import pytest
 
-from service.api.negotiation import JSON, PNG, NotAcceptableError, choose
+from service.api.requests.negotiation import JSON, PNG, NotAcceptableError, choose
 
 
 @pytest.mark.parametrize(

@@ -10,18 +10,18 @@ from PIL import Image
 
 from schemas.methods import MethodParams
 from schemas.results import Answer, Result
-from service.engine.anatomy import Anatomy
 from service.engine.arrays import Pixels
 from service.engine.chunks import JobLimits, plan, run_all
-from service.engine.images import ImageLimits
+from service.engine.datasets.batches import BATCH
+from service.engine.drawing.visuals import Numbers
+from service.engine.images.archive import ImageSet, SetLimits, open_set, pack_set
+from service.engine.images.decoding import ImageLimits
 from service.engine.method import Batch, Context, Method, OverImages, Whole
 from service.engine.methods import METHODS
 from service.engine.model import Model
-from service.engine.probe import Probe
+from service.engine.ports.network_info import Anatomy
+from service.engine.ports.probe import Probe
 from service.engine.run import Request, run
-from service.engine.sets.batches import BATCH
-from service.engine.sets.image_set import ImageSet, SetLimits, open_set, pack_set
-from service.engine.visuals import Numbers
 from service.errors import ImageMissingError, SetEmptyError, SetMissingError
 from tests.unit.fakes import BatchingClosedFormProbe, closed_form_model
 

@@ -6,8 +6,8 @@ from threading import Barrier, Lock, get_ident
 import numpy as np
 import pytest
 
+from service.engine.datasets.pipelining import PASSES, ask_each
 from service.engine.method import Batch
-from service.engine.sets.overlap import PASSES, ask_each
 
 
 def _batches(taken: list[int], count: int) -> Iterator[Batch]:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from service.engine.methods.grad_cam import GradCamParams
+from service.engine.methods.heatmaps.grad_cam import GradCamParams
 from service.engine.nearest import MAX_LENGTH, find_nearest
 from service.engine.parameters import InvalidParametersError, validate
 

@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from service.engine.arrays import Pixels
-from service.engine.colormaps import lookup_table
-from service.engine.png import decode_png, encode_animation, encode_png
+from service.engine.drawing.colormaps import lookup_table
+from service.engine.drawing.png import decode_png, encode_animation, encode_png
 
 SHAPES = ((1, 1), (1, 2), (7, 1), (5, 9), (224, 224))
 

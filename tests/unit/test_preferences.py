@@ -3,7 +3,7 @@
 import pytest
 from starlette.datastructures import Headers
 
-from service.api.preferences import (
+from service.api.requests.preferences import (
     IdempotencyKeyInvalidError,
     Preferences,
     read_idempotency_key,

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from service.catalog.preprocessing import PRESETS, PreprocessingMode, PreprocessingTable
+from service.models.preprocessing import PRESETS, PreprocessingMode, PreprocessingTable
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (3, 4, 3), dtype=np.uint8)
 X = PIXELS.astype(np.float64)

@@ -4,7 +4,16 @@ import cv2
 import numpy as np
 import pytest
 
-from service.engine.sets.regions import Annotation, Polygon, RunLengths, Shape, Thing, box, draw, fit_mask
+from service.engine.datasets.annotations.regions import (
+    Annotation,
+    Polygon,
+    RunLengths,
+    Shape,
+    Thing,
+    box,
+    draw,
+    fit_mask,
+)
 from service.errors import AnnotationInvalidError
 
 

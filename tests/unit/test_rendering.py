@@ -7,10 +7,10 @@ import pytest
 from PIL import Image
 
 from schemas.rendering import HeatmapRendering, TilesRendering
-from service.engine.colormaps import lookup_table
-from service.engine.probe import Scores, Target
-from service.engine.rendering import draw_heatmap, draw_tiles, measure_heatmap
-from service.engine.visuals import Heatmap, Tiles
+from service.engine.drawing.colormaps import lookup_table
+from service.engine.drawing.rendering import draw_heatmap, draw_tiles, measure_heatmap
+from service.engine.drawing.visuals import Heatmap, Tiles
+from service.engine.ports.probe import Scores, Target
 
 
 def _heatmap(values: object) -> Heatmap:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from service.catalog.repository import find_models, find_versions
+from service.models.sources.repository import find_models, find_versions
 
 
 def _write(path: Path, text: str = "x") -> None:

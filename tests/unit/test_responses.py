@@ -10,11 +10,11 @@ from PIL import Image
 
 from schemas.results import Result
 from service.engine.chunks import JobLimits, plan, run_all
-from service.engine.images import ImageLimits
-from service.engine.methods.responses import RESPONSES, UNITS, ResponsesParams, choose_shown
+from service.engine.images.archive import ImageSet, SetLimits, open_set, pack_set
+from service.engine.images.decoding import ImageLimits
+from service.engine.methods.layers.unit_activations import RESPONSES, UNITS, ResponsesParams, choose_shown
 from service.engine.model import Model
 from service.engine.run import Request
-from service.engine.sets.image_set import ImageSet, SetLimits, open_set, pack_set
 from service.errors import JobTooLargeError, LayerNotFoundError, NotFiniteError, SetEmptyError, UnitOutOfRangeError
 from tests.unit.fakes import closed_form_model
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from service.engine.reuse import ActivationCache, fingerprint
+from service.engine.activation_cache import ActivationCache, fingerprint
 
 
 def _kilobyte(value: int) -> np.ndarray:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from service.engine.images import ImageLimits
+from service.engine.images.decoding import ImageLimits
 from service.engine.methods import METHODS
 from service.engine.model import Model
 from service.engine.run import Request, run

@@ -14,10 +14,10 @@ from PIL import Image
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from service.engine.chunks import JobLimits, run_all
-from service.engine.images import ImageLimits, read_picture
+from service.engine.images.decoding import ImageLimits, read_picture
+from service.engine.images.sample_range import SampleRange
 from service.engine.methods import METHODS
 from service.engine.run import Request, run
-from service.engine.sample_range import SampleRange
 from service.errors import ImageInvalidError
 from tests.unit.fakes import closed_form_model
 from tests.unit.test_images import COLOUR, GRAY, _png

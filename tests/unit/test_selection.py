@@ -6,7 +6,7 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from schemas.references import LayerReferences, Selection
-from service.engine.selection import select, turn_to
+from service.engine.methods.channel_selection import select, turn_to
 from service.errors import ChannelOutOfRangeError, PageOutOfRangeError
 
 

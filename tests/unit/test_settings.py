@@ -6,7 +6,7 @@ import click
 import pytest
 from pydantic import ValidationError
 
-from service.cli.places import read_settings
+from service.cli.backends import read_settings
 from service.settings import Settings
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from service.engine.silhouette import measure_silhouette
+from service.engine.methods.autoencoders.silhouette import measure_silhouette
 
 LABELS = np.array([0, 0, 1, 1])
 

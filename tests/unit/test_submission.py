@@ -11,17 +11,17 @@ from PIL import Image
 
 from schemas.results import ResultImage
 from service.engine.chunks import JobLimits
-from service.engine.images import ImageLimits
+from service.engine.images.decoding import ImageLimits
 from service.engine.method import AnyMethod
 from service.engine.methods import METHODS
-from service.engine.methods.filters import FILTERS
-from service.engine.methods.grad_cam import GRAD_CAM
+from service.engine.methods.heatmaps.grad_cam import GRAD_CAM
+from service.engine.methods.layers.filters import FILTERS
 from service.engine.parameters import validate
 from service.engine.run import Request
 from service.errors import ImageInvalidError, StorageFullError
 from service.jobs.artifacts import Artifacts, StorageLimits, StorageUnavailableError
-from service.jobs.sqlite import SqliteJobStore
-from service.jobs.store import QueueFullError, Rules
+from service.jobs.store.port import QueueFullError, Rules
+from service.jobs.store.sqlite import SqliteJobStore
 from service.jobs.submission import Draft, JobRules, Submissions, draft_job, fingerprint
 from tests.unit.fakes import SilentDoorbell, closed_form_model
 

@@ -21,23 +21,23 @@ from pydantic import Field, model_validator
 
 from schemas.methods import MethodParams
 from schemas.problems import ProblemError
-from service.catalog.catalog import Catalog
-from service.catalog.folder import Folder
-from service.catalog.sets import Sets
 from service.cli import main, make_program
+from service.cli.backends import Here, Place
 from service.cli.exits import Exit, judge
 from service.cli.interrupts import hold_interrupts
-from service.cli.places import Here, Place
 from service.client import ServiceError
 from service.engine.arrays import Array
 from service.engine.chunks import JobLimits
-from service.engine.images import ImageLimits
+from service.engine.drawing.visuals import ScoreList
+from service.engine.images.archive import SetLimits
+from service.engine.images.decoding import ImageLimits
 from service.engine.method import AnyMethod, Compared, Method
 from service.engine.methods import METHODS
-from service.engine.probe import Probe
-from service.engine.sets.image_set import SetLimits
-from service.engine.visuals import ScoreList
+from service.engine.ports.probe import Probe
 from service.errors import ClassOutOfRangeError, ConvscopeError, ImageInvalidError, ModelFailedError
+from service.models.catalog import Catalog
+from service.models.datasets import Sets
+from service.models.sources.folder import Folder
 from tests.unit.fakes import FakeLoader
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "terminal.md"
@@ -285,7 +285,7 @@ import os, signal, sys
 
 class Interrupt:
     def find_spec(self, name, path=None, target=None):
-        if name == "service.cli.methods":
+        if name == "service.cli.commands.methods":
             os.kill(os.getpid(), signal.SIGINT)
 
 sys.meta_path.insert(0, Interrupt())

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from service.engine.arrays import Array
-from service.engine.tiling import lay_out, signed_shades
-from service.engine.visuals import Tiles
+from service.engine.drawing.tiling import lay_out, signed_shades
+from service.engine.drawing.visuals import Tiles
 
 
 def _tiles(values: Array, scale: str = "standard", **others: object) -> Tiles:

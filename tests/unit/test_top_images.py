@@ -10,12 +10,12 @@ from PIL import Image
 
 from schemas.results import Result
 from service.engine.chunks import JobLimits, plan, run_all
-from service.engine.images import ImageLimits
-from service.engine.methods.top_images import TOP_IMAGES, UNITS, TopImagesParams
+from service.engine.images.archive import ImageSet, SetLimits, open_set, pack_set
+from service.engine.images.decoding import ImageLimits
+from service.engine.methods.layers.top_images import TOP_IMAGES, UNITS, TopImagesParams
 from service.engine.model import Model
-from service.engine.probe import ReceptiveField
+from service.engine.ports.probe import ReceptiveField
 from service.engine.run import Request
-from service.engine.sets.image_set import ImageSet, SetLimits, open_set, pack_set
 from service.errors import JobTooLargeError, LayerNotFoundError, NotFiniteError, SetEmptyError, UnitOutOfRangeError
 from tests.unit.fakes import ClosedFormProbe, closed_form_model, even_field
 

@@ -6,7 +6,7 @@ from threading import Barrier
 
 import pytest
 
-from service.engine.keras.traces import Built, Traces
+from service.keras.compute.traces import Built, Traces
 
 
 def _build(size: int = 0) -> Built:

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 
-from service.api.uploads import BodyTimeoutError, Upload, Uploads
+from service.api.requests.uploads import BodyTimeoutError, Upload, Uploads
 from service.errors import ServerBusyError
 
 GRACE = 0.2

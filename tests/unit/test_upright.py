@@ -8,8 +8,8 @@ import pytest
 from PIL import Image, ImageOps
 
 from service.engine.arrays import Pixels
-from service.engine.images import ImageLimits, decode
-from service.engine.upright import to_upright_rgb
+from service.engine.images.decoding import ImageLimits, decode
+from service.engine.images.upright import to_upright_rgb
 from service.errors import ImageInvalidError
 
 # Three strips, the last of them shorter.

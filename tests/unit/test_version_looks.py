@@ -8,11 +8,11 @@ import numpy as np
 
 from service.engine.chunks import JobLimits
 from service.engine.correlation import Arrays
-from service.engine.images import ImageLimits
+from service.engine.images.decoding import ImageLimits
 from service.engine.method import Compared
 from service.engine.methods import METHODS
 from service.engine.run import Request
-from service.engine.versions import plan_versions, run_versions
+from service.engine.versions.comparison import plan_versions, run_versions
 from tests.unit.fakes import closed_form_model
 from tests.unit.test_over_images import image_set, photos
 

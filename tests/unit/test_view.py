@@ -7,7 +7,7 @@ import pytest
 
 from schemas.jobs import JobError, JobRecord, JobRequest, JobState, Part, StoredImage
 from schemas.results import Provenance, Timings
-from service.jobs.store import Chunk, ChunkState, Snapshot
+from service.jobs.store.port import Chunk, ChunkState, Snapshot
 from service.jobs.view import describe, images_since, make_result, measure_progress, summarize
 
 ASKED = JobRequest(model="m", version="2", model_sha256="0", method="f", params={"size": 1}, image=None)

@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from service.api.access import PROBES
-from service.api.access.headers import secure
+from service.api.headers import secure
 from service.api.problems import respond
 
 # As other servers have it: h11's own bound on a head that has not ended, and Apache's on its lines.

@@ -6,10 +6,10 @@ from typing import Any
 from schemas.methods import ClassScores
 from schemas.results import Answer
 from service.engine.arrays import Array
+from service.engine.datasets.accuracy import list_unmatched, measure_accuracy, measure_classes
+from service.engine.drawing.visuals import ScoreList
 from service.engine.method import Compared, Method, OverImages, Whole, refuse_without_classes
-from service.engine.probe import Probe
-from service.engine.sets.accuracy import list_unmatched, measure_accuracy, measure_classes
-from service.engine.visuals import ScoreList
+from service.engine.ports.probe import Probe
 
 
 class PredictionsParams(ClassScores):

@@ -7,11 +7,11 @@ from statistics import median
 from time import perf_counter
 from typing import Any
 
+from service.composition import READINESS_MODEL, image_limits, job_limits, open_catalog
 from service.engine import chunks
 from service.engine.methods import METHODS
 from service.engine.run import Request
 from service.settings import Settings
-from service.wiring import READINESS_MODEL, image_limits, job_limits, open_catalog
 from tests.benchmark.jobs.homes import Home, Params, moment
 from tests.benchmark.jobs.latency import longest_gap
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from service.jobs.redis import RedisJobStore
-from service.jobs.sqlite import SqliteJobStore
-from service.jobs.store import JobStore, Rules
+from service.jobs.store.port import JobStore, Rules
+from service.jobs.store.redis import RedisJobStore
+from service.jobs.store.sqlite import SqliteJobStore
 from tests.contract.job_store.jobs import Opening
 from tests.redis_server import RedisServer
 

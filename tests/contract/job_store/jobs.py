@@ -6,7 +6,7 @@ from itertools import count
 
 from schemas.jobs import JobError, JobRecord, JobRequest, Part, StoredImage
 from schemas.results import Provenance, Timings
-from service.jobs.store import Claim, JobStore, Rules, Submission, Worker
+from service.jobs.store.port import Claim, JobStore, Rules, Submission, Worker
 
 ERROR = JobError(code="not_finite", detail="The values are not finite.")
 # Opens the same records again and again, by any rules.

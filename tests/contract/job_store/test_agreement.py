@@ -8,9 +8,9 @@ import pytest
 
 from schemas.jobs import JobRecord
 from service.errors import ConvscopeError
-from service.jobs.redis import RedisJobStore
-from service.jobs.sqlite import SqliteJobStore
-from service.jobs.store import Claim, JobStore, Rules, Snapshot
+from service.jobs.store.port import Claim, JobStore, Rules, Snapshot
+from service.jobs.store.redis import RedisJobStore
+from service.jobs.store.sqlite import SqliteJobStore
 from tests.contract.job_store.jobs import ERROR, a_part, a_record, a_worker
 from tests.redis_server import RedisServer
 

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from schemas.jobs import JobError, Part
-from service.jobs.store import (
+from service.jobs.store.port import (
     MAX_REQUESTS,
     Claim,
     JobEndedError,

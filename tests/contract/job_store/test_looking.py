@@ -2,7 +2,7 @@
 
 import pytest
 
-from service.jobs.store import (
+from service.jobs.store.port import (
     JobNotFoundError,
     JobStore,
     Rules,

@@ -1,6 +1,6 @@
 """Workers that are lost, or leave."""
 
-from service.jobs.store import (
+from service.jobs.store.port import (
     JobStore,
     Rules,
 )

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from schemas.jobs import JobRecord
-from service.jobs.redis import RedisJobStore
-from service.jobs.store import JobNotFoundError, JobsUnavailableError, Rules, Submission
+from service.jobs.store.port import JobNotFoundError, JobsUnavailableError, Rules, Submission
+from service.jobs.store.redis import RedisJobStore
 from tests.contract.job_store.jobs import ERROR, a_part, a_record, a_worker, claim, states, submit
 from tests.redis_server import RedisServer
 from tests.tcp_proxy import TcpProxy

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from service.jobs import sqlite_file
-from service.jobs.sqlite import SqliteJobStore
-from service.jobs.store import JobsUnavailableError, Rules
+from service.jobs.store import sqlite_file
+from service.jobs.store.port import JobsUnavailableError, Rules
+from service.jobs.store.sqlite import SqliteJobStore
 from tests.contract.job_store.jobs import a_record, claim, submit
 from tests.server import ROOT
 
@@ -18,8 +18,8 @@ from tests.server import ROOT
 WORK = """
 import sys
 from pathlib import Path
-from service.jobs.sqlite import SqliteJobStore
-from service.jobs.store import Rules, Worker
+from service.jobs.store.sqlite import SqliteJobStore
+from service.jobs.store.port import Rules, Worker
 from tests.contract.job_store.jobs import a_part
 
 store = SqliteJobStore(Path(sys.argv[1]), Rules())

@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from service.jobs.store import (
+from service.jobs.store.port import (
     JobStore,
     Rules,
 )

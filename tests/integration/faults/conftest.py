@@ -11,8 +11,8 @@ import httpx2
 import pytest
 from PIL import Image
 
+from service.composition import open_store
 from service.settings import Settings
-from service.wiring import open_store
 from tests.contract.conftest import png
 from tests.integration.faults.home import UNBOUND, Home, open_embedded_home, open_redis_home
 from tests.integration.faults.scenario import Attempt, Witness, wait_until

@@ -9,8 +9,8 @@ from typing import Any
 import httpx2
 import psutil
 
+from service.composition import open_store
 from service.settings import Settings
-from service.wiring import open_store
 from tests.integration.faults.scenario import Attempt, Witness, wait_until
 from tests.redis_server import RedisServer
 from tests.server import Server

@@ -7,8 +7,8 @@ import os
 import sys
 from functools import cache
 
-from service.jobs import redis_scripts
 from service.jobs.reconciler import Reconciler
+from service.jobs.store import redis_scripts
 
 
 def switch_reconciler_off() -> None:

@@ -12,14 +12,14 @@ ROUNDS: Final = 2
 def steps_a_second(layer: str, filters: str, size: int) -> float:
     """Of gradient ascent with the built-in model, on a quiet machine."""
     # TensorFlow is imported when a job is made, not when tests are collected.
-    from service.catalog.preprocessing import PRESETS
+    from service.composition import BUILT_IN_MODELS
     from service.engine.chunks import JobLimits, run_all
-    from service.engine.images import ImageLimits
-    from service.engine.keras.loading import load_probe
+    from service.engine.images.decoding import ImageLimits
     from service.engine.methods import METHODS
     from service.engine.model import Model
     from service.engine.run import Request
-    from service.wiring import BUILT_IN_MODELS
+    from service.keras.files.loading import load_probe
+    from service.models.preprocessing import PRESETS
 
     file = next(BUILT_IN_MODELS.glob("shapes/*/model.keras"))
     model = Model("shapes", "1", "0" * 64, load_probe(file), PRESETS["unit"])

@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx2
 
-from service.jobs.store import JobStore, Snapshot
+from service.jobs.store.port import JobStore, Snapshot
 from tests.integration.faults.pace import steps_a_second
 
 # Guards against hanging; what is waited for comes within seconds, or tens of them on a busy machine.

@@ -7,7 +7,7 @@ from hashlib import sha1
 
 import pytest
 
-from service.jobs.redis_scripts import _text
+from service.jobs.store.redis_scripts import _text
 from tests.integration.faults.conftest import Site
 from tests.integration.faults.scenario import Witness, quick, slow, wait_until
 

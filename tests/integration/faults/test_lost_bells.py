@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import pytest
 
-from service.jobs.broker import CeleryDoorbell, make_celery
+from service.jobs.worker.celery_notifier import CeleryDoorbell, make_celery
 from tests.integration.faults.home import Home, open_redis_home
 from tests.integration.faults.scenario import PATIENCE_SECONDS, quick, wait_until
 

@@ -1,0 +1,296 @@
+"""A request's body, form or JSON, to the same flat parameters and image bytes. Nothing here trusts the client.
+
+FastAPI cannot declare both on one route: JSON sent to a form route would silently leave every parameter at its default.
+"""
+
+import asyncio
+import base64
+import binascii
+import math
+from collections.abc import AsyncGenerator, Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import IO, Any
+
+import anyio.to_thread
+from fastapi import Request
+from pydantic_core import from_json
+from python_multipart.multipart import parse_options_header
+from starlette.datastructures import FormData, UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.requests import ClientDisconnect
+
+from schemas.problems import ProblemError
+from service.api.requests.dataset_uploads import pack_files, pack_pictures
+from service.api.requests.executor import BoundedExecutor
+from service.api.requests.uploads import BodyTimeoutError
+from service.engine.parameters import InvalidParametersError, pointer
+from service.errors import ConvscopeError, ImageInvalidError, ImageTooLargeError, SetInvalidError
+
+# What a form or a JSON object may need besides the image.
+_ENVELOPE_BYTES = 2**20
+# The form's parser runs on the event loop: so much at once takes it some milliseconds at worst.
+_SLICE_BYTES = 2**16
+# Of a JSON body, whose objects take a hundred times its bytes: no parameter is a list of lists, or has as many items.
+_MAX_JSON_COMMAS = 100_000
+_MAX_JSON_NESTED = 1000
+# Of a form's texts. Others are refused: Python's decoder of `punycode` takes minutes for a megabyte.
+_CHARSETS = (b"utf-8", b"utf8", b"us-ascii", b"iso-8859-1")
+_WHITE_SPACE = b" \t\r\n\v\f"
+_MAX_FIELDS = 64
+# More come in a ZIP: each file of a form keeps a descriptor open.
+_MAX_SET_FILES = 100
+_MAX_EPILOGUE_BYTES = 256
+_MAX_DIGITS = 20
+# A client that is cut off while it sends sees a broken pipe, not our answer; so much more is read and dropped.
+_DRAIN_FACTOR = 4
+
+
+class UnsupportedMediaTypeError(ConvscopeError):
+    code = "unsupported_media_type"
+
+
+class InvalidJsonError(ConvscopeError):
+    code = "invalid_json"
+
+
+class InvalidFormError(ConvscopeError):
+    code = "invalid_form"
+
+
+class BodyTooLargeError(ConvscopeError):
+    code = "body_too_large"
+
+
+class BodyIncompleteError(ConvscopeError):
+    code = "body_incomplete"
+
+
+@dataclass(frozen=True)
+class Body:
+    """Parameters as they came (strings in a form), the image's bytes, and a set of images as an open ZIP."""
+
+    params: dict[str, Any]
+    image: bytes | None = None
+    images: IO[bytes] | None = None
+
+
+@dataclass(frozen=True)
+class BodyLimits:
+    """What a body may cost. A set, where one is taken, comes as a form; in JSON no more than a large image.
+
+    A body with an image has `timeout_seconds`, and a second more for every `bytes_per_second` that have come.
+    """
+
+    max_image_bytes: int
+    timeout_seconds: float
+    bytes_per_second: int
+    max_set_bytes: int
+    set_timeout_seconds: float
+
+
+def count_nothing(_: int) -> None:
+    """Where nobody looks at how fast a body comes."""
+
+
+async def read_body(
+    request: Request,
+    limits: BodyLimits,
+    parsing: BoundedExecutor,
+    *,
+    takes_set: bool = False,
+    received: Callable[[int], None] = count_nothing,
+) -> Body:
+    """Read the body by its Content-Type; `received` is told of its bytes as they come.
+
+    Raises the errors above, or those of an image.
+    """
+    header = request.headers.get("content-type", "")
+    media_type = parse_options_header(header)[0].decode("latin-1").lower()
+    is_form = media_type == "multipart/form-data"
+    limit = limits.max_image_bytes if is_form else limits.max_image_bytes * 4 // 3
+    seconds, rate = limits.timeout_seconds, float(limits.bytes_per_second)
+    if takes_set and is_form and announces_set(request, limits):
+        # There are few places for those.
+        limit, seconds, rate = max(limit, limits.max_set_bytes), limits.set_timeout_seconds, math.inf
+    end = asyncio.get_running_loop().time() + seconds
+    try:
+        async with asyncio.timeout_at(end) as deadline:
+
+            def came(size: int, total: int) -> None:
+                received(size)
+                deadline.reschedule(end + total / rate)
+
+            stream = _limited(request, limit + _ENVELOPE_BYTES, came)
+            if is_form:
+                return await _read_form(request, stream, limits.max_image_bytes, takes_set=takes_set)
+            data = b"".join([chunk async for chunk in stream])
+    except TimeoutError as error:
+        more = "" if math.isinf(rate) else f" and one more for every {rate:g} bytes of it"
+        raise BodyTimeoutError(f"the body did not arrive within {seconds:g} seconds{more}") from error
+    except ClientDisconnect as error:
+        raise BodyIncompleteError("the connection ended before the body did") from error
+    if media_type == "application/json":
+        return await parsing.run(partial(_parse_json, data, limits.max_image_bytes, takes_set))
+    if not header and not data:
+        return Body({})
+    raise UnsupportedMediaTypeError(
+        f"'{media_type or 'no Content-Type'}' is not taken here: send multipart/form-data or application/json"
+    )
+
+
+def announces_set(request: Request, limits: BodyLimits) -> bool:
+    """True for a body that says it is larger than one with an image may be; it takes long, and room on the disk."""
+    return announced_bytes(request) > limits.max_image_bytes + _ENVELOPE_BYTES
+
+
+def announced_bytes(request: Request) -> int:
+    """How many bytes a body says it has; 0 where it does not say."""
+    length = request.headers.get("content-length", "")
+    return int(length[:_MAX_DIGITS]) if length.isdecimal() else 0
+
+
+async def _limited(request: Request, limit: int, came: Callable[[int, int], None]) -> AsyncGenerator[bytes, None]:
+    """The body's chunks; one that is too large is read a while longer, so that the client hears why."""
+    total = 0
+    async for chunk in request.stream():
+        total += len(chunk)
+        came(len(chunk), min(total, limit))
+        if total <= limit:
+            for start in range(0, len(chunk), _SLICE_BYTES):
+                if start:
+                    # The others' turn.
+                    await asyncio.sleep(0)
+                yield chunk[start : start + _SLICE_BYTES]
+        elif total > limit * _DRAIN_FACTOR:
+            break
+    if total > limit:
+        raise BodyTooLargeError(f"the body is larger than {limit} bytes")
+
+
+async def _whole(stream: AsyncGenerator[bytes, None], boundary: bytes) -> AsyncGenerator[bytes, None]:
+    """The form's chunks; the parser itself would take a form that was cut off for a whole one."""
+    end, tail = b"--" + boundary + b"--", b""
+    async for chunk in stream:
+        tail = (tail + chunk)[-len(end) - _MAX_EPILOGUE_BYTES :]
+        yield chunk
+    if end not in tail:
+        raise InvalidFormError("the multipart form is cut off: its closing boundary is missing")
+
+
+class _SetParser(MultiPartParser):
+    """For many files at once: each in memory only while it is small."""
+
+    spool_max_size = 2**16
+
+
+async def _read_form(
+    request: Request, stream: AsyncGenerator[bytes, None], max_image_bytes: int, *, takes_set: bool
+) -> Body:
+    _, options = parse_options_header(request.headers["content-type"])
+    if options.get(b"charset", b"utf-8").lower() not in _CHARSETS:
+        raise InvalidFormError("the form's 'charset' is not taken here: leave it out, and send UTF-8")
+    whole = _whole(stream, options.get(b"boundary", b""))
+    parser: MultiPartParser = (
+        _SetParser(request.headers, whole, max_files=_MAX_SET_FILES, max_fields=_MAX_FIELDS)
+        if takes_set
+        else MultiPartParser(request.headers, whole, max_files=8, max_fields=_MAX_FIELDS)
+    )
+    form = await _parse_form(parser, stream)
+    try:
+        params: dict[str, Any] = {}
+        image: bytes | None = None
+        images: list[UploadFile] = []
+        for name, value in form.multi_items():
+            if name == "image":
+                if image is not None:
+                    raise ImageInvalidError("'image' was sent more than once")
+                image = await _form_image(value, max_image_bytes)
+            elif name == "images" and takes_set:
+                if not isinstance(value, UploadFile):
+                    raise SetInvalidError("'images' must be files: a ZIP, or pictures (curl: -F images=@photos.zip)")
+                images.append(value)
+            elif isinstance(value, UploadFile):
+                raise InvalidParametersError(
+                    [ProblemError(pointer=pointer(name), detail="not a file here: the picture is the field 'image'")]
+                )
+            elif value:
+                # An empty field is what a browser sends for one left blank.
+                params.setdefault(name, []).append(value)
+        flat = {name: values if values[1:] else values[0] for name, values in params.items()}
+        return Body(flat, image, await anyio.to_thread.run_sync(pack_files, images) if images else None)
+    finally:
+        await form.close()
+
+
+async def _parse_form(parser: MultiPartParser, stream: AsyncGenerator[bytes, None]) -> FormData:
+    try:
+        return await parser.parse()
+    except (MultiPartException, KeyError, ValueError) as error:
+        raise InvalidFormError(f"the multipart form cannot be read: {getattr(error, 'message', error)}") from error
+    except OSError:
+        # No room for it on the disk: as above, the client is to hear why.
+        async for _ in stream:
+            pass
+        raise
+
+
+async def _form_image(value: UploadFile | str, max_image_bytes: int) -> bytes:
+    if isinstance(value, str):
+        return _from_base64(value, max_image_bytes, "send a file (curl: -F image=@cat.jpg) or base64")
+    if value.size is not None and value.size > max_image_bytes:
+        raise ImageTooLargeError(f"the image has {value.size} bytes; at most {max_image_bytes} are taken")
+    return await value.read()
+
+
+def _parse_json(data: bytes, max_image_bytes: int, takes_set: bool) -> Body:  # noqa: FBT001 - called on a thread
+    if _count(data, b",") > _MAX_JSON_COMMAS or _count(data, b"[") + _count(data, b"{") > _MAX_JSON_NESTED:
+        raise InvalidJsonError(
+            f"the JSON has more than {_MAX_JSON_COMMAS} values, or {_MAX_JSON_NESTED} arrays and objects"
+        )
+    try:
+        given = from_json(data, allow_inf_nan=False)
+    except ValueError as error:
+        raise InvalidJsonError(f"the body is not JSON: {error}") from error
+    if not isinstance(given, dict):
+        raise InvalidJsonError("the body must be a JSON object of parameters")
+    image = given.pop("image", None)
+    images = given.pop("images", None) if takes_set else None
+    return Body(
+        given,
+        None if image is None else _json_image(image, max_image_bytes),
+        None if images is None else _json_images(images, max_image_bytes),
+    )
+
+
+def _count(data: bytes, what: bytes) -> int:
+    # A megabyte at a time, between which other threads have their turn.
+    return sum(data.count(what, start, start + 2**20) for start in range(0, len(data), 2**20))
+
+
+def _json_image(image: object, max_image_bytes: int) -> bytes:
+    if not isinstance(image, str):
+        raise ImageInvalidError("'image' must be a string: base64 or a data URL")
+    return _from_base64(image, max_image_bytes, "send base64 (RFC 4648) or a base64 data URL")
+
+
+def _json_images(images: object, max_image_bytes: int) -> IO[bytes]:
+    images = [images] if isinstance(images, str) else images
+    if not isinstance(images, list) or not images or not all(isinstance(image, str) for image in images):
+        raise SetInvalidError("'images' must be a ZIP as base64, or a list of pictures as base64 or data URLs")
+    return pack_pictures([_json_image(image, max_image_bytes) for image in images])
+
+
+def _from_base64(text: str, max_image_bytes: int, advice: str) -> bytes:
+    if text.startswith("data:"):
+        head, _, text = text.partition(",")
+        if not head.endswith(";base64"):
+            raise ImageInvalidError(f"the data URL of 'image' is not base64: {advice}")
+    try:
+        # Not `split`, which makes an object of every piece.
+        data = base64.b64decode(text.encode("ascii").translate(None, _WHITE_SPACE), validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise ImageInvalidError(f"'image' is not base64: {advice}") from error
+    if len(data) > max_image_bytes:
+        raise ImageTooLargeError(f"the image has {len(data)} bytes; at most {max_image_bytes} are taken")
+    return data

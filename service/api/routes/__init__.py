@@ -1,0 +1,1 @@
+"""The routes, one file for each thing they are about. What every route needs of a request stands in `requests`."""

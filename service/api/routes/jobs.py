@@ -1,0 +1,119 @@
+"""`/v1/jobs`: the jobs, their pictures, cancelling and forgetting them."""
+
+import logging
+from time import time
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Query, Request, Response
+
+from schemas.jobs import Job, JobList
+from service.api.dependencies import ImageName, JobId, Services, ServicesDependency
+from service.api.requests.negotiation import JSON, PNG
+from service.api.watching import JobServices, require_id
+from service.errors import ConvscopeError
+from service.jobs.artifacts import ArtifactMissingError
+from service.jobs.store.port import JobStore
+from service.jobs.view import describe, stored_images, summarize
+
+logger = logging.getLogger(__name__)
+
+router = APIRouter(tags=["jobs"], prefix="/v1/jobs")
+MAX_PAGE: Final = 200
+_ERRORS: Final[dict[int | str, dict[str, Any]]] = {404: {}, 410: {}, 503: {}}
+_PICTURE: Final[dict[int | str, dict[str, Any]]] = {
+    200: {
+        "description": "The picture. It never changes: its ETag is its SHA-256.",
+        "content": {PNG: {"schema": {"type": "string", "format": "binary"}}},
+    },
+    304: {"description": "`If-None-Match` names the picture."},
+}
+
+
+@router.get("", summary="List the jobs, newest first", operation_id="list_jobs", responses=_ERRORS | {422: {}})
+async def list_jobs(
+    services: ServicesDependency,
+    limit: Annotated[int, Query(ge=1, le=MAX_PAGE, description="Jobs on one page.")] = 50,
+    after: Annotated[
+        str | None,
+        Query(pattern="^[0-9a-f]{32}$", description="The last id of the page before; `next` has it."),
+    ] = None,
+) -> JobList:
+    return await services.jobs.call(_list, services.jobs.store, limit, after)
+
+
+@router.get("/{job}", summary="Look at a job", operation_id="get_job", response_model=Job, responses=_ERRORS)
+async def get_job(services: ServicesDependency, job: JobId) -> Response:
+    return await _describe(services, job, 200)
+
+
+@router.head("/{job}/images/{name}", include_in_schema=False)
+@router.get(
+    "/{job}/images/{name}",
+    summary="One picture of a job",
+    operation_id="get_job_image",
+    response_class=Response,
+    responses=_ERRORS | _PICTURE,
+)
+async def get_job_image(request: Request, services: ServicesDependency, job: JobId, name: ImageName) -> Response:
+    known = ",".join(request.headers.getlist("if-none-match"))
+    return await services.jobs.call(_picture, services.jobs, require_id(job), name, known)
+
+
+@router.post(
+    "/{job}/cancel",
+    summary="Cancel a job",
+    operation_id="cancel_job",
+    status_code=202,
+    response_model=Job,
+    responses=_ERRORS | {200: {"model": Job, "description": "It was cancelled before."}, 409: {}},
+)
+async def cancel_job(services: ServicesDependency, job: JobId) -> Response:
+    before = await services.jobs.call(services.jobs.store.cancel, require_id(job))
+    return await _describe(services, job, 200 if before == "cancelled" else 202)
+
+
+@router.delete(
+    "/{job}",
+    summary="Forget a job, cancelling it first",
+    description="Equal requests share a job: it goes with the delete of the last of them, and stays for the others.",
+    operation_id="delete_job",
+    status_code=204,
+    responses=_ERRORS,
+)
+async def delete_job(services: ServicesDependency, job: JobId) -> None:
+    if not await services.jobs.call(services.jobs.store.delete, require_id(job)):
+        # Equal requests share a job: it is another's too.
+        return
+    try:
+        await services.jobs.call(services.jobs.artifacts.remove_jobs, [job])
+    except ConvscopeError as error:
+        # The record has gone, and with it the way to the pictures; they are collected later.
+        logger.warning("the pictures of job %s stay for now: %s", job, error.detail)
+
+
+async def _describe(services: Services, job: str, status: int) -> Response:
+    store = services.jobs.store
+    # Large jobs have thousands of pictures to describe.
+    content = await services.jobs.call(lambda: describe(store.get(require_id(job))).model_dump_json())
+    return Response(content, status, media_type=JSON)
+
+
+def _list(store: JobStore, limit: int, after: str | None) -> JobList:
+    # One more than asked for tells whether there is a next page.
+    found = store.list(limit=limit + 1, after=after)
+    page = found[:limit]
+    more = f"/v1/jobs?limit={limit}&after={page[-1].record.id}" if len(found) > limit else None
+    return JobList(jobs=[summarize(snapshot) for snapshot in page], next=more)
+
+
+def _picture(jobs: JobServices, job: str, name: str, known: str) -> Response:
+    snapshot = jobs.store.get(job)
+    image = next((image for image in stored_images(snapshot) if image.name == name), None)
+    if image is None:
+        raise ArtifactMissingError("the job has no picture of that name, or not yet; the job lists its pictures")
+    # Private, and no longer than the job is kept: what its owner deletes should not live on in caches of others.
+    seconds = max(0, int(snapshot.expires - time()))
+    headers = {"ETag": f'"{image.sha256}"', "Cache-Control": f"private, max-age={seconds}, immutable"}
+    if known.strip() == "*" or f'"{image.sha256}"' in known:
+        return Response(status_code=304, headers=headers)
+    return Response(jobs.artifacts.read(image.file), media_type=PNG, headers=headers)

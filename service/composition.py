@@ -1,0 +1,210 @@
+"""What every composition root wires the same way: settings in; catalog, job store, artifacts and limits out."""
+
+import logging
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+
+from service.demo.glyph_set import draw_glyph_files
+from service.demo.scene_set import draw_scenes
+from service.engine.activation_cache import ActivationCache
+from service.engine.batching import Device
+from service.engine.chunks import JobLimits
+from service.engine.images.archive import SetLimits
+from service.engine.images.decoding import ImageLimits
+from service.engine.model import Model
+from service.engine.observer import Observer
+from service.engine.ports.overrides import Stated
+from service.engine.ports.probe import Probe
+from service.jobs.artifacts import Artifacts, StorageLimits
+from service.jobs.reconciler import Reconciler, Workforce
+from service.jobs.store.port import JobStore, Rules
+from service.jobs.store.sqlite import SqliteJobStore
+from service.jobs.submission import JobRules
+from service.jobs.worker.embedded import EmbeddedWorker
+from service.keras.compute.tuning import Tuning
+from service.keras.files.admission.limits import ModelFileLimits
+from service.keras.log_filter import without_chatter
+from service.models.catalog import Catalog
+from service.models.datasets import Sets
+from service.models.load_journal import LoadJournal
+from service.models.memory import freeze_modules
+from service.models.sources.applications import Applications
+from service.models.sources.batched import Batched
+from service.models.sources.folder import Folder, open_file
+from service.models.sources.source import Source
+from service.models.sources.weights import WeightsStore
+from service.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+READINESS_MODEL = "shapes"
+BUILT_IN_MODELS = Path(__file__).parent / "demo" / "models"
+
+
+def open_catalog(settings: Settings, *, threads: int = 0) -> Catalog:
+    """Every model that the settings name. Imports no TensorFlow before one is loaded.
+
+    `threads` is how many TensorFlow may use in this process, 0 as many as there are cores.
+    """
+    return Catalog(_sources(settings, _tuning(settings), threads), resident=settings.limits.resident_applications)
+
+
+def open_device(settings: Settings, observer: Observer) -> Device:
+    """What computes for all models of a process that answers many at once."""
+    limits = settings.limits
+    return Device(max_batch=limits.batch_size, max_waiting=limits.waiting_requests, observer=observer)
+
+
+def open_shared_catalog(settings: Settings, device: Device, observer: Observer) -> Catalog:
+    """The same for such a process: questions are merged on the device, and pictures remembered."""
+    limits = settings.limits
+    reuse = ActivationCache(limits.activation_cache_bytes, observer)
+    tuning = replace(_tuning(settings), reuse=reuse)
+    sources = [Batched(source, device) for source in _sources(settings, tuning, threads=0)]
+    return Catalog(sources, resident=limits.resident_applications)
+
+
+def open_model_file(file: Path, settings: Settings) -> Model:
+    """One file from anywhere, as a folder's model. Raises ModelFailedError."""
+    loader = _KerasLoader(_tuning(settings), model_file_limits(settings), threads=0)
+    return open_file(file, loader, _open_journal(settings, always=True))
+
+
+def model_file_limits(settings: Settings) -> ModelFileLimits:
+    limits = settings.limits
+    return ModelFileLimits(
+        config_bytes=limits.model_config_bytes,
+        config_entries=limits.model_config_entries,
+        layers=limits.model_layers,
+        build_calls=limits.model_build_calls,
+        name_length=limits.model_name_length,
+        expansion=limits.model_expansion,
+        weight_bytes=limits.model_weight_bytes,
+        input_numbers=limits.model_input_numbers,
+        operations=limits.model_operations,
+        tensor_bytes=limits.model_tensor_bytes,
+    )
+
+
+def image_limits(settings: Settings) -> ImageLimits:
+    return ImageLimits(settings.limits.max_image_bytes, settings.limits.max_image_pixels)
+
+
+def open_sets(settings: Settings) -> Sets:
+    """The sets of pictures that have names."""
+    limits = settings.limits
+    taken = SetLimits(limits.set_images, limits.set_bytes, limits.set_unpacked_bytes)
+    return Sets(settings.data_folder / "sets", taken, {"shapes": draw_scenes, "glyphs": draw_glyph_files})
+
+
+def job_limits(settings: Settings) -> JobLimits:
+    limits = settings.limits
+    return JobLimits(limits.job_items, limits.job_steps, limits.job_size, limits.ascent_bytes)
+
+
+def job_rules(settings: Settings) -> JobRules:
+    return JobRules(image_limits(settings), job_limits(settings), settings.gpu_models)
+
+
+def open_store(settings: Settings) -> JobStore:
+    """The job records: in Redis where there is one, else in a file. What cannot be reached yet is no error here."""
+    jobs = settings.jobs
+    rules = Rules(
+        lease_seconds=jobs.lease_seconds,
+        result_seconds=jobs.result_seconds,
+        max_attempts=jobs.max_attempts,
+        idempotency_keys=settings.limits.idempotency_keys,
+    )
+    if settings.redis_url:
+        # Not at the top: without Redis nothing of it is imported.
+        from service.jobs.store.redis import RedisJobStore
+
+        return RedisJobStore(settings.redis_url, rules)
+    return SqliteJobStore(settings.data_folder / "jobs.sqlite", rules)
+
+
+def open_artifacts(settings: Settings) -> Artifacts:
+    """Where the pictures of jobs lie. What cannot be reached yet is no error here."""
+    limits = settings.limits
+    return Artifacts(settings.artifacts_url, StorageLimits(limits.input_bytes, limits.result_bytes))
+
+
+def open_workforce(settings: Settings, store: JobStore) -> Workforce:
+    """Who computes the jobs: workers behind Redis, or one process beside this one."""
+    if settings.redis_url:
+        # Not at the top: without Redis nothing of Celery is imported.
+        from service.jobs.worker.celery_notifier import CeleryDoorbell, make_celery
+
+        return CeleryDoorbell(make_celery(settings.redis_url), settings.redis_url)
+    return EmbeddedWorker(store, settings.model_dump_json(), grace_seconds=settings.worker.grace_seconds)
+
+
+def open_reconciler(settings: Settings, store: JobStore, artifacts: Artifacts, workforce: Workforce) -> Reconciler:
+    jobs = settings.jobs
+    return Reconciler(store, artifacts, workforce, workforce, jobs.sweep_seconds, jobs.cancel_seconds)
+
+
+def make_data_folder(settings: Settings) -> None:
+    """Make it for its owner alone: it holds what clients sent. A failure stops nothing but jobs."""
+    try:
+        settings.data_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        logger.error("no jobs without the data folder (CONVSCOPE_DATA): %s", error)
+
+
+def _tuning(settings: Settings) -> Tuning:
+    limits = settings.limits
+    return Tuning(limits.traces_per_model, limits.kernel_bytes, settings.folding, pass_bytes=limits.pass_bytes)
+
+
+def _sources(settings: Settings, tuning: Tuning, threads: int) -> list[Source]:
+    """Where models come from; a model of an earlier source hides one of the same name in a later one."""
+    loader = _KerasLoader(tuning, model_file_limits(settings), threads)
+    own = [Folder(settings.models, loader, _open_journal(settings))] if settings.models else []
+    store = WeightsStore(settings.applications_origin, settings.models)
+    return [
+        Folder(BUILT_IN_MODELS, loader),
+        *own,
+        Applications(_ApplicationLoader(tuning, threads), store, weights=settings.applications_weights),
+    ]
+
+
+def _open_journal(settings: Settings, *, always: bool = False) -> LoadJournal:
+    versions = [f"{name} {version(name)}" for name in ("convscope", "keras", "tensorflow")]
+    context = f"{', '.join(versions)}, {model_file_limits(settings)}"
+    return LoadJournal(settings.data_folder / "loads", context, always=always)
+
+
+class _KerasLoader:
+    """The catalog's Loader over Keras; importing it waits until a model is loaded, as TensorFlow takes seconds."""
+
+    def __init__(self, tuning: Tuning, limits: ModelFileLimits, threads: int) -> None:
+        self._tuning = tuning
+        self._limits = limits
+        self._threads = threads
+
+    def __call__(self, path: Path, stated: Stated) -> Probe:
+        with without_chatter():
+            from service.keras.files.loading import configure_devices, load_probe
+
+        configure_devices(self._threads)
+        freeze_modules()
+        return load_probe(path, stated, tuning=self._tuning, limits=self._limits)
+
+
+class _ApplicationLoader:
+    """The catalog's ApplicationLoader over Keras, imported as late."""
+
+    def __init__(self, tuning: Tuning, threads: int) -> None:
+        self._tuning = tuning
+        self._threads = threads
+
+    def __call__(self, function: str, *, weights: Path | None, side: int | None) -> Probe:
+        with without_chatter():
+            from service.keras.files.applications import load_application
+            from service.keras.files.loading import configure_devices
+
+        configure_devices(self._threads)
+        freeze_modules()
+        return load_application(function, weights=weights, side=side, tuning=self._tuning)

@@ -1,0 +1,1 @@
+"""Methods for networks that give back their input. How the latents are found on the graph is elsewhere."""

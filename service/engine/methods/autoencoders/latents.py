@@ -1,0 +1,169 @@
+"""Latents: where the pictures of a set lie in an autoencoder's code, and what it paints in between.
+
+A code of more than two units is looked at along its two principal components, which the numbers say. A unit is active
+where its variance over the set is above one percent of the greatest; that of Burda et al. 2015,
+https://arxiv.org/abs/1509.00519, above 0.01, is told beside it, as it fits codes with a normal prior alone.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from schemas.methods import MethodParams
+from schemas.results import Answer
+from service.engine.arrays import Array
+from service.engine.drawing.visuals import Numbers, Scatter, Tiles
+from service.engine.method import Batch, Compared, Context, Method, OverImages, Whole, refuse_without_code
+from service.engine.methods.autoencoders.encoding import Codes, code_of, encode_batches, gather, require_modest
+from service.engine.methods.autoencoders.projection import Plane, find_plane
+from service.engine.methods.autoencoders.silhouette import measure_silhouette
+from service.engine.ports.probe import Probe
+
+SLICE: Final = 128
+ACTIVE_SHARE, BURDA_VARIANCE = 0.01, 0.01
+RANGE: Final = (1, 99)
+# More numbers than these are not listed picture by picture.
+MAX_LISTED: Final = 200_000
+MAX_CURVES: Final = 10
+# The silhouette compares every picture with every other.
+MAX_COMPARED: Final = 2000
+
+
+class AutoencoderLatentsParams(MethodParams):
+    """Parameters of `autoencoder-latents`."""
+
+    steps: int = Field(15, ge=2, le=40, description="Pictures in a row, and rows, of the painted plane.")
+
+
+def autoencoder_latents(probe: Probe, batches: Iterator[Batch], _: AutoencoderLatentsParams, __: Context) -> Numbers:
+    """The codes of a slice of the set, for `conclude`."""
+    return Numbers(code_of(probe.anatomy).layer, encode_batches(probe, batches))
+
+
+def conclude(probe: Probe, parts: Sequence[Answer], params: AutoencoderLatentsParams) -> Whole:
+    """All pictures in one plane, and the decoder's pictures all over it."""
+    code = code_of(probe.anatomy)
+    codes = gather(parts, code.units)
+    plane = find_plane(codes.values)
+    places = plane.project(codes.values)
+    scatter = Scatter("latents", np.asarray(places, np.float32), codes.labels, plane.axes, own_axes=plane.principal)
+    low, high = np.percentile(places, RANGE, axis=0)
+    manifold = Tiles(
+        "manifold", code.layer, _paint(probe, plane, (low, high), params.steps), "picture", columns=params.steps
+    )
+    numbers = {
+        "units": code.units,
+        "shape": list(code.shape),
+        "plane": {
+            "axes": list(plane.axes),
+            "principal_components": plane.principal,
+            "explained_variance": list(plane.explained),
+            "manifold": {"low": low.tolist(), "high": high.tolist()},
+        },
+        "silhouette": _measure_silhouette(places, codes.labels),
+        "active_units": _count_active(codes.values),
+        "ranges": _measure_ranges(codes.values),
+        **_list_items(codes, places),
+    }
+    by_unit = {f"unit {unit}": column for unit, column in enumerate(codes.values.T)}
+    return Whole([scatter, manifold], numbers, by_unit)
+
+
+def follow(versions: Sequence[tuple[str, dict[str, Any]]]) -> Scatter:
+    """The mean of each unit over the set, version by version; of many units those that vary most in the last."""
+    deviations = np.asarray(versions[-1][1]["ranges"]["std"])
+    units = sorted(np.argsort(-deviations, kind="stable")[:MAX_CURVES].tolist())
+    points = [(float(version), values["ranges"]["mean"][unit]) for unit in units for version, values in versions]
+    groups = tuple(f"unit {unit}" for unit in units for _ in versions)
+    return Scatter("curves", np.asarray(points, np.float32), groups, ("version", "mean over the set"), connected=True)
+
+
+def place(values: dict[str, Any]) -> Scatter:
+    """The plane again, from its numbers."""
+    points = np.asarray([item["place"] for item in values["items"]], np.float32)
+    labels, plane = tuple(item["label"] for item in values["items"]), values["plane"]
+    return Scatter("latents", points, labels, tuple(plane["axes"]), own_axes=plane["principal_components"])
+
+
+def _paint(probe: Probe, plane: Plane, bounds: tuple[NDArray[Any], NDArray[Any]], steps: int) -> Array:
+    """The plane from its upper left corner, row by row, as the scatter has its axes."""
+    across, up = (np.linspace(low, high, steps) for low, high in zip(*bounds, strict=True))
+    places = np.stack([np.tile(across, steps), np.repeat(up[::-1], steps)], axis=1)
+    return probe.decode(plane.lift(places))
+
+
+def _measure_silhouette(places: NDArray[Any], labels: Sequence[str | None]) -> dict[str, Any]:
+    """Of the labels in the plane, over evenly chosen pictures; null with fewer than two labels of two pictures."""
+    chosen = np.unique(np.linspace(0, len(labels) - 1, MAX_COMPARED).astype(int))
+    names, numbers, counts = np.unique([labels[at] or "" for at in chosen], return_inverse=True, return_counts=True)
+    several = (counts >= 2) & (names != "")
+    used = several[numbers]
+    if several.sum() < 2:
+        return {"value": None, "labels": int(several.sum()), "pictures": int(used.sum())}
+    _, groups = np.unique(numbers[used], return_inverse=True)
+    value = measure_silhouette(places[chosen[used]], groups)
+    return {"value": value, "labels": int(several.sum()), "pictures": int(used.sum())}
+
+
+def _count_active(values: Array) -> dict[str, Any]:
+    variances = values.astype(np.float64).var(axis=0)
+    active = np.flatnonzero(variances > ACTIVE_SHARE * variances.max())
+    return {
+        "count": len(active),
+        "units": active.tolist(),
+        "criterion": f"variance above {ACTIVE_SHARE:.0%} of the greatest",
+        "burda_count": int((variances > BURDA_VARIANCE).sum()),
+    }
+
+
+def _measure_ranges(values: Array) -> dict[str, list[float]]:
+    """A number for each unit."""
+    low, high = np.percentile(values, RANGE, axis=0)
+    return {
+        "min": values.min(axis=0).tolist(),
+        "percentile_1": low.tolist(),
+        "mean": values.mean(axis=0, dtype=np.float64).tolist(),
+        "percentile_99": high.tolist(),
+        "max": values.max(axis=0).tolist(),
+        "std": values.std(axis=0, dtype=np.float64).tolist(),
+    }
+
+
+def _list_items(codes: Codes, places: NDArray[Any]) -> dict[str, Any]:
+    """Every picture with its place and, where those are not too many numbers, its code."""
+    listed = codes.values.size <= MAX_LISTED
+    items = [
+        member | {"place": place} | ({"code": _shorten(code)} if listed else {})
+        for member, place, code in zip(codes.members, places.tolist(), codes.values, strict=True)
+    ]
+    reason = f"{codes.values.size} numbers are more than the {MAX_LISTED} that are listed"
+    return {"codes_left_out": None if listed else reason, "items": items}
+
+
+def _shorten(values: Array) -> list[float]:
+    """As few digits as tell each from its neighbours in single precision."""
+    return [float(str(value)) for value in values]
+
+
+def _check(probe: Probe, _: AutoencoderLatentsParams) -> None:
+    require_modest(probe.anatomy)
+
+
+AUTOENCODER_LATENTS = Method(
+    name="autoencoder-latents",
+    title="Latent plane (autoencoder)",
+    description="Where the pictures of a set lie in an autoencoder's code, and what its decoder paints in between.",
+    kind="job",
+    consumes="images",
+    params=AutoencoderLatentsParams,
+    compute=autoencoder_latents,
+    refuse=refuse_without_code,
+    check=_check,
+    over_images=OverImages(slice=SLICE, conclude=conclude),
+    compared=Compared("of each unit of the code its values over the set"),
+    over_versions=follow,
+    plane=place,
+)

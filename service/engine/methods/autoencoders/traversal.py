@@ -1,0 +1,171 @@
+"""Traversal: what each unit of an autoencoder's code does to the painting, and the way from one picture to another.
+
+A row for each unit: it goes through its range over the set, from the 1st to the 99th percentile or as asked, while all
+others stay at their mean. Interpolation goes straight from one picture's code to another's.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Any, Final, Self
+
+import numpy as np
+from pydantic import Field, StringConstraints, model_validator
+
+from schemas.methods import MethodParams
+from schemas.references import Selection
+from schemas.results import Answer
+from service.engine.arrays import Array
+from service.engine.drawing.visuals import Numbers, Tiles
+from service.engine.method import Batch, Compared, Context, Method, OverImages, Whole, refuse_without_code
+from service.engine.methods.autoencoders.encoding import (
+    Codes,
+    choose_units,
+    code_of,
+    encode_batches,
+    from_text,
+    gather,
+    require_modest,
+    to_text,
+)
+from service.engine.ports.probe import Probe
+from service.errors import PictureOutOfRangeError
+
+SLICE: Final = 128
+RANGE: Final = (1, 99)
+MOST_ROWS: Final = 10
+
+
+class AutoencoderTraversalParams(MethodParams):
+    """Parameters of `autoencoder-traversal`."""
+
+    units: Selection | None = Field(
+        None, description="Units of the code: `3`, `0,5`, `0-63` or `all`; default: the ten that vary most."
+    )
+    steps: int = Field(11, ge=2, le=40, description="Pictures in a row.")
+    low: float | None = Field(None, description="Where each unit begins; default: its 1st percentile over the set.")
+    high: float | None = Field(None, description="Where each unit ends; default: its 99th percentile over the set.")
+    between: Annotated[str, StringConstraints(pattern=r"^\d{1,9},\d{1,9}$")] | None = Field(
+        None, description="Two pictures of the set, by index, to go from one to the other.", examples=["0,5"]
+    )
+
+    @model_validator(mode="after")
+    def _range_grows(self) -> Self:
+        if (self.low is None) != (self.high is None):
+            raise ValueError("'low' and 'high' go together: give both or neither")
+        if self.low is not None and self.high is not None and self.low >= self.high:
+            raise ValueError("'low' has to be less than 'high'")
+        return self
+
+    @property
+    def ends(self) -> tuple[int, ...]:
+        """The two pictures to go between, or none."""
+        return tuple(map(int, self.between.split(","))) if self.between else ()
+
+
+def autoencoder_traversal(
+    probe: Probe, batches: Iterator[Batch], params: AutoencoderTraversalParams, _: Context
+) -> Numbers:
+    """The codes of a slice of the set, and the pictures to go between, for `conclude`."""
+    ends: dict[str, str] = {}
+
+    def keep_ends() -> Iterator[Batch]:
+        for batch in batches:
+            for member, values in zip(batch.members, batch.inputs, strict=True):
+                if member.index in params.ends:
+                    ends[str(member.index)] = to_text(values)
+            yield batch
+
+    found = encode_batches(probe, keep_ends())
+    return Numbers(code_of(probe.anatomy).layer, found | {"ends": ends})
+
+
+def conclude(probe: Probe, parts: Sequence[Answer], params: AutoencoderTraversalParams) -> Whole:
+    """A sheet of a row for each unit, and one row from a picture to the other."""
+    codes = gather(parts, code_of(probe.anatomy).units)
+    sheets, numbers = _traverse(probe, codes, params)
+    rows = sheets[0].values.reshape(len(numbers["units"]), params.steps, *sheets[0].values.shape[1:])
+    by_unit = {f"unit {unit}": row for unit, row in zip(numbers["units"], rows, strict=True)}
+    if params.ends:
+        originals = {index: text for part in parts for index, text in part.values["ends"].items()}
+        way, about = _interpolate(probe, codes, originals, params)
+        sheets, numbers = [*sheets, way], numbers | {"interpolation": about}
+    return Whole(sheets, numbers, by_unit)
+
+
+def _traverse(probe: Probe, codes: Codes, params: AutoencoderTraversalParams) -> tuple[list[Tiles], dict[str, Any]]:
+    code, values = code_of(probe.anatomy), codes.values
+    mean, deviation = values.mean(axis=0, dtype=np.float64), values.std(axis=0, dtype=np.float64)
+    units = choose_units(params.units, code.units, deviation, MOST_ROWS)
+    low, high = np.percentile(values[:, units], RANGE, axis=0)
+    if params.low is not None and params.high is not None:
+        low, high = np.full(len(units), params.low), np.full(len(units), params.high)
+    rows = np.tile(mean.astype(np.float32), (len(units), params.steps, 1))
+    ways = np.linspace(low, high, params.steps, axis=1)
+    for row, unit in enumerate(units):
+        rows[row, :, unit] = ways[row]
+    painted = probe.decode(rows.reshape(-1, code.units))
+    numbers = {
+        "steps": params.steps,
+        "range": "as asked" if params.low is not None else "1st to 99th percentile over the set",
+        "units": units,
+        "low": low.tolist(),
+        "high": high.tolist(),
+        "values": ways.tolist(),
+        "mean": mean[units].tolist(),
+        "std": deviation[units].tolist(),
+    }
+    names, words = tuple(f"unit {unit}" for unit in units), tuple(f"{value:.3g}" for value in ways.flat)
+    sheet = Tiles("traversal", code.layer, painted, "picture", columns=params.steps, rows=names, words=words)
+    return [sheet], numbers
+
+
+def _interpolate(
+    probe: Probe, codes: Codes, originals: dict[str, str], params: AutoencoderTraversalParams
+) -> tuple[Tiles, dict[str, Any]]:
+    """The pictures themselves at both ends of what is painted. Raises PictureOutOfRangeError."""
+    places = {member["index"]: place for place, member in enumerate(codes.members)}
+    for end in params.ends:
+        if end not in places:
+            raise PictureOutOfRangeError(
+                f"picture {end} is not in this set, or cannot be read: there are {len(places)} to go between"
+            )
+    first, last = (codes.values[places[end]] for end in params.ends)
+    way = np.linspace(0, 1, params.steps, dtype=np.float32)[:, None]
+    painted = probe.decode(first + way * (last - first))
+    before, after = (_as_picture(originals[str(end)], painted) for end in params.ends)
+    ends = [codes.members[places[end]] for end in params.ends]
+    tiles = Tiles(
+        "interpolation",
+        code_of(probe.anatomy).layer,
+        np.concatenate([before, painted, after]),
+        "picture",
+        columns=params.steps + 2,
+        rows=("from picture to picture",),
+        words=(ends[0]["name"], *(f"{share:.0%}" for share in way.flat), ends[1]["name"]),
+    )
+    shares = [float(share) for share in way.flat]
+    return tiles, {"between": ends, "shares": shares, "distance": float(np.linalg.norm(last - first))}
+
+
+def _as_picture(text: str, painted: Array) -> Array:
+    return from_text(text).reshape(1, *painted.shape[1:])
+
+
+def _check(probe: Probe, params: AutoencoderTraversalParams) -> None:
+    require_modest(probe.anatomy)
+    units = code_of(probe.anatomy).units
+    choose_units(params.units, units, np.zeros(units), MOST_ROWS)
+
+
+AUTOENCODER_TRAVERSAL = Method(
+    name="autoencoder-traversal",
+    title="Traversal (autoencoder)",
+    description="What each unit of an autoencoder's code does to the painting, and the way between two pictures.",
+    kind="job",
+    consumes="images",
+    params=AutoencoderTraversalParams,
+    compute=autoencoder_traversal,
+    refuse=refuse_without_code,
+    check=_check,
+    over_images=OverImages(slice=SLICE, conclude=conclude),
+    compared=Compared("of each unit that is gone through, so name 'units', what is painted along its range"),
+)

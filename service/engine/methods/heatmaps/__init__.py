@@ -1,0 +1,1 @@
+"""Methods that say where in a picture a class is seen."""

@@ -1,0 +1,1 @@
+"""What the engine asks of a framework, as protocols and plain values. No framework answers here."""

@@ -1,0 +1,203 @@
+"""Job records on a Redis server, for several machines. What happens to them is written in `scripts/`."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+from uuid import uuid4
+
+from schemas.jobs import JobError, JobRecord, JobState, Part
+from service.jobs.store import errors as refusals
+from service.jobs.store.port import (
+    MAX_REQUESTS,
+    Chunk,
+    Claim,
+    Order,
+    Overdue,
+    Rules,
+    Snapshot,
+    Submission,
+    Sweep,
+    Worker,
+)
+from service.jobs.store.redis_scripts import Scripts
+
+
+class RedisJobStore:
+    def __init__(self, url: str, rules: Rules) -> None:
+        self._scripts = Scripts(url)
+        self._rules = rules
+
+    def reserve(self, key: str, fingerprint: str) -> str | None:
+        reply = self._scripts.run(
+            "reserve",
+            key,
+            fingerprint,
+            uuid4().hex,
+            self._rules.reservation_seconds,
+            self._rules.idempotency_seconds,
+            self._rules.idempotency_keys,
+        )
+        if reply[0] == "reused":
+            raise refusals.key_reused()
+        if reply[0] == "busy":
+            raise refusals.in_progress()
+        return str(reply[1]) if reply[0] == "answered" else None
+
+    def unreserve(self, key: str) -> None:
+        self._scripts.run("unreserve", key)
+
+    def admits(self, duplicate_key: str | None, max_queued: int | None) -> bool:
+        reply = self._scripts.run("admits", duplicate_key or "", "" if max_queued is None else max_queued)
+        if reply[0] == "full" and max_queued is not None:
+            raise refusals.queue_full(max_queued)
+        return bool(reply[0] == "new")
+
+    def submit(
+        self,
+        record: JobRecord,
+        *,
+        duplicate_key: str,
+        fresh: bool = False,
+        idempotency_key: str | None = None,
+        max_queued: int | None = None,
+    ) -> Submission:
+        reply = self._scripts.run(
+            "submit",
+            record.id,
+            record.model_dump_json(),
+            record.queue,
+            len(record.chunks) + record.combines,
+            int(record.combines),
+            record.request.input or "",
+            duplicate_key,
+            int(fresh),
+            idempotency_key or "",
+            "" if max_queued is None else max_queued,
+            self._rules.result_seconds,
+            self._rules.idempotency_seconds,
+            self._rules.idempotency_keys,
+            MAX_REQUESTS,
+        )
+        if reply[0] == "full" and max_queued is not None:
+            raise refusals.queue_full(max_queued)
+        return Submission(reply[1], created=reply[0] == "created")
+
+    def get(self, job: str) -> Snapshot:
+        reply = self._about(job, "get")
+        return _snapshot(_pairs(reply[1]), _pairs(reply[2]))
+
+    def revision(self, job: str) -> int:
+        return int(self._about(job, "revision")[1])
+
+    def list(self, *, limit: int, after: str | None = None) -> Sequence[Snapshot]:
+        reply = self._scripts.run("list", limit, after or "")
+        if after is not None:
+            _refuse_absent(after, reply)
+        return [_snapshot(_pairs(fields), {}) for fields in reply[1:]]
+
+    def claim(self, queue: str, worker: Worker) -> Claim | None:
+        reply = self._scripts.run("claim", queue, worker.name, worker.process, self._rules.lease_seconds)
+        if reply[0] == "none":
+            return None
+        _, record, chunk, fence, attempt = reply
+        return Claim(JobRecord.model_validate_json(record), int(chunk), int(fence), int(attempt))
+
+    def beat(self, claim: Claim, progress: float) -> Order:
+        return self._order("beat", claim, min(progress, 1.0), self._rules.lease_seconds)
+
+    def finish(self, claim: Claim, outcome: Part | JobError) -> Order:
+        text = outcome.model_dump_json()
+        part, error = ("", text) if isinstance(outcome, JobError) else (text, "")
+        return self._order("finish", claim, part, error, self._rules.result_seconds)
+
+    def hand_back(self, claim: Claim) -> None:
+        self._scripts.run("hand_back", claim.record.id, claim.chunk, claim.fence)
+
+    def release(self, worker_name: str) -> None:
+        self._scripts.run("release", worker_name)
+
+    def abandon(self, process: str) -> None:
+        self._scripts.run("abandon", process, *self._loss())
+
+    def cancel(self, job: str) -> JobState:
+        reply = self._about(job, "cancel", uuid4().hex, self._rules.result_seconds)
+        state: JobState = reply[1]
+        if reply[0] == "ended":
+            raise refusals.ended(job, state)
+        return state
+
+    def delete(self, job: str) -> bool:
+        return bool(self._about(job, "delete", uuid4().hex)[1] == "forgotten")
+
+    def overdue(self, worker_name: str, seconds: float) -> Sequence[Overdue]:
+        _, *holds = self._scripts.run("overdue", worker_name, seconds)
+        return [Overdue(job, int(chunk), Worker(worker_name, process)) for job, chunk, process in holds]
+
+    def sweep(self) -> Sweep:
+        reply = self._scripts.run("sweep", uuid4().hex, *self._loss(), self._rules.tombstone_seconds)
+        return Sweep(tuple(reply[1]), dict(reply[2]))
+
+    def outstanding(self) -> dict[str, int]:
+        return dict(self._scripts.run("outstanding")[1])
+
+    def known(self, jobs: Sequence[str]) -> set[str]:
+        return set(self._scripts.run("known", *jobs)[1:])
+
+    def inputs(self) -> set[str]:
+        return set(self._scripts.run("inputs")[1])
+
+    def close(self) -> None:
+        self._scripts.close()
+
+    def _about(self, job: str, script: str, *arguments: str | float) -> Any:
+        reply = self._scripts.run(script, job, *arguments)
+        _refuse_absent(job, reply)
+        return reply
+
+    def _order(self, script: str, claim: Claim, *arguments: str | float) -> Order:
+        order: Order = self._scripts.run(script, claim.record.id, claim.chunk, claim.fence, *arguments)[0]
+        return order
+
+    def _loss(self) -> tuple[int, str, float]:
+        error = refusals.worker_lost(self._rules.max_attempts).model_dump_json()
+        return self._rules.max_attempts, error, self._rules.result_seconds
+
+
+def _refuse_absent(job: str, reply: Sequence[str]) -> None:
+    if reply[0] == "expired":
+        raise refusals.expired(job)
+    if reply[0] == "missing":
+        raise refusals.not_found(job)
+
+
+def _pairs(flat: Sequence[str]) -> dict[str, str]:
+    return dict(zip(flat[::2], flat[1::2], strict=True))
+
+
+def _snapshot(fields: dict[str, Any], parts: dict[str, str]) -> Snapshot:
+    return Snapshot(
+        record=JobRecord.model_validate_json(fields["record"]),
+        state=fields["state"],
+        revision=int(fields["revision"]),
+        created=float(fields["created"]),
+        started=_time(fields.get("started")),
+        finished=_time(fields.get("finished")),
+        expires=float(fields["expires"]),
+        error=JobError.model_validate_json(fields["error"]) if "error" in fields else None,
+        chunks=tuple(_chunks(fields, parts)),
+    )
+
+
+def _chunks(fields: dict[str, Any], parts: dict[str, str]) -> Iterator[Chunk]:
+    for number in range(int(fields["count"])):
+        part = parts.get(str(number))
+        yield Chunk(
+            state=fields[f"c{number}.state"],
+            attempts=int(fields.get(f"c{number}.attempts", 0)),
+            progress=float(fields.get(f"c{number}.progress", 0)),
+            revision=int(fields.get(f"c{number}.revision", 0)),
+            part=None if part is None else Part.model_validate_json(part),
+        )
+
+
+def _time(text: str | None) -> float | None:
+    return None if text is None else float(text)

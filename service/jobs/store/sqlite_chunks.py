@@ -1,0 +1,213 @@
+"""The moves of a chunk, and of its job with it, inside a SQLite transaction that somebody else has begun."""
+
+import sqlite3
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from schemas.jobs import JobError, JobRecord, JobState, Part
+from service.jobs.store import errors as refusals
+from service.jobs.store.port import MAX_REQUESTS, Claim, Rules, Worker
+
+
+@dataclass(frozen=True)
+class Moment:
+    """When a transaction happens, and by which rules."""
+
+    now: float
+    rules: Rules
+
+    @property
+    def expires(self) -> float:
+        return self.now + self.rules.result_seconds
+
+
+# How an attempt stands: it has committed something (`done`), or is told to stop for one of two reasons.
+Standing = Literal["running", "done", "cancel", "fenced"]
+
+_TAIL: Final = "(SELECT coalesce(max(position), 0) + 1 FROM chunks WHERE queue = ?1 AND position IS NOT NULL)"
+_HEAD: Final = "(SELECT coalesce(min(position), 0) - 1 FROM chunks WHERE queue = ?1 AND position IS NOT NULL)"
+
+
+def insert(db: sqlite3.Connection, record: JobRecord) -> None:
+    last = db.execute(
+        "SELECT coalesce(max(position), 0) FROM chunks WHERE queue = ? AND position IS NOT NULL", (record.queue,)
+    ).fetchone()[0]
+    rows = [(record.id, number, record.queue, "queued", last + 1 + number) for number in range(len(record.chunks))]
+    combining = [(record.id, len(record.chunks), record.queue, "waiting", None)] if record.combines else []
+    db.executemany("INSERT INTO chunks (job, number, queue, state, position) VALUES (?, ?, ?, ?, ?)", rows + combining)
+
+
+def held(db: sqlite3.Connection, process: str) -> Claim | None:
+    """What the process holds of a job in work. One that claims has stopped computing whatever has ended."""
+    row = db.execute("SELECT * FROM holds WHERE process = ?", (process,)).fetchone()
+    if row is None:
+        return None
+    if row["ended"] is not None:
+        let_go(db, row["fence"])
+        return None
+    return _claim(db, row["job"], row["chunk"])
+
+
+def start_oldest(db: sqlite3.Connection, queue: str, worker: Worker, now: float) -> Claim | None:
+    row = db.execute(
+        "SELECT job, number FROM chunks WHERE queue = ? AND position IS NOT NULL ORDER BY position LIMIT 1", (queue,)
+    ).fetchone()
+    if row is None:
+        return None
+    job, number = row
+    fence = db.execute("UPDATE fences SET last = last + 1 RETURNING last").fetchone()[0]
+    db.execute(
+        "UPDATE chunks SET state = 'running', position = NULL, fence = ?, attempts = attempts + 1, progress = 0 "
+        "WHERE job = ? AND number = ?",
+        (fence, job, number),
+    )
+    db.execute("INSERT INTO holds VALUES (?, ?, ?, ?, ?, NULL)", (worker.process, worker.name, job, number, fence))
+    db.execute(
+        "UPDATE jobs SET state = 'running', started = coalesce(started, ?), revision = revision + 1 WHERE id = ?",
+        (now, job),
+    )
+    return _claim(db, job, number)
+
+
+def renew(db: sqlite3.Connection, claim: Claim, lease: float) -> None:
+    db.execute("UPDATE chunks SET lease = ? WHERE job = ? AND number = ?", (lease, claim.record.id, claim.chunk))
+
+
+def advance(db: sqlite3.Connection, claim: Claim, progress: float) -> None:
+    key = (claim.record.id, claim.chunk)
+    moved = db.execute(
+        "UPDATE chunks SET progress = ?3 WHERE job = ?1 AND number = ?2 AND progress < ?3", (*key, progress)
+    )
+    if moved.rowcount:
+        change(db, claim.record.id)
+
+
+def standing(db: sqlite3.Connection, claim: Claim) -> Standing:
+    """How the attempt stands. One that has to stop lets go of its hold."""
+    row = db.execute(
+        "SELECT state, fence FROM chunks WHERE job = ? AND number = ?", (claim.record.id, claim.chunk)
+    ).fetchone()
+    if row is not None and row["fence"] != claim.fence:
+        return "fenced"
+    if row is None or row["state"] == "cancelled":
+        let_go(db, claim.fence)
+        return "cancel"
+    return "running" if row["state"] == "running" else "done"
+
+
+def is_released(db: sqlite3.Connection, claim: Claim, now: float) -> bool:
+    row = db.execute("SELECT worker FROM holds WHERE fence = ?", (claim.fence,)).fetchone()
+    return row is not None and is_worker_released(db, row["worker"], now)
+
+
+def is_worker_released(db: sqlite3.Connection, name: str, now: float) -> bool:
+    return db.execute("SELECT 1 FROM releases WHERE worker = ? AND ends > ?", (name, now)).fetchone() is not None
+
+
+def succeed(db: sqlite3.Connection, claim: Claim, part: Part, *, at: Moment) -> None:
+    job = claim.record.id
+    let_go(db, claim.fence)
+    change(db, job)
+    db.execute(
+        "UPDATE chunks SET state = 'succeeded', lease = NULL, progress = 1, part = ?, "
+        "revision = (SELECT revision FROM jobs WHERE id = ?2) WHERE job = ?2 AND number = ?3",
+        (part.model_dump_json(), job, claim.chunk),
+    )
+    left = db.execute(
+        "SELECT state, count(*) FROM chunks WHERE job = ? AND state != 'succeeded' GROUP BY state", (job,)
+    ).fetchall()
+    if not left:
+        db.execute(
+            "UPDATE jobs SET state = 'succeeded', finished = ?, expires = ? WHERE id = ?",
+            (at.now, at.expires, job),
+        )
+    elif [row["state"] for row in left] == ["waiting"]:
+        db.execute(
+            f"UPDATE chunks SET state = 'queued', position = {_HEAD} WHERE job = ?2 AND state = 'waiting'",  # noqa: S608 - our own text
+            (claim.record.queue, job),
+        )
+
+
+def fail(db: sqlite3.Connection, job: str, number: int, error: JobError, *, at: Moment) -> None:
+    db.execute("UPDATE chunks SET state = 'failed', lease = NULL WHERE job = ? AND number = ?", (job, number))
+    db.execute("DELETE FROM holds WHERE job = ? AND chunk = ?", (job, number))
+    db.execute("UPDATE jobs SET error = ? WHERE id = ?", (error.model_dump_json(), job))
+    end(db, job, "failed", at=at)
+
+
+def end(db: sqlite3.Connection, job: str, state: JobState, *, at: Moment) -> None:
+    """End the job without a result: what waits or runs is cancelled, and its duplicate key is free."""
+    db.execute(
+        "UPDATE jobs SET state = ?, finished = ?, expires = ?, revision = revision + 1 WHERE id = ?",
+        (state, at.now, at.expires, job),
+    )
+    db.execute(
+        "UPDATE chunks SET state = 'cancelled', position = NULL, lease = NULL "
+        "WHERE job = ? AND state IN ('waiting', 'queued', 'running')",
+        (job,),
+    )
+    db.execute("UPDATE holds SET ended = ? WHERE job = ? AND ended IS NULL", (at.now, job))
+    db.execute("DELETE FROM duplicates WHERE job = ?", (job,))
+
+
+def forget(db: sqlite3.Connection, job: str, now: float) -> None:
+    db.execute("UPDATE holds SET ended = ? WHERE job = ? AND ended IS NULL", (now, job))
+    db.execute("DELETE FROM duplicates WHERE job = ?", (job,))
+    db.execute("DELETE FROM requests WHERE job = ?", (job,))
+    db.execute("DELETE FROM chunks WHERE job = ?", (job,))
+    db.execute("DELETE FROM jobs WHERE id = ?", (job,))
+
+
+def add_request(db: sqlite3.Connection, job: str, submission: str) -> None:
+    count = db.execute("SELECT count(*) FROM requests WHERE job = ?", (job,)).fetchone()[0]
+    if count < MAX_REQUESTS:
+        db.execute("INSERT OR IGNORE INTO requests VALUES (?, ?)", (job, submission))
+
+
+def take_request(db: sqlite3.Connection, job: str) -> bool:
+    """Take one request from the job; False where it was the last."""
+    db.execute("DELETE FROM requests WHERE rowid = (SELECT max(rowid) FROM requests WHERE job = ?)", (job,))
+    return db.execute("SELECT 1 FROM requests WHERE job = ? LIMIT 1", (job,)).fetchone() is not None
+
+
+def hand_back(db: sqlite3.Connection, claim: Claim) -> None:
+    """Queue the chunk at the head, as if this attempt had not been."""
+    let_go(db, claim.fence)
+    _queue_again(db, claim.record.id, claim.chunk, _HEAD)
+    db.execute("UPDATE chunks SET attempts = attempts - 1 WHERE job = ? AND number = ?", (claim.record.id, claim.chunk))
+
+
+def take_back(db: sqlite3.Connection, job: str, number: int, *, at: Moment) -> None:
+    """End the attempt of a worker that is gone: the chunk goes to the tail, or its job fails."""
+    attempts = db.execute("SELECT attempts FROM chunks WHERE job = ? AND number = ?", (job, number)).fetchone()[0]
+    if attempts >= at.rules.max_attempts:
+        db.execute("UPDATE chunks SET fence = 0 WHERE job = ? AND number = ?", (job, number))
+        fail(db, job, number, refusals.worker_lost(at.rules.max_attempts), at=at)
+        return
+    db.execute("DELETE FROM holds WHERE job = ? AND chunk = ?", (job, number))
+    _queue_again(db, job, number, _TAIL)
+
+
+def let_go(db: sqlite3.Connection, fence: int) -> None:
+    db.execute("DELETE FROM holds WHERE fence = ?", (fence,))
+
+
+def change(db: sqlite3.Connection, job: str) -> None:
+    db.execute("UPDATE jobs SET revision = revision + 1 WHERE id = ?", (job,))
+
+
+def _queue_again(db: sqlite3.Connection, job: str, number: int, place: str) -> None:
+    queue = db.execute("SELECT queue FROM chunks WHERE job = ? AND number = ?", (job, number)).fetchone()[0]
+    db.execute(
+        f"UPDATE chunks SET state = 'queued', position = {place}, fence = 0, lease = NULL, progress = 0 "  # noqa: S608 - our own text
+        "WHERE job = ?2 AND number = ?3",
+        (queue, job, number),
+    )
+    change(db, job)
+
+
+def _claim(db: sqlite3.Connection, job: str, number: int) -> Claim:
+    row = db.execute(
+        "SELECT record, fence, attempts FROM jobs JOIN chunks ON job = id WHERE id = ? AND number = ?", (job, number)
+    ).fetchone()
+    return Claim(JobRecord.model_validate_json(row["record"]), number, row["fence"], row["attempts"])

@@ -1,0 +1,166 @@
+"""The worker's loop: claim a chunk, compute it, finish it. The same in the embedded worker and under Celery."""
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Final
+
+from schemas.jobs import JobError, JobRequest, JobVersion, Part
+from schemas.results import Answer, Result
+from service.engine import chunks
+from service.engine.arrays import Pixels
+from service.engine.chunks import JobLimits
+from service.engine.drawing.png import decode_png
+from service.engine.images.archive import ImageSet, reopen_set
+from service.engine.images.decoding import ImageLimits
+from service.engine.method import AnyMethod
+from service.engine.model import Model
+from service.engine.parameters import validate
+from service.engine.run import Request
+from service.engine.versions.comparison import combine_versions, compute_versions
+from service.errors import ConvscopeError, MethodUnavailableError
+from service.jobs.artifacts import Artifacts
+from service.jobs.store.port import Claim, JobStore, JobsUnavailableError, Worker
+from service.jobs.worker.heartbeat import Pulse, StoppedError
+from service.models.catalog import Catalog
+
+logger = logging.getLogger(__name__)
+
+# How long a store that has gone is waited for with a finished chunk in hand.
+FINISH_PATIENCE_SECONDS: Final = 120.0
+_PAUSE_SECONDS: Final = 0.5
+
+Report = Callable[[float], None]
+
+
+class ModelChangedError(ConvscopeError):
+    """The model's file is no longer the one that the parameters were checked against."""
+
+    code = "model_changed"
+
+
+@dataclass(frozen=True)
+class Execution:
+    """Computes chunks over the same engine as interactive requests."""
+
+    store: JobStore
+    artifacts: Artifacts
+    catalog: Catalog
+    methods: Mapping[str, AnyMethod]
+    image_limits: ImageLimits
+    job_limits: JobLimits
+    lease_seconds: float
+    _sets: dict[str, ImageSet] = field(default_factory=dict, init=False, repr=False)
+
+    def work(self, queue: str, worker: Worker) -> bool:
+        """Compute the queue's oldest chunk; False where none waits. Raises JobsUnavailableError before it has one."""
+        claim = self.store.claim(queue, worker)
+        if claim is None:
+            return False
+        name = f"job {claim.record.id} chunk {claim.chunk} attempt {claim.attempt} fence {claim.fence}"
+        logger.info("started %s", name)
+        with Pulse(self.store, claim, lease_seconds=self.lease_seconds) as pulse:
+            try:
+                outcome = self._attempt(claim, pulse.report)
+                order = self._finish(claim, outcome)
+                logger.info("finished %s: %s", name, "committed" if order == "continue" else order)
+            except StoppedError as stop:
+                logger.info("gave up %s: %s", name, stop.order)
+                if stop.order == "release":
+                    self.store.hand_back(claim)
+            except (SystemExit, KeyboardInterrupt):
+                # A signal ends the process, at any point: what is half done is another's to do.
+                with suppress(JobsUnavailableError):
+                    self.store.hand_back(claim)
+                raise
+        return True
+
+    def rest(self) -> None:
+        """Let go of what is kept for the next chunk. To be called when there is nothing to do."""
+        while self._sets:
+            self._sets.popitem()[1].close()
+
+    def _attempt(self, claim: Claim, report: Report) -> Part | JobError:
+        """The chunk's part, or why there is none."""
+        try:
+            result = self._compute(claim, report)
+            images = self.artifacts.write_pictures(claim.record.id, claim.chunk, claim.fence, result.images)
+            return Part(**_without_pictures(result), images=images)
+        except JobsUnavailableError:
+            raise
+        except ConvscopeError as error:
+            return JobError(code=error.code, detail=error.detail)
+        except StoppedError:
+            raise
+        except Exception:
+            logger.exception("job %s chunk %d failed unexpectedly", claim.record.id, claim.chunk)
+            # An open set may be what is broken, and would break the next chunk too.
+            self.rest()
+            return JobError(code="internal_error", detail="an unexpected error; the worker's log has it")
+
+    def _compute(self, claim: Claim, report: Report) -> Result:
+        record = claim.record
+        models = self._models(claim)
+        request = self._request(claim)
+        model, is_several = models[-1], len(models) > 1
+        if claim.chunk == len(record.chunks):
+            parts = [chunk.part for chunk in self.store.get(record.id).chunks if chunk.part is not None]
+            pictures = partial(self._pictures, parts, report)
+            if is_several:
+                return combine_versions(models, request, parts, pictures, self.image_limits)
+            return chunks.combine(model, request, parts, pictures(), self.image_limits)
+        if is_several:
+            return compute_versions(models, request, record.chunks[claim.chunk], self.image_limits, report)
+        return chunks.compute(model, request, record.chunks[claim.chunk], self.image_limits, report)
+
+    def _models(self, claim: Claim) -> list[Model]:
+        asked = claim.record.request
+        wanted = asked.versions or (JobVersion(version=asked.version, model_sha256=asked.model_sha256),)
+        return [self._model(asked, version) for version in wanted]
+
+    def _model(self, asked: JobRequest, wanted: JobVersion) -> Model:
+        model = self.catalog.model(asked.model, wanted.version)
+        if model.digest != wanted.model_sha256:
+            raise ModelChangedError(f"the file of '{asked.model}' has changed since the job was sent: send it again")
+        return model
+
+    def _request(self, claim: Claim) -> Request:
+        asked = claim.record.request
+        method = self.methods.get(asked.method)
+        if method is None:
+            raise MethodUnavailableError(f"this worker is of a version that does not know '{asked.method}'")
+        params = validate(method.params, asked.params)
+        if asked.images is not None:
+            return Request(method, params, None, images=self._open_set(asked.images))
+        return Request(method, params, None if asked.image is None else self.artifacts.read_input(asked.image))
+
+    def _open_set(self, sha256: str) -> ImageSet:
+        """The set of the latest chunk stays open: listing ten thousand pictures takes half a second."""
+        if sha256 not in self._sets:
+            self.rest()
+            self._sets[sha256] = reopen_set(self.artifacts.open_set(sha256), sha256)
+        return self._sets[sha256]
+
+    def _pictures(self, parts: list[Part], report: Report, prefix: str = "") -> Iterator[tuple[str, Pixels]]:
+        """All pictures of the parts whose names start so, without that, read one by one."""
+        images = [image for part in parts for image in part.images if image.name.startswith(prefix)]
+        for number, image in enumerate(images):
+            report(number / len(images))
+            yield image.name.removeprefix(prefix), decode_png(self.artifacts.read(image.file))
+
+    def _finish(self, claim: Claim, outcome: Part | JobError) -> str:
+        end = time.monotonic() + FINISH_PATIENCE_SECONDS
+        while True:
+            try:
+                return self.store.finish(claim, outcome)
+            except JobsUnavailableError:
+                if time.monotonic() > end:
+                    raise
+                time.sleep(_PAUSE_SECONDS)
+
+
+def _without_pictures(result: Result) -> dict[str, object]:
+    return {name: getattr(result, name) for name in Answer.model_fields}

@@ -1,0 +1,114 @@
+"""Compiled: an autoencoder cut in two at its code."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from service.engine.arrays import Array
+from service.engine.ports.network_info import Code
+from service.errors import MethodUnavailableError
+from service.keras.compute.compiling import compile_graph, computing, require_finite
+from service.keras.compute.memory_budget import Room
+from service.keras.compute.traces import Built, Traces
+from service.keras.graph.bottleneck import NoCodeError, find_code, find_painted
+from service.keras.graph.replay import Call, Value, Wiring, functional
+from service.keras.graph.subgraph import compute_part, find_part
+from service.keras.graph.upright import turn, turn_back, upright_shape
+
+# Pictures that are painted together.
+_BATCH: Final = 16
+
+
+@dataclass(frozen=True)
+class Coding:
+    """The halves of a network: up to its code, and from there to the picture. Without a code, `reason` says why."""
+
+    network: keras.Model
+    wiring: Wiring
+    traces: Traces
+    code: Code | None
+    value: Value | None
+    reason: str | None
+    room: Room
+
+    def encode(self, images: Array) -> Array:
+        """See Probe."""
+        self._require()
+        trace = self.traces.get("encode", lambda: Built(compile_graph(self._encode, self._pictures())))
+        with computing(images[0]):
+            codes = np.concatenate([trace(tf.constant(images[part])).numpy() for part in self.room.parts_of(images)])
+        require_finite(self.code.layer if self.code else "", codes)
+        return codes
+
+    def decode(self, codes: Array) -> Array:
+        """See Probe."""
+        code, _ = self._require()
+        spec = tf.TensorSpec([None, code.units], tf.float32)
+        trace = self.traces.get("decode", lambda: Built(compile_graph(self._decode, spec)))
+        picture = tuple(size or 1 for size in upright_shape(find_painted(self.wiring))[1:])
+        parts = self.room.parts(len(codes), picture, _BATCH)
+        pictures = np.concatenate([trace(tf.constant(codes[part])).numpy() for part in parts])
+        require_finite(find_painted(self.wiring).call.site.path, pictures)
+        return pictures
+
+    def unit_gradients(self, images: Array, call: Call, units: Sequence[int]) -> Array:
+        """See Probe."""
+
+        def build() -> Built:
+            numbers = tf.TensorSpec([None], tf.int32)
+            return Built(compile_graph(partial(self._differentiate, call.outputs[0]), self._pictures(), numbers))
+
+        trace = self.traces.get(("unit gradients", call.site), build)
+        parts = self.room.parts_of(images)
+        with computing(images[0]):
+            means = [trace(tf.constant(images[part]), tf.constant(units, tf.int32)).numpy() for part in parts]
+        require_finite(call.site.path, *means)
+        return np.average(means, axis=0, weights=[len(images[part]) for part in parts]).astype(np.float32)
+
+    def _differentiate(self, value: Value, images: Any, units: Any) -> Any:
+        with tf.GradientTape(persistent=True) as tape:
+            tape.watch(images)
+            answers = tf.reshape(turn(value, self._reach(images, value)), [tf.shape(images)[0], -1])
+            wanted = tf.reduce_mean(tf.gather(answers, units, axis=1), axis=0)
+        # One unit after the other: at once they would take the memory of as many passes.
+        jacobian = tape.jacobian(wanted, images, experimental_use_pfor=False)
+        return tf.reduce_sum(jacobian, axis=1)
+
+    def _encode(self, images: Any) -> Any:
+        code, value = self._require()
+        return tf.reshape(turn(value, self._reach(images, value)), [-1, code.units])
+
+    def _decode(self, codes: Any) -> Any:
+        code, value = self._require()
+        painted = find_painted(self.wiring)
+        given = turn_back(value, tf.reshape(codes, [-1, *code.shape]))
+        (picture,) = compute_part(self.network, self.wiring, find_part([value], [painted]), [given])
+        return tf.cast(turn(painted, picture), tf.float32)
+
+    def _reach(self, images: Any, value: Value) -> Any:
+        symbol = functional(self.network).inputs[0]
+        part = find_part(self.wiring.inputs, [value])
+        (tensor,) = compute_part(self.network, self.wiring, part, [tf.cast(images, symbol.dtype)])
+        return tf.cast(tensor, tf.float32)
+
+    def _pictures(self) -> tf.TensorSpec:
+        return tf.TensorSpec([None, *self.wiring.inputs[0].shape[1:]], tf.float32)
+
+    def _require(self) -> tuple[Code, Value]:
+        if self.code is None or self.value is None:
+            raise MethodUnavailableError(f"this network is no autoencoder: {self.reason}")
+        return self.code, self.value
+
+
+def find_coding(network: keras.Model, wiring: Wiring, traces: Traces, stated: Call | None, room: Room) -> Coding:
+    """Cut a network at its code; `stated` is the layer that its owner says holds it."""
+    try:
+        code, value = find_code(wiring, stated)
+    except NoCodeError as error:
+        return Coding(network, wiring, traces, None, None, str(error), room)
+    return Coding(network, wiring, traces, code, value, None, room)

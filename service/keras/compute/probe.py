@@ -1,0 +1,257 @@
+"""The Probe over a Keras network: each question is compiled once, with the batch axis open."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from service.engine.activation_cache import ActivationCache, fingerprint
+from service.engine.arrays import Array
+from service.engine.ports.ascent import Ascended, Ascent
+from service.engine.ports.network_info import LayerFacts
+from service.engine.ports.overrides import UNSTATED, Stated
+from service.engine.ports.probe import (
+    Kernel,
+    LayerActivations,
+    LayerGradients,
+    LayerOnCanvas,
+    LayerResponses,
+    LayerSurvey,
+    ReceptiveField,
+    Scores,
+)
+from service.errors import MethodUnavailableError
+from service.keras.compute.ascent.canvases import Canvases
+from service.keras.compute.ascent.gradient_ascent import climb, compile_loop
+from service.keras.compute.ascent.truncation import excerpt
+from service.keras.compute.autoencoding import find_coding
+from service.keras.compute.channel_statistics import join_surveys, trace_survey
+from service.keras.compute.classification import Classifying, find_sources, find_waypoint
+from service.keras.compute.compiling import compile_graph, computing
+from service.keras.compute.folding import UNFOLDED, Folding
+from service.keras.compute.memory_budget import Room
+from service.keras.compute.passes import Passes
+from service.keras.compute.traces import Built, Traces
+from service.keras.compute.tuning import UNTUNED, Tuning
+from service.keras.compute.unit_activations import join_responses, trace_responses
+from service.keras.graph.head import find_head
+from service.keras.graph.layer_info import describe_layer
+from service.keras.graph.lookup import find_kernels, find_layer, find_layer_with_filters
+from service.keras.graph.network_info import examine, find_latent_layer
+from service.keras.graph.receptive_field import find_receptive_field
+from service.keras.graph.replay import Call, functional, infer, replay, wire
+from service.keras.graph.subgraph import compute_part, find_part
+from service.keras.graph.upright import require_known_axes, turn
+
+# Of what the kernels of all traces may take.
+_SHARE_OF_ASCENT, _SHARE_OF_SURVEY, _SHARE_OF_ACTIVATIONS = 4, 4, 32
+
+
+class KerasProbe:
+    """Answers from one loaded network, which it never changes.
+
+    What is `stated` overrules what the graph suggests. Raises LayerNotFoundError for an unknown default layer.
+    """
+
+    def __init__(
+        self,
+        network: keras.Model,
+        *,
+        stated: Stated = UNSTATED,
+        repairs: tuple[str, ...] = (),
+        tuning: Tuning = UNTUNED,
+    ) -> None:
+        self._network = network
+        self._wiring = wire(network)
+        self._canvases = Canvases(network, self._wiring)
+        self._reuse = tuning.reuse or ActivationCache(0)
+        # Names this probe's activations there, and keeps nothing alive.
+        self._owner = object()
+        self.traces = Traces(tuning.max_traces, tuning.max_bytes)
+        self._room = Room(network, self._wiring, tuning.pass_bytes)
+        latent = find_latent_layer(self._wiring, stated)
+        self._coding = find_coding(network, self._wiring, self.traces, latent, self._room)
+        head = find_head(self._wiring.outputs[0])
+        anatomy = examine(network, self._wiring, head, stated)
+        # Of a U-Net the output has the input's shape as well.
+        is_none = anatomy.task == "autoencoder" and stated.task is None and self._coding.code is None
+        self.anatomy = replace(
+            anatomy,
+            task="features" if is_none else anatomy.task,
+            repairs=repairs,
+            code=self._coding.code,
+            no_code=self._coding.reason,
+        )
+        self._folding = Folding(self._wiring) if tuning.fold else None
+        self._max_bytes = tuning.max_bytes
+        sources = find_sources(self._wiring, head)
+        passes = Passes(
+            network, self._wiring, head, self.anatomy.task, self.traces, self._folding, self._max_bytes,
+            usual=find_waypoint(self._wiring, sources, self.anatomy.default_layer),
+        )  # fmt: skip
+        self._classifying = Classifying(self.anatomy, sources, passes, self._reuse, self._room)
+
+    @property
+    def batch_size(self) -> int | None:
+        """How many pictures the network was built for; None where that is open."""
+        size: int | None = self._wiring.inputs[0].shape[0]
+        return size
+
+    def scores(self, image: Array) -> Scores:
+        """See Probe."""
+        return self.scores_of([image])[0]
+
+    def scores_of(self, images: Sequence[Array]) -> list[Scores]:
+        """See BatchProbe."""
+        return self._classifying.scores_of(images)
+
+    def activations(self, image: Array, layers: Sequence[str]) -> list[LayerActivations]:
+        """See Probe."""
+        calls = [self._find_readable(layer) for layer in layers]
+        picture = fingerprint(image)
+        keys = [(self._owner, call.site, picture) for call in calls]
+        kept = [arrays[0] for arrays in map(self._reuse.get, keys) if arrays is not None]
+        if len(kept) < len(calls):
+            # One trace gives every layer: a trace for each combination that clients think of would fill the cache.
+            trace = self.traces.get("activations", self._trace_activations)
+            with computing(image):
+                answers = trace(tf.constant(image[None]))
+                kept = [answers[call.order].numpy()[0] for call in calls]
+            for key, array in zip(keys, kept, strict=True):
+                self._reuse.put(key, [array])
+        return [LayerActivations(call.site.path, array) for call, array in zip(calls, kept, strict=True)]
+
+    def survey(self, images: Array, layers: Sequence[str], signs: Array) -> list[LayerSurvey]:
+        """See Probe."""
+        calls = [self._find_readable(layer) for layer in layers]
+
+        def build() -> Built:
+            share = self._max_bytes // _SHARE_OF_SURVEY
+            return trace_survey(self._network, self._wiring, calls, self._folding, share)
+
+        trace = self.traces.get(("survey", tuple(call.site for call in calls)), build)
+        with computing(images[0]):
+            found = [trace(tf.constant(images[part]), tf.constant(signs[part])) for part in self._room.parts_of(images)]
+            return [join_surveys(call.site.path, answers) for call, *answers in zip(calls, *found, strict=True)]
+
+    def responses(self, images: Array, layer: str) -> LayerResponses:
+        """See Probe."""
+        call = self._find_readable(layer)
+
+        def build() -> Built:
+            share = self._max_bytes // _SHARE_OF_SURVEY
+            return trace_responses(self._network, self._wiring, call, self._folding, share)
+
+        trace = self.traces.get(("responses", call.site), build)
+        with computing(images[0]):
+            return join_responses(
+                call.site.path, [trace(tf.constant(images[part])) for part in self._room.parts_of(images)]
+            )
+
+    def receptive_field(self, layer: str, size: tuple[int, int]) -> ReceptiveField | None:
+        """See Probe."""
+        return find_receptive_field(self._wiring, find_layer(self._wiring, layer), size)
+
+    def encode(self, images: Array) -> Array:
+        """See Probe."""
+        return self._coding.encode(images)
+
+    def decode(self, codes: Array) -> Array:
+        """See Probe."""
+        return self._coding.decode(codes)
+
+    def unit_gradients(self, images: Array, layer: str, units: Sequence[int]) -> Array:
+        """See Probe."""
+        return self._coding.unit_gradients(images, self._find_readable(layer), units)
+
+    def layer(self, reference: str) -> LayerFacts:
+        """See Probe."""
+        return describe_layer(find_layer(self._wiring, reference))
+
+    def kernels(self, layer: str) -> list[Kernel]:
+        """See Probe."""
+        return find_kernels(self._wiring, layer)
+
+    def activations_and_gradients(
+        self, image: Array, *, layer: str | None = None, class_index: int | None = None
+    ) -> LayerGradients:
+        """See Probe."""
+        return self.gradients_of([image], [class_index], layer=layer)[0]
+
+    def gradients_of(
+        self, images: Sequence[Array], classes: Sequence[int | None], *, layer: str | None = None
+    ) -> list[LayerGradients]:
+        """See BatchProbe."""
+        return self._classifying.gradients_of(images, classes, layer=layer)
+
+    def require_target(self, *, layer: str | None, class_index: int | None) -> None:
+        """See Probe."""
+        self._classifying.find_target(layer, class_index)
+
+    def layer_on_canvas(self, layer: str, size: tuple[int, int]) -> LayerOnCanvas:
+        """See Probe."""
+        self._require_image()
+        return self._canvases.look(find_layer_with_filters(self._wiring, layer), size)
+
+    def ascend(self, ascent: Ascent, report: Callable[[float], None]) -> Ascended:
+        """See Probe."""
+        objective, canvas = ascent.objective, ascent.canvas
+        shape = canvas.start.shape[1:]
+        self.layer_on_canvas(objective.layer, shape[:2])
+        call = find_layer_with_filters(self._wiring, objective.layer)
+
+        def build() -> Built:
+            part = excerpt(self._network, self._wiring, call, self._folding, self._max_bytes // _SHARE_OF_ASCENT)
+            return Built(compile_loop(part, shape, canvas.preprocessing), part.bytes)
+
+        loop = self.traces.get(("ascent", call.site, shape, canvas.preprocessing), build)
+        return climb(loop, objective.filters, canvas, ascent.schedule, report=report)
+
+    def run_once(self, open_size: tuple[int, int] = (224, 224)) -> None:
+        """Run the network on noise: proof that it works, a warm-up of the first traces, and a check of the folding.
+
+        `open_size` (h, w) stands in where the network leaves its size open. Raises whatever the network raises.
+        """
+        if self.anatomy.classes is not None and self.anatomy.input_shape is not None:
+            height, width, channels = self.anatomy.input_shape
+            shape = (height or open_size[0], width or open_size[1], channels)
+            if not self._classifying.folds_well(np.random.default_rng(0).random(shape, np.float32)):
+                self.traces.clear()
+                self._folding = None
+            return
+        shapes = [value.shape[1:] for value in self._wiring.inputs]
+        sizes = [[size or open_size[min(axis, 1)] for axis, size in enumerate(shape)] for shape in shapes]
+        symbols = functional(self._network).inputs
+        zeros = [tf.zeros([1, *size], symbol.dtype) for size, symbol in zip(sizes, symbols, strict=True)]
+        replay(self._network, zeros, lambda _, node, args, kwargs: infer(node, args, kwargs))
+
+    def _find_readable(self, layer: str) -> Call:
+        """The layer, if it is known which of its axes is what."""
+        call = find_layer(self._wiring, layer)
+        require_known_axes(call)
+        return call
+
+    def _require_image(self) -> None:
+        if self.anatomy.input_shape is None:
+            raise MethodUnavailableError("no single picture goes into this network")
+
+    def _trace_activations(self) -> Built:
+        values = tuple(call.outputs[0] for call in self._wiring.calls)
+        part = find_part(self._wiring.inputs, values)
+        share = self._max_bytes // _SHARE_OF_ACTIVATIONS
+        folded = self._folding.apply(part, max_bytes=share, normalisation=False) if self._folding else UNFOLDED
+
+        def compute(images: Any) -> list[Any]:
+            found = compute_part(self._network, self._wiring, part, [self._enter(images)], folded.operate())
+            return [tf.cast(turn(value, tensor), tf.float32) for value, tensor in zip(values, found, strict=True)]
+
+        return Built(compile_graph(compute, self._image_spec()), folded.bytes)
+
+    def _image_spec(self) -> tf.TensorSpec:
+        return tf.TensorSpec([None, *(self.anatomy.input_shape or ())], tf.float32)
+
+    def _enter(self, images: Any) -> Any:
+        return tf.cast(images, functional(self._network).inputs[0].dtype)

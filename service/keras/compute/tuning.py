@@ -1,0 +1,24 @@
+"""How a probe computes, whatever it is asked: no answer depends on it beyond rounding. Imports no TensorFlow."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from service.engine.activation_cache import ActivationCache
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """`max_traces` compiled graphs are kept per model, as far as the kernels in them take no more than `max_bytes`.
+
+    `fold` lets kernels be constants of the graph, with the batch normalisation after them folded in; `reuse` keeps what
+    was computed of a picture. No pass takes more pictures than `pass_bytes` has room for, by the widest layer.
+    """
+
+    max_traces: int = 64
+    max_bytes: int = 2**29
+    fold: bool = True
+    reuse: ActivationCache | None = None
+    pass_bytes: int = 2**29
+
+
+UNTUNED: Final = Tuning()

@@ -1,0 +1,213 @@
+"""A model file to a KerasProbe that has run once."""
+
+import os
+from contextlib import suppress
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+import keras
+import tensorflow as tf
+
+from service.engine.ports.overrides import UNSTATED, Stated
+from service.errors import ConvscopeError, ModelFailedError
+from service.keras.compute.probe import KerasProbe
+from service.keras.compute.tuning import UNTUNED, Tuning
+from service.keras.files.admission.configuration import NameRefusedError, require_allowed
+from service.keras.files.admission.first_pass import OPEN_SIZE, require_affordable_pass
+from service.keras.files.admission.limits import MODEL_FILE_LIMITS, ModelFileLimits
+from service.keras.files.admission.weight_budget import WeightBudget
+from service.keras.files.archive import Format, inspect, read_config
+from service.keras.files.joining import join
+from service.keras.files.keras_settings import unchanged_settings
+from service.keras.files.repair.hard_sigmoid import restore_hard_sigmoid
+from service.keras.files.repair.old_archives import load_old_archive
+from service.keras.files.repair.readable import is_old, keras_version, readable
+from service.keras.files.stored_weights import verify_weights
+from service.keras.graph.replay import functional
+
+
+@cache
+def configure_devices(threads: int = 0) -> None:
+    """All cores (or so many threads) for one operation, one operation at a time: the fastest on small machines.
+
+    A GPU's memory is taken as it is needed, as others may use it too. Has an effect only before TensorFlow's first
+    operation.
+    """
+    with suppress(RuntimeError):  # TensorFlow has begun already
+        tf.config.threading.set_intra_op_parallelism_threads(threads or len(os.sched_getaffinity(0)))
+        tf.config.threading.set_inter_op_parallelism_threads(1)
+        for device in tf.config.list_physical_devices("GPU"):
+            tf.config.experimental.set_memory_growth(device, enable=True)
+
+
+def load_probe(
+    path: Path, stated: Stated = UNSTATED, *, tuning: Tuning = UNTUNED, limits: ModelFileLimits = MODEL_FILE_LIMITS
+) -> KerasProbe:
+    """Load a `.keras` or HDF5 file, with its decoder if it has one, refuse what carries code, and run the network once.
+
+    Raises ModelFailedError with a reason that a user can act on.
+    """
+    with unchanged_settings():
+        return _load_probe(path, stated, tuning, limits)
+
+
+def _load_probe(path: Path, stated: Stated, tuning: Tuning, limits: ModelFileLimits) -> KerasProbe:
+    network, repairs = _open(path, stated.input_size, limits)
+    if stated.decoder is not None:
+        network, stated, more = _join(network, stated, stated.decoder, limits)
+        repairs += more
+    if functional(network) is None:
+        raise ModelFailedError(
+            f"'{type(network).__name__}' is a subclassed model, whose layers cannot be followed: "
+            "rebuild it as a Functional or Sequential model"
+        )
+    require_affordable_pass(network, stated.input_size, limits)
+    _require_finite(network)
+    try:
+        probe = KerasProbe(network, stated=stated, tuning=tuning, repairs=repairs)
+    except ModelFailedError:
+        raise
+    except ConvscopeError as error:
+        raise ModelFailedError(f"model.toml: default_layer: {error.detail}") from error
+    run_once(probe, stated.input_size)
+    return probe
+
+
+def run_once(probe: KerasProbe, input_size: tuple[int, int] | None = None) -> None:
+    """Prove that the network runs. Raises ModelFailedError."""
+    try:
+        probe.run_once(input_size or OPEN_SIZE)
+    except Exception as error:
+        if (size := probe.batch_size or 1) > 1:
+            raise ModelFailedError(
+                f"the network takes {size} pictures at once and fails on one: leave the batch size open "
+                "(batch_size=None) and save it again"
+            ) from error
+        raise ModelFailedError(f"the network loads but does not run: {first_line(error)}") from error
+
+
+def first_line(error: Exception) -> str:
+    """What Keras says, without the pages that follow."""
+    return _first_line(str(error), type(error).__name__)
+
+
+def _first_line(text: str, otherwise: str, length: int = 300) -> str:
+    """What there is of it to be read; it may hold names out of the file."""
+    line = (text.strip() or otherwise).splitlines()[0][:length]
+    return "".join(mark if mark.isprintable() else repr(mark)[1:-1] for mark in line)
+
+
+def _require_finite(network: keras.Model) -> None:
+    """A compiled ReLU makes 0 of NaN: a network that is broken would answer, and be sure of it."""
+    for weight in network.weights:
+        values = tf.convert_to_tensor(weight)
+        if values.dtype.is_floating and not tf.reduce_all(tf.math.is_finite(values)):
+            raise ModelFailedError(
+                f"the weights '{weight.path}' hold NaN or infinity: the training has diverged; save an earlier state"
+            )
+
+
+def _open(
+    path: Path, input_size: tuple[int, int] | None, limits: ModelFileLimits
+) -> tuple[keras.Model, tuple[str, ...]]:
+    """The file's network with its graph, and what had to be mended to read it."""
+    file_format, stored = inspect(path, limits)
+    budget = WeightBudget(stored, limits)
+    try:
+        with readable(path, file_format, limits) as (file, repairs):
+            _require_allowed(file, file_format, limits)
+            with budget.kept():
+                network = _load(file, path)
+            if file_format == "hdf5":
+                verify_weights(network, file)
+            more = restore_hard_sigmoid(network) if is_old(file) else ()
+    except (OSError, RuntimeError, ValueError, KeyError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            # Of the disk, not of the file: h5py's own have no number.
+            raise
+        kind = "HDF5 file" if file_format == "hdf5" else ".keras archive"
+        raise ModelFailedError(f"'{path.name}' is a damaged {kind}: copy it again") from error
+    with budget.kept():
+        _build(network, input_size)
+    return network, (*repairs, *more)
+
+
+def _require_allowed(file: Path, file_format: Format, limits: ModelFileLimits) -> None:
+    """Look at what Keras will read: the mended configuration, where there is one."""
+    try:
+        require_allowed(read_config(file, file_format, limits), is_archive=file_format == "keras")
+    except NameRefusedError as error:
+        raise ModelFailedError(error.detail + _advice(file)) from error
+
+
+def _join(
+    encoder: keras.Model, stated: Stated, file: Path, limits: ModelFileLimits
+) -> tuple[keras.Model, Stated, tuple[str, ...]]:
+    """The network of both files, what is stated of it, and what had to be mended to read the decoder."""
+    decoder, repairs = _open(file, None, limits)
+    network, latent_layer = join(encoder, decoder, stated.latent_layer)
+    return network, replace(stated, latent_layer=latent_layer), tuple(f"decoder: {repair}" for repair in repairs)
+
+
+def _load(file: Path, path: Path) -> keras.Model:
+    """Let Keras read `file`, which is `path` or a mended copy of it."""
+    try:
+        if file.suffix == ".keras" and is_old(file):
+            network = load_old_archive(file)
+        else:
+            network = keras.saving.load_model(file, compile=False, safe_mode=True)
+    except ModelFailedError:
+        raise
+    except RecursionError as error:
+        raise ModelFailedError(f"the layers of '{path.name}' are chained or nested too deep for Keras") from error
+    except Exception as error:
+        # Keras raises anything at all here, TypeError and KeyError included; its sentences may hold the path.
+        raise ModelFailedError(_explain(error, file, path)) from error
+    if not isinstance(network, keras.Model):
+        raise ModelFailedError(f"'{path.name}' holds a {type(network).__name__}, not a model")
+    return network
+
+
+def _build(network: keras.Model, input_size: tuple[int, int] | None) -> None:
+    """Give an unbuilt Sequential its graph; its input is that of its first layer, or `input_size` with RGB."""
+    if not isinstance(network, keras.Sequential) or network._functional is not None:
+        return
+    shape = next((layer.input_shape for layer in network.layers if hasattr(layer, "input_shape")), None)
+    if shape is None and input_size is not None:
+        shape = (None, *input_size, 3)
+    if shape is None:
+        raise ModelFailedError(
+            "this Sequential model was never called and has no input shape: "
+            "add an InputLayer and save it again, or set input_size in model.toml"
+        )
+    stored = len(network.weights)
+    try:
+        network.build(shape)
+    except Exception as error:
+        raise ModelFailedError(f"the network cannot be built for {shape}: {first_line(error)}") from error
+    if len(network.weights) != stored:
+        # Keras would fill them with random numbers and say nothing.
+        raise ModelFailedError(
+            "the file lacks the weights of some layers, as the model was never called: call it once, then save it"
+        )
+
+
+def _explain(error: Exception, file: Path, path: Path) -> str:
+    """What Keras says, without the configuration that it quotes and the folders that it names; and what to do."""
+    reason = str(error).rpartition("Exception encountered: ")[2]
+    reason = _first_line(reason, type(error).__name__, length=1000)
+    for place in (file, path):
+        reason = reason.replace(str(place), path.name).replace(f"{place.parent}/", "")
+    return f"Keras cannot load '{path.name}': {reason[:300]}{_advice(file)}"
+
+
+def _advice(file: Path) -> str:
+    """What else may help, in brackets, for a file that is old."""
+    if is_old(file):
+        version = keras_version(file)
+        way_out = "build the network with Keras 3, give it these weights and save it with model.save('model.keras')"
+        if not version.startswith("2."):
+            way_out = "save it again with a newer version"
+        return f" (it was written by Keras {version}: {way_out})"
+    return ""

@@ -1,0 +1,1 @@
+"""Which axes of each tensor are the picture's height, width and channels."""

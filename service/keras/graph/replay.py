@@ -1,0 +1,209 @@
+"""Replaying a Keras graph, nested models included, with a hook at every call. Knows no gradients and no methods.
+
+Keras offers no public way to reach a tensor inside a nested model ("graph disconnected"), so this file walks the
+nodes itself. Every private Keras name that the engine relies on is in here, and a contract test pins them.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import keras
+from keras import tree
+
+from service.keras.graph.axes.axes import BATCH, Axes, Name, Shape, axis, name_of, stamp, unknown
+from service.keras.graph.axes.rules import claim_axes, find_axes
+from service.keras.graph.axes.steps import Step
+from service.keras.graph.first_bias import compute_with_first_bias, has_first_bias
+
+
+class Site(NamedTuple):
+    """Where in the network a call stands: a shared layer is called several times under one path."""
+
+    path: str
+    occurrence: int
+
+
+Hook = Callable[[Site, Any, tuple[Any, ...], dict[str, Any]], Any]
+
+
+def replay(network: keras.Model, inputs: Sequence[Any], hook: Hook) -> list[Any]:
+    """Walk the network in execution order and return its flat outputs.
+
+    `hook(site, node, args, kwargs)` computes each call that is not itself a Functional or Sequential model;
+    `node.operation` is the layer or operation. Nothing in the network is changed.
+    """
+    return _walk(functional(network), inputs, "", Counter(), hook)
+
+
+def functional(network: Any) -> Any:
+    """The Functional graph of a model, or None where the operation is a leaf of the replay."""
+    if isinstance(network, keras.Sequential):
+        return network._functional
+    # A class of somebody's own may override `call`, which the nodes would not show.
+    is_keras_own = type(network).__module__.startswith("keras.")
+    return network if is_keras_own and hasattr(network, "_nodes_by_depth") else None
+
+
+def infer(node: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Call the node's operation in inference mode."""
+    operation = node.operation
+    if getattr(operation, "_call_has_training_arg", False):
+        kwargs = {**kwargs, "training": False}
+    if has_first_bias(operation):
+        return compute_with_first_bias(operation, *args, activation=operation.activation, **kwargs)
+    if isinstance(operation, keras.layers.Discretization):
+        # In a compiled graph alone, Keras would cast what enters it to the layer's dtype, and that may be an integer.
+        return operation.call(*args, **kwargs)
+    return operation(*args, **kwargs)
+
+
+def plainly(_: Site, node: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """The hook that computes every call as it is."""
+    return infer(node, args, kwargs)
+
+
+def _walk(function: Any, inputs: Sequence[Any], prefix: str, calls: Counter[str], hook: Hook) -> list[Any]:
+    live = {id(symbol): value for symbol, value in zip(function.inputs, inputs, strict=True)}
+    for depth in sorted(function._nodes_by_depth, reverse=True):
+        for node in function._nodes_by_depth[depth]:
+            if node.is_input or any(id(symbol) not in live for symbol in node.input_tensors):
+                continue
+            args, kwargs = node.arguments.fill_in(live)
+            path = prefix + node.operation.name
+            inner = functional(node.operation)
+            if inner is not None:
+                nested = args[0] if args else kwargs["inputs"]
+                outputs = _walk(inner, tree.flatten(nested), path + "/", calls, hook)
+            else:
+                site = Site(path, calls[path])
+                calls[path] += 1
+                outputs = tree.flatten(hook(site, node, args, kwargs))
+            live |= {id(symbol): value for symbol, value in zip(node.outputs, outputs, strict=True)}
+    return [live[id(symbol)] for symbol in function.outputs]
+
+
+@dataclass(eq=False)
+class Value:
+    """A tensor of the static graph: its shape, the call that makes it, and what its axes are."""
+
+    shape: Shape
+    call: "Call"
+    axes: Axes = ()
+
+
+@dataclass(eq=False)
+class Call:
+    """One call of a leaf operation, or a network input (an InputLayer); `order` counts in execution order.
+
+    `args` and `kwargs` are what it is called with, values in the place of tensors.
+    """
+
+    site: Site
+    order: int
+    operation: Any
+    inputs: tuple[Value, ...]
+    outputs: tuple[Value, ...] = ()
+    args: tuple[Any, ...] = ()
+    kwargs: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_input(self) -> bool:
+        return not self.inputs
+
+
+@dataclass(frozen=True)
+class Wiring:
+    """The whole network, nested models flattened, as calls and the values between them."""
+
+    inputs: tuple[Value, ...]
+    outputs: tuple[Value, ...]
+    calls: tuple[Call, ...]
+    by_path: dict[str, Call] = field(repr=False)
+    by_site: dict[Site, Call] = field(repr=False)
+
+    @property
+    def layers(self) -> list[Call]:
+        """The calls in execution order, a shared layer once, by its last call."""
+        return [call for call in self.calls if self.by_path[call.site.path] is call]
+
+    def ancestors(self, value: Value) -> set[Value]:
+        """Every value that `value` is computed from, itself included."""
+        seen: set[Value] = set()
+        waiting = [value]
+        while waiting:
+            current = waiting.pop()
+            if current not in seen:
+                seen.add(current)
+                waiting += current.call.inputs
+        return seen
+
+
+def wire(network: keras.Model) -> Wiring:
+    """Rank the graph once, without running it. A path called several times leads to its last call."""
+    calls: list[Call] = []
+
+    def add(call: Call, symbols: Sequence[Any]) -> list[Value]:
+        call.outputs = tuple(Value(tuple(symbol.shape), call) for symbol in symbols)
+        label(call)
+        calls.append(call)
+        return list(call.outputs)
+
+    def note(site: Site, node: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Value]:
+        inputs = tuple(item for item in tree.flatten((args, kwargs)) if isinstance(item, Value))
+        return add(Call(site, len(calls), node.operation, inputs, args=args, kwargs=kwargs), node.outputs)
+
+    inputs: list[Value] = []
+    for symbol in functional(network).inputs:
+        layer = symbol._keras_history.operation
+        inputs += add(Call(Site(layer.name, 0), len(calls), layer, ()), [symbol])
+    outputs = replay(network, inputs, note)
+    return Wiring(
+        inputs=tuple(inputs),
+        outputs=tuple(outputs),
+        calls=tuple(calls),
+        by_path={call.site.path: call for call in calls},
+        by_site={call.site: call for call in calls},
+    )
+
+
+def label(call: Call) -> None:
+    """Say what the axes of a call's outputs are, by those of its inputs."""
+    if call.is_input:
+        (value,) = call.outputs
+        names: list[Name] = ["h", "w", "c"] if len(value.shape) == 4 else ["?"] * (len(value.shape) - 1)
+        value.axes = stamp((BATCH, *map(axis, names)), value.shape)
+        return
+    claimed = claim_axes(_step(call))
+    if claimed is not None:
+        _relabel(call.inputs[0], stamp(claimed, call.inputs[0].shape))
+    try:
+        found = find_axes(_step(call))
+    except (AttributeError, IndexError, TypeError, ValueError, KeyError):
+        # An operation that was called in a way of which its rule does not know.
+        found = [unknown(value.shape) for value in call.outputs]
+    for value, axes in zip(call.outputs, found, strict=True):
+        value.axes = stamp(axes, value.shape)
+
+
+def _step(call: Call) -> Step:
+    return Step(
+        call.operation,
+        call.args,
+        call.kwargs,
+        given=tuple(value.axes for value in call.inputs),
+        shapes=tuple(value.shape for value in call.inputs),
+        made=tuple(value.shape for value in call.outputs),
+    )
+
+
+def _relabel(value: Value, axes: Axes) -> None:
+    """Also what only passed its numbers on to here."""
+    before = value.axes
+    while value.axes == before:
+        value.axes = axes
+        inputs = value.call.inputs
+        if len(inputs) != 1 or any(name_of(one) in ("h", "w") for one in inputs[0].axes):
+            return
+        value = inputs[0]

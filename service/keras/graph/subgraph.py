@@ -1,0 +1,73 @@
+"""A part of a network: from some of its tensors to others, with nothing else computed."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import keras
+from keras import tree
+
+from service.keras.graph.axes.axes import has_batch
+from service.keras.graph.replay import Call, Hook, Site, Value, Wiring, plainly, replay
+
+_ABSENT: Final = object()
+
+
+@dataclass(frozen=True)
+class Part:
+    """What goes in, what comes out, and the calls in between."""
+
+    given: tuple[Value, ...]
+    wanted: tuple[Value, ...]
+    calls: frozenset[Site]
+
+
+def find_part(given: Iterable[Value], wanted: Iterable[Value]) -> Part:
+    """Everything that `wanted` needs beyond `given`."""
+    given, wanted = tuple(given), tuple(wanted)
+    calls: set[Site] = set()
+    seen, waiting = set(given), list(wanted)
+    while waiting:
+        value = waiting.pop()
+        if value not in seen:
+            seen.add(value)
+            calls.add(value.call.site)
+            waiting += value.call.inputs
+    return Part(given, wanted, frozenset(calls))
+
+
+def find_frontier(wiring: Wiring, call: Call) -> tuple[Value, ...]:
+    """The tensors that the network's outputs can be computed from once `call` has run; its own output first.
+
+    Calls stand in execution order: none up to `call` depends on it, so that all of its influence lies beyond. Where one
+    of the tensors has no batch axis of its own, or one that counts windows of pictures, they cannot be kept per image:
+    then the frontier is the input.
+    """
+    found: dict[Value, None] = {call.outputs[0]: None}
+    seen: set[Value] = set()
+    waiting = list(wiring.outputs)
+    while waiting:
+        value = waiting.pop()
+        if value.call.order <= call.order:
+            found[value] = None
+        elif value not in seen:
+            seen.add(value)
+            waiting += value.call.inputs
+    if any(not value.shape or value.shape[0] is not None or not has_batch(value.axes) for value in found):
+        return wiring.inputs
+    return tuple(found)
+
+
+def compute_part(
+    network: keras.Model, wiring: Wiring, part: Part, tensors: Sequence[Any], operate: Hook = plainly
+) -> list[Any]:
+    """The tensors that are wanted, from those given; `operate` computes each call in between."""
+    live: dict[Value, Any] = dict(zip(part.given, tensors, strict=True))
+
+    def hook(here: Site, node: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        values = wiring.by_site[here].outputs
+        made = operate(here, node, args, kwargs) if here in part.calls else [_ABSENT] * len(values)
+        return [live.setdefault(value, tensor) for value, tensor in zip(values, tree.flatten(made), strict=True)]
+
+    replay(network, [live.get(value, _ABSENT) for value in wiring.inputs], hook)
+    return [live[value] for value in part.wanted]

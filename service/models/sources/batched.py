@@ -1,0 +1,37 @@
+"""A source whose models answer concurrent questions together, on one device that they share."""
+
+from dataclasses import dataclass, replace
+
+from service.engine.batching import BatchingProbe, Device
+from service.engine.model import Model
+from service.engine.ports.probe import BatchProbe
+from service.models.sources.source import Offer, Source
+
+
+@dataclass(frozen=True)
+class Batched:
+    """Another source's models; see Source."""
+
+    source: Source
+    device: Device
+
+    def names(self) -> list[str]:
+        """See Source."""
+        return self.source.names()
+
+    def offers(self, name: str) -> list[Offer]:
+        """See Source."""
+        return [self._batch(offer) for offer in self.source.offers(name)]
+
+    def close(self) -> None:
+        """See Source."""
+        self.source.close()
+
+    def _batch(self, offer: Offer) -> Offer:
+        def open_batched() -> Model:
+            model = offer.open()
+            if not isinstance(model.probe, BatchProbe):
+                return model
+            return replace(model, probe=BatchingProbe(model.probe, self.device, model.name))
+
+        return replace(offer, open=open_batched)

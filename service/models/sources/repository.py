@@ -1,0 +1,101 @@
+"""The repository folder: `MODEL/VERSION/model.keras`, found by looking, never by remembering."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from service.models.sources.application_table import APPLICATIONS
+
+# No leading dot: hidden folders are no models, and `.` and `..` lead elsewhere.
+MODEL_NAME = re.compile(r"(?!\.)[A-Za-z0-9._-]{1,100}")
+_NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9._-]+")
+SUFFIXES = (".keras", ".h5", ".hdf5")
+# An operator may put these straight into the repository: they are no models.
+_WEIGHTS = frozenset(application.weights.name for application in APPLICATIONS.values())
+
+
+@dataclass(frozen=True)
+class Found:
+    """One version on disk. `file` is None where the folder holds no model file, or `problem` says what it holds.
+
+    Two finds compare equal as long as nothing on disk changed.
+    """
+
+    name: str
+    version: str
+    folder: Path
+    file: Path | None
+    problem: str | None
+    stamp: tuple[tuple[int, int] | None, ...]
+
+
+def find_models(root: Path) -> Iterator[str]:
+    """The names of the models in a repository folder, sorted; and of what lies there as if it were one."""
+    if root.is_dir():
+        folders = [child.name for child in root.iterdir() if _is_model_folder(child)]
+        yield from sorted({*folders, *_find_misplaced(root)})
+
+
+def find_versions(root: Path, name: str) -> list[Found]:
+    """The versions of one model, newest first; a file straight in the model's folder is version 1."""
+    folder = root / name
+    if not MODEL_NAME.fullmatch(name):
+        return []
+    if not folder.is_dir():
+        problem = _find_misplaced(root).get(name) if root.is_dir() else None
+        return [Found(name, "1", root, None, problem, ())] if problem else []
+    numbered = [child for child in folder.iterdir() if child.is_dir() and child.name.isdecimal()]
+    found = [_look(name, child.name, folder, child) for child in numbered]
+    if not any(item.version == "1" for item in found) and (not found or _model_files(folder)):
+        found.append(_look(name, "1", folder, folder))
+    return sorted(found, key=lambda item: int(item.version), reverse=True)
+
+
+def _find_misplaced(root: Path) -> dict[str, str]:
+    """What is no model where it lies, by the name that it could have: a loose file, a folder whose name is none."""
+    found: dict[str, str] = {}
+    for child in root.iterdir():
+        name = _NOT_IN_NAMES.sub("-", child.stem if child.is_file() else child.name)[:100]
+        if child.name.startswith(".") or child.name in _WEIGHTS or not MODEL_NAME.fullmatch(name):
+            continue
+        if child.is_file() and child.suffix.lower() in SUFFIXES:
+            found[name] = f"'{child.name}' lies straight in the repository: move it to {name}/1/{child.name}"
+        elif child.is_dir() and name != child.name and _holds_models(child):
+            found[name] = f"'{child.name}' is no name of a model (A-Z a-z 0-9 . _ -): call the folder {name}"
+    return found
+
+
+def _holds_models(folder: Path) -> bool:
+    places = [folder, *(child for child in folder.iterdir() if child.is_dir())]
+    return any(_model_files(place) for place in places)
+
+
+def _is_model_folder(folder: Path) -> bool:
+    return MODEL_NAME.fullmatch(folder.name) is not None and folder.is_dir()
+
+
+def _look(name: str, version: str, folder: Path, place: Path) -> Found:
+    files = _model_files(place)
+    file = place / "model.keras" if place / "model.keras" in files else None
+    problem = None
+    if file is None and len(files) == 1:
+        file = files[0]
+    elif file is None and files:
+        problem = f"several model files ({', '.join(path.name for path in files)}): keep one, or name one model.keras"
+    elif (place / "saved_model.pb").exists() or any(place.glob("*/saved_model.pb")):
+        problem = "a SavedModel has no layers to look into: save the network with model.save('model.keras')"
+    elif not files:
+        problem = "no .keras, .h5 or .hdf5 file in the folder"
+    return Found(name, version, folder, file, problem, (_stamp(file), _stamp(folder / "model.toml")))
+
+
+def _model_files(place: Path) -> list[Path]:
+    return sorted(path for path in place.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file())
+
+
+def _stamp(path: Path | None) -> tuple[int, int] | None:
+    if path is None or not path.exists():
+        return None
+    status = path.stat()
+    return status.st_mtime_ns, status.st_size
