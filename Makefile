@@ -7,7 +7,7 @@ PROCESSES ?= $(shell n=$$(getconf _NPROCESSORS_ONLN); echo $$((n < 4 ? n + 1 : 4
 COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" pyproject.toml
 
-.PHONY: help serve serve-redis test chaos check bench tour mutations families legacy networks pictures gallery screenshots docs demo lock audit clean
+.PHONY: help serve serve-redis test chaos check bench tour mutations families legacy networks pictures gallery screenshots shape docs demo lock audit clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-12s %s\n", $$1, $$2}'
@@ -64,6 +64,9 @@ gallery: .venv/.develop  ## make docs/gallery.md, every method with picture and 
 screenshots: .venv/.develop  ## take the pictures of the page
 	@tests/install-parts
 	$(BIN)/python -m docs.screenshots
+
+shape: .venv/.develop  ## how the code is built, in numbers (docs/ARCHITECTURE.md)
+	$(BIN)/python -m docs.shape
 
 docs: .venv/.develop  ## write the generated pages (settings table, OpenAPI snapshot)
 	$(BIN)/python -m docs.generate

@@ -1,4 +1,4 @@
-"""Writes what is generated: the settings, the OpenAPI document, what versions are compared by. A test checks them."""
+"""Writes what is generated: settings, OpenAPI, what versions are compared by, rooms. A test checks them."""
 
 import json
 import re
@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
+from docs.rooms import arrows, rooms_table
 from service.app import create_app
 from service.engine.methods import METHODS
 from service.settings import Settings
@@ -36,9 +37,22 @@ def versions_page() -> str:
     """The page as it stands, with the table of what each method compares."""
     compared = [(name, method.compared) for name, method in METHODS.items()]
     rows = "\n".join(f"| `{name}` | {stated.array} |" for name, stated in compared if stated is not None)
-    table = f"<!-- compared -->\n| method | compared |\n| --- | --- |\n{rows}\n<!-- /compared -->"
     page = (DOCS / "versions.md").read_text(encoding="utf-8")
-    return re.sub(r"<!-- compared -->.*<!-- /compared -->", lambda _: table, page, flags=re.DOTALL)
+    return _fill(page, "compared", f"| method | compared |\n| --- | --- |\n{rows}")
+
+
+def architecture_page() -> str:
+    """The page as it stands, with the rooms and the arrows between them."""
+    page = _fill((DOCS / "ARCHITECTURE.md").read_text(encoding="utf-8"), "rooms", rooms_table())
+    for room in ("service", "service.engine", "service.keras"):
+        page = _fill(page, room, arrows(room))
+    return page
+
+
+def _fill(page: str, name: str, text: str) -> str:
+    """Put a text between the comments of that name."""
+    block = f"<!-- {name} -->\n{text}\n<!-- /{name} -->"
+    return re.sub(f"<!-- {name} -->.*<!-- /{name} -->", lambda _: block, page, flags=re.DOTALL)
 
 
 def _rows(model: type[BaseModel], prefix: str) -> Iterator[str]:
@@ -54,6 +68,7 @@ PAGES = {
     DOCS / "settings.md": settings_page,
     DOCS / "openapi.json": openapi_page,
     DOCS / "versions.md": versions_page,
+    DOCS / "ARCHITECTURE.md": architecture_page,
 }
 
 if __name__ == "__main__":

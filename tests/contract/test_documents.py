@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from docs import shape
 from docs.generate import PAGES
 from service.api.problems import PROBLEMS
-from service.cli.serve import DRAIN_SECONDS
+from service.cli.commands.serve import DRAIN_SECONDS
 from service.engine.methods import METHODS
 from service.errors import ConvscopeError
 from service.settings import WorkerLife
@@ -24,9 +25,16 @@ def test_generated_pages_are_current_when_the_code_changed():
     assert stale == [], "run `make docs` and look at the difference"
 
 
+def test_rooms_are_small_and_know_each_other_in_one_direction():
+    rows = dict(shape.measure())
+    assert rows["cycles of modules"] == rows["cycles of rooms and files beside each other"] == "0"
+    fullest = int(rows["files of a room: median, most"].split(", ")[1].split()[0])
+    assert fullest <= 16, rows["files of a room: median, most"]
+
+
 def test_every_error_has_its_problem_when_it_has_a_code():
-    import service.api.bodies
-    import service.api.negotiation  # noqa: F401 - defines further errors
+    import service.api.requests.bodies
+    import service.api.requests.negotiation  # noqa: F401 - defines further errors
 
     def codes(kind: type[ConvscopeError]) -> set[str]:
         own = {kind.code} if "code" in vars(kind) else set()
