@@ -22,8 +22,7 @@ from service.api.requests.bodies import BodyLimits
 from service.api.requests.executor import BoundedExecutor, Places
 from service.api.requests.uploads import Uploads
 from service.api.result_cache import ResultCache
-from service.api.routes import datasets as named_sets
-from service.api.routes import documentation, events, health, jobs, models, pages
+from service.api.routes import datasets, documentation, events, health, jobs, models, pages
 from service.api.routes.methods import make_router
 from service.api.watching import JobServices
 from service.composition import (
@@ -136,7 +135,7 @@ def create_app(settings: Settings) -> FastAPI:
     documentation.install(app)
     pages.install(app)
     methods = make_router(METHODS.values())
-    for router in (models.router, methods, named_sets.router, jobs.router, events.router, health.router):
+    for router in (models.router, methods, datasets.router, jobs.router, events.router, health.router):
         app.include_router(router)
     return app
 

@@ -5,7 +5,7 @@ from typing import Any
 from uuid import uuid4
 
 from schemas.jobs import JobError, JobRecord, JobState, Part
-from service.jobs.store import errors as refusals
+from service.jobs.store import errors
 from service.jobs.store.port import (
     MAX_REQUESTS,
     Chunk,
@@ -37,9 +37,9 @@ class RedisJobStore:
             self._rules.idempotency_keys,
         )
         if reply[0] == "reused":
-            raise refusals.key_reused()
+            raise errors.key_reused()
         if reply[0] == "busy":
-            raise refusals.in_progress()
+            raise errors.in_progress()
         return str(reply[1]) if reply[0] == "answered" else None
 
     def unreserve(self, key: str) -> None:
@@ -48,7 +48,7 @@ class RedisJobStore:
     def admits(self, duplicate_key: str | None, max_queued: int | None) -> bool:
         reply = self._scripts.run("admits", duplicate_key or "", "" if max_queued is None else max_queued)
         if reply[0] == "full" and max_queued is not None:
-            raise refusals.queue_full(max_queued)
+            raise errors.queue_full(max_queued)
         return bool(reply[0] == "new")
 
     def submit(
@@ -78,7 +78,7 @@ class RedisJobStore:
             MAX_REQUESTS,
         )
         if reply[0] == "full" and max_queued is not None:
-            raise refusals.queue_full(max_queued)
+            raise errors.queue_full(max_queued)
         return Submission(reply[1], created=reply[0] == "created")
 
     def get(self, job: str) -> Snapshot:
@@ -122,7 +122,7 @@ class RedisJobStore:
         reply = self._about(job, "cancel", uuid4().hex, self._rules.result_seconds)
         state: JobState = reply[1]
         if reply[0] == "ended":
-            raise refusals.ended(job, state)
+            raise errors.ended(job, state)
         return state
 
     def delete(self, job: str) -> bool:
@@ -158,15 +158,15 @@ class RedisJobStore:
         return order
 
     def _loss(self) -> tuple[int, str, float]:
-        error = refusals.worker_lost(self._rules.max_attempts).model_dump_json()
+        error = errors.worker_lost(self._rules.max_attempts).model_dump_json()
         return self._rules.max_attempts, error, self._rules.result_seconds
 
 
 def _refuse_absent(job: str, reply: Sequence[str]) -> None:
     if reply[0] == "expired":
-        raise refusals.expired(job)
+        raise errors.expired(job)
     if reply[0] == "missing":
-        raise refusals.not_found(job)
+        raise errors.not_found(job)
 
 
 def _pairs(flat: Sequence[str]) -> dict[str, str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from schemas.jobs import JobError, JobRecord, JobState, Part
-from service.jobs.store import errors as refusals
+from service.jobs.store import errors
 from service.jobs.store import sqlite_chunks as chunks
 from service.jobs.store.port import Claim, Order, Overdue, Rules, Snapshot, Submission, Sweep, Worker
 from service.jobs.store.sqlite_chunks import Moment
@@ -27,11 +27,11 @@ class SqliteJobStore:
         with self._file.writing() as db:
             row = db.execute("SELECT * FROM idempotency WHERE key = ? AND ends > ?", (key, now)).fetchone()
             if row and row["fingerprint"] not in {None, fingerprint}:
-                raise refusals.key_reused()
+                raise errors.key_reused()
             if row and row["job"]:
                 return str(row["job"])
             if row and row["reserved"] > now:
-                raise refusals.in_progress()
+                raise errors.in_progress()
             db.execute(
                 "INSERT OR REPLACE INTO idempotency VALUES (?, ?, ?, NULL, ?)",
                 (key, fingerprint, now + self._rules.reservation_seconds, now + self._rules.idempotency_seconds),
@@ -156,7 +156,7 @@ class SqliteJobStore:
                 raise absent(db, job)
             state: JobState = row["state"]
             if state in {"succeeded", "failed"}:
-                raise refusals.ended(job, state)
+                raise errors.ended(job, state)
             if state != "cancelled":
                 chunks.end(db, job, "cancelled", at=self._moment())
         return state
@@ -263,7 +263,7 @@ def _require_place(db: sqlite3.Connection, max_queued: int | None) -> None:
         return
     in_work = db.execute("SELECT count(*) FROM jobs WHERE state IN ('queued', 'running')").fetchone()[0]
     if in_work >= max_queued:
-        raise refusals.queue_full(max_queued)
+        raise errors.queue_full(max_queued)
 
 
 def _duplicate(db: sqlite3.Connection, key: str) -> str | None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from schemas.jobs import JobError, JobRecord, JobState, Part
-from service.jobs.store import errors as refusals
+from service.jobs.store import errors
 from service.jobs.store.port import MAX_REQUESTS, Claim, Rules, Worker
 
 
@@ -182,7 +182,7 @@ def take_back(db: sqlite3.Connection, job: str, number: int, *, at: Moment) -> N
     attempts = db.execute("SELECT attempts FROM chunks WHERE job = ? AND number = ?", (job, number)).fetchone()[0]
     if attempts >= at.rules.max_attempts:
         db.execute("UPDATE chunks SET fence = 0 WHERE job = ? AND number = ?", (job, number))
-        fail(db, job, number, refusals.worker_lost(at.rules.max_attempts), at=at)
+        fail(db, job, number, errors.worker_lost(at.rules.max_attempts), at=at)
         return
     db.execute("DELETE FROM holds WHERE job = ? AND chunk = ?", (job, number))
     _queue_again(db, job, number, _TAIL)

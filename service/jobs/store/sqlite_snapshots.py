@@ -4,7 +4,7 @@ import sqlite3
 import time
 
 from schemas.jobs import JobError, JobRecord, Part
-from service.jobs.store import errors as refusals
+from service.jobs.store import errors
 from service.jobs.store.port import Chunk, JobExpiredError, JobNotFoundError, Snapshot
 
 
@@ -29,7 +29,7 @@ def snapshot(db: sqlite3.Connection, row: sqlite3.Row, *, parts: bool) -> Snapsh
 
 def absent(db: sqlite3.Connection, job: str) -> JobNotFoundError | JobExpiredError:
     row = db.execute("SELECT 1 FROM tombstones WHERE job = ? AND ends > ?", (job, time.time())).fetchone()
-    return refusals.expired(job) if row else refusals.not_found(job)
+    return errors.expired(job) if row else errors.not_found(job)
 
 
 def _chunk(row: sqlite3.Row) -> Chunk:
