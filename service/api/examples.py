@@ -82,6 +82,12 @@ def result_responses(method: AnyMethod) -> dict[int | str, dict[str, Any]]:
     return answers | {status: {} for status in _STATUSES}
 
 
+def parameters_of(method: AnyMethod) -> frozenset[str]:
+    """All that a request of the method may be made of, but for files."""
+    body = request_body(method)["requestBody"]["content"]["multipart/form-data"]["schema"]
+    return frozenset(body["properties"])
+
+
 def request_headers() -> dict[str, Any]:
     """`openapi_extra`: what a request may say about the manner of its answer."""
     return {

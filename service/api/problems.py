@@ -267,6 +267,10 @@ def make_problem(request: Request, code: str, detail: str, *, errors: list[Probl
     )
 
 
+# What asks for the same in other words.
+_ALSO: Final = {"channels": ("channel",), "images": ("set",), "image": ("images",)}
+
+
 def install(app: FastAPI) -> None:
     """Answer every error of the application with a problem."""
     app.add_exception_handler(ConvscopeError, _convscope_error)
@@ -276,13 +280,23 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(Exception, _unexpected_error)
 
 
+def find_parameter(request: Request, field: str | None) -> str | None:
+    """What a field is called on this route; None where there is none. Routes with parameters have noted them."""
+    parameters: frozenset[str] | None = getattr(request.state, "parameters", None)
+    if field is None or parameters is None:
+        return field
+    names = [name for name in (field, *_ALSO.get(field, ())) if name in parameters]
+    given: frozenset[str] = getattr(request.state, "given", frozenset())
+    return next((name for name in names if name in given), next(iter(names), None))
+
+
 async def _convscope_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, ConvscopeError)
     errors: list[ProblemError] | None = None
     if isinstance(error, InvalidParametersError):
         errors = error.errors
-    elif error.field is not None:
-        errors = [ProblemError(pointer=pointer(error.field), detail=error.detail)]
+    elif (name := find_parameter(request, error.field)) is not None:
+        errors = [ProblemError(pointer=pointer(name), detail=error.detail)]
     return respond(request, error.code, error.detail, members={"errors": errors})
 
 

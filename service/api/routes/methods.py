@@ -15,7 +15,7 @@ from schemas.jobs import Job, JobResult
 from schemas.methods import MethodList, MethodParams
 from schemas.results import Result
 from service.api.dependencies import ModelName, ModelVersion, Services, ServicesDependency, until_gone
-from service.api.examples import request_body, request_headers, result_responses
+from service.api.examples import parameters_of, request_body, request_headers, result_responses
 from service.api.job_requests import Asked, answer_with_job
 from service.api.requests.bodies import Body, announced_bytes, announces_set, count_nothing, read_body
 from service.api.requests.negotiation import JSON, PNG, choose
@@ -49,12 +49,17 @@ def make_router(methods: Iterable[AnyMethod]) -> APIRouter:
 
 
 def _add_routes(router: APIRouter, method: AnyMethod) -> None:
+    parameters = parameters_of(method)
+
     async def newest(request: Request, services: ServicesDependency, model: ModelName) -> Response:
+        request.state.parameters = parameters
         return await _answer(request, services, method, model, None)
 
     async def one_version(
         request: Request, services: ServicesDependency, model: ModelName, version: ModelVersion
     ) -> Response:
+        # One version is not compared with others.
+        request.state.parameters = parameters - {"versions"}
         return await _answer(request, services, method, model, version)
 
     shared: dict[str, Any] = {
@@ -115,6 +120,8 @@ async def _read(
             upload = await stack.enter_async_context(services.set_uploads.take(announced_bytes(request)))
             received = upload.received
         body = await read_body(request, services.body_limits, services.parsing, takes_set=takes_set, received=received)
+        # An error points at what the client wrote.
+        request.state.given = frozenset(body.params)
         name = body.params.pop("set", None) if takes_set else None
         versions = body.params.pop("versions", None)
         try:
