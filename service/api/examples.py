@@ -71,7 +71,10 @@ def result_responses(method: AnyMethod) -> dict[int | str, dict[str, Any]]:
     if method.makes_pictures:
         content["image/png"] = {"schema": {"type": "string", "format": "binary"}}
     if method.kind == "job":
-        done = "The result, with `Prefer: wait`; the job, where it has ended before; a PNG with `Accept: image/png`."
+        done = (
+            "The result, with `Prefer: wait`; the job, where it had ended before or ended without a result; "
+            "a PNG with `Accept: image/png`."
+        )
     else:
         done = "The result; a PNG with `Accept: image/png`."
     headers = {name: _header(*about) for name, about in _JOB_HEADERS.items()}

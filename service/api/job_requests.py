@@ -33,7 +33,10 @@ class Asked:
 
 
 async def answer_with_job(request: Request, services: Services, asked: Asked) -> Response:
-    """Answer 202 and the job; or 200 and the result, where it is there in time. Raises a ConvscopeError."""
+    """Answer 202 and the job; or 200, where it ended in time, and the result of it, or why there is none.
+
+    Raises a ConvscopeError.
+    """
     preferences = read_preferences(request.headers)
     snapshot = await services.jobs.get(await _submit(request, services, asked))
     if preferences.wait_seconds is not None:
@@ -100,7 +103,7 @@ async def _present(services: Services, snapshot: Snapshot, media_type: str, *, w
         if waited and (result := make_result(snapshot)):
             return Response(result.model_dump_json(), media_type=JSON, headers={"Content-Location": route})
     content = describe(snapshot).model_dump_json()
-    if is_final(snapshot) and not waited:
+    if is_final(snapshot):
         return Response(content, media_type=JSON, headers={"Content-Location": route})
     return Response(content, 202, media_type=JSON, headers={"Retry-After": str(RETRY_AFTER_SECONDS)})
 

@@ -68,7 +68,7 @@ class Client:
         response = self._post(method, _route(model, version), headers, {"image": image, "images": images}, params)
         if "location" not in response.headers:
             return read(Result, response)
-        if response.status_code == httpx2.codes.OK:
+        if response.status_code == httpx2.codes.OK and "state" not in response.json():
             return self._download(read(JobResult, response))
         return self._download(self._result(read(Job, response).id, report))
 

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from schemas.jobs import JobImage, JobSummary
 from schemas.results import Result
 from service.client import Client, ServiceError
+from service.jobs.store.port import Worker
 from tests.contract.workshop import LIMIT_SECONDS, SLOW_CAM, Workshop, build, serve
 
 
@@ -58,6 +60,37 @@ def test_problem_is_raised_when_a_job_fails_or_is_cancelled(workshop: Workshop) 
         with pytest.raises(ServiceError) as raised:
             client._result(job, None)
         assert raised.value.code == code
+
+
+@pytest.mark.parametrize("state", ["failed", "cancelled"])
+def test_problem_is_raised_when_a_job_ends_badly_in_the_first_request(
+    tmp_path: Path, repository: Path, picture: bytes, state: str
+) -> None:
+    app, doorbell = build(repository, tmp_path)
+    with serve(app) as url, Client(url) as client:
+        workshop = Workshop(app, client, doorbell)
+        asking = ThreadPoolExecutor(1).submit(client.run, SLOW_CAM.name, "tiny", image=picture)
+        end = time.monotonic() + LIMIT_SECONDS
+        while (claim := workshop.store.claim("cpu", Worker("hand", "hand"))) is None:
+            assert time.monotonic() < end
+            time.sleep(0.02)
+        if state == "failed":
+            workshop.fail(claim, "not_finite")
+        else:
+            workshop.store.cancel(claim.record.id)
+        with pytest.raises(ServiceError) as raised:
+            asking.result(LIMIT_SECONDS)
+    assert raised.value.code == ("not_finite" if state == "failed" else "job_cancelled")
+
+
+def test_result_comes_with_a_report_when_the_job_was_done_before(workshop: Workshop, picture: bytes) -> None:
+    client: Client = workshop.client
+    worker = _in_background(workshop)
+    first = client.run(SLOW_CAM.name, "tiny", image=picture, class_index=2)
+    worker.join(LIMIT_SECONDS)
+    shares: list[float] = []
+    assert client.run(SLOW_CAM.name, "tiny", image=picture, report=shares.append, class_index=2) == first
+    assert shares == [1]
 
 
 def test_job_goes_its_way_when_handled_step_by_step(workshop: Workshop, picture: bytes) -> None:

@@ -15,6 +15,7 @@ import httpx2
 import pytest
 
 from schemas.jobs import Job, JobList, JobResult
+from service.jobs.store.port import Worker
 from service.settings import Settings
 from tests.contract.conftest import assert_problem
 from tests.contract.workshop import LIMIT_SECONDS, SLOW_CAM, Workshop, build, open_workshop, serve
@@ -214,6 +215,36 @@ def test_job_comes_when_the_result_is_not_there_in_time(workshop: Workshop, pict
     assert response.json()["state"] == "queued"
     assert response.headers["preference-applied"] == "respond-async, wait=1"
     assert "content-location" not in response.headers
+
+
+@pytest.mark.parametrize("state", ["failed", "cancelled"])
+@pytest.mark.parametrize("headers", [{}, PNG], ids=["json", "png"])
+def test_job_comes_as_final_when_it_ends_without_a_result(
+    workshop: Workshop, picture: bytes, state: str, headers: dict[str, str]
+) -> None:
+    def end() -> None:
+        until = time.monotonic() + LIMIT_SECONDS
+        while (claim := workshop.store.claim("cpu", Worker("hand", "hand-1"))) is None and time.monotonic() < until:
+            time.sleep(0.02)
+        assert claim is not None
+        if state == "failed":
+            workshop.fail(claim, "not_finite")
+        else:
+            workshop.store.cancel(claim.record.id)
+
+    thread = threading.Thread(target=end)
+    thread.start()
+    key = {"Idempotency-Key": f"{state} {headers}"}
+    waited = _ask(workshop, picture, headers=headers | key | {"Prefer": "wait=50"})
+    thread.join(LIMIT_SECONDS)
+    again = _ask(workshop, picture, headers=headers | key)
+    for response in (waited, again):
+        assert (response.status_code, response.headers["content-type"]) == (200, "application/json")
+        assert "retry-after" not in response.headers
+        assert response.headers["content-location"] == response.headers["location"]
+        assert response.json() == workshop.client.get(response.headers["location"]).json()
+        assert Job.model_validate_json(response.content).state == state
+    assert waited.headers["preference-applied"] == "wait=50"
 
 
 def test_wait_is_cut_when_it_is_longer_than_allowed(tmp_path: Path, repository: Path, picture: bytes) -> None:
