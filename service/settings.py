@@ -164,7 +164,9 @@ class WorkerLife(BaseModel):
         default=True, description="Without Redis: start the worker's process with the service, not with the first job."
     )
     concurrency: int = Field(1, ge=1, description="Processes of one `convscope worker`; a GPU takes one.")
-    max_tasks: int = Field(200, ge=0, description="Tasks after which such a process is replaced; 0: never.")
+    max_tasks: int = Field(
+        200, ge=0, description="Tasks that found work after which such a process is replaced; 0: never."
+    )
     max_memory_bytes: int = Field(8 * 2**30, ge=2**28, description="Memory beyond which a process is replaced.")
     task_seconds: float = Field(3600, gt=0, description="How long one task may take; then its process is ended.")
     grace_seconds: float = Field(20, gt=0, description="How long a worker that is told to end may take.")

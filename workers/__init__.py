@@ -1,1 +1,1 @@
-"""The Celery worker: entry point, the one task, and its life."""
+"""The Celery worker: entry point, pool of processes, the one task, and its life."""

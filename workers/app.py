@@ -9,14 +9,13 @@ settings: Final = Settings()
 app: Final = make_celery(settings.redis_url)
 app.conf.update(
     imports=["workers.tasks", "workers.lifecycle"],
-    worker_pool="prefork",
+    worker_pool="workers.pool:Pool",
     # TensorFlow does not survive a fork; time limits and terminating need processes.
     worker_pool_start_method="spawn",
     worker_concurrency=settings.worker.concurrency,
     worker_prefetch_multiplier=1,
     # A bell in the pocket of a busy worker would wake nobody.
     worker_disable_prefetch=True,
-    worker_max_tasks_per_child=settings.worker.max_tasks or None,
     worker_max_memory_per_child=settings.worker.max_memory_bytes // 1024,
     worker_proc_alive_timeout=120,  # importing TensorFlow on a busy machine
     worker_soft_shutdown_timeout=settings.worker.grace_seconds,
