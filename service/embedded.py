@@ -18,7 +18,7 @@ from service.composition import READINESS_MODEL, image_limits, job_limits, open_
 from service.engine.methods import METHODS
 from service.errors import ConvscopeError
 from service.jobs.store.port import JobStore, JobsUnavailableError, Worker
-from service.jobs.worker.execution import Execution
+from service.jobs.worker.execution import Execution, Retries
 from service.logs import configure_logging
 from service.settings import Settings
 
@@ -54,6 +54,7 @@ def main(name: str, process: str) -> None:
         image_limits=image_limits(settings),
         job_limits=job_limits(settings),
         lease_seconds=settings.jobs.lease_seconds,
+        retries=Retries(settings.jobs.max_attempts),
     )
     bell = _Bell()
     Thread(target=_listen, args=(bell, store, name), name="bell", daemon=True).start()

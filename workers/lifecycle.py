@@ -32,7 +32,7 @@ from service.errors import ConvscopeError
 from service.jobs.reconciler import Reconciler
 from service.jobs.store.port import JobStore, JobsUnavailableError, Overdue, Worker
 from service.jobs.worker.celery_notifier import CeleryDoorbell
-from service.jobs.worker.execution import Execution
+from service.jobs.worker.execution import Execution, Retries
 from service.logs import PlainFormatter
 from service.models.catalog import Catalog
 from workers.app import app, settings
@@ -66,6 +66,7 @@ def equipment() -> Equipment:
         image_limits=image_limits(settings),
         job_limits=job_limits(settings),
         lease_seconds=settings.jobs.lease_seconds,
+        retries=Retries(settings.jobs.max_attempts),
     )
     name = os.environ[_NAME]
     return Equipment(catalog, execution, Worker(name, f"{name}:{os.getpid()}"), _doorbell())

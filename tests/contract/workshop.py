@@ -23,7 +23,7 @@ from service.engine.methods.heatmaps.grad_cam import GRAD_CAM
 from service.jobs.artifacts import Artifacts
 from service.jobs.store.port import Claim, JobStore, Worker
 from service.jobs.submission import Submissions
-from service.jobs.worker.execution import Execution
+from service.jobs.worker.execution import Execution, Retries
 from service.settings import Settings
 from tests.unit.fakes import SilentDoorbell
 
@@ -56,7 +56,15 @@ class Workshop:
 
     def work(self) -> int:
         """Compute every chunk that waits, and return how many those were."""
-        execution = Execution(
+        execution = self.execution()
+        worker, count = Worker("workshop", f"workshop-{uuid4().hex}"), 0
+        while execution.work("cpu", worker):
+            count += 1
+        execution.rest()
+        return count
+
+    def execution(self, retries: Retries | None = None) -> Execution:
+        return Execution(
             self.store,
             self.artifacts,
             self.services.catalog,
@@ -64,12 +72,8 @@ class Workshop:
             image_limits=self.services.image_limits,
             job_limits=self.services.jobs.rules.job_limits,
             lease_seconds=30,
+            retries=retries or Retries(),
         )
-        worker, count = Worker("workshop", f"workshop-{uuid4().hex}"), 0
-        while execution.work("cpu", worker):
-            count += 1
-        execution.rest()
-        return count
 
     def submit(self, *, chunks: int = 2, combines: bool = True) -> str:
         """Write a job of two items a chunk down, which only a test can compute."""

@@ -21,8 +21,14 @@ from service.engine.model import Model
 from service.engine.parameters import validate
 from service.engine.run import Request
 from service.engine.versions.comparison import combine_versions, compute_versions
-from service.errors import ConvscopeError, MethodUnavailableError
-from service.jobs.artifacts import Artifacts
+from service.errors import (
+    ConvscopeError,
+    MethodUnavailableError,
+    ModelNotFoundError,
+    VersionNotFoundError,
+    WeightsUnavailableError,
+)
+from service.jobs.artifacts import ArtifactMissingError, Artifacts, StorageUnavailableError
 from service.jobs.store.port import Claim, JobStore, JobsUnavailableError, Worker
 from service.jobs.worker.heartbeat import Pulse, StoppedError
 from service.models.catalog import Catalog
@@ -32,6 +38,17 @@ logger = logging.getLogger(__name__)
 # How long a store that has gone is waited for with a finished chunk in hand.
 FINISH_PATIENCE_SECONDS: Final = 120.0
 _PAUSE_SECONDS: Final = 0.5
+# What may be otherwise in a moment, or for another worker. Model, input and pictures were there when the record was
+# written: that they are missing may mean that a shared folder is. If the job has been deleted, the next report says so.
+_PASSING: Final = (
+    StorageUnavailableError,
+    ArtifactMissingError,
+    WeightsUnavailableError,
+    ModelNotFoundError,
+    VersionNotFoundError,
+    OSError,
+)
+_MAX_RETRY_SECONDS: Final = 30.0
 
 Report = Callable[[float], None]
 
@@ -40,6 +57,18 @@ class ModelChangedError(ConvscopeError):
     """The model's file is no longer the one that the parameters were checked against."""
 
     code = "model_changed"
+
+
+@dataclass(frozen=True)
+class Retries:
+    """How often a chunk is started, and how long after the first attempt that failed for a passing reason."""
+
+    max_attempts: int = 5
+    first_pause_seconds: float = 1.0
+
+    def pause_seconds(self, attempt: int) -> float:
+        """Twice as long after each further one."""
+        return min(self.first_pause_seconds * 2.0 ** (attempt - 1), _MAX_RETRY_SECONDS)
 
 
 @dataclass(frozen=True)
@@ -53,10 +82,11 @@ class Execution:
     image_limits: ImageLimits
     job_limits: JobLimits
     lease_seconds: float
+    retries: Retries = Retries()
     _sets: dict[str, ImageSet] = field(default_factory=dict, init=False, repr=False)
 
     def work(self, queue: str, worker: Worker) -> bool:
-        """Compute the queue's oldest chunk; False where none waits. Raises JobsUnavailableError before it has one."""
+        """Compute the queue's oldest chunk; False where none waits. Raises JobsUnavailableError."""
         claim = self.store.claim(queue, worker)
         if claim is None:
             return False
@@ -65,6 +95,11 @@ class Execution:
         with Pulse(self.store, claim, lease_seconds=self.lease_seconds) as pulse:
             try:
                 outcome = self._attempt(claim, pulse.report)
+                if outcome is None:
+                    # Queued again behind what waits, as the chunk of a process that has gone.
+                    self.store.abandon(worker.process)
+                    logger.info("gave up %s: retry", name)
+                    return True
                 order = self._finish(claim, outcome)
                 logger.info("finished %s: %s", name, "committed" if order == "continue" else order)
             except StoppedError as stop:
@@ -83,23 +118,35 @@ class Execution:
         while self._sets:
             self._sets.popitem()[1].close()
 
-    def _attempt(self, claim: Claim, report: Report) -> Part | JobError:
-        """The chunk's part, or why there is none."""
+    def _attempt(self, claim: Claim, report: Report) -> Part | JobError | None:
+        """The chunk's part, or why there is none; None where another attempt may make it, after a pause."""
         try:
-            result = self._compute(claim, report)
-            images = self.artifacts.write_pictures(claim.record.id, claim.chunk, claim.fence, result.images)
-            return Part(**_without_pictures(result), images=images)
-        except JobsUnavailableError:
+            return self._make_part(claim, report)
+        except (JobsUnavailableError, StoppedError):
             raise
-        except ConvscopeError as error:
-            return JobError(code=error.code, detail=error.detail)
-        except StoppedError:
-            raise
-        except Exception:
-            logger.exception("job %s chunk %d failed unexpectedly", claim.record.id, claim.chunk)
+        except Exception as error:
             # An open set may be what is broken, and would break the next chunk too.
             self.rest()
+            if isinstance(error, _PASSING) and claim.attempt < self.retries.max_attempts:
+                logger.warning("job %s chunk %d is tried again: %s", claim.record.id, claim.chunk, error)
+                self._pause(claim, report)
+                return None
+            if isinstance(error, ConvscopeError):
+                return JobError(code=error.code, detail=error.detail)
+            logger.exception("job %s chunk %d failed unexpectedly", claim.record.id, claim.chunk)
             return JobError(code="internal_error", detail="an unexpected error; the worker's log has it")
+
+    def _make_part(self, claim: Claim, report: Report) -> Part:
+        result = self._compute(claim, report)
+        images = self.artifacts.write_pictures(claim.record.id, claim.chunk, claim.fence, result.images)
+        return Part(**_without_pictures(result), images=images)
+
+    def _pause(self, claim: Claim, report: Report) -> None:
+        """The lease is kept meanwhile. Raises StoppedError where the job is cancelled, or the worker told to end."""
+        end = time.monotonic() + self.retries.pause_seconds(claim.attempt)
+        while time.monotonic() < end:
+            report(0.0)
+            time.sleep(min(_PAUSE_SECONDS, self.retries.first_pause_seconds))
 
     def _compute(self, claim: Claim, report: Report) -> Result:
         record = claim.record

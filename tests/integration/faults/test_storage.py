@@ -7,7 +7,7 @@ import httpx2
 
 from tests.contract.conftest import assert_problem
 from tests.integration.faults.home import Home, find_images
-from tests.integration.faults.scenario import ROUTE, quick
+from tests.integration.faults.scenario import ROUTE, quick, wait_until
 from tests.server import Server
 
 # No picture is as small.
@@ -34,6 +34,23 @@ def test_job_fails_and_the_worker_lives_when_the_disk_is_full(redis_home: Home) 
     # The same request is computed anew.
     witness.assert_succeeded(witness.submit(body))
     assert redis_home.child() == child
+
+
+def test_job_is_done_when_the_place_of_pictures_is_away_for_a_moment(redis_home: Home) -> None:
+    witness = redis_home.witness
+    witness.assert_succeeded(witness.submit(quick()))
+    place = redis_home.artifacts / "results"
+    aside = place.rename(place.with_name("aside"))
+    place.write_bytes(b"no folder")
+    try:
+        job = witness.submit(quick())
+        attempt = witness.wait_for_start(job)
+        wait_until(lambda: witness.outcome(job, attempt) == "retry", "the first attempt is given up")
+    finally:
+        place.unlink()
+        aside.rename(place)
+    starts = witness.assert_succeeded(job)
+    assert [(attempt.chunk, attempt.number) for attempt in starts][:2] == [(0, 1), (0, 2)]
 
 
 def test_interactive_requests_work_when_the_data_folder_cannot_be_written(tmp_path: Path, photo: bytes) -> None:
