@@ -1,4 +1,4 @@
--- The tables of the job records. A change here raises VERSION in sqlite_file.py.
+-- The tables of the job records. A change here raises VERSION in sqlite_versions.py.
 CREATE TABLE jobs (
     sequence INTEGER PRIMARY KEY AUTOINCREMENT,
     id TEXT NOT NULL UNIQUE,

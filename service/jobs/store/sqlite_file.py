@@ -1,4 +1,4 @@
-"""The SQLite file of the job records: connections, transactions, its version, and what its failures mean to people.
+"""The SQLite file of the job records: connections, transactions, and what its failures mean to people.
 
 Knows nothing of jobs.
 """
@@ -13,18 +13,9 @@ from pathlib import Path
 from typing import Final
 
 from service.jobs.store.port import JobsUnavailableError
+from service.jobs.store.sqlite_versions import bring_up_to_date
 
-VERSION: Final = 2
 BUSY_SECONDS: Final = 5.0
-_SCHEMA: Final = Path(__file__).with_name("jobs.sql")
-# What brings a file of an earlier version to the next.
-_MIGRATIONS: Final = {
-    1: (
-        "CREATE TABLE requests (job TEXT NOT NULL, id TEXT NOT NULL UNIQUE)",
-        "CREATE INDEX requests_by_job ON requests (job)",
-        "INSERT INTO requests SELECT id, id FROM jobs",
-    )
-}
 _LOG = logging.getLogger(__name__)
 
 _SENTENCES: Final = {
@@ -104,19 +95,7 @@ class RecordsFile:
         with closing(self._connect()) as connection:
             _until_unlocked(lambda: connection.execute("PRAGMA journal_mode = WAL"))
         with self._begun("BEGIN IMMEDIATE") as connection:
-            version = connection.execute("PRAGMA user_version").fetchone()[0]
-            if version > VERSION:
-                raise JobsUnavailableError(
-                    f"The job records were written by a newer convscope (version {version} of the file, this one "
-                    f"knows {VERSION}). Start that one, or choose another CONVSCOPE_DATA."
-                )
-            if version == 0:
-                for statement in _SCHEMA.read_text(encoding="utf-8").split(";\n"):
-                    connection.execute(statement)
-            for earlier in range(version or VERSION, VERSION):
-                for statement in _MIGRATIONS[earlier]:
-                    connection.execute(statement)
-            connection.execute(f"PRAGMA user_version = {VERSION}")
+            bring_up_to_date(connection)
         self._created = True
 
     @contextmanager

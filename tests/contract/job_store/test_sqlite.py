@@ -91,26 +91,6 @@ def test_a_full_disk_refuses_a_job_and_keeps_nothing_of_it(tmp_path: Path) -> No
     store.close()
 
 
-def test_a_file_of_the_version_before_is_brought_up_to_date(tmp_path: Path) -> None:
-    store = SqliteJobStore(tmp_path / "jobs.db", Rules())
-    job = store.submit(a_record(), duplicate_key="k").id
-    store.close()
-    with closing(sqlite3.connect(tmp_path / "jobs.db")) as db:
-        db.executescript("DROP TABLE requests; PRAGMA user_version = 1")
-    store = SqliteJobStore(tmp_path / "jobs.db", Rules())
-    assert not store.submit(a_record(), duplicate_key="k").created
-    assert not store.delete(job)
-    assert store.delete(job)
-    store.close()
-
-
-def test_a_file_of_a_newer_version_is_refused(tmp_path: Path) -> None:
-    with closing(sqlite3.connect(tmp_path / "jobs.db")) as db:
-        db.execute("PRAGMA user_version = 99")
-    with pytest.raises(JobsUnavailableError, match=r"newer.*99"):
-        SqliteJobStore(tmp_path / "jobs.db", Rules()).sweep()
-
-
 def test_a_file_that_is_no_database_is_named_damaged(tmp_path: Path) -> None:
     (tmp_path / "jobs.db").write_bytes(b"no database" * 1000)
     with pytest.raises(JobsUnavailableError, match="damaged"):
