@@ -34,6 +34,10 @@ _SENTENCES: Final[dict[type[redis.RedisError], str]] = {
     redis.ConnectionError: _UNREACHABLE,
     redis.TimeoutError: _UNREACHABLE,
 }
+_OTHER_FORM: Final = (
+    "Redis holds job records of another version of convscope. Start that one until they are done and deleted or "
+    "expired, or name another database in CONVSCOPE_REDIS_URL."
+)
 _OTHER: Final = "Redis refused to read or write the job records. Its answer is in the service's log."
 
 
@@ -88,5 +92,7 @@ def _text(name: str) -> str:
 
 
 def _sentence(error: redis.RedisError) -> str:
+    if str(error).startswith("FORM "):
+        return _OTHER_FORM
     found = (sentence for kind, sentence in _SENTENCES.items() if isinstance(error, kind))
     return next(found, _OTHER)

@@ -218,6 +218,7 @@ def test_nothing_is_left_of_a_job_when_all_were_deleted(server: RedisServer, sto
     left = {line for line in server.command("KEYS", "*").split("\r\n") if line.startswith("convscope:")}
     assert {key for key in left if not key.startswith("convscope:deleted:")} == {
         "convscope:fence",
+        "convscope:form",
         "convscope:queues",
         "convscope:sequence",
     }
@@ -243,6 +244,29 @@ def test_a_job_of_an_earlier_version_keeps_the_request_that_made_it(server: Redi
     assert not store.delete(job)
     server.command("DEL", f"convscope:requests:{job}")
     assert store.delete(job)
+
+
+def test_records_of_another_form_are_refused_until_they_are_gone(server: RedisServer, store: RedisJobStore) -> None:
+    job = submit(store, a_record()).id
+    server.command("SET", "convscope:form", "2")
+    calls: list[Callable[[], object]] = [
+        lambda: submit(store, a_record()),
+        lambda: store.get(job),
+        lambda: store.list(limit=1),
+        lambda: store.claim("cpu", a_worker()),
+        store.sweep,
+    ]
+    for call in calls:
+        with pytest.raises(JobsUnavailableError, match="another version"):
+            call()
+    server.command("SET", "convscope:form", "1")
+    # Nothing was done to them.
+    assert [found.state for found in store.list(limit=10)] == ["queued"]
+    store.delete(job)
+    # No jobs, no form.
+    server.command("SET", "convscope:form", "2")
+    assert submit(store, a_record()).created
+    assert server.command("GET", "convscope:form").split("\r\n")[1] == "1"
 
 
 def _fill(store: RedisJobStore) -> list[JobRecord]:

@@ -13,11 +13,20 @@
 -- process:NAME    the fence that a process holds   ended:WORKER  zset: fences of ended jobs by when they ended
 -- gone:ID         'expired'                        duplicate:KEY  ID
 -- requests:ID     set: the submissions that the job answers        deleted:TOKEN  what a delete came to
+-- form            the form of all this, set with every job
 -- idempotency:KEY hash                             idempotency    zset: those keys by when they end
 local P = 'convscope:'
 local DAY = 86400
 
 local call = redis.call
+
+-- The form of these keys, and of the JSON in them: a change raises the number. Records without one are of the first.
+-- Nothing is brought over, as jobs are kept for a day: what has another form is left to the version that wrote it.
+local FORM = '1'
+local form = call('GET', P .. 'form') or '1'
+if form ~= FORM and call('EXISTS', P .. 'jobs') == 1 then
+    return redis.error_reply('FORM ' .. form)
+end
 
 local function now()
     local time = call('TIME')

@@ -26,6 +26,7 @@ if earlier then
 end
 
 local at = now()
+call('SET', P .. 'form', FORM)
 call('HSET', job_key(job), 'record', record, 'queue', queue, 'count', count, 'left', count,
     'duplicate_key', duplicate_key, 'state', 'queued', 'revision', 1,
     'created', seconds(at), 'expires', seconds(at + tonumber(result_seconds)))
