@@ -1,7 +1,7 @@
 """The version of the SQLite file of job records: stamped, told where the stamp is lost, brought up to date or refused.
 
-The records in it are JSON: a change of their form is a change of the file's, as one of a table is. Redis has a number of
-its own for the same, FORM in `scripts/prelude.lua`.
+The records in it are JSON: a change of their form is a change of the file's, as one of a table is. Redis has a number
+of its own for the same, FORM in `scripts/prelude.lua`.
 """
 
 import sqlite3
