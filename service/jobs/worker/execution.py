@@ -67,8 +67,8 @@ class Retries:
     first_pause_seconds: float = 1.0
 
     def pause_seconds(self, attempt: int) -> float:
-        """Twice as long after each further one."""
-        return min(self.first_pause_seconds * 2.0 ** (attempt - 1), _MAX_RETRY_SECONDS)
+        """After that attempt: twice as long after each further one."""
+        return min(self.first_pause_seconds * 2.0 ** min(attempt - 1, 10), _MAX_RETRY_SECONDS)
 
 
 @dataclass(frozen=True)
