@@ -104,8 +104,8 @@ EXHIBITS = (
         {"set": "shapes"},
     ),
     Exhibit(
-        "responses",
-        "responses",
+        "unit-activations",
+        "unit-activations",
         "The first picture of five classes of a [set](sets.md), and beside each the maps of ten units of `conv2`: "
         "across a row what units find in a picture, down a column what a unit looks for. Each column has a scale of "
         "its own. The other pictures of the answer are grids of all pictures by all units, of the greatest answer "

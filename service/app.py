@@ -31,7 +31,7 @@ from service.composition import (
     job_rules,
     make_data_folder,
     open_artifacts,
-    open_device,
+    open_batcher,
     open_reconciler,
     open_sets,
     open_shared_catalog,
@@ -45,7 +45,7 @@ from service.errors import ConvscopeError
 from service.jobs.artifacts import Artifacts
 from service.jobs.store.port import JobStore
 from service.jobs.submission import Submissions
-from service.jobs.worker.notifier import Doorbell
+from service.jobs.worker.notifier import Notifier
 from service.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -76,7 +76,7 @@ def create_app(settings: Settings) -> FastAPI:
     workforce = open_workforce(settings, store)
     reconciler = open_reconciler(settings, store, artifacts, workforce)
     metrics = Metrics()
-    device = open_device(settings, metrics)
+    device = open_batcher(settings, metrics)
     services = Services(
         catalog=open_shared_catalog(settings, device, metrics),
         executor=BoundedExecutor(running=limits.running_requests, waiting=limits.waiting_requests),
@@ -140,12 +140,12 @@ def create_app(settings: Settings) -> FastAPI:
     return app
 
 
-def _open_jobs(settings: Settings, store: JobStore, artifacts: Artifacts, doorbell: Doorbell) -> JobServices:
+def _open_jobs(settings: Settings, store: JobStore, artifacts: Artifacts, notifier: Notifier) -> JobServices:
     limits = settings.limits
     return JobServices(
         store=store,
         artifacts=artifacts,
-        submissions=Submissions(store, artifacts, doorbell, max_queued=limits.queued_jobs),
+        submissions=Submissions(store, artifacts, notifier, max_queued=limits.queued_jobs),
         rules=job_rules(settings),
         executor=BoundedExecutor(running=_STORE_THREADS, waiting=_STORE_WAITING, name="jobs"),
         streams=Places(limits.event_streams),
@@ -196,8 +196,8 @@ def _warm_up(services: Services, begin_work: Callable[[], None]) -> None:
 
 def _explain_nothing(model: Model) -> None:
     """Run the first heat map of a model, whose graph takes a second or more to be traced, where it can have any."""
-    shape = model.anatomy.input_shape
-    if shape is None or METHODS["grad-cam"].refuse(model.anatomy) is not None:
+    shape = model.network_info.input_shape
+    if shape is None or METHODS["grad-cam"].refuse(model.network_info) is not None:
         return
     height, width = model.input_size or (_OPEN_SIDE, _OPEN_SIDE)
     model.probe.activations_and_gradients(np.zeros((shape[0] or height, shape[1] or width, shape[2]), np.float32))

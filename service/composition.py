@@ -8,13 +8,13 @@ from pathlib import Path
 from service.demo.glyph_set import draw_glyph_files
 from service.demo.scene_set import draw_scenes
 from service.engine.activation_cache import ActivationCache
-from service.engine.batching import Device
+from service.engine.batching import DynamicBatcher
 from service.engine.chunks import JobLimits
 from service.engine.images.archive import SetLimits
 from service.engine.images.decoding import ImageLimits
 from service.engine.model import Model
 from service.engine.observer import Observer
-from service.engine.ports.overrides import Stated
+from service.engine.ports.overrides import Overrides
 from service.engine.ports.probe import Probe
 from service.jobs.artifacts import Artifacts, StorageLimits
 from service.jobs.reconciler import Reconciler, Workforce
@@ -24,7 +24,7 @@ from service.jobs.submission import JobRules
 from service.jobs.worker.embedded import EmbeddedWorker
 from service.keras.compute.tuning import Tuning
 from service.keras.files.admission.limits import ModelFileLimits
-from service.keras.log_filter import without_chatter
+from service.keras.log_filter import filtered_log
 from service.models.catalog import Catalog
 from service.models.datasets import Sets
 from service.models.load_journal import LoadJournal
@@ -50,18 +50,18 @@ def open_catalog(settings: Settings, *, threads: int = 0) -> Catalog:
     return Catalog(_sources(settings, _tuning(settings), threads), resident=settings.limits.resident_applications)
 
 
-def open_device(settings: Settings, observer: Observer) -> Device:
+def open_batcher(settings: Settings, observer: Observer) -> DynamicBatcher:
     """What computes for all models of a process that answers many at once."""
     limits = settings.limits
-    return Device(max_batch=limits.batch_size, max_waiting=limits.waiting_requests, observer=observer)
+    return DynamicBatcher(max_batch=limits.batch_size, max_waiting=limits.waiting_requests, observer=observer)
 
 
-def open_shared_catalog(settings: Settings, device: Device, observer: Observer) -> Catalog:
-    """The same for such a process: questions are merged on the device, and pictures remembered."""
+def open_shared_catalog(settings: Settings, batcher: DynamicBatcher, observer: Observer) -> Catalog:
+    """The same for such a process: questions are merged on the batcher, and pictures remembered."""
     limits = settings.limits
     reuse = ActivationCache(limits.activation_cache_bytes, observer)
     tuning = replace(_tuning(settings), reuse=reuse)
-    sources = [Batched(source, device) for source in _sources(settings, tuning, threads=0)]
+    sources = [Batched(source, batcher) for source in _sources(settings, tuning, threads=0)]
     return Catalog(sources, resident=limits.resident_applications)
 
 
@@ -134,9 +134,9 @@ def open_workforce(settings: Settings, store: JobStore) -> Workforce:
     """Who computes the jobs: workers behind Redis, or one process beside this one."""
     if settings.redis_url:
         # Not at the top: without Redis nothing of Celery is imported.
-        from service.jobs.worker.celery_notifier import CeleryDoorbell, make_celery
+        from service.jobs.worker.celery_notifier import CeleryNotifier, make_celery
 
-        return CeleryDoorbell(make_celery(settings.redis_url), settings.redis_url)
+        return CeleryNotifier(make_celery(settings.redis_url), settings.redis_url)
     return EmbeddedWorker(store, settings.model_dump_json(), grace_seconds=settings.worker.grace_seconds)
 
 
@@ -184,8 +184,8 @@ class _KerasLoader:
         self._limits = limits
         self._threads = threads
 
-    def __call__(self, path: Path, stated: Stated) -> Probe:
-        with without_chatter():
+    def __call__(self, path: Path, stated: Overrides) -> Probe:
+        with filtered_log():
             from service.keras.files.loading import configure_devices, load_probe
 
         configure_devices(self._threads)
@@ -201,7 +201,7 @@ class _ApplicationLoader:
         self._threads = threads
 
     def __call__(self, function: str, *, weights: Path | None, side: int | None) -> Probe:
-        with without_chatter():
+        with filtered_log():
             from service.keras.files.applications import load_application
             from service.keras.files.loading import configure_devices
 

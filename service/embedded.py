@@ -1,6 +1,6 @@
 """The composition root of the embedded worker: the process that computes jobs where there is no Redis.
 
-The service starts it and speaks over its standard input: the settings in the first line, then a line for every bell.
+The service starts it and speaks over its standard input: the settings in the first line, then a line for every wake-up.
 The end of that input is the end of the service, and of this process.
 """
 
@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 _GRACE_SECONDS: Final = 10.0
 
 
-class _Bell(Event):
+class _WakeUp(Event):
     """Set when there may be work, or when all is over; `ready` once chunks are claimed."""
 
     def __init__(self) -> None:
@@ -56,18 +56,18 @@ def main(name: str, process: str) -> None:
         lease_seconds=settings.jobs.lease_seconds,
         retries=Retries(settings.jobs.max_attempts),
     )
-    bell = _Bell()
-    Thread(target=_listen, args=(bell, store, name), name="bell", daemon=True).start()
+    wake_up = _WakeUp()
+    Thread(target=_listen, args=(wake_up, store, name), name="wake-up", daemon=True).start()
     with suppress(ConvscopeError):
         # Importing TensorFlow takes seconds: not those of the first job.
         catalog.model(READINESS_MODEL)
     logger.info("the embedded worker is ready")
-    bell.ready = True
-    while not bell.over and _peak_bytes() < settings.worker.max_memory_bytes:
+    wake_up.ready = True
+    while not wake_up.over and _peak_bytes() < settings.worker.max_memory_bytes:
         if not _work(execution, Worker(name, process)):
             execution.rest()
-            bell.wait(settings.jobs.sweep_seconds)
-            bell.clear()
+            wake_up.wait(settings.jobs.sweep_seconds)
+            wake_up.clear()
     catalog.close()
 
 
@@ -79,12 +79,12 @@ def _work(execution: Execution, worker: Worker) -> bool:
         return False
 
 
-def _listen(bell: _Bell, store: JobStore, name: str) -> None:
+def _listen(wake_up: _WakeUp, store: JobStore, name: str) -> None:
     while sys.stdin.buffer.readline():
-        bell.set()
-    bell.over = True
-    bell.set()
-    if not bell.ready:
+        wake_up.set()
+    wake_up.over = True
+    wake_up.set()
+    if not wake_up.ready:
         # It holds nothing, and importing TensorFlow cannot be interrupted.
         os._exit(0)
     with suppress(JobsUnavailableError):

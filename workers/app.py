@@ -14,7 +14,7 @@ app.conf.update(
     worker_pool_start_method="spawn",
     worker_concurrency=settings.worker.concurrency,
     worker_prefetch_multiplier=1,
-    # A bell in the pocket of a busy worker would wake nobody.
+    # A wake-up in the pocket of a busy worker would wake nobody.
     worker_disable_prefetch=True,
     worker_max_memory_per_child=settings.worker.max_memory_bytes // 1024,
     worker_proc_alive_timeout=120,  # importing TensorFlow on a busy machine

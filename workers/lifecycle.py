@@ -31,7 +31,7 @@ from service.engine.methods import METHODS
 from service.errors import ConvscopeError
 from service.jobs.reconciler import Reconciler
 from service.jobs.store.port import JobStore, JobsUnavailableError, Overdue, Worker
-from service.jobs.worker.celery_notifier import CeleryDoorbell
+from service.jobs.worker.celery_notifier import CeleryNotifier
 from service.jobs.worker.execution import Execution, Retries
 from service.logs import PlainFormatter
 from service.models.catalog import Catalog
@@ -51,7 +51,7 @@ class Equipment:
     catalog: Catalog
     execution: Execution
     worker: Worker
-    doorbell: CeleryDoorbell
+    notifier: CeleryNotifier
 
 
 @cache
@@ -69,7 +69,7 @@ def equipment() -> Equipment:
         retries=Retries(settings.jobs.max_attempts),
     )
     name = os.environ[_NAME]
-    return Equipment(catalog, execution, Worker(name, f"{name}:{os.getpid()}"), _doorbell())
+    return Equipment(catalog, execution, Worker(name, f"{name}:{os.getpid()}"), _notifier())
 
 
 @cache
@@ -78,8 +78,8 @@ def _store() -> JobStore:
 
 
 @cache
-def _doorbell() -> CeleryDoorbell:
-    return CeleryDoorbell(app, settings.redis_url)
+def _notifier() -> CeleryNotifier:
+    return CeleryNotifier(app, settings.redis_url)
 
 
 @after_setup_logger.connect
@@ -127,7 +127,7 @@ class _Pool:
 def _look_after_jobs(sender: Any, **_: Any) -> None:
     jobs = settings.jobs
     Reconciler(
-        _store(), open_artifacts(settings), _doorbell(), _Pool(sender), jobs.sweep_seconds, jobs.cancel_seconds
+        _store(), open_artifacts(settings), _notifier(), _Pool(sender), jobs.sweep_seconds, jobs.cancel_seconds
     ).start()
 
 

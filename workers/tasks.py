@@ -1,4 +1,4 @@
-"""The one task: a bell that was heard. What there is to do stands in the job store, not in the message."""
+"""The one task: a wake-up that was heard. What there is to do stands in the job store, not in the message."""
 
 from itertools import count
 from time import monotonic
@@ -28,6 +28,6 @@ def work(queue: str) -> None:
             ask_for_replacement()
         found = True
         if monotonic() > end:
-            here.doorbell.ring(queue, 1)
+            here.notifier.notify(queue, 1)
             return
     here.execution.rest()

@@ -26,7 +26,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from schemas.results import Timings
 from schemas.tasks import QUEUES
 from service.api.requests.executor import BoundedExecutor
-from service.engine.batching import Device
+from service.engine.batching import DynamicBatcher
 from service.errors import ConvscopeError
 from service.jobs.store.port import JobStore
 
@@ -69,7 +69,7 @@ class Metrics:
         """All of them, as text. Blocks, for seconds where the job store is in trouble."""
         return generate_latest(self._registry)
 
-    def watch(self, executor: BoundedExecutor, device: Device, store: JobStore) -> None:
+    def watch(self, executor: BoundedExecutor, device: DynamicBatcher, store: JobStore) -> None:
         """Ask these whenever the metrics are read."""
         self._registry.register(_ExecutorCollector(executor, device))
         self._registry.register(_JobsCollector(store))
@@ -105,7 +105,7 @@ class Metrics:
 @dataclass(frozen=True)
 class _ExecutorCollector(Collector):
     executor: BoundedExecutor
-    device: Device
+    device: DynamicBatcher
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         executor = self.executor

@@ -63,7 +63,7 @@ class ResultCache:
 
 def make_key(model: Model, work: Request, media_type: str) -> str:
     """The key of a request, hexadecimal. Takes a millisecond per megabyte of the picture."""
-    anatomy = model.anatomy
+    network_info = model.network_info
     image = hashlib.sha256(work.image).hexdigest() if work.image and work.method.consumes == "image" else None
     facts = [
         # The digest is that of the file; the rest is what model.toml may change without it.
@@ -72,10 +72,10 @@ def make_key(model: Model, work: Request, media_type: str) -> str:
             model.input_size,
             model.fit,
             model.sample_bits,
-            anatomy.task,
-            anatomy.default_layer,
-            anatomy.input_shape,
-            anatomy.code and anatomy.code.layer,
+            network_info.task,
+            network_info.default_layer,
+            network_info.input_shape,
+            network_info.code and network_info.code.layer,
         ),
         (work.method.name, work.params.model_dump(mode="json"), image, media_type),
         software(),

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import click
 
-from service.cli.backends import OpenPlace, open_place
+from service.cli.backends import OpenBackend, open_backend
 from service.cli.commands.doctor import doctor
 from service.cli.commands.lists import make_layers, make_models, make_sets
 from service.cli.commands.methods import make_compare, make_method
@@ -44,16 +44,16 @@ class Program(click.Group):
                 formatter.write_dl([(name, command.get_short_help_str(70)) for name, command in commands.items()])
 
 
-def make_program(methods: Iterable[AnyMethod], place: OpenPlace) -> click.Command:
-    """Every command, working at the places that `place` opens."""
+def make_program(methods: Iterable[AnyMethod], backend: OpenBackend) -> click.Command:
+    """Every command, working at the backends that `backend` opens."""
     methods = list(methods)
     program = Program(
-        {method.name: make_method(method, place) for method in methods},
+        {method.name: make_method(method, backend) for method in methods},
         {
-            "compare": make_compare(methods, place),
-            "models": make_models(place),
-            "layers": make_layers(place),
-            "sets": make_sets(place),
+            "compare": make_compare(methods, backend),
+            "models": make_models(backend),
+            "layers": make_layers(backend),
+            "sets": make_sets(backend),
             "doctor": doctor,
             "serve": serve,
             "worker": worker,
@@ -69,4 +69,4 @@ def _quieten() -> None:
     configure_logging(logging.ERROR, form="%(levelname)s %(name)s %(message)s")
 
 
-main = make_program(METHODS.values(), open_place)
+main = make_program(METHODS.values(), open_backend)

@@ -46,7 +46,7 @@ class Work:
     versions: str | None = None
 
 
-class Place(Protocol):
+class Backend(Protocol):
     """Raises ConvscopeError or ServiceError, which both have a `code` and a `detail`."""
 
     def run(self, work: Work, image: Path | None, report: Report) -> Result:
@@ -64,19 +64,19 @@ class Place(Protocol):
 
 
 # Opens the place at a service's URL, or here where it is None.
-OpenPlace = Callable[[str | None], AbstractContextManager[Place]]
+OpenBackend = Callable[[str | None], AbstractContextManager[Backend]]
 
 
 @contextmanager
-def open_place(server: str | None) -> Iterator[Place]:
+def open_backend(server: str | None) -> Iterator[Backend]:
     """The places of the real program, set up by the environment."""
     if server is not None:
         with Client(server) as client:
-            yield There(client)
+            yield Remote(client)
         return
     settings = read_settings()
     with closing(open_catalog(settings)) as catalog:
-        yield Here(catalog, image_limits(settings), job_limits(settings), open_sets(settings))
+        yield Local(catalog, image_limits(settings), job_limits(settings), open_sets(settings))
 
 
 def read_settings() -> Settings:
@@ -100,7 +100,7 @@ def _names_settings(path: Path) -> bool:
         return False
 
 
-class Here:
+class Local:
     """This process."""
 
     def __init__(self, catalog: Catalog, limits: ImageLimits, job_limits: JobLimits, sets: Sets) -> None:
@@ -110,7 +110,7 @@ class Here:
         self._job_limits = job_limits
 
     def run(self, work: Work, image: Path | None, report: Report) -> Result:
-        """See Place."""
+        """See Backend."""
         if work.pictures is not None:
             with self._open(work.pictures) as images:
                 return self._compute(work, engine.Request(work.method, work.params, None, images=images), report)
@@ -148,14 +148,14 @@ class Here:
         return SetList(sets=self._sets.names())
 
 
-class There:
+class Remote:
     """A running service."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
 
     def run(self, work: Work, image: Path | None, report: Report) -> Result:
-        """See Place."""
+        """See Backend."""
         given = work.params.model_dump(mode="json", exclude_unset=True)
         if work.versions is not None:
             given["versions"] = work.versions

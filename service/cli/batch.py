@@ -10,7 +10,7 @@ import click
 
 from schemas.results import Result
 from schemas.sentences import visible_json
-from service.cli.backends import Place, Report, Work
+from service.cli.backends import Backend, Report, Work
 from service.cli.contact_sheet import Skipped, describe_predictions, describe_set, describe_versions
 from service.cli.exits import PROBLEMS, Exit, fail, judge, say
 from service.cli.gate import find_failures
@@ -33,12 +33,12 @@ class Echo(Protocol):
     def __call__(self, text: str, /, *, err: bool) -> None: ...
 
 
-class Errand:
-    """Works at a place, into a folder where there is one, or onto standard output."""
+class Batch:
+    """Works at a backend, into a folder where there is one, or onto standard output."""
 
-    def __init__(self, work: Work, place: Place, output: OutputFolder | None, *, is_json: bool) -> None:
+    def __init__(self, work: Work, backend: Backend, output: OutputFolder | None, *, is_json: bool) -> None:
         self._work = work
-        self._place = place
+        self._backend = backend
         self._output = output
         self._is_json = is_json
         self._skipped: list[Skipped] = []
@@ -89,7 +89,7 @@ class Errand:
     def _one(self, picture: Picture | None, echo: Echo, report: Report) -> None:
         path = None if picture is None else picture.path
         try:
-            result = self._place.run(self._work, path, report)
+            result = self._backend.run(self._work, path, report)
         except PROBLEMS as problem:
             if judge(problem) is not None or path is None:
                 raise

@@ -10,7 +10,7 @@ from service.client import ServiceError
 from service.engine.parameters import InvalidParametersError
 from service.errors import ConvscopeError
 
-# What a Place raises. Both have a stable `code` and a `detail`.
+# What a Backend raises. Both have a stable `code` and a `detail`.
 PROBLEMS = (ConvscopeError, ServiceError)
 AnyProblem = ConvscopeError | ServiceError
 

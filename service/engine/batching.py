@@ -14,17 +14,17 @@ from typing import Any, Final, Protocol
 from service.engine.arrays import Array
 from service.engine.observer import UNOBSERVED, Observer
 from service.engine.ports.ascent import Ascended, Ascent
-from service.engine.ports.network_info import Anatomy, LayerFacts
+from service.engine.ports.network_info import LayerInfo, NetworkInfo
 from service.engine.ports.probe import (
     BatchProbe,
+    ChannelStatistics,
     Kernel,
     LayerActivations,
     LayerGradients,
     LayerOnCanvas,
-    LayerResponses,
-    LayerSurvey,
     ReceptiveField,
     Scores,
+    UnitActivations,
 )
 from service.errors import ServerBusyError
 
@@ -55,7 +55,7 @@ class Call:
     error: BaseException | None = None
 
 
-class Device:
+class DynamicBatcher:
     """What computes one batch at a time, for all models: they take turns, and in each the oldest call leads.
 
     At most `max_waiting` calls wait; the next raises ServerBusyError.
@@ -153,9 +153,9 @@ class BatchingProbe:
         self._model = model
 
     @property
-    def anatomy(self) -> Anatomy:
+    def network_info(self) -> NetworkInfo:
         """See Probe."""
-        return self._inner.anatomy
+        return self._inner.network_info
 
     def scores(self, image: Array) -> Scores:
         """See Probe."""
@@ -173,7 +173,7 @@ class BatchingProbe:
             images, classes = zip(*items, strict=True)
             return self._inner.gradients_of(images, classes, layer=layer)
 
-        key = (self._inner, layer or self.anatomy.default_layer, image.shape)
+        key = (self._inner, layer or self.network_info.default_layer, image.shape)
         found: LayerGradients = self._merger.compute(self._model, key, (image, class_index), compute)
         return found
 
@@ -181,13 +181,13 @@ class BatchingProbe:
         """See Probe."""
         return self._inner.activations(image, layers)
 
-    def survey(self, images: Array, layers: Sequence[str], signs: Array) -> list[LayerSurvey]:
+    def channel_statistics(self, images: Array, layers: Sequence[str], signs: Array) -> list[ChannelStatistics]:
         """See Probe."""
-        return self._inner.survey(images, layers, signs)
+        return self._inner.channel_statistics(images, layers, signs)
 
-    def responses(self, images: Array, layer: str) -> LayerResponses:
+    def unit_activations(self, images: Array, layer: str) -> UnitActivations:
         """See Probe."""
-        return self._inner.responses(images, layer)
+        return self._inner.unit_activations(images, layer)
 
     def receptive_field(self, layer: str, size: tuple[int, int]) -> ReceptiveField | None:
         """See Probe."""
@@ -205,7 +205,7 @@ class BatchingProbe:
         """See Probe."""
         return self._inner.unit_gradients(images, layer, units)
 
-    def layer(self, reference: str) -> LayerFacts:
+    def layer(self, reference: str) -> LayerInfo:
         """See Probe."""
         return self._inner.layer(reference)
 

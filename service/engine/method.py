@@ -12,7 +12,7 @@ from service.engine.correlation import Arrays
 from service.engine.drawing.visuals import Scatter, Visual, WholePicture
 from service.engine.images.archive import Member
 from service.engine.images.preprocessing import Preprocessing
-from service.engine.ports.network_info import Anatomy
+from service.engine.ports.network_info import NetworkInfo
 from service.engine.ports.probe import Probe
 
 # PEP 695 generics need Python 3.12; 3.11 is supported.
@@ -123,7 +123,7 @@ class Method(Generic[P]):
     consumes: Consumes
     params: type[P]
     compute: Callable[..., Visual]
-    refuse: Callable[[Anatomy], str | None]
+    refuse: Callable[[NetworkInfo], str | None]
     makes_pictures: bool = True
     axis: Axis[P] | None = None
     check: Callable[[Probe, P], None] | None = None
@@ -151,15 +151,14 @@ class Method(Generic[P]):
 AnyMethod = Method[Any]
 
 
-def refuse_without_image(anatomy: Anatomy) -> str | None:
+def refuse_without_image(network_info: NetworkInfo) -> str | None:
     """For methods that send a picture through the network."""
-    if anatomy.input_shape is not None:
+    if network_info.input_shape is not None:
         return None
-    if len(anatomy.inputs) > 1:
-        return (
-            f"{len(anatomy.inputs)} inputs go into this network ({list_shapes(anatomy.inputs)}), not one picture alone"
-        )
-    found = f"{list_shapes(anatomy.inputs)}, not " if anatomy.inputs else "not "
+    if len(network_info.inputs) > 1:
+        shapes = list_shapes(network_info.inputs)
+        return f"{len(network_info.inputs)} inputs go into this network ({shapes}), not one picture alone"
+    found = f"{list_shapes(network_info.inputs)}, not " if network_info.inputs else "not "
     return f"no picture goes into this network: its input is {found}(height, width, 1 or 3 channels)"
 
 
@@ -168,40 +167,40 @@ def list_shapes(shapes: tuple[tuple[int | None, ...], ...]) -> str:
     return ", ".join(f"({', '.join(str(size or 'any') for size in shape)})" for shape in shapes)
 
 
-def refuse_without_kernel(anatomy: Anatomy) -> str | None:
+def refuse_without_kernel(network_info: NetworkInfo) -> str | None:
     """For methods that look at what filters make of a picture."""
-    if reason := refuse_without_image(anatomy):
+    if reason := refuse_without_image(network_info):
         return reason
-    if not any(layer.kernel_shape is not None for layer in anatomy.layers):
+    if not any(layer.kernel_shape is not None for layer in network_info.layers):
         return "no layer of this network has a kernel"
     return None
 
 
-def refuse_without_classes(anatomy: Anatomy) -> str | None:
+def refuse_without_classes(network_info: NetworkInfo) -> str | None:
     """For methods that ask about a class."""
-    if reason := refuse_without_image(anatomy):
+    if reason := refuse_without_image(network_info):
         return reason
-    if anatomy.classes is not None:
+    if network_info.classes is not None:
         return None
-    if len(anatomy.outputs) > 1:
-        shapes = list_shapes(anatomy.outputs)
-        return f"this network has {len(anatomy.outputs)} outputs ({shapes}), not one vector of scores"
-    return f"this network has no class scores (its task is '{anatomy.task}')"
+    if len(network_info.outputs) > 1:
+        shapes = list_shapes(network_info.outputs)
+        return f"this network has {len(network_info.outputs)} outputs ({shapes}), not one vector of scores"
+    return f"this network has no class scores (its task is '{network_info.task}')"
 
 
-def refuse_without_spatial_layer(anatomy: Anatomy) -> str | None:
+def refuse_without_spatial_layer(network_info: NetworkInfo) -> str | None:
     """For methods that lay a map over the picture."""
-    if reason := refuse_without_classes(anatomy):
+    if reason := refuse_without_classes(network_info):
         return reason
-    if not any(layer.is_map for layer in anatomy.layers):
+    if not any(layer.is_map for layer in network_info.layers):
         return "no layer of this network has spatial axes that are the picture's"
     return None
 
 
-def refuse_without_code(anatomy: Anatomy) -> str | None:
+def refuse_without_code(network_info: NetworkInfo) -> str | None:
     """For methods about autoencoders."""
-    if reason := refuse_without_image(anatomy):
+    if reason := refuse_without_image(network_info):
         return reason
-    if anatomy.code is None:
-        return f"this network is no autoencoder: {anatomy.no_code or 'it has no code'}"
+    if network_info.code is None:
+        return f"this network is no autoencoder: {network_info.no_code or 'it has no code'}"
     return None

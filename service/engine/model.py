@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from schemas.models import Fit
 from service.engine.images.preprocessing import Preprocessing
-from service.engine.ports.network_info import Anatomy
+from service.engine.ports.network_info import NetworkInfo
 from service.engine.ports.probe import Probe
 
 
@@ -30,8 +30,8 @@ class Model:
     stated: frozenset[str] = frozenset()
 
     @property
-    def anatomy(self) -> Anatomy:
-        return self.probe.anatomy
+    def network_info(self) -> NetworkInfo:
+        return self.probe.network_info
 
     def label(self, index: int) -> str:
         return self.labels[index] if self.labels else str(index)

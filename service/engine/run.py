@@ -132,7 +132,7 @@ def find(model: Model, request: Request, visual: Visual, photo: "Photo | None") 
 
 def refuse(model: Model, request: Request) -> None:
     """Raise what can be known without computing: a method that cannot work here, a missing image."""
-    if reason := request.method.refuse(model.anatomy):
+    if reason := request.method.refuse(model.network_info):
         raise MethodUnavailableError(f"'{request.method.name}' does not work on '{model.name}': {reason}")
     if request.images is not None:
         return
@@ -177,7 +177,7 @@ def see(model: Model, image: bytes, limits: ImageLimits) -> Photo:
 
 def _frame(model: Model, decoded: Decoded) -> Photo:
     """The picture, and what the network sees of it, at its input size. A network of any size sees all of it."""
-    shape = model.anatomy.input_shape
+    shape = model.network_info.input_shape
     assert shape is not None, "refuse() lets only networks with an image input through"
     height, width, channels = shape
     picture = decoded.pixels

@@ -9,7 +9,7 @@ from typing import Final, Protocol
 from service.errors import ConvscopeError
 from service.jobs.artifacts import Artifacts
 from service.jobs.store.port import JobStore, Overdue
-from service.jobs.worker.notifier import Doorbell
+from service.jobs.worker.notifier import Notifier
 
 logger = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ class Supervisor(Protocol):
         ...
 
 
-class Workforce(Doorbell, Supervisor, Protocol):
+class Workforce(Notifier, Supervisor, Protocol):
     """Who computes a service's jobs, seen from the service."""
 
     def start(self) -> None:
@@ -40,7 +40,7 @@ class Workforce(Doorbell, Supervisor, Protocol):
 
 @dataclass
 class Reconciler:
-    """Rounds on a thread of its own: overdue leases are ended, bells rung again, what has expired is removed.
+    """Rounds on a thread of its own: overdue leases are ended, wake-ups sent again, what has expired is removed.
 
     A process of the supervised worker that has not noticed within `cancel_seconds` that its job has ended is stopped.
     Rounds of several processes do not disturb each other: the store's sweep is atomic.
@@ -48,7 +48,7 @@ class Reconciler:
 
     store: JobStore
     artifacts: Artifacts
-    doorbell: Doorbell
+    notifier: Notifier
     supervisor: Supervisor
     sweep_seconds: float
     cancel_seconds: float
@@ -66,7 +66,7 @@ class Reconciler:
         sweep = self.store.sweep()
         for queue, count in sweep.queued.items():
             if count:
-                self.doorbell.ring(queue, count)
+                self.notifier.notify(queue, count)
         for overdue in self.store.overdue(self.supervisor.name, self.cancel_seconds):
             logger.warning("job %s has ended, but process %s goes on: ending it", overdue.job, overdue.worker.process)
             self.supervisor.stop_process(overdue)

@@ -1,4 +1,4 @@
-"""From a request to a job: checked, cut, its input kept, its record written, the bell rung. Loads no model."""
+"""From a request to a job: checked, cut, its input kept, its record written, the wake-up sent. Loads no model."""
 
 import hashlib
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from service.engine.run import Request, software
 from service.engine.versions.comparison import plan_versions
 from service.jobs.artifacts import Artifacts, Kept
 from service.jobs.store.port import JobStore, QueueFullError, Submission
-from service.jobs.worker.notifier import Doorbell
+from service.jobs.worker.notifier import Notifier
 
 
 @dataclass(frozen=True)
@@ -89,10 +89,10 @@ def fingerprint(value: object) -> str:
 class Submissions:
     """Writes drafts down. Safe to use from several threads."""
 
-    def __init__(self, store: JobStore, artifacts: Artifacts, doorbell: Doorbell, *, max_queued: int | None) -> None:
+    def __init__(self, store: JobStore, artifacts: Artifacts, notifier: Notifier, *, max_queued: int | None) -> None:
         self._store = store
         self._artifacts = artifacts
-        self._doorbell = doorbell
+        self._notifier = notifier
         self._max_queued = max_queued
 
     def send(self, draft: Draft, *, fresh: bool = False, idempotency_key: str | None = None) -> Submission:
@@ -116,7 +116,7 @@ class Submissions:
                 self._artifacts.forget_input(kept)
             raise
         if submission.created:
-            self._doorbell.ring(draft.record.queue, len(draft.record.chunks))
+            self._notifier.notify(draft.record.queue, len(draft.record.chunks))
         return submission
 
     def _keep_input(self, draft: Draft) -> Kept | None:

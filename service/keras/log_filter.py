@@ -9,13 +9,13 @@ from contextlib import contextmanager
 from threading import Lock
 
 # Information only; warnings and errors begin with W, E or F.
-_CHATTER = re.compile(rb"I\d{4} |WARNING: All log messages before absl::InitializeLog\(\)")
+_INFORMATION = re.compile(rb"I\d{4} |WARNING: All log messages before absl::InitializeLog\(\)")
 _STANDARD_ERROR = 2
 _lock = Lock()
 
 
 @contextmanager
-def without_chatter() -> Iterator[None]:
+def filtered_log() -> Iterator[None]:
     """Around `import tensorflow`. What anybody else says meanwhile is said afterwards."""
     with _lock:
         if "tensorflow" in sys.modules:
@@ -38,7 +38,7 @@ def without_chatter() -> Iterator[None]:
                 os.close(saved)
                 held.seek(0)
                 for line in held:
-                    if not _CHATTER.match(line):
+                    if not _INFORMATION.match(line):
                         os.write(_STANDARD_ERROR, line)
 
 

@@ -19,7 +19,7 @@ from service.errors import (
     WeightsUnavailableError,
 )
 from service.models.residency import Residency
-from service.models.sources.source import Offer, Source
+from service.models.sources.source import ModelVersion, Source
 
 logger = logging.getLogger(__name__)
 
@@ -69,7 +69,7 @@ class Catalog:
         }
         self._closed = False
         # Those on demand in the order in which they were asked for last.
-        self._loaded: dict[tuple[str, str], tuple[Offer, Future[Load]]] = {}
+        self._loaded: dict[tuple[str, str], tuple[ModelVersion, Future[Load]]] = {}
         self._found: set[str] = set()
 
     def names(self) -> list[str]:
@@ -88,7 +88,7 @@ class Catalog:
         with self._lock:
             return name in self._found
 
-    def find(self, name: str, version: str | None = None) -> Offer:
+    def find(self, name: str, version: str | None = None) -> ModelVersion:
         """Find a version, the newest by default. Raises ModelNotFoundError or VersionNotFoundError."""
         offers = self._offers(name)
         if not offers:
@@ -163,7 +163,7 @@ class Catalog:
             versions=[offer.version for offer in offers],
             state=state,
             reason=reason,
-            task=model.anatomy.task if model else None,
+            task=model.network_info.task if model else None,
             input=input_contract(model) if model else None,
         )
 
@@ -193,7 +193,7 @@ class Catalog:
         for pool in self._loaders.values():
             pool.shutdown(wait=False, cancel_futures=True)
 
-    def _begin(self, offer: Offer) -> Future[Load]:
+    def _begin(self, offer: ModelVersion) -> Future[Load]:
         if self._closed:
             raise ModelFailedError("the service is shutting down")
         if not offer.at_start:
@@ -201,7 +201,7 @@ class Catalog:
             self._residency.require_room(len(loading))
         return self._loaders[offer.at_start].submit(self._load, offer)
 
-    def _load(self, offer: Offer) -> Load:
+    def _load(self, offer: ModelVersion) -> Load:
         load = _open(offer)
         if not offer.at_start and isinstance(load, Model):
             self._residency.note(load)
@@ -215,10 +215,10 @@ class Catalog:
         for offer, _load in going:
             logger.info("model %s makes room for one that was asked for later", offer.name)
 
-    def _offers(self, name: str) -> list[Offer]:
+    def _offers(self, name: str) -> list[ModelVersion]:
         return next(filter(None, (source.offers(name) for source in self._sources)), [])
 
-    def _future(self, offer: Offer) -> Future[Load] | None:
+    def _future(self, offer: ModelVersion) -> Future[Load] | None:
         with self._lock:
             known = self._loaded.get((offer.name, offer.version))
         return known[1] if known is not None and known[0] == offer else None
@@ -226,7 +226,7 @@ class Catalog:
 
 def input_contract(model: Model) -> InputContract | None:
     """What a picture becomes before the network sees it; None where no picture goes in."""
-    shape = model.anatomy.input_shape
+    shape = model.network_info.input_shape
     if shape is None:
         return None
     height, width, channels = shape
@@ -240,7 +240,7 @@ def input_contract(model: Model) -> InputContract | None:
     )
 
 
-def _open(offer: Offer) -> Load:
+def _open(offer: ModelVersion) -> Load:
     try:
         model = offer.open()
     except ConvscopeError as error:

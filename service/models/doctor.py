@@ -16,22 +16,22 @@ _FIRST = 4
 
 def describe(model: Model, versions: list[str], methods: list[AnyMethod]) -> ModelDetail:
     """Everything about a loaded model, but for its layers."""
-    anatomy = model.anatomy
+    network_info = model.network_info
     return ModelDetail(
         name=model.name,
         ready=True,
         version=model.version,
         versions=versions,
         state="ready",
-        task=anatomy.task,
+        task=network_info.task,
         input=input_contract(model),
         digest=model.digest,
-        classes=[model.label(index) for index in range(anatomy.classes)] if anatomy.classes else None,
-        logits=anatomy.target_kind,
-        default_layer=anatomy.default_layer,
+        classes=[model.label(index) for index in range(network_info.classes)] if network_info.classes else None,
+        logits=network_info.target_kind,
+        default_layer=network_info.default_layer,
         parameters=count_parameters(model),
         findings=list(examine(model)),
-        repairs=list(anatomy.repairs),
+        repairs=list(network_info.repairs),
         methods=[_availability(model, method) for method in methods],
     )
 
@@ -70,35 +70,35 @@ def list_layers(model: Model) -> LayerList:
             bias_shape=list(facts.bias_shape) if facts.bias_shape else None,
             parameters=facts.parameters,
         )
-        for index, facts in enumerate(model.anatomy.layers)
+        for index, facts in enumerate(model.network_info.layers)
     ]
     return LayerList(layers=layers, totals=count_parameters(model))
 
 
 def count_parameters(model: Model) -> ParameterCounts:
-    total, trainable = model.anatomy.parameters, model.anatomy.trainable_parameters
+    total, trainable = model.network_info.parameters, model.network_info.trainable_parameters
     return ParameterCounts(parameters=total, trainable=trainable, non_trainable=total - trainable)
 
 
 def examine(model: Model) -> Iterator[Finding]:
     """The findings, in the order in which a picture goes through the model."""
     yield _input(model)
-    if model.anatomy.input_shape is not None:
-        if None not in model.anatomy.input_shape or model.input_size is not None:
+    if model.network_info.input_shape is not None:
+        if None not in model.network_info.input_shape or model.input_size is not None:
             yield _fit(model)
         yield _preprocessing(model)
     yield _task(model)
-    if model.anatomy.classes is not None:
+    if model.network_info.classes is not None:
         yield _logits(model)
         yield _default_layer(model)
-    if model.latent_layer is not None or model.anatomy.code is not None:
+    if model.latent_layer is not None or model.network_info.code is not None:
         yield _latent_layer(model)
 
 
 def _input(model: Model) -> Finding:
     contract = input_contract(model)
     if contract is None:
-        because = refuse_without_image(model.anatomy) or ""
+        because = refuse_without_image(model.network_info) or ""
         return Finding(subject="input", value=None, sure="certain", because=because)
     size = f"{contract.height or 'any'} x {contract.width or 'any'} x {contract.channels}"
     if contract.height is None or contract.width is None:
@@ -121,7 +121,7 @@ def _fit(model: Model) -> Finding:
 
 def _preprocessing(model: Model) -> Finding:
     name = model.preprocessing.name
-    inside = next((layer.path for layer in model.anatomy.layers[:_FIRST] if layer.type in _INSIDE), None)
+    inside = next((layer.path for layer in model.network_info.layers[:_FIRST] if layer.type in _INSIDE), None)
     if "preprocessing" in model.stated:
         because = "given with the model: in model.toml, or by keras.applications"
         if inside is not None and name != "none":
@@ -135,10 +135,10 @@ def _preprocessing(model: Model) -> Finding:
 
 
 def _task(model: Model) -> Finding:
-    task = model.anatomy.task
+    task = model.network_info.task
     if "task" in model.stated:
         return Finding(subject="task", value=task, sure="stated", because="task in model.toml")
-    if task == "classification" and model.anatomy.classes == 1:
+    if task == "classification" and model.network_info.classes == 1:
         because = "the output is a softmax of one unit, which is 1 whatever goes in: a sigmoid may have been meant"
         return Finding(subject="task", value=task, sure="guess", because=because)
     reasons = {
@@ -148,7 +148,7 @@ def _task(model: Model) -> Finding:
         "autoencoder": ("likely", "the output has the shape of the input"),
         "features": (
             "likely",
-            f"the output is neither a vector of scores nor an autoencoder's: {model.anatomy.no_code}",
+            f"the output is neither a vector of scores nor an autoencoder's: {model.network_info.no_code}",
         ),
     }
     sure, because = reasons[task]
@@ -156,31 +156,33 @@ def _task(model: Model) -> Finding:
 
 
 def _logits(model: Model) -> Finding:
-    anatomy = model.anatomy
-    sure = "likely" if anatomy.target_kind == "value" else "certain"
-    because = anatomy.logits or ""
-    return Finding.model_validate({"subject": "logits", "value": anatomy.target_kind, "sure": sure, "because": because})
+    network_info = model.network_info
+    sure = "likely" if network_info.target_kind == "value" else "certain"
+    because = network_info.logits or ""
+    return Finding.model_validate(
+        {"subject": "logits", "value": network_info.target_kind, "sure": sure, "because": because}
+    )
 
 
 def _default_layer(model: Model) -> Finding:
-    anatomy = model.anatomy
-    name = anatomy.default_layer
+    network_info = model.network_info
+    name = network_info.default_layer
     if "default_layer" in model.stated:
         return Finding(
             subject="default_layer",
             value=name,
             sure="stated",
-            because="default_layer in model.toml" + (f"; but {anatomy.doubt}" if anatomy.doubt else ""),
+            because="default_layer in model.toml" + (f"; but {network_info.doubt}" if network_info.doubt else ""),
         )
     if name is None:
         because = "no maps enter a pooling or flattening: name a layer with every request"
         return Finding(subject="default_layer", value=None, sure="certain", because=because)
-    if anatomy.other_layers:
-        because = f"the latest of several maps before space is given up; others: {', '.join(anatomy.other_layers)}"
-        because += f"; {anatomy.doubt}" if anatomy.doubt else ""
+    if network_info.other_layers:
+        because = f"the latest of several maps before space is given up; others: {', '.join(network_info.other_layers)}"
+        because += f"; {network_info.doubt}" if network_info.doubt else ""
         return Finding(subject="default_layer", value=name, sure="likely", because=because)
-    if anatomy.doubt:
-        return Finding(subject="default_layer", value=name, sure="likely", because=anatomy.doubt)
+    if network_info.doubt:
+        return Finding(subject="default_layer", value=name, sure="likely", because=network_info.doubt)
     because = "its maps enter the operation that gives up height and width"
     return Finding(subject="default_layer", value=name, sure="certain", because=because)
 
@@ -188,16 +190,16 @@ def _default_layer(model: Model) -> Finding:
 def _latent_layer(model: Model) -> Finding:
     name = model.latent_layer
     if name is None:
-        assert model.anatomy.code is not None, "there is one of both"
+        assert model.network_info.code is not None, "there is one of both"
         because = "the narrowest layer that all of the output is made from"
-        return Finding(subject="latent_layer", value=model.anatomy.code.layer, sure="likely", because=because)
+        return Finding(subject="latent_layer", value=model.network_info.code.layer, sure="likely", because=because)
     member = "latent_layer" if "latent_layer" in model.stated else "decoder"
     because = f"{member} in model.toml"
-    if model.anatomy.no_code is not None:
-        because += f"; but the network is no autoencoder: {model.anatomy.no_code}"
+    if model.network_info.no_code is not None:
+        because += f"; but the network is no autoencoder: {model.network_info.no_code}"
     return Finding(subject="latent_layer", value=name, sure="stated", because=because)
 
 
 def _availability(model: Model, method: AnyMethod) -> MethodAvailability:
-    reason = method.refuse(model.anatomy)
+    reason = method.refuse(model.network_info)
     return MethodAvailability(name=method.name, available=reason is None, reason=reason)

@@ -17,7 +17,7 @@ from service.models.preprocessing import PRESETS, PreprocessingMode, Preprocessi
 Side = Annotated[int, Field(ge=1, le=4096)]
 
 
-class Card(Schema):
+class ModelConfig(Schema):
     """The members of a model.toml, all optional."""
 
     preprocessing: Annotated[
@@ -40,13 +40,13 @@ class Card(Schema):
         return PRESETS[self.preprocessing]
 
 
-def read_card(folder: Path) -> Card:
-    """Read `folder/model.toml`; a missing file is an empty card. Raises ModelFailedError naming the member."""
+def read_model_config(folder: Path) -> ModelConfig:
+    """Read `folder/model.toml`; a missing file is an empty config. Raises ModelFailedError naming the member."""
     path = folder / "model.toml"
     if not path.exists():
-        return Card()
+        return ModelConfig()
     try:
-        return Card.model_validate(tomllib.loads(to_utf8(path.read_bytes()).decode()))
+        return ModelConfig.model_validate(tomllib.loads(to_utf8(path.read_bytes()).decode()))
     except OSError as error:
         # Its full text would tell where on the server the file lies.
         raise ModelFailedError(f"model.toml cannot be read: {error.strerror}") from error
@@ -59,7 +59,7 @@ def read_card(folder: Path) -> Card:
 def _explain(fault: ErrorDetails) -> str:
     """A sentence that names the member as it stands in the file, not as pydantic names the branches of a union."""
     table = fault["loc"][0] == "preprocessing" and "table" in fault["loc"]
-    known = [*PreprocessingTable.model_fields] if table else [*Card.model_fields]
+    known = [*PreprocessingTable.model_fields] if table else [*ModelConfig.model_fields]
     if fault["type"] == "extra_forbidden":
         return f"'{'preprocessing.' if table else ''}{fault['loc'][-1]}' is not known; known: {', '.join(known)}"
     members = [part for part in fault["loc"][1:] if part in known or isinstance(part, int)]

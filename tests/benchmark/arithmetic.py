@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from service.engine.ports.ascent import Ascent, Canvas, FilterMeans, Schedule
-from service.keras.compute.ascent.truncation import excerpt
+from service.keras.compute.ascent.truncation import truncate
 from service.keras.compute.compiling import compile_graph
 from service.keras.compute.probe import KerasProbe
 from service.keras.graph.cost import count_operations
@@ -56,7 +56,7 @@ def _measure(probe: KerasProbe, layer: str, side: int, batches: tuple[int, ...],
 
 def _plain_operations(probe: KerasProbe, layer: str, side: int) -> int:
     """Of one forward pass to the whole layer, whatever the engine may leave out of it."""
-    part = excerpt(probe._network, probe._wiring, probe._wiring.by_path[layer])
+    part = truncate(probe._network, probe._wiring, probe._wiring.by_path[layer])
     trace = compile_graph(lambda image: part.compute(image, None).output, tf.TensorSpec([1, side, side, 3]))
     return count_operations(trace.graph)
 

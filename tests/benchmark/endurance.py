@@ -68,7 +68,7 @@ def trace_count(model: Model) -> int:
 def mix(models: list[Model]) -> Iterator[Question]:
     """Every interactive method on every model that it works on, with several layers and classes."""
     for model, method in product(models, METHODS.values()):
-        if method.kind == "interactive" and not method.refuse(model.anatomy):
+        if method.kind == "interactive" and not method.refuse(model.network_info):
             for params in _choices(model, method):
                 yield Question(model, method, params)
 
@@ -83,7 +83,7 @@ def _choices(model: Model, method: AnyMethod) -> Iterator[MethodParams]:
 
 
 def _some_layers(model: Model, *, kernels: bool) -> Iterator[str]:
-    found = [layer for layer in model.anatomy.layers if layer.is_spatial and (layer.kernel_shape or not kernels)]
+    found = [layer for layer in model.network_info.layers if layer.is_spatial and (layer.kernel_shape or not kernels)]
     return islice((layer.path for layer in found[:: max(1, len(found) // LAYERS)]), LAYERS)
 
 

@@ -40,7 +40,7 @@ def explain(probe: KerasProbe, class_index: int) -> Callable[[Any], Any]:
 
 def _grad_cam(name: str, probe: KerasProbe, rounds: int) -> list[Row]:
     network, forward, pictures = network_of(probe), plain_forward(network_of(probe)), noise(probe)
-    layer, index = probe.anatomy.default_layer, _class(probe)
+    layer, index = probe.network_info.default_layer, _class(probe)
     assert layer is not None
     contenders = {
         "forward": timed(lambda image: forward(image[None]), pictures),
@@ -79,7 +79,7 @@ def compare(what: str, taken: Times, above: str, below: str, goal: Goal | None) 
 
 
 def _class(probe: KerasProbe) -> int:
-    return min(CLASS, (probe.anatomy.classes or 1) - 1)
+    return min(CLASS, (probe.network_info.classes or 1) - 1)
 
 
 def _goal(kind: Callable[[float], Goal], limit: float | None) -> Goal | None:

@@ -48,7 +48,7 @@ def _measure(name: str, test_data: Path, rounds: int) -> Iterator[Row]:
         weights = store_weights(probe, Path(folder))
         peers: dict[str, Peer] = {}
         for module in GOALS:
-            arguments = {"weights": weights, "layer": probe.anatomy.default_layer, "class_index": CLASS}
+            arguments = {"weights": weights, "layer": probe.network_info.default_layer, "class_index": CLASS}
             try:
                 peer = stack.enter_context(Peer(module, "grad_cam", function=APPLICATIONS[name], **arguments))
             except PeerFailedError as error:

@@ -1,7 +1,7 @@
 """Sets of pictures, chunk by chunk as a worker goes through them, beside the same pictures in the batched engine.
 
-That is `engine.run` behind the Device, as the API has it: as many pictures under way as clients that send them. What a
-set could reach at most is told by the network alone, in batches, on pictures that are decoded already.
+That is `engine.run` behind the DynamicBatcher, as the API has it: as many pictures under way as clients that send them.
+What a set could reach at most is told by the network alone, in batches, on pictures that are decoded already.
 """
 
 import tempfile
@@ -15,7 +15,7 @@ import numpy as np
 import psutil
 
 from service.engine.arrays import Array
-from service.engine.batching import BatchingProbe, Device
+from service.engine.batching import BatchingProbe, DynamicBatcher
 from service.engine.chunks import JobLimits, compute, plan
 from service.engine.datasets.batches import BATCH
 from service.engine.images.archive import ImageSet, SetLimits, open_set, pack_set
@@ -57,7 +57,7 @@ def _contenders(model: Model, method: str, count: int) -> dict[str, Contender]:
         photos = _photos("network", number, count)
         return [model.preprocessing.apply(see(model, photo, LIMITS).seen) for photo in photos]
 
-    ask_engine = _survey_in_engine if method == "layer-health" else _run_in_engine
+    ask_engine = _statistics_in_engine if method == "layer-health" else _run_in_engine
     return {
         "network": timed(lambda inputs: _ask_network(model, method, inputs), decoded),
         "engine": timed(lambda images: ask_engine(model, images), lambda number: _photos("engine", number, count)),
@@ -77,14 +77,14 @@ def _ask_network(model: Model, method: str, inputs: Sequence[Array]) -> None:
 
 
 def _survey(probe: KerasProbe, batch: Sequence[Array]) -> None:
-    layers = [layer.response or layer.path for layer in probe.anatomy.layers if layer.kernel_shape is not None]
-    probe.survey(np.stack(batch), layers, np.ones((len(batch), SKETCH_SIZE, SKETCH_POSITIONS), np.float32))
+    layers = [layer.response or layer.path for layer in probe.network_info.layers if layer.kernel_shape is not None]
+    probe.channel_statistics(np.stack(batch), layers, np.ones((len(batch), SKETCH_SIZE, SKETCH_POSITIONS), np.float32))
 
 
 def _run_in_engine(model: Model, images: Sequence[bytes]) -> None:
     """A result of Grad-CAM for each with one picture, as clients ask for it: an overlay in place of three pictures."""
     assert isinstance(model.probe, KerasProbe)
-    batched = replace(model, probe=BatchingProbe(model.probe, _open_device(), model.name))
+    batched = replace(model, probe=BatchingProbe(model.probe, _open_batcher(), model.name))
     chosen = METHODS["grad-cam"]
 
     def ask(image: bytes) -> None:
@@ -94,9 +94,9 @@ def _run_in_engine(model: Model, images: Sequence[bytes]) -> None:
         deque(clients.map(ask, images), maxlen=0)
 
 
-def _survey_in_engine(model: Model, images: Sequence[bytes]) -> None:
-    """Layer health answers for no picture alone: what a client would wait for is the survey of its batch."""
-    probe, device = model.probe, _open_device()
+def _statistics_in_engine(model: Model, images: Sequence[bytes]) -> None:
+    """Layer health answers for no picture alone: what a client would wait for is the statistics of its batch."""
+    probe, batcher = model.probe, _open_batcher()
     assert isinstance(probe, KerasProbe)
 
     def answer(batch: Sequence[Array]) -> Sequence[None]:
@@ -105,14 +105,14 @@ def _survey_in_engine(model: Model, images: Sequence[bytes]) -> None:
 
     def ask(image: bytes) -> None:
         seen = model.preprocessing.apply(see(model, image, LIMITS).seen)
-        device.compute(model.name, "survey", seen, answer)
+        batcher.compute(model.name, "channel_statistics", seen, answer)
 
     with ThreadPoolExecutor(CLIENTS) as clients:
         deque(clients.map(ask, images), maxlen=0)
 
 
-def _open_device() -> Device:
-    return Device(max_batch=Limits().batch_size, max_waiting=CLIENTS)
+def _open_batcher() -> DynamicBatcher:
+    return DynamicBatcher(max_batch=Limits().batch_size, max_waiting=CLIENTS)
 
 
 def _photos(contender: str, number: int, count: int) -> list[bytes]:

@@ -29,7 +29,7 @@ from tests.server import Server
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 LABELS = ("circle", "square", "star", "cross")
-TINY_CARD = f'preprocessing = "unit"\nlabels = {json.dumps(LABELS)}\n'
+TINY_CONFIG = f'preprocessing = "unit"\nlabels = {json.dumps(LABELS)}\n'
 PROBLEM_MEMBERS = {"type", "title", "status", "detail", "instance", "code"}
 # Nobody outside may learn where the server keeps its files, or what its code looks like.
 PLACES = (Path(__file__).parents[2], Path(sys.prefix), Path(tempfile.gettempdir()), Path.home())
@@ -104,12 +104,12 @@ def keras_file(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
 def repository(tmp_path_factory: pytest.TempPathFactory, keras_file: Callable[..., Path]) -> Path:
     """A repository folder with every model that works; nobody changes it."""
     root = tmp_path_factory.mktemp("repository")
-    add_model(root, "tiny", keras_file("tiny"), TINY_CARD)
+    add_model(root, "tiny", keras_file("tiny"), TINY_CONFIG)
     add_model(root, "gray", keras_file("gray"), 'preprocessing = "unit"\nlabels = ["cat", "dog"]\n')
     add_model(root, "open", keras_file("open"), 'preprocessing = "tf"\n')
     add_model(root, "features", keras_file("features"), "")
-    add_model(root, "versions", keras_file("tiny", 2), TINY_CARD, version="2")
-    add_model(root, "versions", keras_file("tiny", 10), TINY_CARD, version="10")
+    add_model(root, "versions", keras_file("tiny", 2), TINY_CONFIG, version="2")
+    add_model(root, "versions", keras_file("tiny", 10), TINY_CONFIG, version="10")
     return root
 
 
@@ -117,7 +117,7 @@ def repository(tmp_path_factory: pytest.TempPathFactory, keras_file: Callable[..
 def small_repository(tmp_path_factory: pytest.TempPathFactory, keras_file: Callable[..., Path]) -> Path:
     """A repository folder of `tiny` alone: what starts on it loads and tries every model that it finds."""
     root = tmp_path_factory.mktemp("small-repository")
-    add_model(root, "tiny", keras_file("tiny"), TINY_CARD)
+    add_model(root, "tiny", keras_file("tiny"), TINY_CONFIG)
     return root
 
 

@@ -113,8 +113,8 @@ def test_cache_is_keras_s_own_when_keras_looks_for_a_file(tmp_path: Path):
 def test_paths_and_scores_are_the_same_when_loaded_twice(name: str):
     application = APPLICATIONS[name]
     first, second = (load_application(application.function, side=application.side) for _ in range(2))
-    assert first.anatomy == second.anatomy
-    assert first.anatomy.input_shape == (224, 224, 3)
+    assert first.network_info == second.network_info
+    assert first.network_info.input_shape == (224, 224, 3)
     image = np.random.default_rng(5).uniform(0, 255, (224, 224, 3)).astype(np.float32)
     np.testing.assert_array_equal(first.scores(image).values, second.scores(image).values)
 

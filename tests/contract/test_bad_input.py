@@ -617,7 +617,7 @@ def test_method_is_refused_when_the_network_has_no_classes(client: TestClient, p
         "filters",
         "filter-patterns",
         "layer-health",
-        "responses",
+        "unit-activations",
         "top-images",
     }
     assert all(item["available"] or item["reason"] for item in methods.values())

@@ -18,9 +18,9 @@ from tests.contract.workshop import LIMIT_SECONDS, SLOW_CAM, Workshop, build, se
 @pytest.fixture(scope="module")
 def workshop(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Iterator[Workshop]:
     # No wait is granted, so that the client has to watch.
-    app, doorbell = build(repository, tmp_path_factory.mktemp("data"), jobs={"max_wait_seconds": 0})
+    app, notifier = build(repository, tmp_path_factory.mktemp("data"), jobs={"max_wait_seconds": 0})
     with serve(app) as url, Client(url) as client:
-        yield Workshop(app, client, doorbell)
+        yield Workshop(app, client, notifier)
 
 
 def _in_background(workshop: Workshop) -> threading.Thread:
@@ -66,9 +66,9 @@ def test_problem_is_raised_when_a_job_fails_or_is_cancelled(workshop: Workshop) 
 def test_problem_is_raised_when_a_job_ends_badly_in_the_first_request(
     tmp_path: Path, repository: Path, picture: bytes, state: str
 ) -> None:
-    app, doorbell = build(repository, tmp_path)
+    app, notifier = build(repository, tmp_path)
     with serve(app) as url, Client(url) as client:
-        workshop = Workshop(app, client, doorbell)
+        workshop = Workshop(app, client, notifier)
         asking = ThreadPoolExecutor(1).submit(client.run, SLOW_CAM.name, "tiny", image=picture)
         end = time.monotonic() + LIMIT_SECONDS
         while (claim := workshop.store.claim("cpu", Worker("hand", "hand"))) is None:

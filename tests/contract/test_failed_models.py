@@ -19,30 +19,30 @@ from tests.contract.conftest import (
 
 GRAD_CAM = "/v1/models/tiny/grad-cam"
 
-CARDS = {
-    "card-syntax": ("preprocessing = ", ("model.toml",)),
-    "card-member": ('preprocess = "unit"', ("model.toml", "'preprocess'")),
-    "card-preprocessing": ('preprocessing = "imagenet"', ("model.toml", "preprocessing", "caffe")),
-    "card-table-member": ("preprocessing = {scale = 1, divide = 2}", ("model.toml", "preprocessing", "divide")),
-    "card-std": ("preprocessing = {std = 0}", ("model.toml", "preprocessing", "std")),
-    "card-mean": ("preprocessing = {mean = [1, 2]}", ("model.toml", "preprocessing", "mean")),
-    "card-mean-nan": ("preprocessing = {mean = nan}", ("model.toml", "preprocessing", "mean")),
-    "card-labels-count": ('labels = ["cat", "dog"]', ("2 labels", "4 classes")),
-    "card-labels-imagenet": ('labels = "imagenet"', ("1000 labels", "4 classes")),
-    "card-labels-type": ("labels = 4", ("model.toml", "labels")),
-    "card-labels-missing": ('labels = "nothing.txt"', ("labels", "'nothing.txt'", "model.toml")),
-    "card-labels-outside": ('labels = "../tiny/model.toml"', ("labels", "model.toml")),
-    "card-labels-absolute": ('labels = "/etc/hostname"', ("labels", "model.toml")),
-    "card-labels-binary": ('labels = "labels.bin"', ("labels.bin", "UTF-8")),
-    "card-layer": ('default_layer = "conv9"', ("default_layer", "'conv9'", "'conv")),
-    "card-layer-flat": ('default_layer = "gap"', ("default_layer", "'gap'", "'conv2'")),
-    "card-latent-layer": ('latent_layer = "conv9"', ("model.toml", "latent_layer", "'conv9'", "'conv")),
-    "card-size": ("input_size = [0, 224]", ("model.toml", "input_size")),
-    "card-size-type": ('input_size = "224x224"', ("model.toml", "input_size")),
-    "card-task": ('task = "classify"', ("model.toml", "task", "classification")),
-    "card-sha256": (f'sha256 = "{"0" * 64}"', ("SHA-256", "model.toml")),
-    "card-sha256-form": ('sha256 = "abc"', ("model.toml", "sha256")),
-    "card-encoding": ("preprocessing = '\udcff'", ("model.toml",)),
+CONFIGS = {
+    "config-syntax": ("preprocessing = ", ("model.toml",)),
+    "config-member": ('preprocess = "unit"', ("model.toml", "'preprocess'")),
+    "config-preprocessing": ('preprocessing = "imagenet"', ("model.toml", "preprocessing", "caffe")),
+    "config-table-member": ("preprocessing = {scale = 1, divide = 2}", ("model.toml", "preprocessing", "divide")),
+    "config-std": ("preprocessing = {std = 0}", ("model.toml", "preprocessing", "std")),
+    "config-mean": ("preprocessing = {mean = [1, 2]}", ("model.toml", "preprocessing", "mean")),
+    "config-mean-nan": ("preprocessing = {mean = nan}", ("model.toml", "preprocessing", "mean")),
+    "config-labels-count": ('labels = ["cat", "dog"]', ("2 labels", "4 classes")),
+    "config-labels-imagenet": ('labels = "imagenet"', ("1000 labels", "4 classes")),
+    "config-labels-type": ("labels = 4", ("model.toml", "labels")),
+    "config-labels-missing": ('labels = "nothing.txt"', ("labels", "'nothing.txt'", "model.toml")),
+    "config-labels-outside": ('labels = "../tiny/model.toml"', ("labels", "model.toml")),
+    "config-labels-absolute": ('labels = "/etc/hostname"', ("labels", "model.toml")),
+    "config-labels-binary": ('labels = "labels.bin"', ("labels.bin", "UTF-8")),
+    "config-layer": ('default_layer = "conv9"', ("default_layer", "'conv9'", "'conv")),
+    "config-layer-flat": ('default_layer = "gap"', ("default_layer", "'gap'", "'conv2'")),
+    "config-latent-layer": ('latent_layer = "conv9"', ("model.toml", "latent_layer", "'conv9'", "'conv")),
+    "config-size": ("input_size = [0, 224]", ("model.toml", "input_size")),
+    "config-size-type": ('input_size = "224x224"', ("model.toml", "input_size")),
+    "config-task": ('task = "classify"', ("model.toml", "task", "classification")),
+    "config-sha256": (f'sha256 = "{"0" * 64}"', ("SHA-256", "model.toml")),
+    "config-sha256-form": ('sha256 = "abc"', ("model.toml", "sha256")),
+    "config-encoding": ("preprocessing = '\udcff'", ("model.toml",)),
 }
 FILES = {
     "lambda": ("Lambda", "doubling"),
@@ -58,9 +58,9 @@ FILES = {
     "empty": ("no .keras",),
     "several": ("a.keras", "b.keras"),
     "saved-model": ("SavedModel", "model.keras"),
-    "card-folder": ("model.toml",),
+    "config-folder": ("model.toml",),
 }
-BROKEN = {name: words for name, (_, words) in CARDS.items()} | FILES
+BROKEN = {name: words for name, (_, words) in CONFIGS.items()} | FILES
 
 
 @pytest.fixture(scope="module")
@@ -70,12 +70,12 @@ def broken_repository(
     root = tmp_path_factory.mktemp("broken")
     good = keras_file("tiny")
     add_model(root, "tiny", good, (repository / "tiny" / "model.toml").read_text())
-    for name, (card, _) in CARDS.items():
+    for name, (config, _) in CONFIGS.items():
         add_model(root, name, good, "")
-        (root / name / "model.toml").write_bytes(card.encode(errors="surrogateescape"))
-    (root / "card-labels-binary" / "labels.bin").write_bytes(b"\xff\xfe\0\xd8")
-    add_model(root, "card-folder", good, "")
-    (root / "card-folder" / "model.toml").mkdir()
+        (root / name / "model.toml").write_bytes(config.encode(errors="surrogateescape"))
+    (root / "config-labels-binary" / "labels.bin").write_bytes(b"\xff\xfe\0\xd8")
+    add_model(root, "config-folder", good, "")
+    (root / "config-folder" / "model.toml").mkdir()
     _write_broken_files(root, good, keras_file("lambda"))
     return root
 

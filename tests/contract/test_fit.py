@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 
-from tests.contract.conftest import TINY_CARD, MakeClient, add_model, assert_problem, png
+from tests.contract.conftest import TINY_CONFIG, MakeClient, add_model, assert_problem, png
 
 # The network's input is 32 x 32: each side is three times that, or half of it.
 SIZES = [(96, 48), (48, 96)]
@@ -25,7 +25,7 @@ def client(
 ) -> TestClient:
     root = tmp_path_factory.mktemp("fits")
     for fit in ("stretch", "crop", "pad", "squeeze"):
-        add_model(root, fit, keras_file("tiny"), f'{TINY_CARD}fit = "{fit}"\n')
+        add_model(root, fit, keras_file("tiny"), f'{TINY_CONFIG}fit = "{fit}"\n')
     return make_client(root)
 
 
@@ -88,10 +88,10 @@ def test_fit_is_told_when_the_model_is_described(client: TestClient) -> None:
 def test_answer_is_not_kept_when_fit_changes(
     make_client: MakeClient, tmp_path: Path, keras_file: Callable[..., Path]
 ) -> None:
-    add_model(tmp_path, "changing", keras_file("tiny"), TINY_CARD)
+    add_model(tmp_path, "changing", keras_file("tiny"), TINY_CONFIG)
     client, picture = make_client(tmp_path), _picture((96, 48))
     before = _ask(client, "changing", picture)
-    (tmp_path / "changing" / "model.toml").write_text(f'{TINY_CARD}fit = "crop"\n', encoding="utf-8")
+    (tmp_path / "changing" / "model.toml").write_text(f'{TINY_CONFIG}fit = "crop"\n', encoding="utf-8")
     after = _ask(client, "changing", picture)
     assert (before["provenance"]["plan"]["fit"], after["provenance"]["plan"]["fit"]) == ("stretch", "crop")
     assert after["predictions"] != before["predictions"]

@@ -23,9 +23,9 @@ from tests.server import Server
 @pytest.fixture(scope="module")
 def workshop(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Iterator[Workshop]:
     """Behind a real server, as a stream has to be read while it grows."""
-    app, doorbell = build(repository, tmp_path_factory.mktemp("data"), limits={"event_streams": 2})
+    app, notifier = build(repository, tmp_path_factory.mktemp("data"), limits={"event_streams": 2})
     with serve(app) as url, httpx2.Client(base_url=url, timeout=LIMIT_SECONDS) as client:
-        yield Workshop(app, client, doorbell)
+        yield Workshop(app, client, notifier)
 
 
 @pytest.fixture(autouse=True)
@@ -214,11 +214,11 @@ class _StoreThatGoesAway(SqliteJobStore):
 
 
 def test_stream_goes_on_when_the_store_was_away(tmp_path: Path, repository: Path) -> None:
-    app, doorbell = build(repository, tmp_path)
+    app, notifier = build(repository, tmp_path)
     store = _StoreThatGoesAway(tmp_path / "jobs.sqlite", Rules())
     app.state.services = replace(app.state.services, jobs=replace(app.state.services.jobs, store=store))
     with serve(app) as url, httpx2.Client(base_url=url, timeout=LIMIT_SECONDS) as client:
-        workshop = Workshop(app, client, doorbell)
+        workshop = Workshop(app, client, notifier)
         job = workshop.submit(chunks=1, combines=False)
         with _watch(workshop, job) as stream:
             stream.until("job")

@@ -17,7 +17,7 @@ from service.errors import WeightsUnavailableError
 from service.jobs.store.port import Worker
 from service.jobs.worker.execution import Retries
 from service.models.catalog import Catalog
-from service.models.sources.source import Offer, Source
+from service.models.sources.source import ModelVersion, Source
 from tests.contract.workshop import LIMIT_SECONDS, SLOW_CAM, Workshop, open_workshop
 
 AT_ONCE = Retries(first_pause_seconds=0.001)
@@ -98,13 +98,13 @@ class _Fetched:
     def names(self) -> list[str]:
         return list(self._source.names())
 
-    def offers(self, name: str) -> list[Offer]:
+    def offers(self, name: str) -> list[ModelVersion]:
         return [replace(offer, open=partial(self._open, offer)) for offer in self._source.offers(name)]
 
     def close(self) -> None:
         self._source.close()
 
-    def _open(self, offer: Offer) -> Model:
+    def _open(self, offer: ModelVersion) -> Model:
         self.asked += 1
         if self.asked == 1:
             raise WeightsUnavailableError("its weights cannot be fetched")

@@ -38,7 +38,7 @@ def workshop(shared: Workshop) -> Workshop:
     while jobs := shared.client.get("/v1/jobs").json()["jobs"]:
         for job in jobs:
             assert shared.client.delete(f"/v1/jobs/{job['id']}").status_code == 204
-    shared.doorbell.rung.clear()
+    shared.notifier.notified.clear()
     return shared
 
 
@@ -70,7 +70,7 @@ def test_job_is_made_when_the_method_is_one_of_jobs(workshop: Workshop, picture:
     assert job.params["colormap"] == "inferno"
     assert (job.progress.done, job.progress.total, job.progress.fraction) == (0, 1, 0)
     assert (job.attempts, job.result, job.error, job.images) == (0, None, None, [])
-    assert workshop.doorbell.rung == [("cpu", 1)]
+    assert workshop.notifier.notified == [("cpu", 1)]
 
 
 def test_job_gives_the_same_answer_as_the_request_when_both_are_asked(workshop: Workshop, picture: bytes) -> None:
@@ -123,7 +123,7 @@ def test_gpu_takes_the_job_when_the_model_matches_a_pattern(tmp_path: Path, repo
     with open_workshop(repository, tmp_path, gpu_models=("vgg*", "ti?y")) as workshop:
         assert _ask(workshop, picture).status_code == 202
         assert _ask(workshop, picture, f"/v1/models/open/{SLOW_CAM.name}").status_code == 202
-        assert workshop.doorbell.rung == [("gpu", 1), ("cpu", 1)]
+        assert workshop.notifier.notified == [("gpu", 1), ("cpu", 1)]
 
 
 # ---- the same request again

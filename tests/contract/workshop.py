@@ -25,7 +25,7 @@ from service.jobs.store.port import Claim, JobStore, Worker
 from service.jobs.submission import Submissions
 from service.jobs.worker.execution import Execution, Retries
 from service.settings import Settings
-from tests.unit.fakes import SilentDoorbell
+from tests.unit.fakes import SilentNotifier
 
 # A method whose only way is a job.
 SLOW_CAM = replace(GRAD_CAM, name="slow-cam", kind="job")
@@ -39,7 +39,7 @@ class Workshop:
 
     app: FastAPI
     client: Any
-    doorbell: SilentDoorbell
+    notifier: SilentNotifier
 
     @property
     def services(self) -> Services:
@@ -118,27 +118,27 @@ def make_part(images: list[StoredImage], note: str) -> Part:
     )
 
 
-def build(models: Path, data: Path, **settings: Any) -> tuple[FastAPI, SilentDoorbell]:
-    """The application with its bell cut off, and a method that is always a job."""
-    # Nobody looks around either: that would ring the real bell.
+def build(models: Path, data: Path, **settings: Any) -> tuple[FastAPI, SilentNotifier]:
+    """The application with its wake-up cut off, and a method that is always a job."""
+    # Nobody looks around either: that would send a real wake-up.
     jobs = {"sweep_seconds": 3600} | settings.pop("jobs", {})
     app = create_app(Settings(models=models, data=data, jobs=jobs, worker={"warm": False}, **settings))
     services: Services = app.state.services
-    doorbell = SilentDoorbell()
+    notifier = SilentNotifier()
     limits = services.jobs
     submissions = Submissions(
-        limits.store, limits.artifacts, doorbell, max_queued=settings.get("limits", {}).get("queued_jobs")
+        limits.store, limits.artifacts, notifier, max_queued=settings.get("limits", {}).get("queued_jobs")
     )
     app.state.services = replace(services, jobs=replace(limits, submissions=submissions))
     app.include_router(make_router([SLOW_CAM]))
-    return app, doorbell
+    return app, notifier
 
 
 @contextmanager
 def open_workshop(models: Path, data: Path, **settings: Any) -> Iterator[Workshop]:
-    app, doorbell = build(models, data, **settings)
+    app, notifier = build(models, data, **settings)
     with TestClient(app, raise_server_exceptions=False, base_url="http://127.0.0.1") as client:
-        yield Workshop(app, client, doorbell)
+        yield Workshop(app, client, notifier)
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from service.engine.images.archive import ImageSet, SetLimits, open_set, pack_se
 from service.engine.images.decoding import ImageLimits
 from service.engine.methods import METHODS
 from service.engine.model import Model
-from service.engine.ports.overrides import Stated
+from service.engine.ports.overrides import Overrides
 from service.engine.run import Request
 from service.errors import MethodUnavailableError, ModelFailedError
 from service.keras.compute.probe import KerasProbe
@@ -74,8 +74,12 @@ def test_code_is_the_narrowest_layer_when_nothing_is_stated(
 ):
     network = build()
     probe = KerasProbe(network)
-    assert probe.anatomy.code is not None
-    assert (probe.anatomy.code.layer, probe.anatomy.code.shape, probe.anatomy.code.wired) == (layer, shape, wired)
+    assert probe.network_info.code is not None
+    assert (probe.network_info.code.layer, probe.network_info.code.shape, probe.network_info.code.wired) == (
+        layer,
+        shape,
+        wired,
+    )
     images = np.random.default_rng(0).random((21, *SIZE), np.float32)
     codes = probe.encode(images)
     assert codes.shape == (21, int(np.prod(shape)))
@@ -85,11 +89,11 @@ def test_code_is_the_narrowest_layer_when_nothing_is_stated(
 
 
 def test_layer_is_the_code_when_it_is_stated():
-    probe = KerasProbe(_dense(), stated=Stated(latent_layer="wide"))
-    assert probe.anatomy.code is not None
-    assert (probe.anatomy.code.layer, probe.anatomy.code.units) == ("wide", 5)
+    probe = KerasProbe(_dense(), stated=Overrides(latent_layer="wide"))
+    assert probe.network_info.code is not None
+    assert (probe.network_info.code.layer, probe.network_info.code.units) == ("wide", 5)
     with pytest.raises(ModelFailedError, match="latent_layer: layer 'cod' is not"):
-        KerasProbe(_dense(), stated=Stated(latent_layer="cod"))
+        KerasProbe(_dense(), stated=Overrides(latent_layer="cod"))
 
 
 def _skipping() -> keras.Model:
@@ -126,7 +130,7 @@ def _open_size() -> keras.Model:
 )
 def test_reason_is_told_when_a_network_is_no_autoencoder(build: Build, reason: str):
     probe = KerasProbe(build())
-    said = METHODS["autoencoder-reconstruction"].refuse(probe.anatomy)
+    said = METHODS["autoencoder-reconstruction"].refuse(probe.network_info)
     assert said is not None
     assert reason in said
     with pytest.raises(MethodUnavailableError, match="no autoencoder"):
@@ -134,9 +138,9 @@ def test_reason_is_told_when_a_network_is_no_autoencoder(build: Build, reason: s
 
 
 def test_stated_layer_is_refused_when_it_does_not_hold_all():
-    anatomy = KerasProbe(_skipping(), stated=Stated(latent_layer="deep")).anatomy
-    assert anatomy.code is None
-    assert "more than layer 'deep' holds" in (anatomy.no_code or "")
+    network_info = KerasProbe(_skipping(), stated=Overrides(latent_layer="deep")).network_info
+    assert network_info.code is None
+    assert "more than layer 'deep' holds" in (network_info.no_code or "")
 
 
 def _save_pair(folder: Path, *, units: int = 2, card: str = 'decoder = "painter"') -> Catalog:
@@ -157,7 +161,7 @@ def _save_pair(folder: Path, *, units: int = 2, card: str = 'decoder = "painter"
 def test_two_files_are_one_autoencoder_when_the_encoder_names_its_decoder(tmp_path: Path):
     catalog = _save_pair(tmp_path)
     model = catalog.model("coder")
-    assert (model.latent_layer, model.anatomy.task) == ("mean", "autoencoder")
+    assert (model.latent_layer, model.network_info.task) == ("mean", "autoencoder")
     encoder, decoder = (keras.saving.load_model(tmp_path / name / "1" / "model.keras") for name in ("coder", "painter"))
     images = np.random.default_rng(0).random((3, *SIZE), np.float32)
     codes = model.probe.encode(images)
@@ -262,7 +266,7 @@ def read_gray(file: bytes) -> np.ndarray:
     [("autoencoder__qusai.h5", "max_pooling2d_1", 1568), ("autoencoder__dfwteinos.h5", "max_pooling2d_1", 3136)],
 )
 def test_real_autoencoder_is_understood(test_data: Path, name: str, layer: str, units: int):
-    code = load_probe(test_data / "models" / "legacy" / name).anatomy.code
+    code = load_probe(test_data / "models" / "legacy" / name).network_info.code
     assert code is not None
     assert (code.layer, code.units, code.wired) == (layer, units, ("conv2d",))
 
@@ -270,7 +274,7 @@ def test_real_autoencoder_is_understood(test_data: Path, name: str, layer: str, 
 def test_real_encoder_is_joined_with_its_decoder(test_data: Path):
     folder = test_data / "models" / "legacy"
     encoder, decoder = (folder / f"vae_{half}_mnist_keras2.2.2.h5" for half in ("encoder", "decoder"))
-    anatomy = load_probe(encoder, Stated(decoder=decoder)).anatomy
-    assert anatomy.code is not None
-    assert (anatomy.code.layer, anatomy.code.shape, anatomy.task) == ("dense_2", (2,), "autoencoder")
-    assert "name the decoder" in (load_probe(encoder).anatomy.no_code or "")
+    network_info = load_probe(encoder, Overrides(decoder=decoder)).network_info
+    assert network_info.code is not None
+    assert (network_info.code.layer, network_info.code.shape, network_info.task) == ("dense_2", (2,), "autoencoder")
+    assert "name the decoder" in (load_probe(encoder).network_info.no_code or "")

@@ -87,7 +87,7 @@ def test_maps_are_upright_when_a_network_has_channels_first_inside():
     turned, found = probe.activations(image, ["turn", "c1"])
     assert np.array_equal(turned.values, image)
     assert relative_error(found.values, first[0]) < 1e-5
-    assert [facts.output_shape for facts in probe.anatomy.layers[1:4]] == [
+    assert [facts.output_shape for facts in probe.network_info.layers[1:4]] == [
         (None, *SIZE, 3),
         (None, 30, 46, 8),
         (None, 28, 44, 6),
@@ -98,12 +98,12 @@ def test_units_are_the_channels_when_they_come_first():
     network, image = _first_inside(), _image()
     _, second = _by_hand(network, image)
     probe = KerasProbe(network)
-    found = probe.responses(image[None], "c2")
+    found = probe.unit_activations(image[None], "c2")
     assert (found.shape, found.mean.shape) == ((28, 44), (1, 6))
     assert relative_error(found.greatest, second.max(axis=(1, 2))) < 1e-5
     assert found.place[0].tolist() == second.reshape(-1, 6).argmax(axis=0).tolist()
-    (survey,) = probe.survey(image[None], ["c1"], np.ones((1, 2, 4), np.float32))
-    assert (survey.positions, survey.mean.shape) == (30 * 46, (1, 8))
+    (channel_statistics,) = probe.channel_statistics(image[None], ["c1"], np.ones((1, 2, 4), np.float32))
+    assert (channel_statistics.positions, channel_statistics.mean.shape) == (30 * 46, (1, 8))
     assert UnitChoice(default=16, most=64).find(probe, "c2", None) == ("c2", [0, 1, 2, 3, 4, 5])
 
 
@@ -179,7 +179,7 @@ def test_a_layer_is_turned_back_when_it_lies_behind_a_transposed_picture():
     image = _image()
     probe = KerasProbe(network)
     expected = keras.Model(network.input, x)(image[None]).numpy()[0]
-    assert probe.anatomy.default_layer == "late"
+    assert probe.network_info.default_layer == "late"
     assert relative_error(probe.activations_and_gradients(image).activations, expected.transpose(1, 0, 2)) < 1e-5
 
 
@@ -191,7 +191,7 @@ def test_a_painted_picture_is_upright_when_the_decoder_ends_on_its_side():
     network = keras.Model(inputs, L.Permute((3, 2, 1))(x))
     image = _image(8, 12, 1)
     probe = KerasProbe(network)
-    assert probe.anatomy.task == "autoencoder"
+    assert probe.network_info.task == "autoencoder"
     painted = probe.decode(probe.encode(image[None]))
     assert relative_error(painted[0], network(image[None]).numpy()[0].transpose(1, 0, 2)) < 1e-5
     # Of units in a new shape the next layer says which are rows.
@@ -203,7 +203,7 @@ def test_weights_are_no_pictures_when_the_picture_is_flattened_in_another_order(
     def wired(**options: Any) -> tuple[str, ...]:
         inputs = keras.Input((6, 8, 3))
         x = L.Dense(4, name="code")(L.Flatten(**options)(inputs))
-        code = KerasProbe(keras.Model(inputs, L.Reshape((6, 8, 3))(L.Dense(144)(x)))).anatomy.code
+        code = KerasProbe(keras.Model(inputs, L.Reshape((6, 8, 3))(L.Dense(144)(x)))).network_info.code
         assert code is not None
         return code.wired
 
@@ -241,7 +241,7 @@ def test_a_layer_is_refused_when_its_first_axis_counts_windows():
     with pytest.raises(LayerNotDrawableError, match="'within' does not keep pictures apart"):
         probe.activations(_image(16, 24, 3), ["within"])
     with pytest.raises(LayerNotDrawableError):
-        probe.responses(_image(1, 16, 24, 3), "within")
+        probe.unit_activations(_image(1, 16, 24, 3), "within")
 
 
 def test_scores_are_each_pictures_own_when_windows_lie_beside_a_layer():
@@ -296,14 +296,14 @@ def test_a_heat_map_is_refused_when_rows_are_not_the_pictures():
     both = [L.GlobalAveragePooling2D()(each) for each in (fresh, flipped)]
     probe = KerasProbe(keras.Model(inputs, L.Dense(3, activation="softmax")(L.Concatenate()(both))))
     image = _image(8, 12, 3)
-    assert probe.anatomy.default_layer == "maps"
+    assert probe.network_info.default_layer == "maps"
     for layer, shape in (("fresh", (3, 4, 2)), ("flipped", (6, 10, 2))):
         with pytest.raises(
             LayerNotSpatialError, match=r"cannot be followed back to the picture's.*nearest with space: 'maps'"
         ):
             probe.activations_and_gradients(image, layer=layer)
         assert probe.activations(image, [layer])[0].values.shape == shape
-    assert refuse_without_spatial_layer(probe.anatomy) is None
+    assert refuse_without_spatial_layer(probe.network_info) is None
 
 
 def test_a_default_layer_is_uncertain_when_nothing_before_it_was_learned():

@@ -64,12 +64,12 @@ def test_a_unit_is_wired_straight_to_the_pixels(versions: dict[str, Model]):
 
 def test_card_says_what_the_file_does_not(versions: dict[str, Model]):
     model = versions["6"]
-    assert (model.anatomy.task, model.latent_layer, model.preprocessing.name) == ("autoencoder", "latent", "unit")
+    assert (model.network_info.task, model.latent_layer, model.preprocessing.name) == ("autoencoder", "latent", "unit")
     assert model.probe.layer("latent").output_shape == (None, 2)
 
 
 def test_methods_about_classes_say_why_they_cannot_work(versions: dict[str, Model]):
-    reasons = {method.name: method.refuse(versions["6"].anatomy) for method in METHODS.values()}
+    reasons = {method.name: method.refuse(versions["6"].network_info) for method in METHODS.values()}
     refused = {name: reason for name, reason in reasons.items() if reason is not None}
     assert set(refused) == {"predictions", "grad-cam"}
     assert all("no class scores" in reason for reason in refused.values())

@@ -10,7 +10,7 @@ from starlette.testclient import TestClient
 
 from service.app import create_app
 from service.cli import main, make_program
-from service.cli.backends import open_place
+from service.cli.backends import open_backend
 from service.composition import BUILT_IN_MODELS
 from service.engine.arrays import Array
 from service.engine.drawing.visuals import Sheets, Tiles
@@ -87,7 +87,7 @@ def test_method_is_everywhere_when_it_has_its_line_in_the_list(monkeypatch: pyte
         assert "brightness" in [method["name"] for method in client.get("/v1/methods").json()["methods"]]
         answer = client.post("/v1/models/shapes/brightness", files={"image": picture.read_bytes()})
     assert answer.json()["images"][0]["name"] == "brightness"
-    program = make_program(METHODS.values(), open_place)
+    program = make_program(METHODS.values(), open_backend)
     result = CliRunner().invoke(program, ["brightness", str(picture), "-o", str(tmp_path)])
     assert result.exit_code == 0, result.output
     assert (tmp_path / "scene-brightness-brightness.png").is_file()

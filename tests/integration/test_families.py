@@ -72,4 +72,4 @@ def test_scores_equal_the_network_when_an_unbuilt_nest_is_saved_and_loaded(tmp_p
     network.build((None, family.size, family.size, 3))
     image = make_image(family.size)
     assert np.abs(probe.scores(image).values - network(image[None], training=False)[0].numpy()).max() < 1e-5
-    assert probe.anatomy.default_layer == f"{network.layers[1].name}/{family.layer}"
+    assert probe.network_info.default_layer == f"{network.layers[1].name}/{family.layer}"

@@ -173,7 +173,7 @@ def test_all_weights_are_compared_when_only_some_are_drawn():
 
     models = [build(0.0), build(1.0)]
     result = _compare(models, "filters", filters="0")
-    kernels = [model.probe.kernels(model.anatomy.layers[-1].path)[0].values for model in models]
+    kernels = [model.probe.kernels(model.network_info.layers[-1].path)[0].values for model in models]
     assert result.values["min_correlation"] == pytest.approx(_correlation(*kernels), abs=1e-6)
     assert result.values["min_correlation"] < 0.5
 

@@ -78,7 +78,7 @@ def test_network_is_the_same_when_a_model_within_it_was_compiled(honest: Path, t
         warnings.simplefilter("ignore", DeprecationWarning)
         outer.save(file)
     probe = load_probe(file)
-    assert probe.anatomy.repairs == ("training settings of models within the model were left out: 'honest'",)
+    assert probe.network_info.repairs == ("training settings of models within the model were left out: 'honest'",)
     image = np.random.default_rng(1).random((6, 6, 1), np.float32)
     expected = keras.ops.convert_to_numpy(outer(image[None]))[0]
     np.testing.assert_allclose(probe.scores(image).values, expected, atol=1e-6)

@@ -46,7 +46,7 @@ def test_nested_layer_equals_its_sub_model_when_addressed_by_path_name_or_index(
     backbone = network.layers[0].layers[0]
     image = np.asarray(read_photo(test_data / "images/photos/puppies.jpg", NETWORKS["teachable"]), np.float32)
     path = "sequential_1/model1/block_12_add"
-    index = next(str(number) for number, layer in enumerate(probe.anatomy.layers) if layer.path == path)
+    index = next(str(number) for number, layer in enumerate(probe.network_info.layers) if layer.path == path)
     expected = keras.Model(backbone.inputs[0], backbone.get_layer("block_12_add").output)(image[None], training=False)
     for answer in probe.activations(image, [path, "block_12_add", index]):
         assert answer.layer == path
@@ -108,11 +108,11 @@ def test_axes_have_one_order_when_kernels_differ(odd: KerasProbe, layer: str, sh
 
 def test_every_listed_layer_is_drawn_when_asked_for(odd: KerasProbe):
     model = Model("odd", "1", "0" * 64, odd, PRESETS["unit"])
-    for index, layer in enumerate(odd.anatomy.layers):
+    for index, layer in enumerate(odd.network_info.layers):
         result = _run(model, "activations", layer=index)
         assert result.layer == layer.path
         assert [image.layer for image in result.images] == [layer.path]
-    assert {layer.type for layer in odd.anatomy.layers} >= {"InputLayer", "Dropout", "Flatten", "Reshape"}
+    assert {layer.type for layer in odd.network_info.layers} >= {"InputLayer", "Dropout", "Flatten", "Reshape"}
 
 
 def test_layer_is_refused_when_it_has_no_kernel_or_does_not_exist(odd: KerasProbe):

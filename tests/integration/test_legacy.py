@@ -223,8 +223,8 @@ def test_digits_are_read_when_they_come_as_png(
 
 
 def _scores(probe: KerasProbe, photo: Path, mode: PreprocessingMode) -> NDArray[np.float32]:
-    assert probe.anatomy.input_shape is not None
-    height, width, channels = probe.anatomy.input_shape
+    assert probe.network_info.input_shape is not None
+    height, width, channels = probe.network_info.input_shape
     assert height is not None
     assert width is not None
     seen = fit(decode(photo.read_bytes(), LIMITS), height=height, width=width, channels=channels)
@@ -286,7 +286,7 @@ def test_keras_1_network_computes_the_same_when_its_names_are_translated(test_da
     path.write_bytes(real.read_bytes())
     _take_out_lambda(path)
     probe = load_probe(path)
-    assert [repair.partition(":")[0] for repair in probe.anatomy.repairs] == [
+    assert [repair.partition(":")[0] for repair in probe.network_info.repairs] == [
         LIST,
         "Keras 1's names of layers and arguments were translated",
         SHAPE.partition(":")[0],

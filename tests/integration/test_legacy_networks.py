@@ -100,7 +100,7 @@ def siamese(tmp_path: Path) -> tuple[Path, keras.Model]:
 def test_network_computes_the_same_when_everything_old_is_in_it(siamese: tuple[Path, keras.Model]):
     path, network = siamese
     probe = load_probe(path)
-    assert probe.anatomy.repairs == (
+    assert probe.network_info.repairs == (
         "arguments that Keras 3 no longer takes were dropped: 'depth'",
         "the single input or output of a nested model was taken out of its list: 'twin'",
         "calls of nested models were counted from 0 instead of 1: 'twin'",
@@ -113,7 +113,7 @@ def test_network_computes_the_same_when_everything_old_is_in_it(siamese: tuple[P
 
 def test_methods_are_refused_when_two_pictures_go_in(siamese: tuple[Path, keras.Model]):
     probe = load_probe(siamese[0])
-    assert probe.anatomy.input_shape is None
+    assert probe.network_info.input_shape is None
     with pytest.raises(MethodUnavailableError, match="no single picture"):
         probe.scores(np.zeros((8, 8, 3), np.float32))
 
@@ -179,7 +179,7 @@ def _forget_all(group: Any) -> None:
     ],
 )
 def test_file_is_refused_when_its_weights_are_not_the_networks(saved: Path, spoil: Callable[[Any], None], words: str):
-    assert load_probe(saved).anatomy.repairs == ()
+    assert load_probe(saved).network_info.repairs == ()
     with h5py.File(saved, "r+") as file:
         spoil(file["model_weights"])
     with pytest.raises(ModelFailedError, match=words) as failure:
@@ -202,7 +202,7 @@ def test_archive_is_read_when_it_is_called_h5(tmp_path: Path, monkeypatch: pytes
     path = (tmp_path / "model.keras").rename(tmp_path / "model.h5")
     (tmp_path / "temporary").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
-    assert load_probe(path).anatomy.repairs == ("read as a .keras archive, which it is, whatever its name says",)
+    assert load_probe(path).network_info.repairs == ("read as a .keras archive, which it is, whatever its name says",)
     assert not list((tmp_path / "temporary").iterdir())
 
 

@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from keras import layers
 
 from service.cli import main
-from service.engine.ports.overrides import Stated
+from service.engine.ports.overrides import Overrides
 from service.errors import ModelFailedError
 from service.keras.files.loading import load_probe
 from tests.oversized_models import layer, sequential, sequentials, take, weights_file, write_archive
@@ -90,9 +90,9 @@ def test_first_pass_is_refused_when_the_stated_size_is_too_large(tmp_path: Path)
     keras.Sequential([keras.Input((None, None, 3)), layers.Conv2D(60, 3), layers.GlobalAveragePooling2D()]).save(
         tmp_path / "m.keras"
     )
-    assert load_probe(tmp_path / "m.keras", Stated(input_size=(64, 64))).anatomy.input_shape == (None, None, 3)
+    assert load_probe(tmp_path / "m.keras", Overrides(input_size=(64, 64))).network_info.input_shape == (None, None, 3)
     with pytest.raises(ModelFailedError, match=r"for an input of 4096 x 4096 x 3; at most .* set input_size"):
-        load_probe(tmp_path / "m.keras", Stated(input_size=(4096, 4096)))
+        load_probe(tmp_path / "m.keras", Overrides(input_size=(4096, 4096)))
 
 
 def test_other_threads_go_on_while_a_long_configuration_is_refused(tmp_path: Path):
@@ -142,7 +142,7 @@ def test_honest_network_loads_with_as_many_weights_as_its_file_has(
 ):
     network = make()
     network.save(tmp_path / f"m{suffix}")
-    assert load_probe(tmp_path / f"m{suffix}").anatomy.parameters == network.count_params()
+    assert load_probe(tmp_path / f"m{suffix}").network_info.parameters == network.count_params()
 
 
 def test_archive_loads_when_it_was_packed_anew(tmp_path: Path):
@@ -154,7 +154,7 @@ def test_archive_loads_when_it_was_packed_anew(tmp_path: Path):
     ):
         for name in plain.namelist():
             packed.writestr(name, plain.read(name))
-    assert load_probe(tmp_path / "packed.keras").anatomy.parameters == network.count_params()
+    assert load_probe(tmp_path / "packed.keras").network_info.parameters == network.count_params()
 
 
 def test_doctor_refuses_by_the_same_limits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -13,7 +13,7 @@ from keras import layers
 
 from service.engine.arrays import Array
 from service.engine.ports.ascent import Ascent, Canvas, FilterMeans, Schedule
-from service.engine.ports.overrides import Stated
+from service.engine.ports.overrides import Overrides
 from service.errors import ModelFailedError, NotFiniteError
 from service.keras.compute.probe import KerasProbe
 from service.keras.files.loading import load_probe
@@ -67,8 +67,10 @@ def test_discretization_compares_what_enters_it_when_its_own_dtype_is_whole(save
 
 
 QUESTIONS: dict[str, Callable[[KerasProbe, Array], Any]] = {
-    "survey": lambda probe, images: probe.survey(images, ["large"], np.ones((len(images), 2, 8), np.float32)),
-    "responses": lambda probe, images: probe.responses(images, "large"),
+    "channel_statistics": lambda probe, images: probe.channel_statistics(
+        images, ["large"], np.ones((len(images), 2, 8), np.float32)
+    ),
+    "unit_activations": lambda probe, images: probe.unit_activations(images, "large"),
 }
 
 
@@ -85,9 +87,9 @@ def test_answer_is_refused_when_a_layer_overflows(save: Save, question: str):
 def test_output_itself_is_explained_when_it_is_no_probability(save: Save):
     network = _network(layers.Dense(3, activation="tanh"))
     network.layers[-1].bias.assign([-1.0, -2.0, -3.0])
-    probe = load_probe(save(network), Stated(task="classification"))
-    assert probe.anatomy.target_kind == "value"
-    assert "no probabilities" in str(probe.anatomy.logits)
+    probe = load_probe(save(network), Overrides(task="classification"))
+    assert probe.network_info.target_kind == "value"
+    assert "no probabilities" in str(probe.network_info.logits)
     seen = probe.activations_and_gradients(IMAGE, class_index=1)
     with tf.GradientTape() as tape:
         maps = network.layers[1](network.layers[0](IMAGE[None]))
@@ -105,9 +107,9 @@ def test_two_classes_are_refused_when_the_output_is_no_probability(save: Save, a
     file = save(_network(layers.Dense(1, activation=activation)))
     if not loads:
         with pytest.raises(ModelFailedError, match=r"task: 'binary'.*between 0 and 1"):
-            load_probe(file, Stated(task="binary"))
+            load_probe(file, Overrides(task="binary"))
         return
-    scores = load_probe(file, Stated(task="binary")).scores(IMAGE).values
+    scores = load_probe(file, Overrides(task="binary")).scores(IMAGE).values
     assert scores.min() >= 0
     np.testing.assert_allclose(scores.sum(), 1, atol=1e-6)
 

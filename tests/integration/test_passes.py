@@ -12,12 +12,12 @@ from keras import layers
 
 from service.engine.activation_cache import ActivationCache
 from service.engine.arrays import Array
-from service.engine.ports.overrides import Stated
+from service.engine.ports.overrides import Overrides
 from service.keras.compute.folding import Folding
 from service.keras.compute.probe import KerasProbe
 from service.keras.compute.tuning import Tuning
 from service.keras.graph.replay import wire
-from service.keras.graph.subgraph import find_frontier, find_part
+from service.keras.graph.subgraph import find_cut, find_subgraph
 from tests.oracle import relative_error
 
 PLAIN, FOLDED = Tuning(fold=False), Tuning(fold=True)
@@ -111,7 +111,7 @@ def test_answers_are_the_networks_own_when_normalisation_is_folded(layer: str):
 
 def test_every_pair_of_the_network_is_folded():
     wiring = wire(_network())
-    part = find_part(wiring.inputs, wiring.outputs)
+    part = find_subgraph(wiring.inputs, wiring.outputs)
     found = Folding(wiring).apply(part, max_bytes=2**20)
     assert [site.path for site in found.pairs] == ["conv", "depthwise", "project", "stride", "dilated"]
     assert found.bytes == 4 * sum(wiring.by_site[site].operation.kernel.numpy().size for site in found.fixed)
@@ -119,7 +119,7 @@ def test_every_pair_of_the_network_is_folded():
 
 def test_a_part_is_left_alone_when_its_kernels_take_too_much_or_it_is_spared():
     wiring = wire(_network())
-    part, folding = find_part(wiring.inputs, wiring.outputs), Folding(wiring)
+    part, folding = find_subgraph(wiring.inputs, wiring.outputs), Folding(wiring)
     whole = folding.apply(part, max_bytes=2**20)
     assert folding.apply(part, max_bytes=whole.bytes).fixed == whole.fixed
     assert not folding.apply(part, max_bytes=whole.bytes - 1).fixed
@@ -177,7 +177,7 @@ def test_folding_is_given_up_when_it_changes_the_scores(caplog: pytest.LogCaptur
     network = keras.Model(inputs, layers.Dense(3)(layers.GlobalAveragePooling2D()(maps)))
     norm.moving_mean.assign(np.full(4, 1e7))
     image = _images(1)[0]
-    probe = KerasProbe(network, stated=Stated(task="regression"), tuning=FOLDED)
+    probe = KerasProbe(network, stated=Overrides(task="regression"), tuning=FOLDED)
     with caplog.at_level(logging.WARNING):
         probe.run_once()
     assert "not folded" in caplog.text
@@ -228,7 +228,7 @@ def test_zeros_are_left_to_the_convolution_where_they_are_the_same(
 ):
     network = _padded(size, around, **settings)
     wiring = wire(network)
-    found = Folding(wiring).apply(find_part(wiring.inputs, wiring.outputs), max_bytes=2**20)
+    found = Folding(wiring).apply(find_subgraph(wiring.inputs, wiring.outputs), max_bytes=2**20)
     assert bool(found.paddings) == is_folded
     image = np.random.default_rng(1).random((size or SIDE, size or SIDE, 3), np.float32)
     for layer in ("last", "pad", "conv"):
@@ -251,7 +251,7 @@ def _hourglass() -> keras.Model:
 def test_cut_goes_through_every_connection_around_the_layer():
     network, image = _hourglass(), _images(1)[0]
     wiring = wire(network)
-    assert [value.call.site.path for value in find_frontier(wiring, wiring.by_path["middle"])] == ["middle", "early"]
+    assert [value.call.site.path for value in find_cut(wiring, wiring.by_path["middle"])] == ["middle", "early"]
     answer = KerasProbe(network).activations_and_gradients(image, layer="middle", class_index=2)
     activations, gradients, _ = _explain(network, "middle", image, 2)
     assert relative_error(answer.activations, activations) < 1e-5

@@ -169,7 +169,7 @@ def test_answers_equal_the_flat_network_when_the_network_is_nested(photo: str, l
     image = _seen_by(load("teachable"), test_data / "images" / "photos" / photo)
     nested = load("teachable").probe.activations_and_gradients(image)
     rebuilt = flat.activations_and_gradients(image)
-    assert flat.anatomy.default_layer == "out_relu"
+    assert flat.network_info.default_layer == "out_relu"
     assert nested.target.index == rebuilt.target.index
     assert np.abs(nested.scores.values - rebuilt.scores.values).max() < 1e-5
     assert relative_error(_evidence(nested), _evidence(rebuilt)) < 1e-5
@@ -181,7 +181,7 @@ def test_network_is_as_it_was_when_questions_have_been_answered(name: str, test_
     before = snapshot(network)
     probe = KerasProbe(network)
     image = read_photo(test_data / "images" / "photos" / "both.png", NETWORKS[name])
-    earlier = next(layer.path for layer in probe.anatomy.layers if layer.is_spatial and layer.type == "Conv2D")
+    earlier = next(layer.path for layer in probe.network_info.layers if layer.is_spatial and layer.type == "Conv2D")
     probe.scores(image)
     for index in (None, 1):
         probe.activations_and_gradients(image, class_index=index)
@@ -195,8 +195,8 @@ def test_network_is_as_it_was_when_questions_have_been_answered(name: str, test_
 
 def _seen_by(model: Model, path: Path) -> Array:
     """The photo as the service prepares it."""
-    assert model.anatomy.input_shape is not None
-    height, width, channels = model.anatomy.input_shape
+    assert model.network_info.input_shape is not None
+    height, width, channels = model.network_info.input_shape
     assert height is not None
     assert width is not None
     pixels = fit(decode(path.read_bytes(), LIMITS), height=height, width=width, channels=channels)

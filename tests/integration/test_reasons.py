@@ -45,8 +45,10 @@ def test_outputs_are_counted_when_there_are_two(open_network: Open):
     inputs = keras.Input((8, 12, 3))
     pooled = _pool(_maps(inputs))
     model = open_network(keras.Model(inputs, [layers.Dense(3)(pooled), layers.Dense(2)(pooled)]))
-    assert refuse_without_image(model.anatomy) is None
-    assert refuse_without_classes(model.anatomy) == "this network has 2 outputs ((3), (2)), not one vector of scores"
+    assert refuse_without_image(model.network_info) is None
+    assert (
+        refuse_without_classes(model.network_info) == "this network has 2 outputs ((3), (2)), not one vector of scores"
+    )
 
 
 def test_inputs_are_counted_when_there_are_two(open_network: Open):
@@ -54,7 +56,7 @@ def test_inputs_are_counted_when_there_are_two(open_network: Open):
     both = layers.Concatenate()([_pool(_maps(picture)), numbers])
     model = open_network(keras.Model([picture, numbers], layers.Dense(3)(both)))
     reason = "2 inputs go into this network ((8, 12, 3), (5)), not one picture alone"
-    assert refuse_without_image(model.anatomy) == reason
+    assert refuse_without_image(model.network_info) == reason
     assert next(examine(model)).because == reason
 
 
@@ -63,7 +65,7 @@ def test_shape_is_told_when_no_picture_goes_in(open_network: Open, shape: tuple[
     inputs = keras.Input(shape)
     model = open_network(keras.Model(inputs, layers.Dense(2)(layers.Flatten()(inputs))))
     shown = ", ".join(map(str, shape))
-    assert str(refuse_without_image(model.anatomy)).endswith(
+    assert str(refuse_without_image(model.network_info)).endswith(
         f"its input is ({shown}), not (height, width, 1 or 3 channels)"
     )
 
@@ -74,8 +76,8 @@ def test_network_is_no_autoencoder_when_its_output_is_made_past_the_narrowest_la
     inner = layers.UpSampling2D()(_maps(layers.MaxPooling2D()(first)))
     outputs = layers.Conv2D(3, 1, activation="sigmoid")(layers.Concatenate()([first, inner]))
     model = open_network(keras.Model(inputs, outputs))
-    assert model.anatomy.task == "features"
-    assert "skipped on the way" in str(refuse_without_code(model.anatomy))
+    assert model.network_info.task == "features"
+    assert "skipped on the way" in str(refuse_without_code(model.network_info))
     (task,) = (finding for finding in examine(model) if finding.subject == "task")
     assert "skipped on the way" in task.because
 

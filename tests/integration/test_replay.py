@@ -10,7 +10,7 @@ import pytest
 from keras import layers, ops
 
 from service.engine.arrays import Array
-from service.engine.ports.overrides import Stated
+from service.engine.ports.overrides import Overrides
 from service.errors import (
     ClassOutOfRangeError,
     LayerNotConnectedError,
@@ -87,7 +87,11 @@ def test_logits_are_differentiated_when_softmax_stands_apart(finish: Callable[[A
     inputs = picture()
     network = keras.Model(inputs, finish(head(conv(activation="relu")(inputs), activation=None)))
     probe = KerasProbe(network)
-    assert (probe.anatomy.task, probe.anatomy.target_kind, probe.anatomy.classes) == ("classification", "logit", 3)
+    assert (probe.network_info.task, probe.network_info.target_kind, probe.network_info.classes) == (
+        "classification",
+        "logit",
+        3,
+    )
     assert np.abs(probe.scores(IMAGE).values - output_of(network)).max() < 1e-6
     assert np.abs(softmax(logits_of(probe, 3)) - output_of(network)).max() < 1e-6
     assert_gradients_are_the_head(probe, network.get_layer("scores").get_weights()[0], 3)
@@ -98,7 +102,7 @@ def test_logits_are_differentiated_when_softmax_is_fused_into_a_convolution():
     pooled = layers.GlobalAveragePooling2D(keepdims=True)(conv()(inputs))
     network = keras.Model(inputs, layers.Flatten()(layers.Conv2D(3, 1, activation="softmax", name="scores")(pooled)))
     probe = KerasProbe(network)
-    assert (probe.anatomy.target_kind, probe.anatomy.default_layer) == ("logit", "maps")
+    assert (probe.network_info.target_kind, probe.network_info.default_layer) == ("logit", "maps")
     assert np.abs(softmax(logits_of(probe, 3)) - output_of(network)).max() < 1e-6
     assert_gradients_are_the_head(probe, network.get_layer("scores").get_weights()[0][0, 0], 3)
 
@@ -117,12 +121,12 @@ def test_logits_are_differentiated_when_the_softmax_is_saturated():
 def test_sign_follows_the_class_when_one_sigmoid_stands_for_two(activation: str | None):
     inputs = picture()
     network = keras.Model(inputs, head(conv()(inputs), units=1, activation=activation))
-    probe = KerasProbe(network, stated=Stated(task=None if activation else "binary"))
+    probe = KerasProbe(network, stated=Overrides(task=None if activation else "binary"))
     kernel, bias = network.get_layer("scores").get_weights()
     pooled = np.asarray(probe.activations_and_gradients(IMAGE).activations).mean(axis=(0, 1))
     logit = float(pooled @ kernel[:, 0] + bias[0])
     one = 1 / (1 + np.exp(-logit))
-    assert (probe.anatomy.task, probe.anatomy.classes) == ("binary", 2)
+    assert (probe.network_info.task, probe.network_info.classes) == ("binary", 2)
     assert probe.scores(IMAGE).values == pytest.approx([1 - one, one], abs=1e-6)
     for index, sign in ((0, -1), (1, 1)):
         answer = probe.activations_and_gradients(IMAGE, class_index=index)
@@ -146,7 +150,11 @@ def test_each_label_keeps_its_own_score_when_sigmoids_are_many():
     inputs = picture()
     network = keras.Model(inputs, head(conv()(inputs), units=3, activation="sigmoid"))
     probe = KerasProbe(network)
-    assert (probe.anatomy.task, probe.anatomy.classes, probe.anatomy.target_kind) == ("classification", 3, "logit")
+    assert (probe.network_info.task, probe.network_info.classes, probe.network_info.target_kind) == (
+        "classification",
+        3,
+        "logit",
+    )
     assert np.abs(probe.scores(IMAGE).values - output_of(network)).max() < 1e-6
     assert np.abs(1 / (1 + np.exp(-logits_of(probe, 3))) - output_of(network)).max() < 1e-6
     assert_gradients_are_the_head(probe, network.get_layer("scores").get_weights()[0], 3)
@@ -156,7 +164,11 @@ def test_value_itself_is_differentiated_when_the_output_is_a_regression():
     inputs = picture()
     network = keras.Model(inputs, head(conv()(inputs), units=2, activation=None))
     probe = KerasProbe(network)
-    assert (probe.anatomy.task, probe.anatomy.classes, probe.anatomy.target_kind) == ("regression", 2, "value")
+    assert (probe.network_info.task, probe.network_info.classes, probe.network_info.target_kind) == (
+        "regression",
+        2,
+        "value",
+    )
     assert np.abs(probe.scores(IMAGE).values - output_of(network)).max() < 1e-6
     assert np.abs(logits_of(probe, 2) - output_of(network)).max() < 1e-6
     assert_gradients_are_the_head(probe, network.get_layer("scores").get_weights()[0], 2)
@@ -165,8 +177,8 @@ def test_value_itself_is_differentiated_when_the_output_is_a_regression():
 def test_softmax_is_added_when_a_classifier_gives_logits():
     inputs = picture()
     network = keras.Model(inputs, head(conv()(inputs), activation=None))
-    probe = KerasProbe(network, stated=Stated(task="classification"))
-    assert probe.anatomy.target_kind == "logit"
+    probe = KerasProbe(network, stated=Overrides(task="classification"))
+    assert probe.network_info.target_kind == "logit"
     assert np.abs(logits_of(probe, 3) - output_of(network)).max() < 1e-6
     assert np.abs(probe.scores(IMAGE).values - softmax(output_of(network))).max() < 1e-6
     assert_gradients_are_the_head(probe, network.get_layer("scores").get_weights()[0], 3)
@@ -177,8 +189,8 @@ def test_log_probability_is_differentiated_when_logits_cannot_be_reached():
     pooled = layers.GlobalAveragePooling2D()(conv()(inputs))
     scores = layers.EinsumDense("ab,bc->ac", 3, bias_axes="c", activation="softmax", name="scores")(pooled)
     network = keras.Model(inputs, scores)
-    probe = KerasProbe(network, stated=Stated(task="classification"))
-    assert probe.anatomy.target_kind == "log_probability"
+    probe = KerasProbe(network, stated=Overrides(task="classification"))
+    assert probe.network_info.target_kind == "log_probability"
     assert np.abs(probe.scores(IMAGE).values - output_of(network)).max() < 1e-6
     assert np.abs(logits_of(probe, 3) - np.log(output_of(network))).max() < 1e-5
     kernel = network.get_layer("scores").get_weights()[0]
@@ -202,24 +214,24 @@ def _cast_afterwards(values: Any) -> Any:
 def test_task_is_classification_when_the_softmax_is_out_of_reach(finish: Callable[[Any], Any]):
     inputs = picture()
     network = keras.Model(inputs, finish(layers.GlobalAveragePooling2D()(conv()(inputs))))
-    anatomy = KerasProbe(network).anatomy
-    assert anatomy.task == "classification"
-    assert anatomy.target_kind in ("logit", "log_probability")
+    network_info = KerasProbe(network).network_info
+    assert network_info.task == "classification"
+    assert network_info.target_kind in ("logit", "log_probability")
 
 
 def test_scores_equal_the_network_when_a_classifier_averages_probabilities():
     inputs = picture()
     maps = conv()(inputs)
     network = keras.Model(inputs, layers.Average()([head(maps, name="one"), head(maps, name="two")]))
-    probe = KerasProbe(network, stated=Stated(task="classification"))
-    assert probe.anatomy.target_kind == "log_probability"
+    probe = KerasProbe(network, stated=Overrides(task="classification"))
+    assert probe.network_info.target_kind == "log_probability"
     assert np.abs(probe.scores(IMAGE).values - output_of(network)).max() < 1e-6
 
 
 def test_target_is_finite_when_the_activation_is_log_softmax():
     inputs = picture()
     network = keras.Model(inputs, head(conv()(inputs), activation="log_softmax"))
-    probe = KerasProbe(network, stated=Stated(task="classification"))
+    probe = KerasProbe(network, stated=Overrides(task="classification"))
     assert np.isfinite(logits_of(probe, 3)).all()
 
 
@@ -241,8 +253,8 @@ def test_last_call_is_explained_when_a_layer_is_called_twice():
     probe = KerasProbe(network)
     answer = probe.activations_and_gradients(IMAGE, layer="shared")
     expected = ops.convert_to_numpy(shared(shared(IMAGE[None])))[0]
-    assert probe.anatomy.default_layer == "shared"
-    assert [layer.path for layer in probe.anatomy.layers].count("shared") == 1
+    assert probe.network_info.default_layer == "shared"
+    assert [layer.path for layer in probe.network_info.layers].count("shared") == 1
     assert relative_error(answer.activations, expected) < 1e-6
     assert_gradients_are_the_head(probe, network.get_layer("scores").get_weights()[0], 3)
     assert snapshot(network) == before
@@ -311,14 +323,14 @@ def test_maps_before_the_pool_are_default_when_it_keeps_its_axes():
     network = keras.Model(inputs, layers.Dense(3, activation="softmax", name="scores")(layers.Reshape((4,))(excited)))
     probe = KerasProbe(network)
     kernel = np.ones((4, 4)) @ network.get_layer("scores").get_weights()[0]
-    assert probe.anatomy.default_layer == "maps"
+    assert probe.network_info.default_layer == "maps"
     assert_gradients_are_the_head(probe, kernel, 3)
 
 
 def test_maps_before_a_last_pooling_are_default_when_it_feeds_the_head():
     inputs = picture()
     network = keras.Model(inputs, head(layers.MaxPooling2D()(conv(activation="relu")(inputs))))
-    assert KerasProbe(network).anatomy.default_layer == "maps"
+    assert KerasProbe(network).network_info.default_layer == "maps"
 
 
 def test_nearest_layer_is_named_when_maps_are_one_by_one():
@@ -392,7 +404,7 @@ def test_first_tensor_is_explained_when_an_operation_gives_several():
     network = keras.Model(inputs, head(layers.Concatenate(name="joined")([right, left])))
     probe = KerasProbe(network)
     assert np.abs(probe.scores(IMAGE).values - output_of(network)).max() < 1e-6
-    split = next(layer.path for layer in probe.anatomy.layers if layer.type == "Split")
+    split = next(layer.path for layer in probe.network_info.layers if layer.type == "Split")
     answer = probe.activations_and_gradients(IMAGE, layer=split, class_index=0)
     kernel = network.get_layer("scores").get_weights()[0]
     assert relative_error(answer.activations, output_of(network.get_layer("maps"))[..., :2]) < 1e-6
@@ -455,8 +467,8 @@ def test_sequential_is_built_when_it_was_saved_without_a_call(tmp_path: Path):
     with pytest.warns(UserWarning, match="not yet been built"):
         network.save(tmp_path / "unbuilt.keras")
     probe = load_probe(tmp_path / "unbuilt.keras")
-    assert probe.anatomy.input_shape == (SIZE, SIZE, 3)
-    assert probe.anatomy.default_layer == "backbone/maps"
+    assert probe.network_info.input_shape == (SIZE, SIZE, 3)
+    assert probe.network_info.default_layer == "backbone/maps"
     assert np.abs(probe.scores(IMAGE).values - output_of(network)).max() < 1e-6
 
 
@@ -467,7 +479,7 @@ def test_sequential_takes_the_given_size_when_no_layer_knows_its_own(tmp_path: P
     network = keras.Sequential([maps, layers.GlobalAveragePooling2D(), scores])
     with pytest.warns(UserWarning, match="not yet been built"):
         network.save(tmp_path / "unbuilt.keras")
-    probe = load_probe(tmp_path / "unbuilt.keras", Stated(input_size=(SIZE, SIZE)))
+    probe = load_probe(tmp_path / "unbuilt.keras", Overrides(input_size=(SIZE, SIZE)))
     assert np.abs(probe.scores(IMAGE).values - output_of(network)).max() < 1e-6
     with pytest.raises(ModelFailedError, match="input_size"):
         load_probe(tmp_path / "unbuilt.keras")

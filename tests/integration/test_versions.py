@@ -119,7 +119,7 @@ def test_each_chunk_goes_through_all_versions_when_the_method_is_one_of_jobs(mod
 
 
 def test_layer_is_found_by_its_place_when_each_version_names_it_otherwise(models: list[Model]):
-    paths = [next(layer.path for layer in model.anatomy.layers if layer.type == "ReLU") for model in models]
+    paths = [next(layer.path for layer in model.network_info.layers if layer.type == "ReLU") for model in models]
     assert len(set(paths)) == 3
     for method in ("activations", "grad-cam", "filter-patterns"):
         own = {"filters": "0", "size": 16, "steps": 1} if method == "filter-patterns" else {}
@@ -153,7 +153,7 @@ def test_sheet_says_that_each_version_has_a_scale_of_its_own_when_it_has(models:
         inked = np.flatnonzero((sheet[10:26] < 128).any(axis=0))
         return int(inked[np.append(np.diff(inked), 100) > 40][0])
 
-    assert measure_note("responses") > 300
+    assert measure_note("unit-activations") > 300
     assert measure_note("grad-cam") > 300
 
 

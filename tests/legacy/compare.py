@@ -43,11 +43,11 @@ def compare(file: Path, *, thorough: bool) -> Finding:
     try:
         errors = dict(_errors(probe, known)) | (dict(_errors_of_service(probe, known)) if thorough else {})
     except ConvscopeError as refusal:
-        return Finding(file, "wrong", refusal.detail, 1.0, probe.anatomy.repairs)
+        return Finding(file, "wrong", refusal.detail, 1.0, probe.network_info.repairs)
     worst = max(errors, key=lambda key: errors[key])
     half = any("float16" in layer.dtype_policy.name for layer in probe._network.layers)
     verdict: Verdict = "exact" if errors[worst] <= (HALF_PRECISION if half else TOLERANCE) else "wrong"
-    return Finding(file, verdict, worst, errors[worst], probe.anatomy.repairs)
+    return Finding(file, verdict, worst, errors[worst], probe.network_info.repairs)
 
 
 def first_outputs(network: Any, image: Any) -> dict[str, Any]:
@@ -75,7 +75,7 @@ def _errors(probe: KerasProbe, known: dict[str, Any]) -> Iterator[tuple[str, flo
 
 def _errors_of_service(probe: KerasProbe, known: dict[str, Any]) -> Iterator[tuple[str, float]]:
     image = known["image"]
-    if probe.anatomy.classes == known["scores"].size:
+    if probe.network_info.classes == known["scores"].size:
         yield "scores", _error(probe.scores(image).values, known["scores"], least=_LEAST_SCORE)
     for key, expected in known.items():
         kind, _, name = key.partition(":")

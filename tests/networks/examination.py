@@ -1,4 +1,4 @@
-"""A grown network asked by the service and by eager Keras: every activation, scores, heat maps, responses, fields."""
+"""A grown network asked by the service and by eager Keras: activations, scores, heat maps, unit activations, fields."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -51,10 +51,10 @@ def examine(grown: Grown) -> Findings:
     probe = KerasProbe(grown.network)
     _compare_scores(findings, probe, grown, image)
     _compare_activations(findings, probe, grown, image)
-    for path in _choose(grown, probe.anatomy.default_layer, count=1):
+    for path in _choose(grown, probe.network_info.default_layer, count=1):
         _compare_heat_map(findings, probe, grown, image, path)
     for path in _choose(grown, None, count=1):
-        _compare_responses(findings, probe, grown, image, path)
+        _compare_unit_activations(findings, probe, grown, image, path)
     _compare_fields(findings, probe, grown)
     return findings
 
@@ -137,23 +137,23 @@ def _explain(grown: Grown, noted: Noted, image: Floats, index: int) -> tuple[Flo
     return upright(maps, noted.layout)[0].numpy(), upright(gradients, noted.layout)[0].numpy(), logits[0].numpy()
 
 
-def _compare_responses(findings: Findings, probe: KerasProbe, grown: Grown, image: Floats, path: str) -> None:
+def _compare_unit_activations(findings: Findings, probe: KerasProbe, grown: Grown, image: Floats, path: str) -> None:
     noted = grown.growth.layers[path]
     if noted.layout is None:
         try:
-            probe.responses(image[None], path)
+            probe.unit_activations(image[None], path)
         except LayerNotDrawableError:
             findings.refused += 1
         return
     images = np.stack([image, image[::-1]])
     maps = upright(keras.Model(grown.network.inputs[0], noted.tensor)(images, training=False), noted.layout).numpy()
-    found = probe.responses(images, path)
+    found = probe.unit_activations(images, path)
     if found.shape != maps.shape[1:3]:
-        findings.fault(f"responses of {path}: maps of {found.shape} instead of {maps.shape[1:3]}")
+        findings.fault(f"unit_activations of {path}: maps of {found.shape} instead of {maps.shape[1:3]}")
         return
     flat = maps.reshape(2, -1, maps.shape[-1])
-    findings.close(f"greatest responses of {path}", found.greatest, flat.max(axis=1))
-    findings.close(f"mean responses of {path}", found.mean, flat.mean(axis=1))
+    findings.close(f"greatest unit_activations of {path}", found.greatest, flat.max(axis=1))
+    findings.close(f"mean unit_activations of {path}", found.mean, flat.mean(axis=1))
     at_place = np.take_along_axis(flat, found.place[:, None], axis=1)[:, 0]
     findings.close(f"places of {path}", at_place, flat.max(axis=1))
 

@@ -12,7 +12,7 @@ import click
 from click.testing import CliRunner, Result
 
 from service.cli import make_program
-from service.cli.backends import Place, open_place
+from service.cli.backends import Backend, open_backend
 from service.engine.methods import METHODS
 from tests.tour.inputs import Inputs
 from tests.tour.over_http import to_text
@@ -24,16 +24,16 @@ from tests.tour.reading import Record, record
 def open_terminal(environment: dict[str, str]) -> Iterator["Terminal"]:
     """The real program, but that its commands share what they load: a large network takes seconds."""
     with ExitStack() as stack:
-        places: list[Place] = []
+        places: list[Backend] = []
 
         @contextmanager
-        def open_once(server: str | None) -> Iterator[Place]:
+        def open_once(server: str | None) -> Iterator[Backend]:
             if server is not None:
-                with open_place(server) as there:
+                with open_backend(server) as there:
                     yield there
                 return
             if not places:
-                places.append(stack.enter_context(open_place(None)))
+                places.append(stack.enter_context(open_backend(None)))
             yield places[0]
 
         yield Terminal(make_program(METHODS.values(), open_once), environment)

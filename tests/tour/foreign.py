@@ -3,7 +3,7 @@
 from pathlib import Path
 
 # Preprocessing and the like, as the test data's own description gives them.
-_CARDS = {
+_CONFIGS = {
     "squeezenet": ("squeezenet_v1.1_imagenet.keras", 'preprocessing = "caffe"\nlabels = "imagenet"'),
     "mobilenet": ("mobilenet_v2_imagenet.keras", 'preprocessing = "tf"\nlabels = "imagenet"'),
     "vgg16-blocks": ("vgg16_blocks1_2_imagenet.keras", 'preprocessing = "caffe"\ninput_size = [96, 96]'),
@@ -28,7 +28,7 @@ _PHOTO = "images/photos/both.png"
 def link_models(test_data: Path, folder: Path) -> dict[str, Path]:
     """Lay out a repository of models that are links into the test data; their files by name."""
     files = {}
-    for name, (file, card) in _CARDS.items():
+    for name, (file, card) in _CONFIGS.items():
         source = (test_data / "models" / file).resolve()
         version = folder / name / "1"
         version.mkdir(parents=True)

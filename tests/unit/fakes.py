@@ -12,18 +12,18 @@ from service.engine.arrays import Array
 from service.engine.images.preprocessing import Preprocessing
 from service.engine.model import Model
 from service.engine.ports.ascent import Ascended, Ascent
-from service.engine.ports.network_info import Anatomy, Code, LayerFacts
-from service.engine.ports.overrides import Stated
+from service.engine.ports.network_info import Code, LayerInfo, NetworkInfo
+from service.engine.ports.overrides import Overrides
 from service.engine.ports.probe import (
+    ChannelStatistics,
     Kernel,
     LayerActivations,
     LayerGradients,
     LayerOnCanvas,
-    LayerResponses,
-    LayerSurvey,
     ReceptiveField,
     Scores,
     Target,
+    UnitActivations,
 )
 from service.errors import ClassOutOfRangeError, LayerNotFoundError, ModelFailedError, SizeUnsuitableError
 
@@ -40,10 +40,10 @@ class ClosedFormProbe:
         self.ascents: list[Ascent] = []
         height, width = size
         layers = (
-            LayerFacts("maps", "Conv2D", (None, height, width, 3), (1, 1, 3, 3), (3,), 12),
-            LayerFacts("scores", "Dense", (None, self.weights.shape[1]), (3, 2), None, 6),
+            LayerInfo("maps", "Conv2D", (None, height, width, 3), (1, 1, 3, 3), (3,), 12),
+            LayerInfo("scores", "Dense", (None, self.weights.shape[1]), (3, 2), None, 6),
         )
-        self.anatomy = Anatomy(
+        self.network_info = NetworkInfo(
             input_shape=(height, width, 3),
             task="classification",
             classes=self.weights.shape[1],
@@ -64,23 +64,23 @@ class ClosedFormProbe:
         answers = {"maps": image, "scores": self.scores(image).values}
         return [LayerActivations(layer, answers[layer]) for layer in layers]
 
-    def survey(self, images: Array, layers: Sequence[str], signs: Array) -> list[LayerSurvey]:
+    def channel_statistics(self, images: Array, layers: Sequence[str], signs: Array) -> list[ChannelStatistics]:
         """Of `maps` alone; a channel that is negative everywhere is silent, as if a ReLU came next."""
         answers = np.maximum(images, 0).reshape(len(images), -1, images.shape[-1])
         positions = answers.shape[1]
         sketch = np.einsum("nkp,npc->kc", signs[:, :, :positions], answers)
         means = (answers.mean(axis=1), answers.max(axis=1), answers.min(axis=1), (answers == 0).mean(axis=1))
         return [
-            LayerSurvey(layer, positions, *(np.asarray(each, np.float32) for each in (*means, sketch)))
+            ChannelStatistics(layer, positions, *(np.asarray(each, np.float32) for each in (*means, sketch)))
             for layer in layers
         ]
 
-    def responses(self, images: Array, layer: str) -> LayerResponses:
+    def unit_activations(self, images: Array, layer: str) -> UnitActivations:
         """Of `maps` the image itself, of `scores` its scores."""
         answers = images if layer == "maps" else np.stack([self.scores(image).values for image in images])
         flat = answers.reshape(len(images), -1, answers.shape[-1])
         place = flat.argmax(axis=1).astype(np.int32)
-        return LayerResponses(layer, answers.shape[1:-1], flat.mean(axis=1), flat.max(axis=1), place)
+        return UnitActivations(layer, answers.shape[1:-1], flat.mean(axis=1), flat.max(axis=1), place)
 
     def receptive_field(self, layer: str, size: tuple[int, int]) -> ReceptiveField | None:
         """Of `maps`: a position sees itself and its neighbours."""
@@ -92,7 +92,7 @@ class ClosedFormProbe:
 
     def decode(self, codes: Array) -> Array:
         """Flat pictures of those means."""
-        shape = (len(codes), *self.anatomy.layers[0].output_shape[1:3], codes.shape[1])
+        shape = (len(codes), *self.network_info.layers[0].output_shape[1:3], codes.shape[1])
         return np.asarray(np.broadcast_to(codes[:, None, None], shape), np.float32)
 
     def unit_gradients(self, images: Array, layer: str, units: Sequence[int]) -> Array:
@@ -102,8 +102,8 @@ class ClosedFormProbe:
             gradients[row, ..., unit] = images.mean() / images[0, ..., 0].size
         return gradients
 
-    def layer(self, reference: str) -> LayerFacts:
-        found = [layer for layer in self.anatomy.layers if layer.path == reference]
+    def layer(self, reference: str) -> LayerInfo:
+        found = [layer for layer in self.network_info.layers if layer.path == reference]
         if not found:
             raise LayerNotFoundError(f"layer '{reference}' is not in this network")
         return found[0]
@@ -202,8 +202,8 @@ def autoencoder_model(**changes: Any) -> Model:
     model = closed_form_model([[1.0, 0.0], [0.0, 1.0], [0.0, 0.0]], **changes)
     probe = model.probe
     assert isinstance(probe, ClosedFormProbe)
-    probe.anatomy = replace(
-        probe.anatomy, task="autoencoder", classes=None, target_kind=None, logits=None, code=Code("means", (3,))
+    probe.network_info = replace(
+        probe.network_info, task="autoencoder", classes=None, target_kind=None, logits=None, code=Code("means", (3,))
     )
     return model
 
@@ -215,7 +215,7 @@ class FakeLoader:
         self.gate = gate
         self.loaded: list[Path] = []
 
-    def __call__(self, path: Path, stated: Stated) -> ClosedFormProbe:
+    def __call__(self, path: Path, stated: Overrides) -> ClosedFormProbe:
         self.loaded.append(path)
         if self.gate is not None:
             assert self.gate.wait(10)
@@ -224,11 +224,11 @@ class FakeLoader:
         return ClosedFormProbe([[1, 0], [0, 1], [0, 0]])
 
 
-class SilentDoorbell:
+class SilentNotifier:
     """Wakes nobody; counts."""
 
     def __init__(self) -> None:
-        self.rung: list[tuple[str, int]] = []
+        self.notified: list[tuple[str, int]] = []
 
-    def ring(self, queue: str, count: int) -> None:
-        self.rung.append((queue, count))
+    def notify(self, queue: str, count: int) -> None:
+        self.notified.append((queue, count))

@@ -203,7 +203,7 @@ def test_model_leaves_with_its_last_request_when_others_were_asked_for_later():
         gone = weakref.ref(in_use.probe)
         assert catalog.model("vgg19").name == "vgg19"
         assert _ready(catalog) == ["vgg19"]
-        assert in_use.probe.anatomy.classes == 2
+        assert in_use.probe.network_info.classes == 2
         with pytest.raises(ServerBusyError):
             # Two are alive, where one may stay: a third has to wait for the end of the first.
             catalog.model("resnet50")

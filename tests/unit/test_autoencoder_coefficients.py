@@ -13,7 +13,7 @@ from service.engine.chunks import JobLimits, plan, run_all
 from service.engine.images.decoding import ImageLimits
 from service.engine.methods import METHODS
 from service.engine.model import Model
-from service.engine.ports.network_info import Code, LayerFacts
+from service.engine.ports.network_info import Code, LayerInfo
 from service.engine.ports.probe import Kernel
 from service.engine.run import Request
 from service.errors import LayerNotFoundError, TooManyValuesError, UnitOutOfRangeError
@@ -47,12 +47,12 @@ class _WiredProbe(ClosedFormProbe):
 def _models() -> tuple[Model, Model]:
     """One whose code is not wired to the picture, and one with a dense layer that is."""
     plain = autoencoder_model()
-    means = LayerFacts("means", "GlobalAveragePooling2D", (None, 3), None, None, 0)
-    plain.probe.anatomy = replace(plain.anatomy, layers=(plain.anatomy.layers[0], means))  # type: ignore[misc]
+    means = LayerInfo("means", "GlobalAveragePooling2D", (None, 3), None, None, 0)
+    plain.probe.network_info = replace(plain.network_info, layers=(plain.network_info.layers[0], means))  # type: ignore[misc]
     probe = _WiredProbe([[1.0], [0.0], [0.0]])
-    hidden = LayerFacts("hidden", "Dense", (None, 2), (72, 2), None, 144)
+    hidden = LayerInfo("hidden", "Dense", (None, 2), (72, 2), None, 144)
     code = Code("means", (3,), ("hidden",))
-    probe.anatomy = replace(plain.anatomy, layers=(*plain.anatomy.layers, hidden), code=code)
+    probe.network_info = replace(plain.network_info, layers=(*plain.network_info.layers, hidden), code=code)
     probe.KERNEL[0, 0, -1, 0], probe.KERNEL[0, 0, 0, 1] = -4, 2
     return plain, replace(plain, probe=probe)
 
@@ -97,6 +97,6 @@ def test_request_is_refused_when_units_or_layers_do_not_exist_or_are_too_many():
         plan(model, _request(units="3"), LIMITS, JobLimits())
     with pytest.raises(LayerNotFoundError):
         plan(model, _request(layer="nothing"), LIMITS, JobLimits())
-    model.probe.anatomy = replace(model.anatomy, input_shape=(1000, 1000, 3))  # type: ignore[misc]
+    model.probe.network_info = replace(model.network_info, input_shape=(1000, 1000, 3))  # type: ignore[misc]
     with pytest.raises(TooManyValuesError, match="fewer 'units'"):
         plan(model, _request(), LIMITS, JobLimits())

@@ -160,14 +160,14 @@ class _BrokenProbe(ClosedFormProbe):
 def test_nothing_is_shown_when_the_network_is_broken(encoded: float, painted: float, word: str):
     model = autoencoder_model()
     probe = _BrokenProbe([[1.0], [0.0], [0.0]])
-    probe.anatomy, probe.encoded, probe.painted = model.anatomy, encoded, painted
+    probe.network_info, probe.encoded, probe.painted = model.network_info, encoded, painted
     with pytest.raises(NotFiniteError, match=word):
         run_all(replace(model, probe=probe), _request(), LIMITS, JobLimits(), lambda _: None)
 
 
 def test_request_is_refused_when_the_code_is_too_large_or_pictures_are_missing():
     model = autoencoder_model()
-    object.__setattr__(model.probe.anatomy, "code", Code("means", (100, 100)))
+    object.__setattr__(model.probe.network_info, "code", Code("means", (100, 100)))
     with pytest.raises(CodeTooLargeError, match="10000 units"):
         plan(model, _request(), LIMITS, JobLimits())
     with pytest.raises(SetMissingError):

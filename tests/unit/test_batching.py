@@ -8,7 +8,7 @@ from time import monotonic, sleep
 
 import pytest
 
-from service.engine.batching import BatchingProbe, Device
+from service.engine.batching import BatchingProbe, DynamicBatcher
 from service.engine.ports.probe import BatchProbe
 from service.errors import ClassOutOfRangeError, ServerBusyError
 from tests.unit.fakes import BatchingClosedFormProbe, image_of
@@ -59,12 +59,12 @@ def _until(condition: Callable[[], bool]) -> None:
         sleep(0.001)
 
 
-def _waits(device: Device, count: int) -> bool:
+def _waits(device: DynamicBatcher, count: int) -> bool:
     return device.waiting == count
 
 
 def _ask(
-    pool: ThreadPoolExecutor, device: Device, desk: Desk, asked: Sequence[tuple[str, str, str]]
+    pool: ThreadPoolExecutor, device: DynamicBatcher, desk: Desk, asked: Sequence[tuple[str, str, str]]
 ) -> list[Future[str]]:
     """Ask (model, key, item) one after the other; the first is being computed before the second is asked."""
     futures = []
@@ -85,13 +85,13 @@ def pool():
 def test_call_computes_on_its_own_thread_when_the_device_is_free():
     desk = Desk()
     desk.go_on.set()
-    assert Device(max_batch=8, max_waiting=0).compute("m", "k", "a", desk.compute) == "A"
+    assert DynamicBatcher(max_batch=8, max_waiting=0).compute("m", "k", "a", desk.compute) == "A"
     assert desk.batches == [["a"]]
 
 
 def test_all_that_waits_is_merged_when_the_device_gets_free(pool: ThreadPoolExecutor):
     desk, watcher = Desk(), Watcher()
-    device = Device(max_batch=8, max_waiting=64, observer=watcher)
+    device = DynamicBatcher(max_batch=8, max_waiting=64, observer=watcher)
     futures = _ask(pool, device, desk, [("m", "k", letter) for letter in "abcd"])
     desk.go_on.set()
     assert [future.result() for future in futures] == ["A", "B", "C", "D"]
@@ -101,7 +101,7 @@ def test_all_that_waits_is_merged_when_the_device_gets_free(pool: ThreadPoolExec
 
 def test_batch_is_bounded_and_other_keys_wait_their_turn(pool: ThreadPoolExecutor):
     desk = Desk()
-    device = Device(max_batch=2, max_waiting=64)
+    device = DynamicBatcher(max_batch=2, max_waiting=64)
     asked = [("m", "k", "a"), ("m", "k", "b"), ("m", "x", "c"), ("m", "k", "d"), ("m", "k", "e")]
     futures = _ask(pool, device, desk, asked)
     desk.go_on.set()
@@ -111,7 +111,7 @@ def test_batch_is_bounded_and_other_keys_wait_their_turn(pool: ThreadPoolExecuto
 
 def test_models_take_turns_when_one_of_them_floods_the_device(pool: ThreadPoolExecutor):
     desk = Desk()
-    device = Device(max_batch=2, max_waiting=64)
+    device = DynamicBatcher(max_batch=2, max_waiting=64)
     asked = [("loud", "k", letter) for letter in "abcdef"] + [("quiet", "k", "q")]
     futures = _ask(pool, device, desk, asked)
     desk.go_on.set()
@@ -123,7 +123,7 @@ def test_models_take_turns_when_one_of_them_floods_the_device(pool: ThreadPoolEx
 
 def test_only_the_bad_item_fails_when_a_batch_fails(pool: ThreadPoolExecutor):
     desk, watcher = Desk(), Watcher()
-    device = Device(max_batch=8, max_waiting=64, observer=watcher)
+    device = DynamicBatcher(max_batch=8, max_waiting=64, observer=watcher)
     futures = _ask(pool, device, desk, [("m", "k", item) for item in ("a", "b", "bad", "c")])
     desk.go_on.set()
     assert [futures[place].result() for place in (0, 1, 3)] == ["A", "B", "C"]
@@ -135,7 +135,7 @@ def test_only_the_bad_item_fails_when_a_batch_fails(pool: ThreadPoolExecutor):
 
 def test_call_is_refused_when_too_many_wait(pool: ThreadPoolExecutor):
     desk = Desk()
-    device = Device(max_batch=8, max_waiting=2)
+    device = DynamicBatcher(max_batch=8, max_waiting=2)
     futures = _ask(pool, device, desk, [("m", "k", letter) for letter in "abc"])
     with pytest.raises(ServerBusyError):
         device.compute("m", "k", "d", desk.compute)
@@ -146,14 +146,14 @@ def test_call_is_refused_when_too_many_wait(pool: ThreadPoolExecutor):
 def test_device_serves_again_when_a_call_has_failed():
     desk = Desk()
     desk.go_on.set()
-    device = Device(max_batch=8, max_waiting=0)
+    device = DynamicBatcher(max_batch=8, max_waiting=0)
     with pytest.raises(ValueError, match="bad"):
         device.compute("m", "k", "bad", desk.compute)
     assert device.compute("m", "k", "a", desk.compute) == "A"
 
 
 def test_none_is_lost_when_many_threads_ask_at_once(pool: ThreadPoolExecutor):
-    device = Device(max_batch=4, max_waiting=10_000)
+    device = DynamicBatcher(max_batch=4, max_waiting=10_000)
 
     def compute(items: Sequence[int]) -> list[int]:
         assert len(items) <= 4
@@ -169,7 +169,7 @@ def test_none_is_lost_when_many_threads_ask_at_once(pool: ThreadPoolExecutor):
 def test_probe_answers_as_the_one_inside_when_asked_alone_and_together(pool: ThreadPoolExecutor):
     inner = BatchingClosedFormProbe([[1, 0], [0, 1], [0, 0]])
     assert isinstance(inner, BatchProbe)
-    probe = BatchingProbe(inner, Device(max_batch=8, max_waiting=64), "closed")
+    probe = BatchingProbe(inner, DynamicBatcher(max_batch=8, max_waiting=64), "closed")
     images = [image_of(number) for number in range(12)]
     answers = list(pool.map(lambda image: probe.activations_and_gradients(image, class_index=1), images))
     for image, answer in zip(images, answers, strict=True):
@@ -182,7 +182,7 @@ def test_probe_answers_as_the_one_inside_when_asked_alone_and_together(pool: Thr
 
 def test_wrong_class_is_refused_before_it_joins_a_batch():
     inner = BatchingClosedFormProbe([[1, 0], [0, 1], [0, 0]])
-    probe = BatchingProbe(inner, Device(max_batch=8, max_waiting=64), "closed")
+    probe = BatchingProbe(inner, DynamicBatcher(max_batch=8, max_waiting=64), "closed")
     with pytest.raises(ClassOutOfRangeError):
         probe.activations_and_gradients(image_of(1), class_index=7)
     assert inner.batches == []

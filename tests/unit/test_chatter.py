@@ -6,8 +6,8 @@ from pathlib import Path
 
 PROGRAM = """
 import os, sys
-from service.keras.log_filter import without_chatter
-with without_chatter():
+from service.keras.log_filter import filtered_log
+with filtered_log():
     print("hello", file=sys.stderr)
     os.write(2, b"WARNING: All log messages before absl::InitializeLog() is called\\n")
     os.write(2, b"I0000 00:00:17 port.cc:153] oneDNN custom operations are on.\\n")

@@ -14,7 +14,7 @@ from service.engine.drawing.visuals import Picture, Pictures
 from service.engine.images.decoding import ImageLimits
 from service.engine.method import Axis, Context, Method, Whole
 from service.engine.methods import METHODS
-from service.engine.ports.network_info import Anatomy
+from service.engine.ports.network_info import NetworkInfo
 from service.engine.ports.probe import Probe
 from service.engine.run import Request, run
 from service.errors import ImageInvalidError, ImageMissingError, JobTooLargeError, MethodUnavailableError
@@ -50,7 +50,7 @@ def _combine(parts: Sequence[Answer], pictures: Iterable[tuple[str, Pixels]], _:
     return Whole(iter([("all", np.concatenate(rows))]), {"items": items})
 
 
-def _never(_: Anatomy) -> str | None:
+def _never(_: NetworkInfo) -> str | None:
     return None
 
 

@@ -10,7 +10,7 @@ import pytest
 from schemas.jobs import JobImage, JobSummary
 from schemas.models import ModelDetail, ModelSummary
 from schemas.results import Provenance, Result, ResultImage, Timings
-from service.cli.backends import There
+from service.cli.backends import Remote
 from service.client import Client, ServiceError
 from service.models.doctor import describe_unloaded
 
@@ -143,7 +143,7 @@ def test_layers_come_after_a_load_when_the_terminal_asks_a_service():
         httpx2.Response(200, json=_detail().model_dump(mode="json")),
         httpx2.Response(200, json={"layers": [], "totals": {"parameters": 0, "trainable": 0, "non_trainable": 0}}),
     )
-    There(service.client()).layers("vgg16", "2")
+    Remote(service.client()).layers("vgg16", "2")
     assert [(request.method, request.url.path) for request in service.requests] == [
         ("GET", "/base/v1/models/vgg16/versions/2/layers"),
         ("POST", "/base/v1/models/vgg16/versions/2/load"),

@@ -6,7 +6,7 @@ import pytest
 
 from service.engine.methods import METHODS
 from service.engine.model import Model
-from service.engine.ports.network_info import LayerFacts
+from service.engine.ports.network_info import LayerInfo
 from service.models.doctor import describe, examine
 from tests.unit.fakes import ClosedFormProbe, closed_form_model
 
@@ -15,7 +15,7 @@ WEIGHTS = [[1.0, 0.0], [0.0, 1.0], [0.0, 0.0]]
 
 def _model(stated: frozenset[str] = frozenset(), **facts: object) -> Model:
     probe = ClosedFormProbe(WEIGHTS)
-    probe.anatomy = replace(probe.anatomy, **facts)  # type: ignore[arg-type]
+    probe.network_info = replace(probe.network_info, **facts)  # type: ignore[arg-type]
     return closed_form_model(WEIGHTS, probe=probe, stated=stated)
 
 
@@ -51,8 +51,8 @@ def test_nothing_is_said_of_fit_when_the_network_takes_any_size():
 
 
 def test_preprocessing_is_certain_when_the_network_rescales():
-    rescaling = LayerFacts("rescaling", "Rescaling", (None, 4, 6, 3), None, None, 0)
-    assert _say(_model(layers=(rescaling, *_model().anatomy.layers)))["preprocessing"] == ("none", "certain")
+    rescaling = LayerInfo("rescaling", "Rescaling", (None, 4, 6, 3), None, None, 0)
+    assert _say(_model(layers=(rescaling, *_model().network_info.layers)))["preprocessing"] == ("none", "certain")
 
 
 def test_default_layer_is_likely_when_there_are_others():

@@ -24,7 +24,7 @@ from service.engine.methods.features.filter_patterns import (
 )
 from service.engine.model import Model
 from service.engine.ports.ascent import Ascended, Ascent
-from service.engine.ports.network_info import LayerFacts
+from service.engine.ports.network_info import LayerInfo
 from service.engine.run import Request
 from service.errors import (
     FilterOutOfRangeError,
@@ -40,10 +40,10 @@ WEIGHTS = [[1.0, 0.0], [0.0, 1.0], [0.0, 0.0]]
 CAFFE = Preprocessing("caffe", (1.0,), (-1.0, -2.0, -3.0), "bgr")
 
 
-def _probe(operations: int = 10**9, **anatomy: Any) -> ClosedFormProbe:
+def _probe(operations: int = 10**9, **network_info: Any) -> ClosedFormProbe:
     probe = ClosedFormProbe(WEIGHTS)
     probe.operations = operations
-    probe.anatomy = replace(probe.anatomy, **anatomy)
+    probe.network_info = replace(probe.network_info, **network_info)
     return probe
 
 
@@ -178,9 +178,9 @@ def test_size_is_refused_when_the_layer_cannot_take_it():
 
 @pytest.mark.parametrize(("default", "layer"), [("maps", "maps"), (None, "second")])
 def test_layer_is_the_last_with_maps_when_none_is_named(default: str | None, layer: str):
-    facts = [LayerFacts(name, "Conv2D", (None, 4, 6, 3), (1, 1, 3, 3), None, 9) for name in ("first", "second")]
-    facts += [LayerFacts("pool", "MaxPooling2D", (None, 2, 3, 3), None, None, 0)]
-    facts += [LayerFacts("scores", "Dense", (None, 2), (3, 2), None, 6)]
+    facts = [LayerInfo(name, "Conv2D", (None, 4, 6, 3), (1, 1, 3, 3), None, 9) for name in ("first", "second")]
+    facts += [LayerInfo("pool", "MaxPooling2D", (None, 2, 3, 3), None, None, 0)]
+    facts += [LayerInfo("scores", "Dense", (None, 2), (3, 2), None, 6)]
     probe = _probe(default_layer=default, layers=tuple(facts))
     assert filter_patterns(probe, None, FilterPatternsParams(steps=1), _context(0)).layer == layer
 

@@ -6,7 +6,7 @@ import pytest
 
 from service.errors import ModelFailedError
 from service.models.labels import imagenet_labels, read_labels
-from service.models.model_config import read_card
+from service.models.model_config import read_model_config
 
 
 def test_names_stand_at_their_index_when_imagenet_is_asked_for():
@@ -53,10 +53,10 @@ def test_labels_are_the_names_alone_when_a_file_has_marks_or_numbers(tmp_path: P
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
 def test_model_toml_is_read_when_an_editor_wrote_a_byte_order_mark(tmp_path: Path, encoding: str):
     (tmp_path / "model.toml").write_bytes('labels = ["Katze", "Käfer"]\r\n'.encode(encoding))
-    assert read_card(tmp_path).labels == ["Katze", "Käfer"]
+    assert read_model_config(tmp_path).labels == ["Katze", "Käfer"]
 
 
 def test_model_toml_is_refused_when_it_is_no_text(tmp_path: Path):
     (tmp_path / "model.toml").write_bytes(b"\xff\xfeodd")
     with pytest.raises(ModelFailedError, match=r"model\.toml is not TOML"):
-        read_card(tmp_path)
+        read_model_config(tmp_path)

@@ -19,7 +19,7 @@ from service.engine.images.decoding import ImageLimits
 from service.engine.method import Batch, Context, Method, OverImages, Whole
 from service.engine.methods import METHODS
 from service.engine.model import Model
-from service.engine.ports.network_info import Anatomy
+from service.engine.ports.network_info import NetworkInfo
 from service.engine.ports.probe import Probe
 from service.engine.run import Request, run
 from service.errors import ImageMissingError, SetEmptyError, SetMissingError
@@ -133,7 +133,7 @@ def _join(parts: Sequence[Answer], _: Iterable[tuple[str, Pixels]], __: MeansPar
     return Whole([("sheet", np.zeros((2, 3, 3), np.uint8))], numbers)
 
 
-def _never(_: Anatomy) -> str | None:
+def _never(_: NetworkInfo) -> str | None:
     return None
 
 

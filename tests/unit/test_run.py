@@ -94,7 +94,7 @@ def test_missing_image_is_named_when_the_method_needs_one():
 
 def test_method_is_refused_with_the_reason_when_the_network_has_no_classes():
     probe = ClosedFormProbe(WEIGHTS)
-    probe.anatomy = replace(probe.anatomy, classes=None, task="features")
+    probe.network_info = replace(probe.network_info, classes=None, task="features")
     model = closed_form_model(WEIGHTS, probe=probe)
     with pytest.raises(MethodUnavailableError, match="no class scores"):
         run(model, _request(), LIMITS)
@@ -120,5 +120,5 @@ def test_longer_side_is_at_most_512_when_the_size_is_open():
 
 def _open_model(input_size: tuple[int, int] | None) -> Model:
     probe = ClosedFormProbe(WEIGHTS)
-    probe.anatomy = replace(probe.anatomy, input_shape=(None, None, 3))
+    probe.network_info = replace(probe.network_info, input_shape=(None, None, 3))
     return closed_form_model(WEIGHTS, probe=probe, input_size=input_size)

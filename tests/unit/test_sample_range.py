@@ -170,7 +170,7 @@ def test_range_is_told_when_a_picture_has_sixteen_bits():
     assert "sample_range" not in plan_of(_save(np.zeros((2, 2), np.uint8)))
 
 
-@pytest.mark.parametrize("name", ["grad-cam", "responses"])
+@pytest.mark.parametrize("name", ["grad-cam", "unit-activations"])
 def test_pictures_that_are_drawn_brighter_are_named_when_they_are_of_a_set(name: str):
     files = [
         ("a.png", _save(np.full((4, 6), 3000, np.uint16))),

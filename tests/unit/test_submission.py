@@ -23,7 +23,7 @@ from service.jobs.artifacts import Artifacts, StorageLimits, StorageUnavailableE
 from service.jobs.store.port import QueueFullError, Rules
 from service.jobs.store.sqlite import SqliteJobStore
 from service.jobs.submission import Draft, JobRules, Submissions, draft_job, fingerprint
-from tests.unit.fakes import SilentDoorbell, closed_form_model
+from tests.unit.fakes import SilentNotifier, closed_form_model
 
 WEIGHTS = [[1, 0], [0, 1], [0, 0]]
 RULES = JobRules(ImageLimits(10**6, 10**6), JobLimits())
@@ -89,13 +89,13 @@ def test_queue_is_the_gpus_when_a_pattern_fits(name: str, queue: str):
     assert _draft(name=name, rules=rules).record.queue == queue
 
 
-def test_bell_rings_once_when_the_same_job_is_sent_twice(tmp_path: Path):
-    store, artifacts, bell = SqliteJobStore(tmp_path / "jobs", Rules()), Artifacts(str(tmp_path)), SilentDoorbell()
-    submissions, draft = Submissions(store, artifacts, bell, max_queued=None), _draft()
+def test_wake_up_is_sent_once_when_the_same_job_is_sent_twice(tmp_path: Path):
+    store, artifacts, notifier = SqliteJobStore(tmp_path / "jobs", Rules()), Artifacts(str(tmp_path)), SilentNotifier()
+    submissions, draft = Submissions(store, artifacts, notifier, max_queued=None), _draft()
     first, again = submissions.send(draft), submissions.send(_draft())
     assert first.created
     assert (again.id, again.created) == (first.id, False)
-    assert bell.rung == [("cpu", 1)]
+    assert notifier.notified == [("cpu", 1)]
     assert draft.record.request.image is not None
     assert artifacts.read_input(draft.record.request.image) == _png()
     store.close()
@@ -107,7 +107,7 @@ def _inputs(folder: Path) -> list[Path]:
 
 def test_nothing_is_stored_when_the_queue_is_full(tmp_path: Path):
     store, artifacts = SqliteJobStore(tmp_path / "jobs", Rules()), Artifacts(str(tmp_path))
-    submissions = Submissions(store, artifacts, SilentDoorbell(), max_queued=1)
+    submissions = Submissions(store, artifacts, SilentNotifier(), max_queued=1)
     first = submissions.send(_draft())
     for color in ("blue", "green"):
         with pytest.raises(QueueFullError):
@@ -133,7 +133,7 @@ class _Crowd(SqliteJobStore):
 
 def test_inputs_are_those_of_the_accepted_jobs_when_many_come_for_the_last_places(tmp_path: Path):
     store, artifacts = _Crowd(tmp_path / "jobs", 16), Artifacts(str(tmp_path))
-    submissions = Submissions(store, artifacts, SilentDoorbell(), max_queued=3)
+    submissions = Submissions(store, artifacts, SilentNotifier(), max_queued=3)
     # Pairs of one picture each, asked in different ways: one of a pair may be refused while the other is accepted.
     drafts = [
         _draft(replace(GRAD_CAM, name=f"cam{number % 2}"), image=_png(f"#0000{number // 2:02x}"))
@@ -160,7 +160,7 @@ def test_inputs_are_those_of_the_accepted_jobs_when_many_come_for_the_last_place
 
 def test_different_pictures_leave_nothing_when_many_come_for_the_last_place(tmp_path: Path):
     store, artifacts = _Crowd(tmp_path / "jobs", 8), Artifacts(str(tmp_path))
-    submissions = Submissions(store, artifacts, SilentDoorbell(), max_queued=1)
+    submissions = Submissions(store, artifacts, SilentNotifier(), max_queued=1)
 
     def send(number: int) -> bool:
         try:
@@ -177,11 +177,11 @@ def test_different_pictures_leave_nothing_when_many_come_for_the_last_place(tmp_
 def test_no_job_is_made_when_there_is_no_room_for_its_pictures(tmp_path: Path):
     store = SqliteJobStore(tmp_path / "jobs", Rules())
     artifacts = Artifacts(str(tmp_path), StorageLimits(inputs=10**6, results=100))
-    submissions = Submissions(store, artifacts, SilentDoorbell(), max_queued=None)
+    submissions = Submissions(store, artifacts, SilentNotifier(), max_queued=None)
     first = submissions.send(_draft())
     artifacts.write_pictures(first.id, 0, 1, [ResultImage(name="a", layer=None, width=1, height=1, data=bytes(100))])
     (tmp_path / "results" / "other").write_bytes(b"1")
-    fresh = Submissions(store, Artifacts(str(tmp_path), StorageLimits(10**6, 100)), SilentDoorbell(), max_queued=None)
+    fresh = Submissions(store, Artifacts(str(tmp_path), StorageLimits(10**6, 100)), SilentNotifier(), max_queued=None)
     with pytest.raises(StorageFullError, match="delete jobs"):
         fresh.send(_draft(image=_png("blue")))
     # What was computed is still answered with.
@@ -194,6 +194,6 @@ def test_no_record_is_written_when_the_picture_cannot_be(tmp_path: Path):
     (tmp_path / "file").touch()
     store, artifacts = SqliteJobStore(tmp_path / "jobs", Rules()), Artifacts(str(tmp_path / "file" / "x"))
     with pytest.raises(StorageUnavailableError):
-        Submissions(store, artifacts, SilentDoorbell(), max_queued=None).send(_draft())
+        Submissions(store, artifacts, SilentNotifier(), max_queued=None).send(_draft())
     assert store.list(limit=10) == []
     store.close()

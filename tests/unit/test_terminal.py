@@ -22,7 +22,7 @@ from pydantic import Field, model_validator
 from schemas.methods import MethodParams
 from schemas.problems import ProblemError
 from service.cli import main, make_program
-from service.cli.backends import Here, Place
+from service.cli.backends import Backend, Local
 from service.cli.exits import Exit, judge
 from service.cli.interrupts import hold_interrupts
 from service.client import ServiceError
@@ -101,13 +101,13 @@ def convscope(folder: Path) -> Run:
     """Run the program with the given methods over the fake network."""
 
     @contextmanager
-    def open_place(_: str | None) -> Iterator[Place]:
+    def open_backend(_: str | None) -> Iterator[Backend]:
         catalog = Catalog([Folder(folder / "models", FakeLoader())])
-        yield Here(catalog, ImageLimits(2**20, 10**6), JobLimits(), Sets(folder / "sets", SetLimits()))
+        yield Local(catalog, ImageLimits(2**20, 10**6), JobLimits(), Sets(folder / "sets", SetLimits()))
         catalog.close()
 
     def run(*arguments: str, method: AnyMethod | None = None) -> Result:
-        program = make_program([method] if method else [ECHO, GRAD_CAM], open_place)
+        program = make_program([method] if method else [ECHO, GRAD_CAM], open_backend)
         return CliRunner().invoke(program, list(arguments), prog_name="convscope")
 
     return run

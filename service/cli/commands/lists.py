@@ -8,7 +8,7 @@ import click
 from schemas.base import Schema
 from schemas.models import InputContract, LayerList, ModelList
 from schemas.sentences import visible_json
-from service.cli.backends import OpenPlace
+from service.cli.backends import OpenBackend
 from service.cli.completion import complete_model
 from service.cli.exits import PROBLEMS, Exit, fail, judge
 from service.cli.speech import speak_lines
@@ -19,7 +19,7 @@ _SERVER = click.option("--server", metavar="URL", help="Ask a running service.")
 _JSON = click.option("--json", "is_json", is_flag=True, help="Print the API's JSON.")
 
 
-def make_models(open_place: OpenPlace) -> click.Command:
+def make_models(open_backend: OpenBackend) -> click.Command:
     """The command `models`."""
 
     @click.command()
@@ -30,8 +30,8 @@ def make_models(open_place: OpenPlace) -> click.Command:
     @_SERVER
     def models(*, load: bool, is_json: bool, server: str | None) -> None:
         """List the models."""
-        with open_place(server) as place:
-            found = _ask(lambda: place.models(load=load))
+        with open_backend(server) as backend:
+            found = _ask(lambda: backend.models(load=load))
         speak_lines(visible_json(found.model_dump_json()) if is_json else _models_table(found))
         if load and any(model.state == "failed" for model in found.details):
             click.get_current_context().exit(Exit.SOME_FAILED)
@@ -39,7 +39,7 @@ def make_models(open_place: OpenPlace) -> click.Command:
     return models
 
 
-def make_layers(open_place: OpenPlace) -> click.Command:
+def make_layers(open_backend: OpenBackend) -> click.Command:
     """The command `layers`."""
 
     @click.command()
@@ -49,14 +49,14 @@ def make_layers(open_place: OpenPlace) -> click.Command:
     @_SERVER
     def layers(*, model: str, version: str | None, is_json: bool, server: str | None) -> None:
         """List a model's layers, as Keras's summary does."""
-        with open_place(server) as place:
-            found = _ask(lambda: place.layers(model, version))
+        with open_backend(server) as backend:
+            found = _ask(lambda: backend.layers(model, version))
         speak_lines(visible_json(found.model_dump_json()) if is_json else _layers_table(found))
 
     return layers
 
 
-def make_sets(open_place: OpenPlace) -> click.Command:
+def make_sets(open_backend: OpenBackend) -> click.Command:
     """The command `sets`."""
 
     @click.command()
@@ -64,8 +64,8 @@ def make_sets(open_place: OpenPlace) -> click.Command:
     @_SERVER
     def sets(*, is_json: bool, server: str | None) -> None:
         """List the sets of pictures that have names, for '--set'."""
-        with open_place(server) as place:
-            found = _ask(place.sets)
+        with open_backend(server) as backend:
+            found = _ask(backend.sets)
         speak_lines(visible_json(found.model_dump_json()) if is_json else "\n".join(found.sets))
 
     return sets

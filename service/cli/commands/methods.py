@@ -6,8 +6,8 @@ from typing import Any
 
 import click
 
-from service.cli.backends import OpenPlace, Work
-from service.cli.batch import Errand
+from service.cli.backends import OpenBackend, Work
+from service.cli.batch import Batch
 from service.cli.completion import complete_model
 from service.cli.datasets import PictureSet, is_zip
 from service.cli.options import make_options
@@ -35,18 +35,18 @@ _COMPARED = (
 DEFAULT_FOLDER = Path("convscope-out")
 
 
-def make_compare(methods: Iterable[AnyMethod], open_place: OpenPlace) -> click.Command:
+def make_compare(methods: Iterable[AnyMethod], open_backend: OpenBackend) -> click.Command:
     """`compare METHOD …`: each method over several versions of a model."""
     return click.Group(
         "compare",
-        commands={method.name: make_method(method, open_place, compares=True) for method in methods},
+        commands={method.name: make_method(method, open_backend, compares=True) for method in methods},
         help="Compare versions of a model, such as snapshots of its training: side by side on one scale, with the "
         "correlation of neighbours.",
         short_help="Compare versions of a model; a gate with --min-correlation.",
     )
 
 
-def make_method(method: AnyMethod, open_place: OpenPlace, *, compares: bool = False) -> click.Command:
+def make_method(method: AnyMethod, open_backend: OpenBackend, *, compares: bool = False) -> click.Command:
     """The command of one method."""
 
     def callback(**given: Any) -> None:
@@ -66,9 +66,9 @@ def make_method(method: AnyMethod, open_place: OpenPlace, *, compares: bool = Fa
         )
         output = _output(method, options["_output"], is_json=options["_json"])
         pictures: list[Picture | None] = [None] if work.pictures else _pictures(options, output)
-        with open_place(options["_server"]) as place:
-            errand = Errand(work, place, output, is_json=options["_json"])
-            errand.do(pictures, min_correlation=options.get("_min_correlation"))
+        with open_backend(options["_server"]) as backend:
+            batch = Batch(work, backend, output, is_json=options["_json"])
+            batch.do(pictures, min_correlation=options.get("_min_correlation"))
 
     arguments: list[click.Parameter] = []
     if method.consumes in ("image", "images"):

@@ -1,4 +1,4 @@
-"""A party of threads that go through the same method, each with a picture of its own: what all ask is answered at once.
+"""A group of threads that go through the same method, each with a picture of its own: what all ask is answered at once.
 
 Unlike on a device shared by strangers nobody goes ahead, so that who is computed with whom never depends on time.
 """
@@ -11,18 +11,18 @@ from typing import Any
 from service.engine.batching import Call, Compute, answer_together
 
 
-class Lockstep:
-    """Waits until each of `party` threads has asked or left, and then answers all, in the order of their places."""
+class BatchBarrier:
+    """Waits until each of `group` threads has asked or left, and then answers all, in the order of their places."""
 
-    def __init__(self, party: int) -> None:
+    def __init__(self, group: int) -> None:
         self._condition = Condition()
         # Who neither waits nor has left.
-        self._busy = party
+        self._busy = group
         self._asked: dict[int, Call] = {}
 
-    def seat(self, place: int) -> "Seat":
+    def participant(self, place: int) -> "Participant":
         """The place of one thread."""
-        return Seat(self, place)
+        return Participant(self, place)
 
     def ask(self, place: int, call: Call) -> None:
         """Wait until the call has its outcome."""
@@ -55,16 +55,16 @@ class Lockstep:
 
 
 @dataclass(frozen=True)
-class Seat:
+class Participant:
     """One thread's place: a Merger."""
 
-    lockstep: Lockstep
+    barrier: BatchBarrier
     place: int
 
     def compute(self, model: str, key: Hashable, item: Any, compute: Compute) -> Any:
         """See Merger."""
         call = Call(model, key, item, compute)
-        self.lockstep.ask(self.place, call)
+        self.barrier.ask(self.place, call)
         if call.error is not None:
             raise call.error
         return call.outcome

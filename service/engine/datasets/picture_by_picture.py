@@ -13,7 +13,7 @@ from service.engine.arrays import Array
 from service.engine.batching import BatchingProbe
 from service.engine.datasets.annotations.ground_truth import find_class
 from service.engine.datasets.annotations.localisation import localise
-from service.engine.datasets.batch_barrier import Lockstep
+from service.engine.datasets.batch_barrier import BatchBarrier
 from service.engine.datasets.batches import BATCH, Slice
 from service.engine.datasets.pipelining import PASSES, ahead
 from service.engine.drawing.map_over_picture import lay_over_picture
@@ -50,10 +50,10 @@ def find_each(work: Slice) -> Iterator[tuple[Member, Finding | ConvscopeError]]:
     members = work.members
     with (
         ThreadPoolExecutor(_HANDS, thread_name_prefix="hand") as hands,
-        ThreadPoolExecutor(PASSES * BATCH, thread_name_prefix="party") as seats,
+        ThreadPoolExecutor(PASSES * BATCH, thread_name_prefix="group") as participants,
     ):
         pictures = ahead(hands, partial(_decode, work), members, _HANDS)
-        seen = _look_at_all(seats, work, pictures)
+        seen = _look_at_all(participants, work, pictures)
         findings = ahead(hands, partial(_find, work), zip(members, seen, strict=True), BATCH)
         for place, (member, finding) in enumerate(zip(members, findings, strict=True)):
             if place and place % BATCH == 0:
@@ -70,12 +70,12 @@ def _decode(work: Slice, member: Member) -> _Picture | ConvscopeError:
 
 
 def _look_at_all(
-    seats: ThreadPoolExecutor, work: Slice, pictures: Iterator[_Picture | ConvscopeError]
+    participants: ThreadPoolExecutor, work: Slice, pictures: Iterator[_Picture | ConvscopeError]
 ) -> Iterator[_Seen | ConvscopeError]:
     """In batches, some of them at once; which pictures share one depends on nothing but their order."""
     under_way: deque[Iterator[_Seen | ConvscopeError]] = deque()
-    while party := list(islice(pictures, BATCH)):
-        under_way.append(_look_together(seats, work, party))
+    while group := list(islice(pictures, BATCH)):
+        under_way.append(_look_together(participants, work, group))
         if len(under_way) == PASSES:
             yield from under_way.popleft()
     for looks in under_way:
@@ -83,10 +83,10 @@ def _look_at_all(
 
 
 def _look_together(
-    seats: ThreadPoolExecutor, work: Slice, pictures: Sequence[_Picture | ConvscopeError]
+    participants: ThreadPoolExecutor, work: Slice, pictures: Sequence[_Picture | ConvscopeError]
 ) -> Iterator[_Seen | ConvscopeError]:
     """Each picture on a thread of its own; what they ask of the network is asked once."""
-    lockstep = Lockstep(len(pictures))
+    barrier = BatchBarrier(len(pictures))
 
     def go(place: int, picture: _Picture | ConvscopeError) -> _Seen | ConvscopeError:
         try:
@@ -94,16 +94,16 @@ def _look_together(
                 return picture
             probe = work.model.probe
             if isinstance(probe, BatchProbe):
-                probe = BatchingProbe(probe, lockstep.seat(place), work.model.name)
+                probe = BatchingProbe(probe, barrier.participant(place), work.model.name)
             visual = look(replace(work.model, probe=probe), picture.request, picture.network_input)
             return _Seen(picture.photo, visual)
         except ConvscopeError as error:
             return error
         finally:
-            lockstep.leave()
+            barrier.leave()
 
     # All are begun here; whoever iterates waits for them.
-    return seats.map(go, range(len(pictures)), pictures)
+    return participants.map(go, range(len(pictures)), pictures)
 
 
 def _find(work: Slice, item: tuple[Member, _Seen | ConvscopeError]) -> Finding | ConvscopeError:
@@ -137,7 +137,7 @@ def _lay_over_picture(seen: _Seen) -> Visual:
 
 def _judge(model: Model, member: Member, finding: Finding) -> dict[str, Any]:
     """What the picture shows by its folder's name, and whether the model's best answer is that."""
-    classes = model.anatomy.classes
+    classes = model.network_info.classes
     if not finding.predictions or member.label is None or classes is None:
         return {"truth": None, "right": None}
     index = find_class(member.label, model.labels, classes)

@@ -11,7 +11,7 @@ from service.engine.methods.layers.activations import ACTIVATIONS
 from service.engine.methods.layers.filters import FILTERS
 from service.engine.methods.layers.layer_health import LAYER_HEALTH
 from service.engine.methods.layers.top_images import TOP_IMAGES
-from service.engine.methods.layers.unit_activations import RESPONSES
+from service.engine.methods.layers.unit_activations import UNIT_ACTIVATIONS
 from service.engine.methods.predictions import PREDICTIONS
 
 METHODS: dict[str, AnyMethod] = {
@@ -23,7 +23,7 @@ METHODS: dict[str, AnyMethod] = {
         GRAD_CAM,
         FILTER_PATTERNS,
         LAYER_HEALTH,
-        RESPONSES,
+        UNIT_ACTIVATIONS,
         TOP_IMAGES,
         AUTOENCODER_RECONSTRUCTION,
         AUTOENCODER_COEFFICIENTS,

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from service.engine.ports.network_info import Anatomy
+from service.engine.ports.network_info import NetworkInfo
 from service.errors import ConvscopeError, PageOutOfRangeError
 
 
@@ -15,12 +15,12 @@ class Page:
     count: int
 
 
-def default_layer(anatomy: Anatomy) -> str:
+def default_layer(network_info: NetworkInfo) -> str:
     """The last maps before space is given up; where there are none, the last layer."""
-    if anatomy.default_layer is not None:
-        return anatomy.default_layer
-    spatial = [layer.path for layer in anatomy.layers if layer.is_spatial]
-    return (spatial or [anatomy.layers[-1].path])[-1]
+    if network_info.default_layer is not None:
+        return network_info.default_layer
+    spatial = [layer.path for layer in network_info.layers if layer.is_spatial]
+    return (spatial or [network_info.layers[-1].path])[-1]
 
 
 def select(selection: str, count: int, error: type[ConvscopeError]) -> list[int]:

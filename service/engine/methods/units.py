@@ -20,7 +20,7 @@ class UnitChoice:
 
         Raises LayerNotFoundError and what `choose` raises.
         """
-        facts = probe.layer(layer or default_layer(probe.anatomy))
+        facts = probe.layer(layer or default_layer(probe.network_info))
         count = facts.output_shape[-1]
         return facts.path, None if count is None else self.choose(units, count)
 

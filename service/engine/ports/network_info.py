@@ -15,7 +15,7 @@ def is_spatial(shape: tuple[int | None, ...]) -> bool:
 
 
 @dataclass(frozen=True)
-class LayerFacts:
+class LayerInfo:
     """One call of one layer; a layer that is shared appears once, with the shape of its last call.
 
     `output_shape` is that of the answers about it: (batch, h, w, c) for maps, however they lie in the network. `space`
@@ -65,7 +65,7 @@ class Code:
 
 
 @dataclass(frozen=True)
-class Anatomy:
+class NetworkInfo:
     """Facts about a network, read from its graph without running it.
 
     `input_shape` is (h, w, c) with None for an open size, or None where no picture goes in.
@@ -81,7 +81,7 @@ class Anatomy:
     target_kind: TargetKind | None
     default_layer: str | None
     logits: str | None
-    layers: tuple[LayerFacts, ...]
+    layers: tuple[LayerInfo, ...]
     parameters: int
     trainable_parameters: int
     other_layers: tuple[str, ...] = ()

@@ -8,7 +8,7 @@ from service.engine.ports.network_info import Task
 
 
 @dataclass(frozen=True)
-class Stated:
+class Overrides:
     """Each overrules what the graph suggests; None where nothing is said.
 
     `latent_layer` holds an autoencoder's code. `decoder` is the file of the network that paints pictures from the code,
@@ -22,4 +22,4 @@ class Stated:
     decoder: Path | None = None
 
 
-UNSTATED: Final = Stated()
+NO_OVERRIDES: Final = Overrides()

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from service.engine.arrays import Array
 from service.engine.ports.ascent import Ascended, Ascent
-from service.engine.ports.network_info import Anatomy, LayerFacts, TargetKind
+from service.engine.ports.network_info import LayerInfo, NetworkInfo, TargetKind
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class LayerActivations:
 
 
 @dataclass(frozen=True)
-class LayerSurvey:
+class ChannelStatistics:
     """What the c channels of a layer answer to n images, over all positions of each: float32, (n, c) but for `sketch`.
 
     `positions` are those of one image, `zeros` the share of exact zeros. `sketch` (k, c) is the sum over images of
@@ -71,7 +71,7 @@ class LayerSurvey:
 
 
 @dataclass(frozen=True)
-class LayerResponses:
+class UnitActivations:
     """How strongly the c channels of a layer answer to n images: all (n, c), over the positions of each image.
 
     `shape` is that of one map without channels: (h, w), (steps,) or (). `place` int32 counts the positions row by row;
@@ -148,26 +148,26 @@ class Probe(Protocol):
     """
 
     @property
-    def anatomy(self) -> Anatomy: ...
+    def network_info(self) -> NetworkInfo: ...
 
     def scores(self, image: Array) -> Scores: ...
 
     def activations(self, image: Array, layers: Sequence[str]) -> list[LayerActivations]:
         """The outputs of layers, in one forward pass, in the order asked.
 
-        Layers are named by path, by name where only one layer has it, or by their index in `anatomy.layers`. Raises
-        LayerNotFoundError.
+        Layers are named by path, by name where only one layer has it, or by their index in `network_info.layers`.
+        Raises LayerNotFoundError.
         """
         ...
 
-    def survey(self, images: Array, layers: Sequence[str], signs: Array) -> list[LayerSurvey]:
+    def channel_statistics(self, images: Array, layers: Sequence[str], signs: Array) -> list[ChannelStatistics]:
         """The answers of all channels of layers to (n, h, w, c), in one forward pass, in the order asked.
 
         Raises LayerNotFoundError.
         """
         ...
 
-    def responses(self, images: Array, layer: str) -> LayerResponses:
+    def unit_activations(self, images: Array, layer: str) -> UnitActivations:
         """The answers of all channels of a layer to (n, h, w, c). Raises LayerNotFoundError."""
         ...
 
@@ -178,7 +178,7 @@ class Probe(Protocol):
         """
         ...
 
-    def layer(self, reference: str) -> LayerFacts:
+    def layer(self, reference: str) -> LayerInfo:
         """The layer that a path, a unique name or an index means. Raises LayerNotFoundError."""
         ...
 

@@ -14,7 +14,7 @@ from service.errors import VersionsDifferError
 
 def require_same_layers(first: Model, other: Model) -> None:
     """Raise VersionsDifferError where kinds or shapes differ, in order."""
-    ours, theirs = first.anatomy.layers, other.anatomy.layers
+    ours, theirs = first.network_info.layers, other.network_info.layers
     for one, another in zip(ours, theirs, strict=False):
         if (one.type, one.output_shape) != (another.type, another.output_shape):
             raise VersionsDifferError(
@@ -29,10 +29,10 @@ def require_same_layers(first: Model, other: Model) -> None:
 
 def address(request: Request, last: Model, model: Model) -> Request:
     """The request with its layers named as this version names them: by their place, as the last version has it."""
-    places = {layer.path: place for place, layer in enumerate(last.anatomy.layers)}
+    places = {layer.path: place for place, layer in enumerate(last.network_info.layers)}
 
     def find(reference: str) -> str:
-        return model.anatomy.layers[places[last.probe.layer(reference).path]].path
+        return model.network_info.layers[places[last.probe.layer(reference).path]].path
 
     named: dict[str, Any] = {}
     if reference := getattr(request.params, "layer", None):
@@ -44,5 +44,7 @@ def address(request: Request, last: Model, model: Model) -> Request:
 
 def name_alike(arrays: Arrays, model: Model, last: Model) -> Arrays:
     """A version's arrays with layers named as the last version names them."""
-    ours = {layer.path: other.path for layer, other in zip(model.anatomy.layers, last.anatomy.layers, strict=True)}
+    ours = {
+        layer.path: other.path for layer, other in zip(model.network_info.layers, last.network_info.layers, strict=True)
+    }
     return {ours.get(name, name): array for name, array in arrays.items()}

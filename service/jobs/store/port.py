@@ -1,6 +1,6 @@
 """The port behind which job records are kept, with SQLite or Redis, and the values that pass through it.
 
-The record is the truth; a bell rung at a worker only says that looking may be worth while. Every operation is atomic
+The record is the truth; a wake-up sent to a worker only says that looking may be worth while. Every operation is atomic
 and may be repeated: a reply that was lost must not make the second call do something else. Times are the store's own,
 in seconds since 1970.
 """

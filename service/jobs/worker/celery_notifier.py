@@ -1,4 +1,4 @@
-"""The Celery application and its bell. Imported in Redis mode alone; knows no task, only the name of one.
+"""The Celery application and its wake-up. Imported in Redis mode alone; knows no task, only the name of one.
 
 No acknowledgement and no retry by Celery: the job's record is the truth, and the reconciler rings again. Every
 setting that differs from Celery's default says why.
@@ -20,8 +20,8 @@ from service.jobs.store.port import Overdue
 
 logger = logging.getLogger(__name__)
 
-# More bells than that wake nobody who is not awake already.
-MAX_BELLS: Final = 16
+# More wake-ups than that wake nobody who is not awake already.
+MAX_WAKE_UPS: Final = 16
 _TRANSPORT: Final = {
     # A broker that swallows packets would otherwise hold a publisher for minutes.
     "socket_timeout": 5,
@@ -29,7 +29,7 @@ _TRANSPORT: Final = {
     "socket_keepalive": True,
     # A worker whose connection died unheard notices after at most twice that and a second.
     "health_check_interval": 5,
-    # A bell needs no record of who has heard it; writing one ended the worker when Redis was full.
+    # A wake-up needs no record of who has heard it; writing one ended the worker when Redis was full.
     "ack_emulation": False,
 }
 
@@ -54,8 +54,8 @@ def make_celery(redis_url: str) -> Celery:
     return app
 
 
-class CeleryDoorbell:
-    """Publishes bells on a thread of its own, as long as the broker's list is short.
+class CeleryNotifier:
+    """Publishes wake-ups on a thread of its own, as long as the broker's list is short.
 
     As a Workforce it keeps no process: every worker looks after its own.
     """
@@ -64,16 +64,16 @@ class CeleryDoorbell:
 
     def __init__(self, app: Celery, redis_url: str) -> None:
         self._app = app
-        # One quick question before each ring; where it fails, so would the bell.
+        # One quick question before each wake-up; where it fails, so would that.
         self._redis: Any = Redis.from_url(
             redis_url, socket_timeout=1, socket_connect_timeout=1, retry=Retry(NoBackoff(), 0)
         )
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="doorbell")
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="notifier")
         self._waiting = 0
 
-    def ring(self, queue: str, count: int) -> None:
-        """See Doorbell."""
-        if self._waiting >= MAX_BELLS:
+    def notify(self, queue: str, count: int) -> None:
+        """See Notifier."""
+        if self._waiting >= MAX_WAKE_UPS:
             return  # the broker does not answer; whoever looks after the jobs will ring again
         self._waiting += 1
         with suppress(RuntimeError):  # closed
@@ -90,10 +90,10 @@ class CeleryDoorbell:
 
     def _publish(self, queue: str, count: int) -> None:
         try:
-            missing = min(count, MAX_BELLS) - int(self._redis.llen(queue))
+            missing = min(count, MAX_WAKE_UPS) - int(self._redis.llen(queue))
             for _ in range(missing):
                 self._app.send_task(WORK_TASK, args=(queue,), queue=queue, retry=False, ignore_result=True)
-        except Exception as error:  # noqa: BLE001 - kombu and redis-py raise their own, and a bell may be lost
-            logger.warning("no bell for queue %s: %s", queue, error)
+        except Exception as error:  # noqa: BLE001 - kombu and redis-py raise their own, and a wake-up may be lost
+            logger.warning("no wake-up for queue %s: %s", queue, error)
         finally:
             self._waiting -= 1

@@ -25,7 +25,7 @@ _MAX_PAUSE_SECONDS: Final = 30.0
 
 
 class EmbeddedWorker:
-    """A Doorbell that wakes its own child; the child starts with the first bell, or with `start`.
+    """A Notifier that wakes its own child; the child starts with the first wake-up, or with `start`.
 
     `configuration` is a line of text that the child's composition root (`python -m service.embedded`) can read.
     """
@@ -50,8 +50,8 @@ class EmbeddedWorker:
                 self._started = True
                 self._thread.start()
 
-    def ring(self, queue: str, count: int) -> None:  # noqa: ARG002 - the child looks into every queue
-        """See Doorbell."""
+    def notify(self, queue: str, count: int) -> None:  # noqa: ARG002 - the child looks into every queue
+        """See Notifier."""
         self.start()
         process = self._process
         if process is not None and process.stdin is not None:

@@ -30,7 +30,7 @@ from service.errors import (
 )
 from service.jobs.artifacts import ArtifactMissingError, Artifacts, StorageUnavailableError
 from service.jobs.store.port import Claim, JobStore, JobsUnavailableError, Worker
-from service.jobs.worker.heartbeat import Pulse, StoppedError
+from service.jobs.worker.heartbeat import Heartbeat, StoppedError
 from service.models.catalog import Catalog
 
 logger = logging.getLogger(__name__)
@@ -92,9 +92,9 @@ class Execution:
             return False
         name = f"job {claim.record.id} chunk {claim.chunk} attempt {claim.attempt} fence {claim.fence}"
         logger.info("started %s", name)
-        with Pulse(self.store, claim, lease_seconds=self.lease_seconds) as pulse:
+        with Heartbeat(self.store, claim, lease_seconds=self.lease_seconds) as heartbeat:
             try:
-                outcome = self._attempt(claim, pulse.report)
+                outcome = self._attempt(claim, heartbeat.report)
                 if outcome is None:
                     # Queued again behind what waits, as the chunk of a process that has gone.
                     self.store.abandon(worker.process)

@@ -1,4 +1,4 @@
-"""The pulse of a chunk that is being computed: progress out, lease renewed, orders in."""
+"""The heartbeat of a chunk that is being computed: progress out, lease renewed, orders in."""
 
 import logging
 from threading import Event, Thread
@@ -24,7 +24,7 @@ class StoppedError(Exception):
         self.order = order
 
 
-class Pulse:
+class Heartbeat:
     """Beats on a thread of its own while the block is entered, so that a slow store never slows the computation."""
 
     def __init__(self, store: JobStore, claim: Claim, *, lease_seconds: float) -> None:
@@ -36,7 +36,7 @@ class Pulse:
         self._order: Order = "continue"
         self._stopped = Event()
         self._moved = Event()
-        self._thread = Thread(target=self._beat, name="pulse", daemon=True)
+        self._thread = Thread(target=self._beat, name="heartbeat", daemon=True)
 
     def report(self, fraction: float) -> None:
         """Note the share done, 0…1. Raises StoppedError once the store has ordered so."""

@@ -13,11 +13,11 @@ from service.engine.arrays import Array
 from service.engine.ports.network_info import Code
 from service.errors import MethodUnavailableError
 from service.keras.compute.compiling import compile_graph, computing, require_finite
-from service.keras.compute.memory_budget import Room
+from service.keras.compute.memory_budget import MemoryBudget
 from service.keras.compute.traces import Built, Traces
 from service.keras.graph.bottleneck import NoCodeError, find_code, find_painted
 from service.keras.graph.replay import Call, Value, Wiring, functional
-from service.keras.graph.subgraph import compute_part, find_part
+from service.keras.graph.subgraph import compute_subgraph, find_subgraph
 from service.keras.graph.upright import turn, turn_back, upright_shape
 
 # Pictures that are painted together.
@@ -34,14 +34,14 @@ class Coding:
     code: Code | None
     value: Value | None
     reason: str | None
-    room: Room
+    memory: MemoryBudget
 
     def encode(self, images: Array) -> Array:
         """See Probe."""
         self._require()
         trace = self.traces.get("encode", lambda: Built(compile_graph(self._encode, self._pictures())))
         with computing(images[0]):
-            codes = np.concatenate([trace(tf.constant(images[part])).numpy() for part in self.room.parts_of(images)])
+            codes = np.concatenate([trace(tf.constant(images[part])).numpy() for part in self.memory.parts_of(images)])
         require_finite(self.code.layer if self.code else "", codes)
         return codes
 
@@ -51,7 +51,7 @@ class Coding:
         spec = tf.TensorSpec([None, code.units], tf.float32)
         trace = self.traces.get("decode", lambda: Built(compile_graph(self._decode, spec)))
         picture = tuple(size or 1 for size in upright_shape(find_painted(self.wiring))[1:])
-        parts = self.room.parts(len(codes), picture, _BATCH)
+        parts = self.memory.parts(len(codes), picture, _BATCH)
         pictures = np.concatenate([trace(tf.constant(codes[part])).numpy() for part in parts])
         require_finite(find_painted(self.wiring).call.site.path, pictures)
         return pictures
@@ -64,7 +64,7 @@ class Coding:
             return Built(compile_graph(partial(self._differentiate, call.outputs[0]), self._pictures(), numbers))
 
         trace = self.traces.get(("unit gradients", call.site), build)
-        parts = self.room.parts_of(images)
+        parts = self.memory.parts_of(images)
         with computing(images[0]):
             means = [trace(tf.constant(images[part]), tf.constant(units, tf.int32)).numpy() for part in parts]
         require_finite(call.site.path, *means)
@@ -87,13 +87,13 @@ class Coding:
         code, value = self._require()
         painted = find_painted(self.wiring)
         given = turn_back(value, tf.reshape(codes, [-1, *code.shape]))
-        (picture,) = compute_part(self.network, self.wiring, find_part([value], [painted]), [given])
+        (picture,) = compute_subgraph(self.network, self.wiring, find_subgraph([value], [painted]), [given])
         return tf.cast(turn(painted, picture), tf.float32)
 
     def _reach(self, images: Any, value: Value) -> Any:
         symbol = functional(self.network).inputs[0]
-        part = find_part(self.wiring.inputs, [value])
-        (tensor,) = compute_part(self.network, self.wiring, part, [tf.cast(images, symbol.dtype)])
+        part = find_subgraph(self.wiring.inputs, [value])
+        (tensor,) = compute_subgraph(self.network, self.wiring, part, [tf.cast(images, symbol.dtype)])
         return tf.cast(tensor, tf.float32)
 
     def _pictures(self) -> tf.TensorSpec:
@@ -105,10 +105,12 @@ class Coding:
         return self.code, self.value
 
 
-def find_coding(network: keras.Model, wiring: Wiring, traces: Traces, stated: Call | None, room: Room) -> Coding:
+def find_coding(
+    network: keras.Model, wiring: Wiring, traces: Traces, stated: Call | None, memory: MemoryBudget
+) -> Coding:
     """Cut a network at its code; `stated` is the layer that its owner says holds it."""
     try:
         code, value = find_code(wiring, stated)
     except NoCodeError as error:
-        return Coding(network, wiring, traces, None, None, str(error), room)
-    return Coding(network, wiring, traces, code, value, None, room)
+        return Coding(network, wiring, traces, None, None, str(error), memory)
+    return Coding(network, wiring, traces, code, value, None, memory)

@@ -10,43 +10,43 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from service.engine.ports.probe import LayerSurvey
+from service.engine.ports.probe import ChannelStatistics
 from service.keras.compute.compiling import compile_graph, require_finite
 from service.keras.compute.folding import UNFOLDED, Folding
 from service.keras.compute.traces import Built
 from service.keras.graph.replay import Call, Wiring, functional
-from service.keras.graph.subgraph import compute_part, find_part
+from service.keras.graph.subgraph import compute_subgraph, find_subgraph
 from service.keras.graph.upright import turn
 
 
-def trace_survey(
+def trace_channel_statistics(
     network: keras.Model, wiring: Wiring, calls: Sequence[Call], folding: Folding | None, max_bytes: int
 ) -> Built:
-    """`(images, signs)` to six tensors for each layer; see `LayerSurvey`."""
+    """`(images, signs)` to six tensors for each layer; see `ChannelStatistics`."""
     symbol = functional(network).inputs[0]
-    part = find_part(wiring.inputs, [call.outputs[0] for call in calls])
+    part = find_subgraph(wiring.inputs, [call.outputs[0] for call in calls])
     folded = folding.apply(part, max_bytes=max_bytes) if folding else UNFOLDED
 
     def compute(images: Any, signs: Any) -> list[list[Any]]:
-        tensors = compute_part(network, wiring, part, [tf.cast(images, symbol.dtype)], folded.operate())
+        tensors = compute_subgraph(network, wiring, part, [tf.cast(images, symbol.dtype)], folded.operate())
         upright = [turn(call.outputs[0], tensor) for call, tensor in zip(calls, tensors, strict=True)]
-        return [_survey(tf.cast(tensor, tf.float32), signs) for tensor in upright]
+        return [_gather_statistics(tf.cast(tensor, tf.float32), signs) for tensor in upright]
 
     pictures = tf.TensorSpec([None, *symbol.shape[1:]], tf.float32)
     return Built(compile_graph(compute, pictures, tf.TensorSpec([None, None, None], tf.float32)), folded.bytes)
 
 
-def join_surveys(path: str, answers: Sequence[Sequence[Any]]) -> LayerSurvey:
+def join_channel_statistics(path: str, answers: Sequence[Sequence[Any]]) -> ChannelStatistics:
     """What one layer answered to all pictures, from the tensors of each part of them."""
     positions, *by_picture, sketches = zip(*answers, strict=True)
     mean, greatest, least, zeros = (np.concatenate([part.numpy() for part in parts]) for parts in by_picture)
     sketch = sum(part.numpy() for part in sketches)
     # The others are made of the same numbers.
     require_finite(path, mean, greatest, least)
-    return LayerSurvey(path, int(positions[0]), mean, greatest, least, zeros, sketch)
+    return ChannelStatistics(path, int(positions[0]), mean, greatest, least, zeros, sketch)
 
 
-def _survey(tensor: Any, signs: Any) -> list[Any]:
+def _gather_statistics(tensor: Any, signs: Any) -> list[Any]:
     count, channels = tf.shape(tensor)[0], tensor.shape[-1]
     answers = tf.reshape(tensor, [count, -1, channels])
     zeros = tf.reduce_mean(tf.cast(tf.equal(answers, 0.0), tf.float32), axis=1)

@@ -10,11 +10,11 @@ import tensorflow as tf
 
 from service.engine.activation_cache import ActivationCache, fingerprint
 from service.engine.arrays import Array
-from service.engine.ports.network_info import Anatomy
+from service.engine.ports.network_info import NetworkInfo
 from service.engine.ports.probe import LayerGradients, Scores, Target
 from service.errors import ClassOutOfRangeError, LayerNotConnectedError, LayerNotFoundError, MethodUnavailableError
 from service.keras.compute.compiling import computing
-from service.keras.compute.memory_budget import Room
+from service.keras.compute.memory_budget import MemoryBudget
 from service.keras.compute.passes import Passes
 from service.keras.graph.head import Head
 from service.keras.graph.lookup import find_spatial_layer, not_spatial
@@ -31,14 +31,19 @@ class Classifying:
     """A network's passes to its scores, which are computed from `sources`, and from there back to a layer."""
 
     def __init__(
-        self, anatomy: Anatomy, sources: set[Value], passes: Passes, reuse: ActivationCache, room: Room
+        self,
+        network_info: NetworkInfo,
+        sources: set[Value],
+        passes: Passes,
+        reuse: ActivationCache,
+        memory: MemoryBudget,
     ) -> None:
-        self._anatomy = anatomy
+        self._network_info = network_info
         self._wiring = passes.wiring
         self._sources = sources
         self._passes = passes
         self._reuse = reuse
-        self._room = room
+        self._memory = memory
         # Names what is kept of this network, and keeps nothing alive.
         self._owner = object()
 
@@ -47,7 +52,7 @@ class Classifying:
         self._require_classes()
         call = self._passes.usual
         found: list[Scores] = []
-        for part in self._room.parts_of(images):
+        for part in self._memory.parts_of(images):
             with computing(images[0]):
                 scores = self._passes.to_scores(call)(*self._at(call, images[part])).numpy()
             found += map(Scores, scores)
@@ -60,7 +65,7 @@ class Classifying:
         call = self.find_target(layer, *classes)
         asked = [BEST_CLASS if index is None else index for index in classes]
         found: list[LayerGradients] = []
-        for part in self._room.parts_of(images):
+        for part in self._memory.parts_of(images):
             with computing(images[0]):
                 answers = self._passes.to_gradients(call)(
                     *self._at(call, images[part]), tf.constant(asked[part], tf.int32)
@@ -75,7 +80,7 @@ class Classifying:
         for index in asked:
             if index is not None and not 0 <= index < classes:
                 raise ClassOutOfRangeError(f"class {index} does not exist: the classes are 0 to {classes - 1}")
-        path = path or self._anatomy.default_layer
+        path = path or self._network_info.default_layer
         if path is None:
             raise LayerNotFoundError("this network has no default layer: name one with 'layer'")
         call = find_spatial_layer(self._wiring, path)
@@ -96,9 +101,9 @@ class Classifying:
         return False
 
     def _require_classes(self) -> int:
-        if self._anatomy.classes is None or self._anatomy.input_shape is None:
+        if self._network_info.classes is None or self._network_info.input_shape is None:
             raise MethodUnavailableError("this network takes no single picture or gives no class scores")
-        return self._anatomy.classes
+        return self._network_info.classes
 
     def _at(self, call: Call, images: Sequence[Array]) -> list[Any]:
         """The tensors at a layer, batch first; of pictures that were seen before without computing them."""
@@ -124,8 +129,8 @@ class Classifying:
             raise not_spatial(self._wiring, call)
         scores, value, class_index = numbers
         index = int(class_index)
-        assert self._anatomy.target_kind is not None
-        target = Target(index, float(scores[index]), self._anatomy.target_kind, float(value))
+        assert self._network_info.target_kind is not None
+        target = Target(index, float(scores[index]), self._network_info.target_kind, float(value))
         return LayerGradients(call.site.path, activations, gradients, target, Scores(scores))
 
 

@@ -23,7 +23,7 @@ from service.engine.arrays import Array
 from service.keras.compute.scoring import first_tensor
 from service.keras.graph.head import activation_of
 from service.keras.graph.replay import Call, Hook, Site, Wiring, plainly
-from service.keras.graph.subgraph import Part
+from service.keras.graph.subgraph import Subgraph
 
 
 class Folding:
@@ -36,7 +36,7 @@ class Folding:
         self.paddings = _find_paddings(wiring)
 
     def apply(
-        self, part: Part, *, max_bytes: int, spared: AbstractSet[Site] = frozenset(), normalisation: bool = True
+        self, part: Subgraph, *, max_bytes: int, spared: AbstractSet[Site] = frozenset(), normalisation: bool = True
     ) -> "Folded":
         """What of it is done in a part: nothing at all where its kernels take more than `max_bytes`.
 

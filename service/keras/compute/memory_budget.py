@@ -22,8 +22,8 @@ _TRACED: Final = (512, 512)
 _SIZES_KEPT: Final = 16
 
 
-class Room:
-    """The room for the pictures of one network, in `max_bytes`; for one picture there always is.
+class MemoryBudget:
+    """The memory for the pictures of one network, in `max_bytes`; for one picture there always is.
 
     There is for one alone where the number of pictures is fixed, or a layer computes with several of them.
     """

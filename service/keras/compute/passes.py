@@ -20,7 +20,7 @@ from service.keras.compute.scoring import first_tensor, is_plain_dense, pick_log
 from service.keras.compute.traces import Built, Traces
 from service.keras.graph.head import Head
 from service.keras.graph.replay import Call, Hook, Site, Value, Wiring, functional, infer
-from service.keras.graph.subgraph import Part, compute_part, find_frontier, find_part
+from service.keras.graph.subgraph import Subgraph, compute_subgraph, find_cut, find_subgraph
 from service.keras.graph.upright import turn
 
 # Of what the kernels of all traces may take together: for the passes of the usual layer, and of any other.
@@ -45,7 +45,7 @@ class Passes:
     usual: Call
 
     def to_layer(self, call: Call) -> Any:
-        """`(images)` to the tensors at the layer, batch first; see `find_frontier`."""
+        """`(images)` to the tensors at the layer, batch first; see `find_cut`."""
         return self.traces.get(("to", call.site), lambda: self._trace_to(call))
 
     def to_scores(self, call: Call) -> Any:
@@ -67,12 +67,12 @@ class Passes:
 
     def _trace_to(self, call: Call) -> Built:
         symbol = functional(self.network).inputs[0]
-        part = find_part(self.wiring.inputs, find_frontier(self.wiring, call))
+        part = find_subgraph(self.wiring.inputs, find_cut(self.wiring, call))
         folded = self._fold(part, call)
 
         def compute(images: Any) -> list[Any]:
             images = tf.cast(images, symbol.dtype)
-            return compute_part(self.network, self.wiring, part, [images], folded.operate())
+            return compute_subgraph(self.network, self.wiring, part, [images], folded.operate())
 
         return Built(compile_graph(compute, tf.TensorSpec([None, *symbol.shape[1:]], tf.float32)), folded.bytes)
 
@@ -105,7 +105,7 @@ class Passes:
 
     def _rest(self, call: Call) -> "_Rest":
         wanted = (call.outputs[0], *self.wiring.outputs, *self._logits())
-        part = find_part(find_frontier(self.wiring, call), wanted)
+        part = find_subgraph(find_cut(self.wiring, call), wanted)
         return _Rest(part, self._fold(part, call))
 
     def _finish(self, rest: "_Rest", tensors: Any) -> tuple[Any, Any, Callable[[Any], Any]]:
@@ -115,7 +115,7 @@ class Passes:
         """
         noted: list[_Noted] = []
         operate = rest.folded.operate(self._noting(noted))
-        layer, output, *others = compute_part(self.network, self.wiring, rest.part, tensors, operate)
+        layer, output, *others = compute_subgraph(self.network, self.wiring, rest.part, tensors, operate)
         output = _flat(output)
         logits = others[-1] if self.head.source == "input" else noted[0].logits if noted else output
         logits = _flat(logits)
@@ -128,7 +128,7 @@ class Passes:
         """The logits, where they are a tensor of the network."""
         return (self.head.value,) if self.head.source == "input" else ()
 
-    def _fold(self, part: Part, call: Call) -> Folded:
+    def _fold(self, part: Subgraph, call: Call) -> Folded:
         if self.folding is None:
             return UNFOLDED
         share = _USUAL_SHARE if call is self.usual else _OTHER_SHARE
@@ -154,7 +154,7 @@ class Passes:
 class _Rest:
     """Of a network what lies beyond a layer."""
 
-    part: Part
+    part: Subgraph
     folded: Folded
 
 

@@ -11,43 +11,43 @@ import tensorflow as tf
 from service.engine.activation_cache import ActivationCache, fingerprint
 from service.engine.arrays import Array
 from service.engine.ports.ascent import Ascended, Ascent
-from service.engine.ports.network_info import LayerFacts
-from service.engine.ports.overrides import UNSTATED, Stated
+from service.engine.ports.network_info import LayerInfo
+from service.engine.ports.overrides import NO_OVERRIDES, Overrides
 from service.engine.ports.probe import (
+    ChannelStatistics,
     Kernel,
     LayerActivations,
     LayerGradients,
     LayerOnCanvas,
-    LayerResponses,
-    LayerSurvey,
     ReceptiveField,
     Scores,
+    UnitActivations,
 )
 from service.errors import MethodUnavailableError
 from service.keras.compute.ascent.canvases import Canvases
 from service.keras.compute.ascent.gradient_ascent import climb, compile_loop
-from service.keras.compute.ascent.truncation import excerpt
+from service.keras.compute.ascent.truncation import truncate
 from service.keras.compute.autoencoding import find_coding
-from service.keras.compute.channel_statistics import join_surveys, trace_survey
+from service.keras.compute.channel_statistics import join_channel_statistics, trace_channel_statistics
 from service.keras.compute.classification import Classifying, find_sources, find_waypoint
 from service.keras.compute.compiling import compile_graph, computing
 from service.keras.compute.folding import UNFOLDED, Folding
-from service.keras.compute.memory_budget import Room
+from service.keras.compute.memory_budget import MemoryBudget
 from service.keras.compute.passes import Passes
 from service.keras.compute.traces import Built, Traces
 from service.keras.compute.tuning import UNTUNED, Tuning
-from service.keras.compute.unit_activations import join_responses, trace_responses
+from service.keras.compute.unit_activations import join_unit_activations, trace_unit_activations
 from service.keras.graph.head import find_head
 from service.keras.graph.layer_info import describe_layer
 from service.keras.graph.lookup import find_kernels, find_layer, find_layer_with_filters
 from service.keras.graph.network_info import examine, find_latent_layer
 from service.keras.graph.receptive_field import find_receptive_field
 from service.keras.graph.replay import Call, functional, infer, replay, wire
-from service.keras.graph.subgraph import compute_part, find_part
+from service.keras.graph.subgraph import compute_subgraph, find_subgraph
 from service.keras.graph.upright import require_known_axes, turn
 
 # Of what the kernels of all traces may take.
-_SHARE_OF_ASCENT, _SHARE_OF_SURVEY, _SHARE_OF_ACTIVATIONS = 4, 4, 32
+_SHARE_OF_ASCENT, _SHARE_OF_STATISTICS, _SHARE_OF_ACTIVATIONS = 4, 4, 32
 
 
 class KerasProbe:
@@ -60,7 +60,7 @@ class KerasProbe:
         self,
         network: keras.Model,
         *,
-        stated: Stated = UNSTATED,
+        stated: Overrides = NO_OVERRIDES,
         repairs: tuple[str, ...] = (),
         tuning: Tuning = UNTUNED,
     ) -> None:
@@ -71,16 +71,16 @@ class KerasProbe:
         # Names this probe's activations there, and keeps nothing alive.
         self._owner = object()
         self.traces = Traces(tuning.max_traces, tuning.max_bytes)
-        self._room = Room(network, self._wiring, tuning.pass_bytes)
+        self._memory = MemoryBudget(network, self._wiring, tuning.pass_bytes)
         latent = find_latent_layer(self._wiring, stated)
-        self._coding = find_coding(network, self._wiring, self.traces, latent, self._room)
+        self._coding = find_coding(network, self._wiring, self.traces, latent, self._memory)
         head = find_head(self._wiring.outputs[0])
-        anatomy = examine(network, self._wiring, head, stated)
+        network_info = examine(network, self._wiring, head, stated)
         # Of a U-Net the output has the input's shape as well.
-        is_none = anatomy.task == "autoencoder" and stated.task is None and self._coding.code is None
-        self.anatomy = replace(
-            anatomy,
-            task="features" if is_none else anatomy.task,
+        is_none = network_info.task == "autoencoder" and stated.task is None and self._coding.code is None
+        self.network_info = replace(
+            network_info,
+            task="features" if is_none else network_info.task,
             repairs=repairs,
             code=self._coding.code,
             no_code=self._coding.reason,
@@ -89,10 +89,10 @@ class KerasProbe:
         self._max_bytes = tuning.max_bytes
         sources = find_sources(self._wiring, head)
         passes = Passes(
-            network, self._wiring, head, self.anatomy.task, self.traces, self._folding, self._max_bytes,
-            usual=find_waypoint(self._wiring, sources, self.anatomy.default_layer),
+            network, self._wiring, head, self.network_info.task, self.traces, self._folding, self._max_bytes,
+            usual=find_waypoint(self._wiring, sources, self.network_info.default_layer),
         )  # fmt: skip
-        self._classifying = Classifying(self.anatomy, sources, passes, self._reuse, self._room)
+        self._classifying = Classifying(self.network_info, sources, passes, self._reuse, self._memory)
 
     @property
     def batch_size(self) -> int | None:
@@ -124,31 +124,35 @@ class KerasProbe:
                 self._reuse.put(key, [array])
         return [LayerActivations(call.site.path, array) for call, array in zip(calls, kept, strict=True)]
 
-    def survey(self, images: Array, layers: Sequence[str], signs: Array) -> list[LayerSurvey]:
+    def channel_statistics(self, images: Array, layers: Sequence[str], signs: Array) -> list[ChannelStatistics]:
         """See Probe."""
         calls = [self._find_readable(layer) for layer in layers]
 
         def build() -> Built:
-            share = self._max_bytes // _SHARE_OF_SURVEY
-            return trace_survey(self._network, self._wiring, calls, self._folding, share)
+            share = self._max_bytes // _SHARE_OF_STATISTICS
+            return trace_channel_statistics(self._network, self._wiring, calls, self._folding, share)
 
-        trace = self.traces.get(("survey", tuple(call.site for call in calls)), build)
+        trace = self.traces.get(("channel_statistics", tuple(call.site for call in calls)), build)
         with computing(images[0]):
-            found = [trace(tf.constant(images[part]), tf.constant(signs[part])) for part in self._room.parts_of(images)]
-            return [join_surveys(call.site.path, answers) for call, *answers in zip(calls, *found, strict=True)]
+            found = [
+                trace(tf.constant(images[part]), tf.constant(signs[part])) for part in self._memory.parts_of(images)
+            ]
+            return [
+                join_channel_statistics(call.site.path, answers) for call, *answers in zip(calls, *found, strict=True)
+            ]
 
-    def responses(self, images: Array, layer: str) -> LayerResponses:
+    def unit_activations(self, images: Array, layer: str) -> UnitActivations:
         """See Probe."""
         call = self._find_readable(layer)
 
         def build() -> Built:
-            share = self._max_bytes // _SHARE_OF_SURVEY
-            return trace_responses(self._network, self._wiring, call, self._folding, share)
+            share = self._max_bytes // _SHARE_OF_STATISTICS
+            return trace_unit_activations(self._network, self._wiring, call, self._folding, share)
 
-        trace = self.traces.get(("responses", call.site), build)
+        trace = self.traces.get(("unit_activations", call.site), build)
         with computing(images[0]):
-            return join_responses(
-                call.site.path, [trace(tf.constant(images[part])) for part in self._room.parts_of(images)]
+            return join_unit_activations(
+                call.site.path, [trace(tf.constant(images[part])) for part in self._memory.parts_of(images)]
             )
 
     def receptive_field(self, layer: str, size: tuple[int, int]) -> ReceptiveField | None:
@@ -167,7 +171,7 @@ class KerasProbe:
         """See Probe."""
         return self._coding.unit_gradients(images, self._find_readable(layer), units)
 
-    def layer(self, reference: str) -> LayerFacts:
+    def layer(self, reference: str) -> LayerInfo:
         """See Probe."""
         return describe_layer(find_layer(self._wiring, reference))
 
@@ -204,7 +208,7 @@ class KerasProbe:
         call = find_layer_with_filters(self._wiring, objective.layer)
 
         def build() -> Built:
-            part = excerpt(self._network, self._wiring, call, self._folding, self._max_bytes // _SHARE_OF_ASCENT)
+            part = truncate(self._network, self._wiring, call, self._folding, self._max_bytes // _SHARE_OF_ASCENT)
             return Built(compile_loop(part, shape, canvas.preprocessing), part.bytes)
 
         loop = self.traces.get(("ascent", call.site, shape, canvas.preprocessing), build)
@@ -215,8 +219,8 @@ class KerasProbe:
 
         `open_size` (h, w) stands in where the network leaves its size open. Raises whatever the network raises.
         """
-        if self.anatomy.classes is not None and self.anatomy.input_shape is not None:
-            height, width, channels = self.anatomy.input_shape
+        if self.network_info.classes is not None and self.network_info.input_shape is not None:
+            height, width, channels = self.network_info.input_shape
             shape = (height or open_size[0], width or open_size[1], channels)
             if not self._classifying.folds_well(np.random.default_rng(0).random(shape, np.float32)):
                 self.traces.clear()
@@ -235,23 +239,23 @@ class KerasProbe:
         return call
 
     def _require_image(self) -> None:
-        if self.anatomy.input_shape is None:
+        if self.network_info.input_shape is None:
             raise MethodUnavailableError("no single picture goes into this network")
 
     def _trace_activations(self) -> Built:
         values = tuple(call.outputs[0] for call in self._wiring.calls)
-        part = find_part(self._wiring.inputs, values)
+        part = find_subgraph(self._wiring.inputs, values)
         share = self._max_bytes // _SHARE_OF_ACTIVATIONS
         folded = self._folding.apply(part, max_bytes=share, normalisation=False) if self._folding else UNFOLDED
 
         def compute(images: Any) -> list[Any]:
-            found = compute_part(self._network, self._wiring, part, [self._enter(images)], folded.operate())
+            found = compute_subgraph(self._network, self._wiring, part, [self._enter(images)], folded.operate())
             return [tf.cast(turn(value, tensor), tf.float32) for value, tensor in zip(values, found, strict=True)]
 
         return Built(compile_graph(compute, self._image_spec()), folded.bytes)
 
     def _image_spec(self) -> tf.TensorSpec:
-        return tf.TensorSpec([None, *(self.anatomy.input_shape or ())], tf.float32)
+        return tf.TensorSpec([None, *(self.network_info.input_shape or ())], tf.float32)
 
     def _enter(self, images: Any) -> Any:
         return tf.cast(images, functional(self._network).inputs[0].dtype)

@@ -7,23 +7,25 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from service.engine.ports.probe import LayerResponses
+from service.engine.ports.probe import UnitActivations
 from service.keras.compute.compiling import compile_graph, require_finite
 from service.keras.compute.folding import UNFOLDED, Folding
 from service.keras.compute.traces import Built
 from service.keras.graph.replay import Call, Wiring, functional
-from service.keras.graph.subgraph import compute_part, find_part
+from service.keras.graph.subgraph import compute_subgraph, find_subgraph
 from service.keras.graph.upright import turn
 
 
-def trace_responses(network: keras.Model, wiring: Wiring, call: Call, folding: Folding | None, max_bytes: int) -> Built:
+def trace_unit_activations(
+    network: keras.Model, wiring: Wiring, call: Call, folding: Folding | None, max_bytes: int
+) -> Built:
     """`(images,)` to the shape of a map, and three tensors (n, c): mean, greatest, and the place of that."""
     symbol = functional(network).inputs[0]
-    part = find_part(wiring.inputs, [call.outputs[0]])
+    part = find_subgraph(wiring.inputs, [call.outputs[0]])
     folded = folding.apply(part, max_bytes=max_bytes) if folding else UNFOLDED
 
     def compute(images: Any) -> list[Any]:
-        (tensor,) = compute_part(network, wiring, part, [tf.cast(images, symbol.dtype)], folded.operate())
+        (tensor,) = compute_subgraph(network, wiring, part, [tf.cast(images, symbol.dtype)], folded.operate())
         tensor = tf.cast(turn(call.outputs[0], tensor), tf.float32)
         answers = tf.reshape(tensor, [tf.shape(tensor)[0], -1, tensor.shape[-1]])
         return [
@@ -36,9 +38,9 @@ def trace_responses(network: keras.Model, wiring: Wiring, call: Call, folding: F
     return Built(compile_graph(compute, tf.TensorSpec([None, *symbol.shape[1:]], tf.float32)), folded.bytes)
 
 
-def join_responses(path: str, answers: Sequence[Sequence[Any]]) -> LayerResponses:
+def join_unit_activations(path: str, answers: Sequence[Sequence[Any]]) -> UnitActivations:
     """What a layer answered to all pictures, from the tensors of each part of them."""
     shape, *numbers = zip(*answers, strict=True)
     mean, greatest, place = (np.concatenate([part.numpy() for part in parts]) for parts in numbers)
     require_finite(path, mean, greatest)
-    return LayerResponses(path, tuple(shape[0].numpy().tolist()), mean, greatest, place)
+    return UnitActivations(path, tuple(shape[0].numpy().tolist()), mean, greatest, place)

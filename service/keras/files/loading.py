@@ -9,7 +9,7 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
-from service.engine.ports.overrides import UNSTATED, Stated
+from service.engine.ports.overrides import NO_OVERRIDES, Overrides
 from service.errors import ConvscopeError, ModelFailedError
 from service.keras.compute.probe import KerasProbe
 from service.keras.compute.tuning import UNTUNED, Tuning
@@ -42,7 +42,11 @@ def configure_devices(threads: int = 0) -> None:
 
 
 def load_probe(
-    path: Path, stated: Stated = UNSTATED, *, tuning: Tuning = UNTUNED, limits: ModelFileLimits = MODEL_FILE_LIMITS
+    path: Path,
+    stated: Overrides = NO_OVERRIDES,
+    *,
+    tuning: Tuning = UNTUNED,
+    limits: ModelFileLimits = MODEL_FILE_LIMITS,
 ) -> KerasProbe:
     """Load a `.keras` or HDF5 file, with its decoder if it has one, refuse what carries code, and run the network once.
 
@@ -52,7 +56,7 @@ def load_probe(
         return _load_probe(path, stated, tuning, limits)
 
 
-def _load_probe(path: Path, stated: Stated, tuning: Tuning, limits: ModelFileLimits) -> KerasProbe:
+def _load_probe(path: Path, stated: Overrides, tuning: Tuning, limits: ModelFileLimits) -> KerasProbe:
     network, repairs = _open(path, stated.input_size, limits)
     if stated.decoder is not None:
         network, stated, more = _join(network, stated, stated.decoder, limits)
@@ -142,8 +146,8 @@ def _require_allowed(file: Path, file_format: Format, limits: ModelFileLimits) -
 
 
 def _join(
-    encoder: keras.Model, stated: Stated, file: Path, limits: ModelFileLimits
-) -> tuple[keras.Model, Stated, tuple[str, ...]]:
+    encoder: keras.Model, stated: Overrides, file: Path, limits: ModelFileLimits
+) -> tuple[keras.Model, Overrides, tuple[str, ...]]:
     """The network of both files, what is stated of it, and what had to be mended to read the decoder."""
     decoder, repairs = _open(file, None, limits)
     network, latent_layer = join(encoder, decoder, stated.latent_layer)

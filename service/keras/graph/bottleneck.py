@@ -8,7 +8,7 @@ from service.keras.graph.axes.steps import channels_of
 from service.keras.graph.head import IDENTITIES, RESHAPES
 from service.keras.graph.lookup import learns
 from service.keras.graph.replay import Call, Value, Wiring
-from service.keras.graph.subgraph import find_part
+from service.keras.graph.subgraph import find_subgraph
 from service.keras.graph.upright import upright_shape
 
 _ACTIVATIONS = {"Activation", "ReLU", "LeakyReLU", "PReLU", "ELU", "BatchNormalization", "Relu", "Sigmoid", "Tanh"}
@@ -89,7 +89,7 @@ def _is_refined(value: Value, painted: Value) -> bool:
 
 def _holds_all(wiring: Wiring, value: Value, painted: Value) -> bool:
     entries = {entry.call.site for entry in wiring.inputs}
-    return not value.call.is_input and value is not painted and not entries & find_part([value], [painted]).calls
+    return not value.call.is_input and value is not painted and not entries & find_subgraph([value], [painted]).calls
 
 
 def _past_activations(value: Value, among: list[Value]) -> Value:

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from service.engine.ports.network_info import LayerFacts, Space, TargetKind, Task
+from service.engine.ports.network_info import LayerInfo, Space, TargetKind, Task
 from service.keras.graph.axes.axes import find_order
 from service.keras.graph.head import Head, activation_of
 from service.keras.graph.replay import Call, Value, Wiring
@@ -68,7 +68,7 @@ def target_kind(task: Task, head: Head) -> TargetKind | None:
     return None
 
 
-def list_layers(wiring: Wiring) -> Iterable[LayerFacts]:
+def list_layers(wiring: Wiring) -> Iterable[LayerInfo]:
     """Every leaf call in execution order, a shared layer once."""
     readers = _find_readers(wiring)
     for call in wiring.layers:
@@ -76,10 +76,10 @@ def list_layers(wiring: Wiring) -> Iterable[LayerFacts]:
         yield replace(facts, response=_find_response(call, readers)) if facts.kernel_shape else facts
 
 
-def describe_layer(call: Call) -> LayerFacts:
+def describe_layer(call: Call) -> LayerInfo:
     """The facts about one call's layer."""
     layer = call.operation
-    return LayerFacts(
+    return LayerInfo(
         path=call.site.path,
         type=type(layer).__name__,
         output_shape=upright_shape(call.outputs[0]),

@@ -3,8 +3,8 @@
 import keras
 import numpy as np
 
-from service.engine.ports.network_info import Anatomy
-from service.engine.ports.overrides import Stated
+from service.engine.ports.network_info import NetworkInfo
+from service.engine.ports.overrides import Overrides
 from service.errors import LayerNotFoundError, ModelFailedError
 from service.keras.graph.head import Head, find_default_layers, find_doubt, is_between_0_and_1
 from service.keras.graph.layer_info import class_count, guess_task, image_shape, list_layers, target_kind, unit_count
@@ -12,7 +12,7 @@ from service.keras.graph.lookup import find_layer, find_spatial_layer
 from service.keras.graph.replay import Call, Wiring
 
 
-def examine(network: keras.Model, wiring: Wiring, head: Head, stated: Stated) -> Anatomy:
+def examine(network: keras.Model, wiring: Wiring, head: Head, stated: Overrides) -> NetworkInfo:
     """All but repairs and the code. Raises ModelFailedError, or LayerNotFoundError for an unknown default layer."""
     task, default_layer = stated.task, stated.default_layer
     units = unit_count(wiring.outputs[0]) if len(wiring.outputs) == 1 else None
@@ -25,7 +25,7 @@ def examine(network: keras.Model, wiring: Wiring, head: Head, stated: Stated) ->
         )
     task = task or guess_task(wiring, head)
     found = [find_spatial_layer(wiring, default_layer)] if default_layer else find_default_layers(wiring.outputs[0])
-    return Anatomy(
+    return NetworkInfo(
         input_shape=image_shape(wiring),
         task=task,
         classes=class_count(task, units),
@@ -42,7 +42,7 @@ def examine(network: keras.Model, wiring: Wiring, head: Head, stated: Stated) ->
     )
 
 
-def find_latent_layer(wiring: Wiring, stated: Stated) -> Call | None:
+def find_latent_layer(wiring: Wiring, stated: Overrides) -> Call | None:
     """The one that its owner named; None where nobody did. Raises ModelFailedError."""
     if stated.latent_layer is None:
         return None

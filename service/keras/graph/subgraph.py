@@ -14,7 +14,7 @@ _ABSENT: Final = object()
 
 
 @dataclass(frozen=True)
-class Part:
+class Subgraph:
     """What goes in, what comes out, and the calls in between."""
 
     given: tuple[Value, ...]
@@ -22,7 +22,7 @@ class Part:
     calls: frozenset[Site]
 
 
-def find_part(given: Iterable[Value], wanted: Iterable[Value]) -> Part:
+def find_subgraph(given: Iterable[Value], wanted: Iterable[Value]) -> Subgraph:
     """Everything that `wanted` needs beyond `given`."""
     given, wanted = tuple(given), tuple(wanted)
     calls: set[Site] = set()
@@ -33,10 +33,10 @@ def find_part(given: Iterable[Value], wanted: Iterable[Value]) -> Part:
             seen.add(value)
             calls.add(value.call.site)
             waiting += value.call.inputs
-    return Part(given, wanted, frozenset(calls))
+    return Subgraph(given, wanted, frozenset(calls))
 
 
-def find_frontier(wiring: Wiring, call: Call) -> tuple[Value, ...]:
+def find_cut(wiring: Wiring, call: Call) -> tuple[Value, ...]:
     """The tensors that the network's outputs can be computed from once `call` has run; its own output first.
 
     Calls stand in execution order: none up to `call` depends on it, so that all of its influence lies beyond. Where one
@@ -58,8 +58,8 @@ def find_frontier(wiring: Wiring, call: Call) -> tuple[Value, ...]:
     return tuple(found)
 
 
-def compute_part(
-    network: keras.Model, wiring: Wiring, part: Part, tensors: Sequence[Any], operate: Hook = plainly
+def compute_subgraph(
+    network: keras.Model, wiring: Wiring, part: Subgraph, tensors: Sequence[Any], operate: Hook = plainly
 ) -> list[Any]:
     """The tensors that are wanted, from those given; `operate` computes each call in between."""
     live: dict[Value, Any] = dict(zip(part.given, tensors, strict=True))

@@ -12,7 +12,7 @@ from service.errors import ModelFailedError
 from service.models.labels import imagenet_labels
 from service.models.preprocessing import PRESETS
 from service.models.sources.application_table import APPLICATIONS, Application
-from service.models.sources.source import Offer
+from service.models.sources.source import ModelVersion
 from service.models.sources.weights import WeightsStore, damaged
 
 WeightsChoice = Literal["imagenet", "none"]
@@ -39,12 +39,12 @@ class Applications:
         """See Source."""
         return list(APPLICATIONS)
 
-    def offers(self, name: str) -> list[Offer]:
+    def offers(self, name: str) -> list[ModelVersion]:
         """See Source; there is one version of each."""
         application = APPLICATIONS.get(name)
         if application is None:
             return []
-        return [Offer(name, "1", stamp=application, at_start=False, open=partial(self._open, application))]
+        return [ModelVersion(name, "1", stamp=application, at_start=False, open=partial(self._open, application))]
 
     def close(self) -> None:
         """See Source."""

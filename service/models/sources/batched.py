@@ -1,11 +1,11 @@
-"""A source whose models answer concurrent questions together, on one device that they share."""
+"""A source whose models answer concurrent questions together, on one batcher that they share."""
 
 from dataclasses import dataclass, replace
 
-from service.engine.batching import BatchingProbe, Device
+from service.engine.batching import BatchingProbe, DynamicBatcher
 from service.engine.model import Model
 from service.engine.ports.probe import BatchProbe
-from service.models.sources.source import Offer, Source
+from service.models.sources.source import ModelVersion, Source
 
 
 @dataclass(frozen=True)
@@ -13,13 +13,13 @@ class Batched:
     """Another source's models; see Source."""
 
     source: Source
-    device: Device
+    batcher: DynamicBatcher
 
     def names(self) -> list[str]:
         """See Source."""
         return self.source.names()
 
-    def offers(self, name: str) -> list[Offer]:
+    def offers(self, name: str) -> list[ModelVersion]:
         """See Source."""
         return [self._batch(offer) for offer in self.source.offers(name)]
 
@@ -27,11 +27,11 @@ class Batched:
         """See Source."""
         self.source.close()
 
-    def _batch(self, offer: Offer) -> Offer:
+    def _batch(self, offer: ModelVersion) -> ModelVersion:
         def open_batched() -> Model:
             model = offer.open()
             if not isinstance(model.probe, BatchProbe):
                 return model
-            return replace(model, probe=BatchingProbe(model.probe, self.device, model.name))
+            return replace(model, probe=BatchingProbe(model.probe, self.batcher, model.name))
 
         return replace(offer, open=open_batched)

@@ -7,20 +7,20 @@ from pathlib import Path
 from typing import Protocol
 
 from service.engine.model import Model
-from service.engine.ports.overrides import Stated
+from service.engine.ports.overrides import Overrides
 from service.engine.ports.probe import Probe
 from service.errors import LayerNotFoundError, ModelFailedError
 from service.models.labels import read_labels
 from service.models.load_journal import LoadJournal
-from service.models.model_config import Card, read_card
+from service.models.model_config import ModelConfig, read_model_config
 from service.models.sources.repository import Found, find_models, find_versions
-from service.models.sources.source import Offer
+from service.models.sources.source import ModelVersion
 
 
 class Loader(Protocol):
     """Turns a model file into a probe that has run once; raises ModelFailedError."""
 
-    def __call__(self, path: Path, stated: Stated) -> Probe: ...
+    def __call__(self, path: Path, stated: Overrides) -> Probe: ...
 
 
 class Folder:
@@ -35,10 +35,10 @@ class Folder:
         """See Source."""
         return list(find_models(self._root))
 
-    def offers(self, name: str) -> list[Offer]:
+    def offers(self, name: str) -> list[ModelVersion]:
         """See Source."""
         return [
-            Offer(
+            ModelVersion(
                 found.name,
                 found.version,
                 stamp=(found, _find_decoder(found)),
@@ -53,21 +53,21 @@ class Folder:
 
 
 def open_found(found: Found, loader: Loader, journal: LoadJournal | None = None) -> Model:
-    """Load one version with its card. Raises ModelFailedError."""
+    """Load one version with its config. Raises ModelFailedError."""
     if found.file is None:
         raise ModelFailedError(found.problem or "no model file")
-    card = read_card(found.folder)
-    decoder = _require_decoder(found, card)
-    digest = _digest(found.file, card, decoder)
-    labels = read_labels(card.labels, found.folder)
-    stated = Stated(card.task, card.default_layer, card.input_size, card.latent_layer, decoder)
+    config = read_model_config(found.folder)
+    decoder = _require_decoder(found, config)
+    digest = _digest(found.file, config, decoder)
+    labels = read_labels(config.labels, found.folder)
+    stated = Overrides(config.task, config.default_layer, config.input_size, config.latent_layer, decoder)
     load = partial(loader, found.file, stated)
     probe = journal.load(f"{digest} {replace(stated, decoder=None)}", found.file.name, load) if journal else load()
-    classes = probe.anatomy.classes
+    classes = probe.network_info.classes
     if labels is not None and classes is not None and len(labels) != classes:
         raise ModelFailedError(f"model.toml gives {len(labels)} labels, but the network has {classes} classes")
-    preprocessing = card.to_preprocessing()
-    shape = probe.anatomy.input_shape
+    preprocessing = config.to_preprocessing()
+    shape = probe.network_info.input_shape
     if shape is not None and shape[2] == 1 and not preprocessing.fits_gray:
         raise ModelFailedError(f"preprocessing '{preprocessing.name}' is for RGB, but the network takes gray")
     return Model(
@@ -77,11 +77,11 @@ def open_found(found: Found, loader: Loader, journal: LoadJournal | None = None)
         probe=probe,
         preprocessing=preprocessing,
         labels=labels,
-        input_size=card.input_size,
-        fit=card.fit,
-        sample_bits=card.sample_bits,
-        latent_layer=_find_latent_layer(card, probe, joined=decoder is not None),
-        stated=frozenset(card.model_fields_set),
+        input_size=config.input_size,
+        fit=config.fit,
+        sample_bits=config.sample_bits,
+        latent_layer=_find_latent_layer(config, probe, joined=decoder is not None),
+        stated=frozenset(config.model_fields_set),
     )
 
 
@@ -104,40 +104,40 @@ def _find_decoder(found: Found) -> Found | None:
 def _decoder_name(found: Found) -> str | None:
     """Read once as long as the file does not change: models are looked at with every request."""
     try:
-        return read_card(found.folder).decoder
+        return read_model_config(found.folder).decoder
     except ModelFailedError:
         # Told when the model is opened.
         return None
 
 
-def _require_decoder(found: Found, card: Card) -> Path | None:
-    if card.decoder is None:
+def _require_decoder(found: Found, config: ModelConfig) -> Path | None:
+    if config.decoder is None:
         return None
     decoder = _find_decoder(found)
-    if card.decoder == found.name or decoder is None:
-        raise ModelFailedError(f"model.toml: decoder: there is no other model '{card.decoder}' in the repository")
+    if config.decoder == found.name or decoder is None:
+        raise ModelFailedError(f"model.toml: decoder: there is no other model '{config.decoder}' in the repository")
     if decoder.file is None:
-        raise ModelFailedError(f"model.toml: decoder: '{card.decoder}': {decoder.problem or 'no model file'}")
+        raise ModelFailedError(f"model.toml: decoder: '{config.decoder}': {decoder.problem or 'no model file'}")
     return decoder.file
 
 
-def _find_latent_layer(card: Card, probe: Probe, *, joined: bool) -> str | None:
-    """Its path, whichever way the card refers to it."""
-    code = probe.anatomy.code
+def _find_latent_layer(config: ModelConfig, probe: Probe, *, joined: bool) -> str | None:
+    """Its path, whichever way the config refers to it."""
+    code = probe.network_info.code
     if joined and code is not None:
         return code.layer
-    if card.latent_layer is None:
+    if config.latent_layer is None:
         return None
     try:
-        return probe.layer(card.latent_layer).path
+        return probe.layer(config.latent_layer).path
     except LayerNotFoundError as error:
         raise ModelFailedError(f"model.toml: latent_layer: {error.detail}") from error
 
 
-def _digest(file: Path, card: Card, decoder: Path | None) -> str:
+def _digest(file: Path, config: ModelConfig, decoder: Path | None) -> str:
     """The file's SHA-256; of an encoder and its decoder, that of both digests, one after the other."""
     digest = _hash(file)
-    if card.sha256 is not None and card.sha256.lower() != digest:
+    if config.sha256 is not None and config.sha256.lower() != digest:
         raise ModelFailedError(f"the file's SHA-256 is {digest}, not the one in model.toml")
     return hashlib.sha256((digest + _hash(decoder)).encode()).hexdigest() if decoder else digest
 

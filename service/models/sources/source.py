@@ -8,7 +8,7 @@ from service.engine.model import Model
 
 
 @dataclass(frozen=True)
-class Offer:
+class ModelVersion:
     """One version of a model that a source can open. Two looks compare equal as long as nothing has changed.
 
     `at_start` says whether it is loaded when the service starts, or only when somebody asks. `open` blocks; it raises
@@ -29,7 +29,7 @@ class Source(Protocol):
         """The names of all its models, in the order of the listing."""
         ...
 
-    def offers(self, name: str) -> list[Offer]:
+    def offers(self, name: str) -> list[ModelVersion]:
         """The versions of one model, newest first; none where the name is not its own."""
         ...
 

@@ -25,7 +25,7 @@ def test_job_succeeds_when_connections_are_cut_while_it_runs(site: Site, witness
     witness.assert_succeeded(job)
 
 
-def test_bell_is_rung_again_when_a_message_is_popped_into_a_hole(site: Site, witness: Witness):
+def test_wake_up_is_sent_again_when_a_message_is_popped_into_a_hole(site: Site, witness: Witness):
     job = _ring_into_hole(site, witness)
     time.sleep(3)
     assert witness.attempts(job) == []
@@ -65,22 +65,22 @@ def test_one_job_is_made_when_the_reply_to_a_submit_is_lost(site: Site, witness:
 
 
 def _ring_into_hole(site: Site, witness: Witness) -> str:
-    """A job whose bell Redis has given to a worker that never gets it. Redis waits for a second at a time: try again
-    where the bell came in between."""
+    """A job whose wake-up Redis has given to a worker that never gets it. Redis waits for a second at a time: try again
+    where the wake-up came in between."""
     for _ in range(20):
-        wait_until(lambda: _bells(site) == 0, "no bell is left")
+        wait_until(lambda: _wake_ups(site) == 0, "no wake-up is left")
         before = _rung(site)
         site.worker_proxy.black_hole()
         job = witness.submit(quick())
-        wait_until(partial(_has_rung_since, site, before), "the bell is rung")
-        if _bells(site) == 0:
+        wait_until(partial(_has_rung_since, site, before), "the wake-up is sent")
+        if _wake_ups(site) == 0:
             return job
         site.worker_proxy.mend()
         witness.assert_succeeded(job)
-    raise AssertionError("no bell was ever taken")
+    raise AssertionError("no wake-up was ever taken")
 
 
-def _bells(site: Site) -> int:
+def _wake_ups(site: Site) -> int:
     return int(site.redis.command("LLEN", "cpu").strip(":\r\n"))
 
 

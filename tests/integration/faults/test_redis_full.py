@@ -50,7 +50,7 @@ def test_jobs_are_refused_whole_and_accepted_ones_done_when_redis_is_full(redis_
         assert home.cancel(accepted[-1]).status_code == 202
         assert witness.look(before)["state"] == "succeeded"
         os.kill(child, signal.SIGCONT)
-        # The worker hears bells while Redis is full, and must live.
+        # The worker hears wake-ups while Redis is full, and must live.
         witness.assert_succeeded(accepted[0])
     finally:
         os.kill(child, signal.SIGCONT)

@@ -30,7 +30,7 @@ from service.engine.methods.autoencoders.encoding import (
     to_text,
 )
 from service.engine.methods.channel_selection import select
-from service.engine.ports.network_info import LayerFacts
+from service.engine.ports.network_info import LayerInfo
 from service.engine.ports.probe import Probe
 from service.errors import TooManyValuesError, UnitOutOfRangeError
 
@@ -59,7 +59,7 @@ def autoencoder_coefficients(
 ) -> Numbers:
     """The codes of a slice, and the sum of its units' gradients, for `conclude`."""
     layer, units = _choose(probe, params)
-    wired = layer.path in code_of(probe.anatomy).wired
+    wired = layer.path in code_of(probe.network_info).wired
     total: NDArray[np.float64] | None = None
 
     def add_up() -> Iterator[Batch]:
@@ -77,8 +77,8 @@ def autoencoder_coefficients(
 def conclude(probe: Probe, parts: Sequence[Answer], params: AutoencoderCoefficientsParams) -> Whole:
     """The units' pictures on one scale, raw and normalised, and the decoder's effects."""
     layer, units = _choose(probe, params)
-    codes = gather(parts, code_of(probe.anatomy).units).values
-    wired = layer.path in code_of(probe.anatomy).wired
+    codes = gather(parts, code_of(probe.network_info).units).values
+    wired = layer.path in code_of(probe.network_info).wired
     maps = _read_weights(probe, layer, units) if wired else _add_up(probe, parts, len(codes))
     largest = np.abs(maps).max(axis=(1, 2, 3))
     normalised = np.asarray(maps / np.where(largest > 0, largest, 1)[:, None, None, None], np.float32)
@@ -98,20 +98,20 @@ def conclude(probe: Probe, parts: Sequence[Answer], params: AutoencoderCoefficie
     sheets = [
         _lay("coefficients", layer.path, maps),
         _lay("coefficients-normalised", layer.path, normalised),
-        _lay("decoder", code_of(probe.anatomy).layer, effects),
+        _lay("decoder", code_of(probe.network_info).layer, effects),
     ]
     return Whole(sheets, numbers, _by_unit(probe, layer, units, maps if not wired else None))
 
 
-def _choose(probe: Probe, params: AutoencoderCoefficientsParams) -> tuple[LayerFacts, list[int]]:
+def _choose(probe: Probe, params: AutoencoderCoefficientsParams) -> tuple[LayerInfo, list[int]]:
     """The layer, and its units or channels. Raises LayerNotFoundError, UnitOutOfRangeError or TooManyValuesError."""
-    code = code_of(probe.anatomy)
-    facts = {layer.path: layer for layer in probe.anatomy.layers}
+    code = code_of(probe.network_info)
+    facts = {layer.path: layer for layer in probe.network_info.layers}
     dense = next((path for path in code.wired if len(facts[path].output_shape) == 2), code.layer)
     layer = probe.layer(params.layer or dense)
     count = layer.output_shape[-1] or 1
     units = select(params.units or f"0-{min(count, MOST_SHOWN) - 1}", count, UnitOutOfRangeError)
-    size = len(units) * int(np.prod([side or 1 for side in probe.anatomy.input_shape or ()]))
+    size = len(units) * int(np.prod([side or 1 for side in probe.network_info.input_shape or ()]))
     if size > MAX_NUMBERS:
         raise TooManyValuesError(
             f"the pictures of {len(units)} units have {size} pixels, more than the {MAX_NUMBERS} that fit: "
@@ -120,7 +120,7 @@ def _choose(probe: Probe, params: AutoencoderCoefficientsParams) -> tuple[LayerF
     return layer, units
 
 
-def _positions(layer: LayerFacts, units: Sequence[int]) -> list[int]:
+def _positions(layer: LayerInfo, units: Sequence[int]) -> list[int]:
     """Where the units are in the layer's output, flattened: those of a map in its middle."""
     inner = [side or 1 for side in layer.output_shape[1:]]
     place = 0
@@ -129,15 +129,15 @@ def _positions(layer: LayerFacts, units: Sequence[int]) -> list[int]:
     return [place * inner[-1] + unit for unit in units]
 
 
-def _read_weights(probe: Probe, layer: LayerFacts, units: Sequence[int]) -> Array:
+def _read_weights(probe: Probe, layer: LayerInfo, units: Sequence[int]) -> Array:
     """(units, h, w, c): a dense layer's as it sees the flattened picture."""
     kernel = probe.kernels(layer.path)[0].values
     if len(layer.output_shape) == 2:
-        kernel = kernel.reshape(*(side or 1 for side in probe.anatomy.input_shape or ()), kernel.shape[-1])
+        kernel = kernel.reshape(*(side or 1 for side in probe.network_info.input_shape or ()), kernel.shape[-1])
     return np.moveaxis(kernel[..., list(units)], -1, 0)
 
 
-def _by_unit(probe: Probe, layer: LayerFacts, units: Sequence[int], gradients: Array | None) -> dict[str, Array]:
+def _by_unit(probe: Probe, layer: LayerInfo, units: Sequence[int], gradients: Array | None) -> dict[str, Array]:
     """Weights of all units, since they cost nothing; gradients of those that were asked for."""
     if gradients is None:
         units = range(layer.output_shape[-1] or 1)
@@ -147,7 +147,7 @@ def _by_unit(probe: Probe, layer: LayerFacts, units: Sequence[int], gradients: A
 
 def _add_up(probe: Probe, parts: Sequence[Answer], count: int) -> Array:
     sums = [from_text(part.values["gradients"]).astype(np.float64) for part in parts if part.values["gradients"]]
-    shape = [side or 1 for side in probe.anatomy.input_shape or ()]
+    shape = [side or 1 for side in probe.network_info.input_shape or ()]
     return np.asarray(sum(sums) / np.float64(count), np.float32).reshape(-1, *shape)
 
 
@@ -170,7 +170,7 @@ def _lay(name: str, layer: str, maps: Array) -> Tiles:
 
 
 def _check(probe: Probe, params: AutoencoderCoefficientsParams) -> None:
-    require_modest(probe.anatomy)
+    require_modest(probe.network_info)
     _choose(probe, params)
 
 

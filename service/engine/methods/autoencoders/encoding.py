@@ -13,7 +13,7 @@ from service.engine.arrays import Array
 from service.engine.datasets.pipelining import ask_each
 from service.engine.method import Batch
 from service.engine.methods.channel_selection import select
-from service.engine.ports.network_info import Anatomy, Code
+from service.engine.ports.network_info import Code, NetworkInfo
 from service.engine.ports.probe import Probe
 from service.errors import CodeTooLargeError, NotFiniteError, UnitOutOfRangeError
 
@@ -32,15 +32,15 @@ class Codes:
         return tuple(member["label"] for member in self.members)
 
 
-def code_of(anatomy: Anatomy) -> Code:
+def code_of(network_info: NetworkInfo) -> Code:
     """The code of a network that was not refused."""
-    assert anatomy.code is not None, "refuse() lets only autoencoders through"
-    return anatomy.code
+    assert network_info.code is not None, "refuse() lets only autoencoders through"
+    return network_info.code
 
 
-def require_modest(anatomy: Anatomy) -> None:
+def require_modest(network_info: NetworkInfo) -> None:
     """Raise CodeTooLargeError where the code has more units than can be kept of every picture."""
-    code = code_of(anatomy)
+    code = code_of(network_info)
     if code.units > MAX_UNITS:
         raise CodeTooLargeError(
             f"the code in layer '{code.layer}' has {code.units} units; this method takes up to {MAX_UNITS}: "
@@ -55,7 +55,7 @@ def encode_batches(probe: Probe, batches: Iterable[Batch]) -> dict[str, Any]:
     for batch, codes in ask_each(lambda batch: probe.encode(batch.inputs), batches):
         members += [{"index": each.index, "name": each.name, "label": each.label} for each in batch.members]
         found.append(codes)
-    values = np.concatenate(found) if found else np.zeros((0, code_of(probe.anatomy).units), np.float32)
+    values = np.concatenate(found) if found else np.zeros((0, code_of(probe.network_info).units), np.float32)
     return {"members": members, "codes": to_text(values)}
 
 

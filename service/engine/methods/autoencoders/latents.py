@@ -40,12 +40,12 @@ class AutoencoderLatentsParams(MethodParams):
 
 def autoencoder_latents(probe: Probe, batches: Iterator[Batch], _: AutoencoderLatentsParams, __: Context) -> Numbers:
     """The codes of a slice of the set, for `conclude`."""
-    return Numbers(code_of(probe.anatomy).layer, encode_batches(probe, batches))
+    return Numbers(code_of(probe.network_info).layer, encode_batches(probe, batches))
 
 
 def conclude(probe: Probe, parts: Sequence[Answer], params: AutoencoderLatentsParams) -> Whole:
     """All pictures in one plane, and the decoder's pictures all over it."""
-    code = code_of(probe.anatomy)
+    code = code_of(probe.network_info)
     codes = gather(parts, code.units)
     plane = find_plane(codes.values)
     places = plane.project(codes.values)
@@ -149,7 +149,7 @@ def _shorten(values: Array) -> list[float]:
 
 
 def _check(probe: Probe, _: AutoencoderLatentsParams) -> None:
-    require_modest(probe.anatomy)
+    require_modest(probe.network_info)
 
 
 AUTOENCODER_LATENTS = Method(

@@ -29,7 +29,7 @@ class AutoencoderReconstructionParams(MethodParams):
 
 
 def autoencoder_reconstruction(probe: Probe, image: Array, _: AutoencoderReconstructionParams) -> Reconstruction:
-    code = probe.anatomy.code
+    code = probe.network_info.code
     assert code is not None, "refuse() lets only autoencoders through"
     painted = probe.decode(probe.encode(image[None]))[0]
     return Reconstruction(code.layer, image, painted)

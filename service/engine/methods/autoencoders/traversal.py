@@ -75,12 +75,12 @@ def autoencoder_traversal(
             yield batch
 
     found = encode_batches(probe, keep_ends())
-    return Numbers(code_of(probe.anatomy).layer, found | {"ends": ends})
+    return Numbers(code_of(probe.network_info).layer, found | {"ends": ends})
 
 
 def conclude(probe: Probe, parts: Sequence[Answer], params: AutoencoderTraversalParams) -> Whole:
     """A sheet of a row for each unit, and one row from a picture to the other."""
-    codes = gather(parts, code_of(probe.anatomy).units)
+    codes = gather(parts, code_of(probe.network_info).units)
     sheets, numbers = _traverse(probe, codes, params)
     rows = sheets[0].values.reshape(len(numbers["units"]), params.steps, *sheets[0].values.shape[1:])
     by_unit = {f"unit {unit}": row for unit, row in zip(numbers["units"], rows, strict=True)}
@@ -92,7 +92,7 @@ def conclude(probe: Probe, parts: Sequence[Answer], params: AutoencoderTraversal
 
 
 def _traverse(probe: Probe, codes: Codes, params: AutoencoderTraversalParams) -> tuple[list[Tiles], dict[str, Any]]:
-    code, values = code_of(probe.anatomy), codes.values
+    code, values = code_of(probe.network_info), codes.values
     mean, deviation = values.mean(axis=0, dtype=np.float64), values.std(axis=0, dtype=np.float64)
     units = choose_units(params.units, code.units, deviation, MOST_ROWS)
     low, high = np.percentile(values[:, units], RANGE, axis=0)
@@ -135,7 +135,7 @@ def _interpolate(
     ends = [codes.members[places[end]] for end in params.ends]
     tiles = Tiles(
         "interpolation",
-        code_of(probe.anatomy).layer,
+        code_of(probe.network_info).layer,
         np.concatenate([before, painted, after]),
         "picture",
         columns=params.steps + 2,
@@ -151,8 +151,8 @@ def _as_picture(text: str, painted: Array) -> Array:
 
 
 def _check(probe: Probe, params: AutoencoderTraversalParams) -> None:
-    require_modest(probe.anatomy)
-    units = code_of(probe.anatomy).units
+    require_modest(probe.network_info)
+    units = code_of(probe.network_info).units
     choose_units(params.units, units, np.zeros(units), MOST_ROWS)
 
 

@@ -21,7 +21,7 @@ from service.engine.drawing.visuals import Picture, Pictures
 from service.engine.method import Axis, Compared, Context, Method, Whole, refuse_without_kernel
 from service.engine.methods.channel_selection import select
 from service.engine.ports.ascent import Ascended, Ascent, Canvas, FilterMeans, Schedule
-from service.engine.ports.network_info import Anatomy
+from service.engine.ports.network_info import NetworkInfo
 from service.engine.ports.probe import LayerOnCanvas, Probe
 from service.errors import (
     FilterOutOfRangeError,
@@ -144,10 +144,10 @@ def combine(parts: Sequence[Answer], pictures: Iterable[tuple[str, Pixels]], par
 
 def _look(probe: Probe, params: FilterPatternsParams) -> tuple[LayerOnCanvas, tuple[int, int]]:
     """The layer on the canvas that the request means, and the canvas's (h, w)."""
-    layer = params.layer or _default_layer(probe.anatomy)
+    layer = params.layer or _default_layer(probe.network_info)
     if params.size is not None:
         return probe.layer_on_canvas(layer, (params.size, params.size)), (params.size, params.size)
-    own = _own_size(probe.anatomy)
+    own = _own_size(probe.network_info)
     if own is not None and set(own) <= set(OWN_SIDES):
         return probe.layer_on_canvas(layer, own), own
     try:
@@ -159,20 +159,20 @@ def _look(probe: Probe, params: FilterPatternsParams) -> tuple[LayerOnCanvas, tu
         return probe.layer_on_canvas(layer, own), own
 
 
-def _own_size(anatomy: Anatomy) -> tuple[int, int] | None:
-    height, width, _ = anatomy.input_shape or (None, None, 0)
+def _own_size(network_info: NetworkInfo) -> tuple[int, int] | None:
+    height, width, _ = network_info.input_shape or (None, None, 0)
     return (height, width) if height and width else None
 
 
 def _channels(probe: Probe) -> int:
-    assert probe.anatomy.input_shape is not None, "refuse() lets only networks with an image input through"
-    return probe.anatomy.input_shape[2]
+    assert probe.network_info.input_shape is not None, "refuse() lets only networks with an image input through"
+    return probe.network_info.input_shape[2]
 
 
-def _default_layer(anatomy: Anatomy) -> str:
-    if anatomy.default_layer is not None:
-        return anatomy.default_layer
-    kernels = [layer for layer in anatomy.layers if layer.kernel_shape is not None]
+def _default_layer(network_info: NetworkInfo) -> str:
+    if network_info.default_layer is not None:
+        return network_info.default_layer
+    kernels = [layer for layer in network_info.layers if layer.kernel_shape is not None]
     if not kernels:
         raise MethodUnavailableError("this network has no default layer: name one with 'layer'")
     return ([layer for layer in kernels if layer.is_spatial] or kernels)[-1].path

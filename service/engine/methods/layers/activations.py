@@ -63,7 +63,7 @@ def activations(probe: Probe, image: Array, params: ActivationsParams) -> Sheets
 
 
 def _asked_layers(probe: Probe, params: ActivationsParams) -> list[str]:
-    return [*([params.layer] if params.layer else []), *params.layers] or [default_layer(probe.anatomy)]
+    return [*([params.layer] if params.layer else []), *params.layers] or [default_layer(probe.network_info)]
 
 
 def _draw(answer: LayerActivations, params: ActivationsParams) -> tuple[Tiles, dict[str, Any]]:

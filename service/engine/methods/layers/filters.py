@@ -16,7 +16,7 @@ from service.engine.arrays import Array
 from service.engine.drawing.visuals import Sheets, Tiles
 from service.engine.method import Compared, Method
 from service.engine.methods.channel_selection import Page, select, turn_to
-from service.engine.ports.network_info import Anatomy
+from service.engine.ports.network_info import NetworkInfo
 from service.engine.ports.probe import Kernel, Probe
 from service.errors import ChannelOutOfRangeError, FilterOutOfRangeError
 
@@ -48,7 +48,7 @@ class FiltersParams(TilesRendering):
 
 
 def filters(probe: Probe, _: Array | None, params: FiltersParams) -> Sheets:
-    kernels = probe.kernels(params.layer or _first_with_kernel(probe.anatomy))
+    kernels = probe.kernels(params.layer or _first_with_kernel(probe.network_info))
     tiles: list[Tiles] = []
     numbers = []
     for kernel in kernels:
@@ -65,8 +65,8 @@ def filters(probe: Probe, _: Array | None, params: FiltersParams) -> Sheets:
     )
 
 
-def _first_with_kernel(anatomy: Anatomy) -> str:
-    return next(layer.path for layer in anatomy.layers if layer.kernel_shape is not None)
+def _first_with_kernel(network_info: NetworkInfo) -> str:
+    return next(layer.path for layer in network_info.layers if layer.kernel_shape is not None)
 
 
 def _choose_channels(params: FiltersParams, count: int) -> list[int]:
@@ -127,8 +127,8 @@ def _near_duplicates(flat: Any, norms: Any) -> list[dict[str, Any]]:
     return [{"filters": pair.tolist(), "cosine": float(cosines[tuple(pair)])} for pair in pairs[order]]
 
 
-def _refuse(anatomy: Anatomy) -> str | None:
-    if not any(layer.kernel_shape is not None for layer in anatomy.layers):
+def _refuse(network_info: NetworkInfo) -> str | None:
+    if not any(layer.kernel_shape is not None for layer in network_info.layers):
         return "no layer of this network has a kernel"
     return None
 

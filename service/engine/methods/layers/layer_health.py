@@ -26,8 +26,8 @@ from service.engine.datasets.pipelining import ask_each
 from service.engine.drawing.visuals import Bar, Bars, Numbers, Scatter
 from service.engine.method import Batch, Compared, Context, Method, OverImages, Whole, refuse_without_kernel
 from service.engine.packing import pack, unpack
-from service.engine.ports.network_info import LayerFacts
-from service.engine.ports.probe import LayerSurvey, Probe
+from service.engine.ports.network_info import LayerInfo
+from service.engine.ports.probe import ChannelStatistics, Probe
 from service.errors import LayerWithoutKernelError
 
 SLICE: Final = 128
@@ -61,9 +61,9 @@ def layer_health(probe: Probe, batches: Iterator[Batch], params: LayerHealthPara
     layers = _find_layers(probe, params)
     totals: dict[str, _Total] = {}
     paths = [layer.response or layer.path for layer in layers]
-    for _, surveys in ask_each(lambda batch: probe.survey(batch.inputs, paths, _signs(batch)), batches):
-        for layer, survey in zip(layers, surveys, strict=True):
-            totals.setdefault(layer.path, _Total(survey)).add(survey)
+    for _, statistics in ask_each(lambda batch: probe.channel_statistics(batch.inputs, paths, _signs(batch)), batches):
+        for layer, found in zip(layers, statistics, strict=True):
+            totals.setdefault(layer.path, _Total(found)).add(found)
     facts = {layer.path: {"layer": layer.path, "read_at": layer.response, "type": layer.type} for layer in layers}
     numbers: dict[str, Any] = {"layers": [facts[path] | total.pack() for path, total in totals.items()]}
     if context.items[0] == 0:
@@ -75,21 +75,23 @@ def layer_health(probe: Probe, batches: Iterator[Batch], params: LayerHealthPara
 class _Total:
     """Of one layer: sums over pictures, and the extremes."""
 
-    def __init__(self, survey: LayerSurvey) -> None:
-        channels = survey.mean.shape[1]
-        self.positions = survey.positions
+    def __init__(self, statistics: ChannelStatistics) -> None:
+        channels = statistics.mean.shape[1]
+        self.positions = statistics.positions
         self.sums = np.zeros((len(_SUMS), channels))
         self.greatest = np.full(channels, -np.inf)
         self.least = np.full(channels, np.inf)
         self.sketch = np.zeros((SKETCH_SIZE, channels))
 
-    def add(self, survey: LayerSurvey) -> None:
+    def add(self, statistics: ChannelStatistics) -> None:
         """Take a batch in."""
-        fires = (survey.greatest > 0).astype(np.float64)
-        self.sums += np.stack([each.sum(axis=0, dtype=np.float64) for each in (survey.mean, survey.zeros, fires)])
-        self.greatest = np.maximum(self.greatest, survey.greatest.max(axis=0))
-        self.least = np.minimum(self.least, survey.least.min(axis=0))
-        self.sketch += survey.sketch
+        fires = (statistics.greatest > 0).astype(np.float64)
+        self.sums += np.stack(
+            [each.sum(axis=0, dtype=np.float64) for each in (statistics.mean, statistics.zeros, fires)]
+        )
+        self.greatest = np.maximum(self.greatest, statistics.greatest.max(axis=0))
+        self.least = np.minimum(self.least, statistics.least.min(axis=0))
+        self.sketch += statistics.sketch
 
     def pack(self) -> dict[str, Any]:
         """As text, as parts are kept."""
@@ -210,9 +212,9 @@ def follow(versions: Sequence[tuple[str, dict[str, Any]]]) -> Scatter:
     return Scatter("curves", np.asarray(points, np.float32), groups, ("version", "share of zeros"), connected=True)
 
 
-def _find_layers(probe: Probe, params: LayerHealthParams) -> list[LayerFacts]:
+def _find_layers(probe: Probe, params: LayerHealthParams) -> list[LayerInfo]:
     """Those with filters that were asked for. Raises LayerNotFoundError or LayerWithoutKernelError."""
-    facts = {layer.path: layer for layer in probe.anatomy.layers}
+    facts = {layer.path: layer for layer in probe.network_info.layers}
     with_filters = {path: layer for path, layer in facts.items() if layer.kernel_shape is not None}
     if not params.layers:
         # Of windows of pictures, say, nobody could tell which answers are one picture's.

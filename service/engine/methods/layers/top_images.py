@@ -22,7 +22,7 @@ from service.engine.datasets.pipelining import ask_each
 from service.engine.drawing.visuals import Cell, CellRow, CellSheet, Numbers
 from service.engine.method import Album, Batch, Compared, Context, Method, OverImages, Whole, refuse_without_image
 from service.engine.methods.units import UnitChoice
-from service.engine.ports.probe import Box, LayerResponses, Probe, ReceptiveField
+from service.engine.ports.probe import Box, Probe, ReceptiveField, UnitActivations
 from service.errors import NotFiniteError
 
 SLICE: Final = 64
@@ -61,7 +61,7 @@ def top_images(probe: Probe, batches: Iterator[Batch], params: TopImagesParams, 
     fields: dict[tuple[int, int], ReceptiveField | None] = {}
     best: dict[int, list[_Winner]] = {}
     by_picture: dict[str, Array] = {}
-    for batch, found in ask_each(lambda batch: probe.responses(batch.inputs, layer), batches):
+    for batch, found in ask_each(lambda batch: probe.unit_activations(batch.inputs, layer), batches):
         if not (np.isfinite(found.mean).all() and np.isfinite(found.greatest).all()):
             raise NotFiniteError("the network answers NaN or infinity: check its weights and its preprocessing")
         units = UNITS.choose(params.units, found.mean.shape[1]) if units is None else units
@@ -127,7 +127,7 @@ class _Patches:
         return top, left, bottom, right
 
 
-def _find_winners(batch: Batch, found: LayerResponses, unit: int, patches: _Patches) -> Iterator[_Winner]:
+def _find_winners(batch: Batch, found: UnitActivations, unit: int, patches: _Patches) -> Iterator[_Winner]:
     """Every picture of the batch that says anything to the unit."""
     for row, member in enumerate(batch.members):
         value = float(found.greatest[row, unit])

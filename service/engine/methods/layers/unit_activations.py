@@ -1,4 +1,4 @@
-"""Responses: how strongly every unit of a layer answers to every picture of a set.
+"""Unit activations: how strongly every unit of a layer answers to every picture of a set.
 
 As in the tutorials, a grid of pictures by units: rows are pictures in the order of their names, columns are units, and
 one colour scale is for all of it. Of a unit with space the greatest answer and the mean over all places are drawn, and
@@ -36,8 +36,8 @@ MAX_MAP_IMAGES: Final = 32
 MAP_UNITS, MAP_SIDE = 10, 64
 
 
-class ResponsesParams(MethodParams):
-    """Parameters of `responses`."""
+class UnitActivationsParams(MethodParams):
+    """Parameters of `unit-activations`."""
 
     layer: LayerReference | None = Field(
         None, description="A layer by path, unique name or index; default: the last maps before space is given up."
@@ -60,7 +60,9 @@ class ResponsesParams(MethodParams):
     )
 
 
-def responses(probe: Probe, batches: Iterator[Batch], params: ResponsesParams, context: Context) -> Numbers:
+def unit_activations(
+    probe: Probe, batches: Iterator[Batch], params: UnitActivationsParams, context: Context
+) -> Numbers:
     """The answers to a slice of the set, and the maps of the pictures that are shown."""
     layer, units = UNITS.find(probe, params.layer, params.units)
     members: list[Member] = []
@@ -69,7 +71,7 @@ def responses(probe: Probe, batches: Iterator[Batch], params: ResponsesParams, c
     shape: tuple[int, ...] = ()
     by_picture: dict[str, Array] = {}
     shown = choose_shown(context.members, params.maps)
-    for batch, found in ask_each(lambda batch: probe.responses(batch.inputs, layer), batches):
+    for batch, found in ask_each(lambda batch: probe.unit_activations(batch.inputs, layer), batches):
         units = units if units is not None else UNITS.choose(params.units, found.mean.shape[1])
         shape = found.shape
         members += batch.members
@@ -88,7 +90,7 @@ def responses(probe: Probe, batches: Iterator[Batch], params: ResponsesParams, c
     return Numbers(layer, numbers | ({"maps": _pack_maps(maps)} if maps else {}), by_picture)
 
 
-def combine(parts: Sequence[Answer], _: Iterable[Any], params: ResponsesParams) -> Whole:
+def combine(parts: Sequence[Answer], _: Iterable[Any], params: UnitActivationsParams) -> Whole:
     """The grids, and what each unit answers over the whole set."""
     parts = [part for part in parts if part.values["items"]]
     first = parts[0].values
@@ -144,7 +146,7 @@ def _describe(unit: int, names: Sequence[str], means: Array, greatest: Array) ->
     }
 
 
-def illustrate(parts: Sequence[Answer], _: ResponsesParams, album: Album) -> Iterator[CellSheet]:
+def illustrate(parts: Sequence[Answer], _: UnitActivationsParams, album: Album) -> Iterator[CellSheet]:
     """Some pictures of each folder, each beside the maps of some units."""
     shown = [packed for part in parts for packed in part.values.get("maps", [])]
     if not shown:
@@ -195,18 +197,18 @@ def _scale(values: Array) -> Array:
     return np.asarray((values - low) / np.where(high > low, high - low, 1), np.float32)
 
 
-def _check(probe: Probe, params: ResponsesParams) -> None:
+def _check(probe: Probe, params: UnitActivationsParams) -> None:
     UNITS.find(probe, params.layer, params.units)
 
 
-RESPONSES = Method(
-    name="responses",
-    title="Responses of all units",
+UNIT_ACTIVATIONS = Method(
+    name="unit-activations",
+    title="Activations of all units",
     description="How strongly every unit of a layer answers to every picture of a set, as a grid of pictures by units.",
     kind="job",
     consumes="images",
-    params=ResponsesParams,
-    compute=responses,
+    params=UnitActivationsParams,
+    compute=unit_activations,
     refuse=refuse_without_image,
     check=_check,
     over_images=OverImages(combine, slice=SLICE, illustrate=illustrate),

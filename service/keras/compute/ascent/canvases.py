@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from service.engine.ports.probe import LayerOnCanvas
 from service.errors import SizeUnsuitableError
-from service.keras.compute.ascent.truncation import excerpt
+from service.keras.compute.ascent.truncation import truncate
 from service.keras.compute.compiling import compile_graph
 from service.keras.compute.traces import Built, Traces
 from service.keras.graph.cost import count_operations, count_values
@@ -56,7 +56,7 @@ class Canvases:
         return found
 
     def _trace(self, call: Call, size: tuple[int, int]) -> LayerOnCanvas | None:
-        part = excerpt(self._network, self._wiring, call)
+        part = truncate(self._network, self._wiring, call)
         channels = self._wiring.inputs[0].shape[3]
         canvas, filters = tf.TensorSpec([1, *size, channels], tf.float32), tf.TensorSpec([1], tf.int32)
         try:

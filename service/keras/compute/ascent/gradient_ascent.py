@@ -16,7 +16,7 @@ from service.engine.images.preprocessing import Preprocessing
 from service.engine.ports.ascent import Ascended, Canvas, Schedule
 from service.errors import ComputationFailedError
 from service.keras.compute.ascent.one_filter import Picked
-from service.keras.compute.ascent.truncation import Excerpt, Excerpted
+from service.keras.compute.ascent.truncation import Truncated, Truncation
 from service.keras.compute.compiling import compile_graph
 from service.keras.compute.gradients import differentiate
 
@@ -50,7 +50,7 @@ class Wanted:
     picked: Picked | None
 
 
-def compile_loop(part: Excerpt, shape: tuple[int, ...], preprocessing: Preprocessing | None) -> Loop:
+def compile_loop(part: Truncation, shape: tuple[int, ...], preprocessing: Preprocessing | None) -> Loop:
     """Compile for canvases of (h, w, c)."""
     epsilon = EPSILON * _scale(preprocessing)
 
@@ -204,7 +204,7 @@ def _means(output: Any, wanted: Wanted) -> Any:
     return tf.gather(means, wanted.filters, batch_dims=1)
 
 
-def _gradient(found: Excerpted, wanted: Wanted, canvas: Any) -> Any:
+def _gradient(found: Truncated, wanted: Wanted, canvas: Any) -> Any:
     """Of each image's own objective with respect to its canvas, (n, h, w, c).
 
     Where an activation lets nothing through for an image, its objective is what lies before the activation.

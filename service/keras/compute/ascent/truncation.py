@@ -17,7 +17,7 @@ from service.keras.compute.folding import UNFOLDED, Folding
 from service.keras.compute.scoring import first_tensor, preactivation
 from service.keras.graph.head import activation_of
 from service.keras.graph.replay import Call, Site, Wiring, functional, infer, replay
-from service.keras.graph.subgraph import find_part
+from service.keras.graph.subgraph import find_subgraph
 from service.keras.graph.upright import turn
 
 FUSED = (
@@ -46,7 +46,7 @@ _ABSENT = object()
 
 
 @dataclass(frozen=True)
-class Excerpted:
+class Truncated:
     """A layer's `output`, and `unactivated`, the same without the activation that comes last, both upright.
 
     `sources` are the tensors before that activation: several where a layer puts branches together. Without an
@@ -59,36 +59,36 @@ class Excerpted:
 
 
 @dataclass(frozen=True)
-class Excerpt:
+class Truncation:
     """`compute(images, picked)` gives what the layer makes of a batch of images.
 
-    With `picked`, which `pick(filters)` gives where the excerpt is `narrow`, the last axis holds of each image its own
-    filter alone; without, and where pick gives None, all filters.
+    With `picked`, which `pick(filters)` gives where the truncation is `narrow`, the last axis holds of each image its
+    own filter alone; without, and where pick gives None, all filters.
     """
 
-    compute: Callable[[Any, one_filter.Picked | None], Excerpted]
+    compute: Callable[[Any, one_filter.Picked | None], Truncated]
     pick: Callable[[Any], one_filter.Picked | None]
     narrow: bool
     bytes: int
 
 
-def excerpt(
+def truncate(
     network: keras.Model, wiring: Wiring, call: Call, folding: Folding | None = None, max_bytes: int = 0
-) -> Excerpt:
+) -> Truncation:
     """The part of the network that ends with a call of a layer.
 
     With `folding` it may hold kernels, of `bytes` in all and no more than `max_bytes`. Normalisation is computed as it
     is: over many steps the difference, which is that of rounding, would add up.
     """
-    part = find_part(wiring.inputs, call.outputs[:1])
+    part = find_subgraph(wiring.inputs, call.outputs[:1])
     tail = _tail(call)
     folded = folding.apply(part, max_bytes=max_bytes, spared=tail, normalisation=False) if folding else UNFOLDED
     operate = folded.operate()
     narrow = one_filter.is_worthwhile(call.operation)
 
-    def compute(images: Any, picked: one_filter.Picked | None) -> Excerpted:
+    def compute(images: Any, picked: one_filter.Picked | None) -> Truncated:
         # By id of a tensor of the tail, which stays alive in there.
-        made: dict[int, Excerpted] = {}
+        made: dict[int, Truncated] = {}
 
         def hook(here: Site, node: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
             if here not in part.calls:
@@ -111,12 +111,12 @@ def excerpt(
         if picked is not None:
             return found
         output, unactivated = (turn(call.outputs[0], tensor) for tensor in (found.output, found.unactivated))
-        return Excerpted(output, unactivated, found.sources)
+        return Truncated(output, unactivated, found.sources)
 
     def pick(filters: Any) -> one_filter.Picked | None:
         return one_filter.pick(call.operation, filters) if narrow else None
 
-    return Excerpt(compute, pick, narrow, folded.bytes)
+    return Truncation(compute, pick, narrow, folded.bytes)
 
 
 def _enter(images: Any, dtype: str) -> Any:
@@ -137,24 +137,24 @@ def _tail(call: Call) -> set[Site]:
     return tail
 
 
-def _activate(layer: Any, before: Any) -> Excerpted:
+def _activate(layer: Any, before: Any) -> Truncated:
     output = before if layer.activation is None else layer.activation(before)
-    return Excerpted(output, before, [before])
+    return Truncated(output, before, [before])
 
 
-def _split(node: Any, args: tuple[Any, ...], kwargs: dict[str, Any], made: dict[int, Excerpted]) -> Excerpted:
+def _split(node: Any, args: tuple[Any, ...], kwargs: dict[str, Any], made: dict[int, Truncated]) -> Truncated:
     operation = node.operation
     if isinstance(operation, FUSED) and activation_of(operation) != "linear":
         return _activate(operation, preactivation(operation, first_tensor(args, kwargs)))
     output = tree.flatten(infer(node, args, kwargs))[0]
     if type(operation).__name__ in _ACTIVATIONS:
         before = first_tensor(args, kwargs)
-        return Excerpted(output, before, [before])
+        return Truncated(output, before, [before])
     inputs = [made[id(item)] for item in tree.flatten((args, kwargs)) if id(item) in made]
     if type(operation).__name__ not in _PASSING_ON or not inputs:
-        return Excerpted(output, output, [output])
+        return Truncated(output, output, [output])
     args, kwargs = tree.map_structure(
         lambda item: made[id(item)].unactivated if id(item) in made else item, (args, kwargs)
     )
     unactivated = tree.flatten(infer(node, args, kwargs))[0]
-    return Excerpted(output, unactivated, [source for found in inputs for source in found.sources])
+    return Truncated(output, unactivated, [source for found in inputs for source in found.sources])

@@ -1,4 +1,4 @@
-"""Responses and receptive fields of real networks, as NumPy and gradients have them."""
+"""Unit activations and receptive fields of real networks, as NumPy and gradients have them."""
 
 from typing import Any
 
@@ -37,10 +37,10 @@ def network() -> keras.Model:
 
 
 @pytest.mark.parametrize("layer", ["first", "sum", "pooled", "wider", "last", "mean", "scores"])
-def test_responses_are_those_of_numpy_when_a_layer_is_asked(network: keras.Model, layer: str):
+def test_unit_activations_are_those_of_numpy_when_a_layer_is_asked(network: keras.Model, layer: str):
     images = np.random.default_rng(0).normal(size=(5, 33, 33, 3)).astype(np.float32)
     answers = keras.Model(network.input, network.get_layer(layer).output).predict(images, verbose=0)
-    found = KerasProbe(network).responses(images, layer)
+    found = KerasProbe(network).unit_activations(images, layer)
     flat = answers.reshape(5, -1, answers.shape[-1])
     assert (found.layer, found.shape) == (layer, answers.shape[1:-1])
     np.testing.assert_allclose(found.mean, flat.mean(axis=1), rtol=1e-4, atol=1e-5)
@@ -51,7 +51,7 @@ def test_responses_are_those_of_numpy_when_a_layer_is_asked(network: keras.Model
 
 def test_layer_is_refused_when_it_does_not_exist(network: keras.Model):
     with pytest.raises(LayerNotFoundError):
-        KerasProbe(network).responses(np.zeros((1, 33, 33, 3), np.float32), "nowhere")
+        KerasProbe(network).unit_activations(np.zeros((1, 33, 33, 3), np.float32), "nowhere")
     with pytest.raises(LayerNotFoundError):
         KerasProbe(network).receptive_field("nowhere", (33, 33))
 

@@ -70,26 +70,26 @@ def _arrays(answer: Any) -> Iterator[Array]:
 
 def _survey(probe: KerasProbe) -> Any:
     signs = np.random.default_rng(8).choice([-1.0, 1.0], (PICTURES, 4, 64)).astype(np.float32)
-    return probe.survey(_images(), ["wide", "last"], signs)
+    return probe.channel_statistics(_images(), ["wide", "last"], signs)
 
 
 QUESTIONS: dict[str, tuple[Callable[[Parties], keras.Model], Callable[[KerasProbe], Any]]] = {
     "scores": (_network, lambda probe: probe.scores_of(list(_images()))),
     "gradients": (_network, lambda probe: probe.gradients_of(list(_images()), [0, 1, 2, None, 0, 1, 2], layer="wide")),
-    "survey": (_network, _survey),
-    "responses": (_network, lambda probe: probe.responses(_images(), "wide")),
+    "channel_statistics": (_network, _survey),
+    "unit_activations": (_network, lambda probe: probe.unit_activations(_images(), "wide")),
     "codes": (_autoencoder, lambda probe: probe.encode(_images(1))),
     "unit gradients": (_autoencoder, lambda probe: probe.unit_gradients(_images(1), "code", [0, 3])),
 }
 
 
 @pytest.mark.parametrize("question", QUESTIONS)
-@pytest.mark.parametrize(("room", "sizes"), [(3.5, [3, 3, 1]), (0.5, [1] * PICTURES)])
-def test_answer_is_the_same_when_fewer_pictures_go_together(question: str, room: float, sizes: list[int]):
+@pytest.mark.parametrize(("budget", "sizes"), [(3.5, [3, 3, 1]), (0.5, [1] * PICTURES)])
+def test_answer_is_the_same_when_fewer_pictures_go_together(question: str, budget: float, sizes: list[int]):
     build, ask = QUESTIONS[question]
     expected = list(_arrays(ask(KerasProbe(build(Parties()), tuning=UNTUNED))))
     parties = Parties()
-    probe = KerasProbe(build(parties), tuning=Tuning(pass_bytes=int(room * PICTURE_BYTES)))
+    probe = KerasProbe(build(parties), tuning=Tuning(pass_bytes=int(budget * PICTURE_BYTES)))
     found = list(_arrays(ask(probe)))
     assert parties.sizes == sizes
     assert expected

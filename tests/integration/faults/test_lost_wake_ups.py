@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import pytest
 
-from service.jobs.worker.celery_notifier import CeleryDoorbell, make_celery
+from service.jobs.worker.celery_notifier import CeleryNotifier, make_celery
 from tests.integration.faults.home import Home, open_redis_home
 from tests.integration.faults.scenario import PATIENCE_SECONDS, quick, wait_until
 
@@ -20,12 +20,12 @@ _RECEIVED = re.compile(r"Task convscope\.work\[(\S+)\] received")
 
 
 def lose_the_worker(home: Home) -> str:
-    """Submit a job whose bell is heard by a worker that dies before it claims anything, and start another worker."""
+    """Submit a job whose wake-up is heard by a worker that dies before it claims anything, and start another worker."""
     child = _stop_idle_child(home)
     try:
         heard = len(_RECEIVED.findall(home.worker.log()))
         job = home.witness.submit(quick())
-        wait_until(lambda: len(_RECEIVED.findall(home.worker.log())) > heard, "the bell is heard")
+        wait_until(lambda: len(_RECEIVED.findall(home.worker.log())) > heard, "the wake-up is heard")
         assert home.witness.look(job)["state"] == "queued"
     except AssertionError:
         os.kill(child, signal.SIGCONT)
@@ -37,7 +37,7 @@ def lose_the_worker(home: Home) -> str:
 
 
 def _stop_idle_child(home: Home) -> int:
-    """SIGSTOP the child while it hears no bell: its worker then takes the next one from the list, and no other."""
+    """SIGSTOP the child while it hears no wake-up: its worker then takes the next one from the list, and no other."""
     child = home.child()
     while True:
         os.kill(child, signal.SIGSTOP)
@@ -50,7 +50,7 @@ def _stop_idle_child(home: Home) -> int:
 
 
 def write_without_ringing(home: Home, like: str) -> str:
-    """What an API leaves that dies between the record and the bell: a job like another one."""
+    """What an API leaves that dies between the record and the wake-up: a job like another one."""
     store = home.witness.store
     record = store.get(like).record.model_copy(update={"id": uuid4().hex})
     return store.submit(record, duplicate_key=record.id).id
@@ -89,9 +89,9 @@ def test_jobs_are_lost_when_there_is_no_reconciler(tmp_path: Path) -> None:
         second = write_without_ringing(home, first)
         assert not are_done(home, first, seconds=MUTANT_SECONDS / 2)
         assert not are_done(home, second, seconds=MUTANT_SECONDS / 2)
-        # And nothing but a bell was missing.
+        # And nothing but a wake-up was missing.
         assert home.redis is not None
-        doorbell = CeleryDoorbell(make_celery(home.redis.url), home.redis.url)
-        doorbell.ring("cpu", 1)
+        notifier = CeleryNotifier(make_celery(home.redis.url), home.redis.url)
+        notifier.notify("cpu", 1)
         assert are_done(home, first, second)
-        doorbell.close()
+        notifier.close()

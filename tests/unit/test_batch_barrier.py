@@ -1,4 +1,4 @@
-"""A party in lockstep: who is answered together, however long each takes, and who no longer comes along."""
+"""A group at a barrier: who is answered together, however long each takes, and who no longer comes along."""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -6,7 +6,7 @@ from time import sleep
 
 import pytest
 
-from service.engine.datasets.batch_barrier import Lockstep
+from service.engine.datasets.batch_barrier import BatchBarrier
 
 
 class Desk:
@@ -24,16 +24,16 @@ class Desk:
 
 def _go(items: Sequence[Sequence[str]], keys: Sequence[str] = ("", "", "")) -> tuple[Desk, list[list[str]]]:
     """Threads that ask for their items one after the other, the first of them always late; what each was answered."""
-    desk, lockstep = Desk(), Lockstep(len(items))
+    desk, barrier = Desk(), BatchBarrier(len(items))
 
     def go(place: int) -> list[str]:
         answers = []
         try:
             for item in items[place]:
                 sleep(0.02 * (place == 0))
-                answers.append(lockstep.seat(place).compute("model", keys[place], item, desk.compute))
+                answers.append(barrier.participant(place).compute("model", keys[place], item, desk.compute))
         finally:
-            lockstep.leave()
+            barrier.leave()
         return answers
 
     with ThreadPoolExecutor(len(items)) as threads:
@@ -62,15 +62,15 @@ def test_only_one_fails_when_the_fault_is_its_own():
     with pytest.raises(ValueError, match="bad"):
         _go([["a"], ["bad"], ["c"]])
     desk = Desk()
-    lockstep = Lockstep(2)
+    barrier = BatchBarrier(2)
 
     def go(place: int, item: str) -> str:
         try:
-            return str(lockstep.seat(place).compute("model", "", item, desk.compute))
+            return str(barrier.participant(place).compute("model", "", item, desk.compute))
         except ValueError:
             return "failed"
         finally:
-            lockstep.leave()
+            barrier.leave()
 
     with ThreadPoolExecutor(2) as threads:
         assert list(threads.map(go, (0, 1), ("a", "bad"))) == ["A", "failed"]

@@ -1,4 +1,4 @@
-"""Responses on a closed-form network: numbers worked out by hand, grids, maps, and what is refused."""
+"""Unit activations on a closed-form network: numbers worked out by hand, grids, maps, and what is refused."""
 
 import io
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from schemas.results import Result
 from service.engine.chunks import JobLimits, plan, run_all
 from service.engine.images.archive import ImageSet, SetLimits, open_set, pack_set
 from service.engine.images.decoding import ImageLimits
-from service.engine.methods.layers.unit_activations import RESPONSES, UNITS, ResponsesParams, choose_shown
+from service.engine.methods.layers.unit_activations import UNIT_ACTIVATIONS, UNITS, UnitActivationsParams, choose_shown
 from service.engine.model import Model
 from service.engine.run import Request
 from service.errors import JobTooLargeError, LayerNotFoundError, NotFiniteError, SetEmptyError, UnitOutOfRangeError
@@ -47,7 +47,7 @@ def _set(files: Sequence[tuple[str, bytes]]) -> ImageSet:
 
 
 def _run(files: Sequence[tuple[str, bytes]] = FILES, model: Model = MODEL, **params: Any) -> Result:
-    request = Request(RESPONSES, ResponsesParams(**params), None, images=_set(files))
+    request = Request(UNIT_ACTIVATIONS, UnitActivationsParams(**params), None, images=_set(files))
     return run_all(model, request, LIMITS, JobLimits(), lambda _: None)
 
 
@@ -180,14 +180,14 @@ def test_whole_is_the_same_when_the_set_takes_several_slices():
     ],
 )
 def test_job_is_refused_before_it_runs_when_parameters_do_not_fit(params: dict[str, Any], error: type[Exception]):
-    request = Request(RESPONSES, ResponsesParams(**params), None, images=_set(FILES))
+    request = Request(UNIT_ACTIVATIONS, UnitActivationsParams(**params), None, images=_set(FILES))
     with pytest.raises(error):
         plan(MODEL, request, LIMITS, JobLimits())
 
 
 def test_job_is_refused_when_it_asks_for_too_many_units():
     model = closed_form_model([[0.0] * (UNITS.most + 1)] * 3)
-    request = Request(RESPONSES, ResponsesParams(layer="scores", units="all"), None, images=_set(FILES))
+    request = Request(UNIT_ACTIVATIONS, UnitActivationsParams(layer="scores", units="all"), None, images=_set(FILES))
     with pytest.raises(JobTooLargeError) as raised:
         plan(model, request, LIMITS, JobLimits())
     assert raised.value.field == "units"

@@ -1,0 +1,55 @@
+"""Words that the field has others for: none of them is an identifier, or a file, of the source."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+# What the field says instead.
+OLD = {
+    "anatomy": "network info",
+    "bell": "wake-up",
+    "card": "model config",
+    "chatter": "log",
+    "doorbell": "notifier",
+    "errand": "batch",
+    "excerpt": "truncation",
+    "excerpted": "truncated",
+    "frontier": "cut",
+    "landmarks": "head",
+    "lockstep": "barrier",
+    "party": "group",
+    "pulse": "heartbeat",
+    "refusals": "errors",
+    "seat": "participant",
+    "survey": "channel statistics",
+}
+
+
+def _words(name: str) -> Iterator[str]:
+    """`LayerSurvey` and `layer_survey` are two words each."""
+    for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", name):
+        yield word.lower()
+
+
+def _names(tree: ast.Module) -> Iterator[str]:
+    for node in ast.walk(tree):
+        for member in ("name", "id", "attr", "arg"):
+            name = getattr(node, member, None)
+            if isinstance(name, str):
+                yield name
+
+
+@pytest.mark.parametrize("room", ["service", "schemas", "workers", "docs"])
+def test_no_identifier_and_no_file_has_an_old_word(room: str):
+    found = [
+        f"{file.relative_to(ROOT)}: {name} ({OLD[word]})"
+        for file in sorted((ROOT / room).rglob("*.py"))
+        for name in {file.stem, *_names(ast.parse(file.read_text(encoding="utf-8")))}
+        for word in _words(name)
+        if word in OLD
+    ]
+    assert found == []
