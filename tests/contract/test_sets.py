@@ -145,7 +145,7 @@ def test_broken_set_is_let_go_when_reading_it_fails_unexpectedly(workshop: Works
     def broken_once(images: ImageSet, index: int, max_bytes: int) -> bytes:
         handles.add(images)
         if len(handles) == 1:
-            raise OSError("the store went away")
+            raise RuntimeError("the archive lost its place")
         return read(images, index, max_bytes)
 
     monkeypatch.setattr(ImageSet, "read", broken_once)
