@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from service.errors import ConvscopeError
 from service.settings import WorkerLife
 
 ROOT = Path(__file__).parents[2]
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / ".github").rglob("*.md"), *(ROOT / "docs").rglob("*.md")])
 
 
 def test_generated_pages_are_current_when_the_code_changed():
@@ -59,16 +61,14 @@ def test_commands_of_the_readme_exist_when_they_call_make():
 
 def test_links_lead_somewhere_when_they_are_relative():
     broken = []
-    for page in [ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")]:
+    for page in DOCUMENTS:
         for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
             if not (page.parent / target).exists():
                 broken.append(f"{page.relative_to(ROOT)}: {target}")
     assert broken == []
 
 
-@pytest.mark.parametrize(
-    "page", [*sorted((ROOT / "docs").rglob("*.md")), ROOT / "README.md"], ids=lambda page: page.name
-)
+@pytest.mark.parametrize("page", DOCUMENTS, ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_block_of_code_is_closed_when_a_page_is_read(page: Path):
     """What follows an open one is shown as code, and code as text."""
     inside = False
@@ -78,6 +78,17 @@ def test_every_block_of_code_is_closed_when_a_page_is_read(page: Path):
             inside = not inside
         assert not (inside and line.startswith("## ")), f"{page.name}:{number}: a heading in a block of code"
     assert not inside
+
+
+def test_every_decision_says_when_it_was_made_and_whether_it_holds():
+    records = sorted((ROOT / "docs" / "decisions").glob("*.md"))
+    for number, record in enumerate(records, 1):
+        title, empty, status = record.read_text(encoding="utf-8").splitlines()[:3]
+        assert title.startswith(f"# {number}. "), record.name
+        assert empty == "", record.name
+        said = re.fullmatch(r"Status: (accepted|superseded by \[\d+\]\(\d{4}-[a-z0-9-]+\.md\)) · (\S+)", status)
+        assert said, f"{record.name}: {status}"
+        date.fromisoformat(said[2])
 
 
 def test_every_method_states_what_versions_are_compared_by():
