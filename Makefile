@@ -7,7 +7,7 @@ PROCESSES ?= $(shell n=$$(getconf _NPROCESSORS_ONLN); echo $$((n < 4 ? n + 1 : 4
 COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" pyproject.toml
 
-.PHONY: help serve serve-redis test chaos check bench tour mutations families legacy networks pictures gallery screenshots shape docs demo lock audit clean
+.PHONY: help serve serve-redis test coverage chaos check bench tour mutations families legacy networks pictures gallery screenshots shape docs site demo lock audit clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-12s %s\n", $$1, $$2}'
@@ -21,6 +21,11 @@ serve-redis: .venv/.runtime  ## the same with Redis, a worker and the API as thr
 test: .venv/.develop check  ## the whole suite, in a process more than there are cores but at most four (on one: make test PROCESSES=0)
 	@tests/install-parts
 	$(BIN)/python -m pytest --numprocesses $(PROCESSES)
+
+coverage: .venv/.develop  ## the suite, slower, and which lines and branches no test reaches (but for those in processes of their own)
+	@tests/install-parts
+	@mkdir -p build
+	$(BIN)/python -m pytest --numprocesses $(PROCESSES) --cov
 
 check: .venv/.develop  ## format, lint, spelling, types, import contracts
 	$(BIN)/ruff format --check .
@@ -71,6 +76,13 @@ shape: .venv/.develop  ## how the code is built, in numbers (docs/ARCHITECTURE.m
 docs: .venv/.develop  ## write the generated pages (settings table, OpenAPI snapshot)
 	$(BIN)/python -m docs.generate
 
+site: .venv/.develop  ## the documents, the API and its code as pages in build/site; a link that leads nowhere fails
+	@docs/site/install
+	@rm -rf build/site build/site-source
+	.venv-site/bin/python -m sphinx --builder html --conf-dir docs/site --doctree-dir build/site-source/trees \
+		--fail-on-warning --keep-going --quiet . build/site
+	@echo "build/site/index.html"
+
 demo: .venv/.develop  ## train the built-in models anew
 	$(BIN)/python -m service.demo.train_shapes
 	$(BIN)/python -m service.demo.train_glyphs
@@ -78,12 +90,13 @@ demo: .venv/.develop  ## train the built-in models anew
 lock: .venv/.develop  ## resolve both lock files anew
 	$(BIN)/$(COMPILE) --upgrade --output-file requirements.lock
 	$(BIN)/$(COMPILE) --upgrade --constraint requirements.lock --group develop --output-file requirements-dev.lock
+	$(BIN)/$(subst pyproject.toml,docs/site/requirements.in,$(COMPILE)) --upgrade --output-file docs/site/requirements.lock
 
 audit: .venv/.develop  ## known vulnerabilities among the locked packages
 	$(BIN)/pip-audit --require-hashes --disable-pip --requirement requirements-dev.lock
 
 clean:  ## remove the environment and caches
-	rm -rf .venv .venv-peers .venv-legacy-* build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf .venv .venv-peers .venv-site .venv-legacy-* build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 
 # pip compiles bytecode while it installs: importing TensorFlow without it takes 10 s more.
 .venv/.runtime: requirements.lock pyproject.toml

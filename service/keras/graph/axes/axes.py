@@ -16,7 +16,7 @@ Name = Literal["n", "h", "w", "c", "y", "x", "*", "?"]
 
 
 class Factor(NamedTuple):
-    """Of an axis that has `of` places, `size`: every `step`th."""
+    """Of an axis that has `of` places, `size`: one in every `step`."""
 
     name: Name
     size: int | None
