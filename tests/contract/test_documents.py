@@ -50,13 +50,20 @@ def test_tensorflow_is_not_imported_when_the_api_is():
     assert subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=False).returncode == 0
 
 
-def test_commands_of_the_readme_exist_when_they_call_make():
-    readme, makefile = (ROOT / "README.md").read_text(), (ROOT / "Makefile").read_text()
-    targets = set(re.findall(r"^([a-z]+):", makefile, re.MULTILINE))
-    called = set(re.findall(r"`make ([a-z]+)`|^make ([a-z]+)", readme, re.MULTILINE))
-    assert {first or second for first, second in called} <= targets
-    assert {"serve", "test"} <= {first or second for first, second in called}
+@pytest.mark.parametrize("page", DOCUMENTS, ids=lambda page: str(page.relative_to(ROOT)))
+def test_commands_of_documents_exist_when_they_call_make(page: Path):
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    assert called_targets(page) <= targets
+
+
+def test_readme_and_ci_call_the_two_commands():
+    assert {"serve", "test"} <= called_targets(ROOT / "README.md")
     assert "exec make test" in (ROOT / ".ci" / "run").read_text()
+
+
+def called_targets(page: Path) -> set[str]:
+    found = re.findall(r"`make ([a-z-]+)[^`]*`|^make ([a-z-]+)", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {first or second for first, second in found}
 
 
 def test_links_lead_somewhere_when_they_are_relative():
