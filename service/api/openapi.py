@@ -6,7 +6,8 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from schemas.problems import Problem
-from service.api.problems import MEDIA_TYPE, PROBLEMS
+from service.api.problem_types import PROBLEMS
+from service.api.problems import MEDIA_TYPE
 
 _ERRORS_FROM: Final = 400
 _REFERENCE = "#/components/schemas/{model}"

@@ -14,20 +14,17 @@ from schemas.models import Prediction
 from schemas.rendering import HeatmapRendering, TilesRendering
 from schemas.results import Provenance, Result, ResultImage, Target, Timings
 from service.engine.allowance import FREE, Allowance
-from service.engine.arrays import Array, Pixels
+from service.engine.arrays import Array
 from service.engine.drawing.reconstructions import draw_reconstruction, measure_reconstruction
 from service.engine.drawing.rendering import Drawing, draw_heatmap, draw_pictures, draw_tiles, measure_heatmap
 from service.engine.drawing.visuals import Heatmap, Pictures, Reconstruction, ScoreList, Sheets, Visual
 from service.engine.images.archive import ImageSet
-from service.engine.images.decoding import Decoded, ImageLimits, fit_into, read_picture
-from service.engine.images.framing import Framing, frame
-from service.engine.images.sample_range import SampleRange
+from service.engine.images.decoding import ImageLimits
 from service.engine.method import AnyMethod, Context
 from service.engine.model import Model
+from service.engine.photo import Photo, describe_range, see
 from service.errors import ImageMissingError, MethodUnavailableError, NotFiniteError, SetMissingError
 
-# The longer side that a picture keeps where neither the network nor model.toml fixes a size.
-MAX_OPEN_SIDE = 512
 _SOFTWARE = ("convscope", "tensorflow", "keras", "numpy", "pillow", "opencv-python-headless", "isal")
 
 
@@ -49,7 +46,7 @@ class Observation:
     """What a method returned, of which picture, and how many seconds decoding and computing took."""
 
     visual: Visual
-    photo: "Photo | None"
+    photo: Photo | None
     decoding: float
     computing: float
 
@@ -117,7 +114,7 @@ def present(model: Model, request: Request, observation: Observation) -> Result:
     )
 
 
-def find(model: Model, request: Request, visual: Visual, photo: "Photo | None") -> Finding:
+def find(model: Model, request: Request, visual: Visual, photo: Photo | None) -> Finding:
     """Draw what was seen, and say what it is."""
     drawings, values = _draw(model, visual, photo, request.params)
     wanted = drawings[:1] if request.first_picture_only else drawings
@@ -144,53 +141,11 @@ def refuse(model: Model, request: Request) -> None:
         raise SetMissingError("no images were sent: add the form field 'images' (a ZIP, or several files) or 'set'")
 
 
-@dataclass(frozen=True)
-class Photo:
-    """The picture upright at its own size, and as it enters preprocessing, both (h, w, c) uint8; and how it came so.
-
-    `samples` where it is gray of sixteen bits.
-    """
-
-    picture: Pixels
-    seen: Pixels
-    framing: Framing
-    samples: SampleRange | None = None
-
-
 def take_photo(model: Model, request: Request, limits: ImageLimits) -> Photo | None:
-    """Decode the request's picture, or None where the method looks at none. Raises what `decode` raises."""
+    """Decode the request's picture, or None where the method looks at none. Raises what `see` raises."""
     if request.image is None or request.method.consumes != "image":
         return None
-    # All that is needed at once: who held some and waited for more would be waited for.
-    allowance = request.allowance
-    decoded = read_picture(
-        request.image, limits, allowance.reserve, drawn=request.method.lays_maps, bits=model.sample_bits
-    )
-    allowance.check()
-    return _frame(model, decoded)
-
-
-def see(model: Model, image: bytes, limits: ImageLimits) -> Photo:
-    """Decode a picture, and fit it to the network. Raises what `decode` raises."""
-    return _frame(model, read_picture(image, limits, bits=model.sample_bits))
-
-
-def _frame(model: Model, decoded: Decoded) -> Photo:
-    """The picture, and what the network sees of it, at its input size. A network of any size sees all of it."""
-    shape = model.network_info.input_shape
-    assert shape is not None, "refuse() lets only networks with an image input through"
-    height, width, channels = shape
-    picture = decoded.pixels
-    size = (picture.shape[0], picture.shape[1])
-    open_height, open_width = model.input_size or _shrink(*size)
-    takes_all = height is None and width is None and model.input_size is None
-    framing = frame("stretch" if takes_all else model.fit, size, (height or open_height, width or open_width))
-    return Photo(picture, fit_into(picture, framing, channels), framing, decoded.samples)
-
-
-def _shrink(height: int, width: int) -> tuple[int, int]:
-    factor = min(1.0, MAX_OPEN_SIDE / max(height, width))
-    return max(1, round(height * factor)), max(1, round(width * factor))
+    return see(model, request.image, limits, request.allowance, drawn=request.method.lays_maps)
 
 
 def _require_finite(visual: Visual) -> None:
@@ -224,10 +179,6 @@ def _draw(
     drawings = draw_heatmap(visual, photo.picture, params, photo.framing)
     drawings.append(Drawing("input", None, photo.seen))
     return drawings, measure_heatmap(visual, params, photo.framing)
-
-
-def describe_range(samples: SampleRange) -> dict[str, Any]:
-    return {"bits": samples.bits, "maximum": samples.maximum, "sure": samples.sure}
 
 
 def encode(drawing: Drawing) -> ResultImage:

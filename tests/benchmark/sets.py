@@ -22,7 +22,8 @@ from service.engine.images.archive import ImageSet, SetLimits, open_set, pack_se
 from service.engine.methods import METHODS
 from service.engine.methods.layers.layer_health import SKETCH_POSITIONS, SKETCH_SIZE
 from service.engine.model import Model
-from service.engine.run import Request, run, see
+from service.engine.photo import see
+from service.engine.run import Request, run
 from service.keras.compute.probe import KerasProbe
 from service.settings import Limits
 from tests.benchmark.engine import compare

@@ -12,7 +12,7 @@ import yaml
 
 from docs import shape
 from docs.generate import PAGES
-from service.api.problems import PROBLEMS
+from service.api.problem_types import PROBLEMS
 from service.cli.commands.serve import DRAIN_SECONDS
 from service.engine.methods import METHODS
 from service.errors import ConvscopeError

@@ -14,7 +14,7 @@ from starlette.testclient import TestClient
 
 from schemas.problems import Problem
 from schemas.results import Result
-from service.api.problems import PROBLEMS
+from service.api.problem_types import PROBLEMS
 from service.client import Client
 from tests.contract.conftest import INTERNAL, PROBLEM_MEMBERS
 from tests.server import Server

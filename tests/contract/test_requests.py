@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from starlette.testclient import TestClient
 
-from service.api.problems import PROBLEMS
+from service.api.problem_types import PROBLEMS
 from service.composition import BUILT_IN_MODELS
 from service.engine.methods import METHODS
 from tests.contract.conftest import LABELS, MakeClient, add_model, assert_problem

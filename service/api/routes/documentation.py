@@ -11,7 +11,7 @@ from fastapi.responses import HTMLResponse
 from starlette.exceptions import HTTPException
 from starlette.staticfiles import StaticFiles
 
-from service.api.problems import PROBLEMS
+from service.api.problem_types import PROBLEMS
 
 router = APIRouter(include_in_schema=False)
 _ASSETS = "/docs/assets"

@@ -15,7 +15,8 @@ from service.engine.images.archive import ImageSet, Member
 from service.engine.images.decoding import ImageLimits
 from service.engine.method import Batch
 from service.engine.model import Model
-from service.engine.run import Photo, Request, describe_range, see
+from service.engine.photo import Photo, describe_range, see
+from service.engine.run import Request
 from service.errors import ConvscopeError
 
 # Pictures that go through the network together.
@@ -66,7 +67,7 @@ class Slice:
         return replace(self.request, params=params)
 
     def see(self, member: Member) -> Photo:
-        """Decode a picture, and fit it to the network, on any thread. Raises what `run.see` raises."""
+        """Decode a picture, and fit it to the network, on any thread. Raises what `see` raises."""
         photo = see(self.model, self.images.read(member.index, self.limits.max_bytes), self.limits)
         if photo.samples is not None and photo.samples.is_brightened:
             self.ranges.append({"index": member.index, "name": member.name} | describe_range(photo.samples))

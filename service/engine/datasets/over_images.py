@@ -17,7 +17,8 @@ from service.engine.images.decoding import ImageLimits
 from service.engine.images.lookalikes import explain_lookalike
 from service.engine.method import Album, Context, OverImages, Whole
 from service.engine.model import Model
-from service.engine.run import Finding, Request, describe_origin, see
+from service.engine.photo import see
+from service.engine.run import Finding, Request, describe_origin
 from service.errors import ConvscopeError, ImageInvalidError, SetEmptyError
 
 

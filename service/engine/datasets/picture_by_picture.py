@@ -20,8 +20,9 @@ from service.engine.drawing.map_over_picture import lay_over_picture
 from service.engine.drawing.visuals import Heatmap, Visual
 from service.engine.images.archive import Member
 from service.engine.model import Model
+from service.engine.photo import Photo
 from service.engine.ports.probe import BatchProbe
-from service.engine.run import Finding, Photo, Request, find, look
+from service.engine.run import Finding, Request, find, look
 from service.errors import ConvscopeError
 
 # Threads that decode and draw. More than there are cores would cost more in taking turns than they bring.
