@@ -1,7 +1,7 @@
 """Runs the Lua scripts of the job records on a Redis server, in bounded time, and says what its failures mean.
 
-The only file that imports redis, but for `broker`. A reply that is lost makes a script run again: every one of them may
-be repeated.
+The only file that imports redis, but for `celery_notifier`. A reply that is lost makes a script run again: every one of
+them may be repeated.
 """
 
 import hashlib
