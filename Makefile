@@ -46,7 +46,7 @@ tour: .venv/.develop  ## every method, option and model by HTTP and terminal int
 	@mkdir -p build
 	$(BIN)/python -m tests.tour record build/tour.json
 
-mutations: .venv/.develop  ## five thousand mutated pictures, sets, JSON bodies and forms, and five hundred model files
+mutations: .venv/.develop  ## five thousand mutated pictures, datasets, JSON bodies and forms, and five hundred model files
 	$(BIN)/python -m tests.mutations
 	$(BIN)/python -m tests.mutations.models --count 500
 

@@ -98,34 +98,34 @@ EXHIBITS = (
     Exhibit(
         "layer-health",
         "layer-health",
-        "A row for each layer with filters: the share of zeros among its answers to a [set](sets.md) of eighty scenes. "
-        "Half of all answers are zero, nothing is dead, and no two filters are alike; that deeper layers are sparser "
-        "is hardly true of this network. The JSON has the numbers of every channel.",
-        {"set": "shapes"},
+        "A row for each layer with filters: the share of zeros among its answers to a [dataset](datasets.md) of eighty "
+        "scenes. Half of all answers are zero, nothing is dead, and no two filters are alike; that deeper layers are "
+        "sparser is hardly true of this network. The JSON has the numbers of every channel.",
+        {"dataset": "shapes"},
     ),
     Exhibit(
         "unit-activations",
         "unit-activations",
-        "The first picture of five classes of a [set](sets.md), and beside each the maps of ten units of `conv2`: "
-        "across a row what units find in a picture, down a column what a unit looks for. Each column has a scale of "
-        "its own. The other pictures of the answer are grids of all pictures by all units, of the greatest answer "
-        "and of the mean.",
-        {"set": "shapes", "layer": "conv2", "maps": 5},
+        "The first picture of five classes of a [dataset](datasets.md), and beside each the maps of ten units "
+        "of `conv2`: across a row what units find in a picture, down a column what a unit looks for. Each column has a "
+        "scale of its own. The other pictures of the answer are grids of all pictures by all units, of the greatest "
+        "answer and of the mean.",
+        {"dataset": "shapes", "layer": "conv2", "maps": 5},
     ),
     Exhibit(
         "top-images",
         "top-images",
-        "For six units of `conv3` the patches of a [set](sets.md) of eighty scenes that excite each most, the "
+        "For six units of `conv3` the patches of a [dataset](datasets.md) of eighty scenes that excite each most, the "
         "strongest first: some like an edge of one direction, some a corner, some stripes. A patch is all that the "
         "unit can see there; gray lies beyond the picture. A second picture marks the patches in the whole scenes.",
-        {"set": "shapes", "layer": "conv3", "units": "0,3,5,7,8,13"},
+        {"dataset": "shapes", "layer": "conv3", "units": "0,3,5,7,8,13"},
     ),
     Exhibit(
         "autoencoder-reconstruction",
         "autoencoder-reconstruction",
         "A letter, what the model makes of it after it went through two numbers, and the difference: red where the "
-        "painting is too bright, blue where it is too dark, full colour at the difference of black and white. "
-        "With a [set](sets.md) the worst pictures come first, and the JSON has the mean error "
+        "reconstruction is too bright, blue where it is too dark, full colour at the difference of black and white. "
+        "With a [dataset](datasets.md) the worst pictures come first, and the JSON has the mean error "
         "([autoencoders](autoencoders.md)).",
         model="glyphs",
         image=GLYPH,
@@ -136,14 +136,14 @@ EXHIBITS = (
         "The weights of the 32 units that are wired straight to the pixels, on one scale around zero: a unit answers "
         "to ink where it is red, and against ink where it is blue. Where no glyph ever has ink there is only noise. "
         "A second picture has each unit divided by its largest weight.",
-        {"set": "glyphs"},
+        {"dataset": "glyphs"},
         model="glyphs",
     ),
     Exhibit(
         "autoencoder-coefficients",
         "autoencoder-decoder",
-        "What the two units of the code add to the painting, and take away, when they go a deviation above the mean.",
-        {"set": "glyphs"},
+        "What the two units of the latent add to the reconstruction, and take away, a deviation above the mean.",
+        {"dataset": "glyphs"},
         model="glyphs",
         picture="decoder",
     ),
@@ -152,25 +152,25 @@ EXHIBITS = (
         "autoencoder-latents",
         "Three hundred letters and digits, each at the two numbers that the model makes of it, in the colour of its "
         "folder: glyphs that look alike lie together, though no label was part of the training. The JSON has every "
-        "code, the ranges of the units, and how well the labels lie apart, a silhouette of 0.47.",
-        {"set": "glyphs"},
+        "latent, the ranges of the units, and how well the labels lie apart, a silhouette of 0.47.",
+        {"dataset": "glyphs"},
         model="glyphs",
     ),
     Exhibit(
         "autoencoder-latents",
         "autoencoder-manifold",
-        "The second picture of the same answer: what the decoder paints at places all over that plane.",
-        {"set": "glyphs"},
+        "The second picture of the same answer: what the decoder decodes at places all over that plane.",
+        {"dataset": "glyphs"},
         model="glyphs",
         picture="manifold",
     ),
     Exhibit(
         "autoencoder-traversal",
         "autoencoder-traversal",
-        "A row for each number of the code: it goes through its range over the set, with its value below each tile, "
-        "while the other stays at its mean. With `between=0,100` a second picture goes from the first glyph of the "
-        "set to that of index 100.",
-        {"set": "glyphs"},
+        "A row for each number of the latent: it goes through its range over the dataset, with its value below each "
+        "tile, while the other stays at its mean. With `between=0,100` a second picture goes from the first glyph of "
+        "the dataset to that of index 100.",
+        {"dataset": "glyphs"},
         model="glyphs",
     ),
 )

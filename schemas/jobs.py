@@ -65,8 +65,8 @@ class JobVersion(Schema):
 class JobRequest(Schema):
     """What was asked for, as it stands in the record: all that a worker needs, and all that it may rely on.
 
-    `image` is the SHA-256 of the picture among the artifacts, or `images` that of a set, a ZIP; `model_sha256` is that
-    of the model which the parameters were checked against. Of several `versions`, in order, `version` is the last.
+    `image` is the SHA-256 of the picture among the artifacts, or `images` that of a dataset, a ZIP; `model_sha256` is
+    that of the model which the parameters were checked against. Of several `versions`, in order, `version` is the last.
     """
 
     model: str

@@ -30,7 +30,7 @@ class MethodParams(Schema):
 
     @field_validator("*", mode="before")
     @classmethod
-    def _truth_is_no_number(cls, value: object, info: ValidationInfo) -> object:
+    def _bool_is_no_number(cls, value: object, info: ValidationInfo) -> object:
         # pydantic would read `true` as 1, as forms must have their numbers read from text.
         if isinstance(value, bool) and cls.model_fields[str(info.field_name)].annotation is not bool:
             raise ValueError("true and false are no values of this parameter")

@@ -52,7 +52,7 @@ class Provenance(Schema):
     params: dict[str, Any] = Field(description="Every parameter as it was used, defaults included.")
     seed: int | None = Field(description="Null for methods without randomness.")
     image_sha256: str | None
-    images_sha256: str | None = Field(None, description="Of the ZIP, where the method looked at a set of pictures.")
+    images_sha256: str | None = Field(None, description="Of the ZIP, where the method looked at a dataset.")
     model_sha256: str
     plan: dict[str, Any] = Field(description="How it was computed: input size, preprocessing, resampling.")
     software: dict[str, str]

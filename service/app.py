@@ -32,8 +32,8 @@ from service.composition import (
     make_data_folder,
     open_artifacts,
     open_batcher,
+    open_datasets,
     open_reconciler,
-    open_sets,
     open_shared_catalog,
     open_store,
     open_workforce,
@@ -57,8 +57,8 @@ _STORE_WAITING: Final = 512
 # Bodies taken apart at the same time. Parsers hold the interpreter's lock: more of them would be no faster, and would
 # keep the event loop waiting.
 _PARSERS: Final = 2
-# Threads that check sets, which Python does mostly: more would only take turns.
-_SET_THREADS: Final = 2
+# Threads that check datasets, which Python does mostly: more would only take turns.
+_DATASET_THREADS: Final = 2
 # How long a request waits until there is memory for its picture: others take a second or two.
 _MEMORY_PATIENCE_SECONDS: Final = 10.0
 # Of the picture that warms a network of open size up.
@@ -86,11 +86,13 @@ def create_app(settings: Settings) -> FastAPI:
         results=ResultCache(limits.result_cache_bytes, metrics),
         metrics=metrics,
         jobs=_open_jobs(settings, store, artifacts, workforce),
-        sets=open_sets(settings),
-        set_checks=BoundedExecutor(running=_SET_THREADS, waiting=limits.waiting_requests, name="sets"),
-        set_uploads=Uploads(limits.set_uploads, slowest=limits.max_image_bytes / limits.set_timeout_seconds),
+        datasets=open_datasets(settings),
+        dataset_checks=BoundedExecutor(running=_DATASET_THREADS, waiting=limits.waiting_requests, name="datasets"),
+        dataset_uploads=Uploads(
+            limits.dataset_uploads, slowest=limits.max_image_bytes / limits.dataset_timeout_seconds
+        ),
         memory=_open_memory(settings),
-        times=Times(limits.request_seconds, limits.set_check_seconds),
+        times=Times(limits.request_seconds, limits.dataset_check_seconds),
         image_limits=image_limits(settings),
         body_limits=_body_limits(settings),
         jobs_mode=settings.jobs_mode,
@@ -109,7 +111,7 @@ def create_app(settings: Settings) -> FastAPI:
         services.jobs.stopping.set()
         services.executor.close()
         services.parsing.close()
-        services.set_checks.close()
+        services.dataset_checks.close()
         reconciler.close()
         await anyio.to_thread.run_sync(workforce.close)
         services.jobs.executor.close()
@@ -167,8 +169,8 @@ def _body_limits(settings: Settings) -> BodyLimits:
         max_image_bytes=limits.max_image_bytes,
         timeout_seconds=limits.body_timeout_seconds,
         bytes_per_second=limits.body_bytes_per_second,
-        max_set_bytes=limits.set_bytes,
-        set_timeout_seconds=limits.set_timeout_seconds,
+        max_dataset_bytes=limits.dataset_bytes,
+        dataset_timeout_seconds=limits.dataset_timeout_seconds,
     )
 
 

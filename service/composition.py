@@ -5,12 +5,12 @@ from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
-from service.demo.glyph_set import draw_glyph_files
-from service.demo.scene_set import draw_scenes
+from service.demo.glyph_dataset import draw_glyph_files
+from service.demo.scene_dataset import draw_scenes
 from service.engine.activation_cache import ActivationCache
 from service.engine.batching import DynamicBatcher
 from service.engine.chunks import JobLimits
-from service.engine.images.archive import SetLimits
+from service.engine.images.archive import DatasetLimits
 from service.engine.images.decoding import ImageLimits
 from service.engine.model import Model
 from service.engine.observer import Observer
@@ -26,7 +26,7 @@ from service.keras.compute.tuning import Tuning
 from service.keras.files.admission.limits import ModelFileLimits
 from service.keras.log_filter import filtered_log
 from service.models.catalog import Catalog
-from service.models.datasets import Sets
+from service.models.datasets import Datasets
 from service.models.load_journal import LoadJournal
 from service.models.memory import freeze_modules
 from service.models.sources.applications import Applications
@@ -91,11 +91,11 @@ def image_limits(settings: Settings) -> ImageLimits:
     return ImageLimits(settings.limits.max_image_bytes, settings.limits.max_image_pixels)
 
 
-def open_sets(settings: Settings) -> Sets:
-    """The sets of pictures that have names."""
+def open_datasets(settings: Settings) -> Datasets:
+    """The datasets that have names."""
     limits = settings.limits
-    taken = SetLimits(limits.set_images, limits.set_bytes, limits.set_unpacked_bytes)
-    return Sets(settings.data_folder / "sets", taken, {"shapes": draw_scenes, "glyphs": draw_glyph_files})
+    taken = DatasetLimits(limits.dataset_images, limits.dataset_bytes, limits.dataset_unpacked_bytes)
+    return Datasets(settings.data_folder / "datasets", taken, {"shapes": draw_scenes, "glyphs": draw_glyph_files})
 
 
 def job_limits(settings: Settings) -> JobLimits:

@@ -115,8 +115,8 @@ class PictureOutOfRangeError(ConvscopeError):
     field = "between"
 
 
-class CodeTooLargeError(ConvscopeError):
-    code = "code_too_large"
+class LatentTooLargeError(ConvscopeError):
+    code = "latent_too_large"
 
 
 class NotFiniteError(ConvscopeError):
@@ -147,33 +147,33 @@ class ImageTooManyPixelsError(ConvscopeError):
     field = "image"
 
 
-class SetMissingError(ConvscopeError):
+class DatasetMissingError(ConvscopeError):
     code = "images_missing"
     field = "images"
 
 
-class SetNotFoundError(ConvscopeError):
-    code = "set_not_found"
-    field = "set"
+class DatasetNotFoundError(ConvscopeError):
+    code = "dataset_not_found"
+    field = "dataset"
 
 
-class SetInvalidError(ConvscopeError):
-    code = "set_invalid"
+class DatasetInvalidError(ConvscopeError):
+    code = "dataset_invalid"
     field = "images"
 
 
-class SetEmptyError(ConvscopeError):
-    code = "set_empty"
+class DatasetEmptyError(ConvscopeError):
+    code = "dataset_empty"
     field = "images"
 
 
-class SetTooLargeError(ConvscopeError):
-    code = "set_too_large"
+class DatasetTooLargeError(ConvscopeError):
+    code = "dataset_too_large"
     field = "images"
 
 
 class AnnotationInvalidError(ConvscopeError):
-    """The detail names the file in the set."""
+    """The detail names the file in the dataset."""
 
     code = "annotation_invalid"
     field = "images"

@@ -33,19 +33,19 @@ class Limits(BaseModel):
 
     max_image_bytes: int = Field(20 * 2**20, ge=1, description="Largest image file taken, in bytes.")
     max_image_pixels: int = Field(40_000_000, ge=1, description="Largest picture decoded, in pixels.")
-    set_images: int = Field(10_000, ge=1, description="Pictures that a set may have.")
-    set_bytes: int = Field(2**28, ge=1, description="Largest set taken, a ZIP or a folder, in bytes.")
-    set_unpacked_bytes: int = Field(2**31, ge=1, description="Bytes of all picture files of a set, unpacked.")
-    set_timeout_seconds: float = Field(600, gt=0, description="How long a client may take to send a set.")
-    set_uploads: int = Field(4, ge=1, description="Sets that are received at the same time; then 503.")
+    dataset_images: int = Field(10_000, ge=1, description="Pictures that a dataset may have.")
+    dataset_bytes: int = Field(2**28, ge=1, description="Largest dataset taken, a ZIP or a folder, in bytes.")
+    dataset_unpacked_bytes: int = Field(2**31, ge=1, description="Bytes of all picture files of a dataset, unpacked.")
+    dataset_timeout_seconds: float = Field(600, gt=0, description="How long a client may take to send a dataset.")
+    dataset_uploads: int = Field(4, ge=1, description="Datasets that are received at the same time; then 503.")
     running_requests: int = Field(
         16, ge=1, description="Requests in work at the same time; each may hold a decoded picture."
     )
     request_seconds: float = Field(
         60, gt=0, description="How long one request may be computed for; then 503. The slowest honest ones take a few."
     )
-    set_check_seconds: float = Field(
-        30, gt=0, description="How long one set may be checked for; then 503. Ten thousand XML files take three."
+    dataset_check_seconds: float = Field(
+        30, gt=0, description="How long one dataset may be checked for; then 503. Ten thousand XML files take three."
     )
     work_bytes: int = Field(
         2**31,
@@ -92,7 +92,7 @@ class Limits(BaseModel):
     input_bytes: int = Field(
         2**32,
         ge=1,
-        description="Bytes of all pictures and sets that jobs were sent with, sixteen of the largest sets; then 507.",
+        description="Bytes of all pictures and datasets that jobs were sent with, sixteen of the largest; then 507.",
     )
     result_bytes: int = Field(
         2**34,

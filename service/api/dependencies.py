@@ -18,15 +18,15 @@ from service.engine.allowance import Allowance, Memory
 from service.engine.images.decoding import ImageLimits
 from service.engine.model import Model
 from service.models.catalog import Catalog, unwrap
-from service.models.datasets import Sets
+from service.models.datasets import Datasets
 
 
 @dataclass(frozen=True)
 class Times:
-    """How many seconds one request may be computed for, and one set be checked."""
+    """How many seconds one request may be computed for, and one dataset be checked."""
 
     request: float
-    set_check: float
+    dataset_check: float
 
 
 @dataclass(frozen=True)
@@ -37,9 +37,9 @@ class Services:
     results: ResultCache
     metrics: Metrics
     jobs: JobServices
-    sets: Sets
-    set_checks: BoundedExecutor
-    set_uploads: Uploads
+    datasets: Datasets
+    dataset_checks: BoundedExecutor
+    dataset_uploads: Uploads
     memory: Memory
     times: Times
     image_limits: ImageLimits
@@ -57,9 +57,9 @@ class Services:
         load = await anyio.to_thread.run_sync(self.catalog.find_load, name, version)
         return None if load is None else unwrap(await asyncio.shield(asyncio.wrap_future(load)))
 
-    def allow(self, *, set_check: bool = False) -> Allowance:
+    def allow(self, *, dataset_check: bool = False) -> Allowance:
         """What a request may take, from now on: to be called where its work begins."""
-        return Allowance(self.times.set_check if set_check else self.times.request, self.memory)
+        return Allowance(self.times.dataset_check if dataset_check else self.times.request, self.memory)
 
 
 async def until_gone(request: Request) -> None:

@@ -13,10 +13,14 @@ _IMAGE: Final = {
     "type": "string",
     "description": "The picture: a file in a form; base64 or a data URL in JSON.",
 }
-_SET: Final = {
-    "description": "A set of pictures, for a job over all of them: a ZIP, or several files. Folders in it are labels.",
+_DATASET: Final = {
+    "description": "A dataset, for a job over all of them: a ZIP, or several files. Folders in it are labels.",
 }
-_SET_NAME: Final = {"type": "string", "description": "A set that the service has by name.", "examples": ["shapes"]}
+_DATASET_NAME: Final = {
+    "type": "string",
+    "description": "A dataset that the service has by name.",
+    "examples": ["shapes"],
+}
 _VERSIONS: Final = {
     "type": "string",
     "description": "Versions of the model to be compared, in a job: `1,2,5`, or `all`, oldest first.",
@@ -48,7 +52,7 @@ _JOB_HEADERS: Final = {
 def request_body(method: AnyMethod) -> dict[str, Any]:
     """`openapi_extra` of the route: the same parameters as a form and as JSON."""
     schema = method.params.model_json_schema()
-    example: dict[str, Any] = {"image": {"image": _tiny_picture()}, "images": {"set": "shapes"}}.get(
+    example: dict[str, Any] = {"image": {"image": _tiny_picture()}, "images": {"dataset": "shapes"}}.get(
         method.consumes, {}
     )
     return {
@@ -107,8 +111,8 @@ def _with_pictures(schema: dict[str, Any], method: AnyMethod, form: dict[str, An
     schema = schema | {"properties": schema.get("properties", {}) | {"versions": _VERSIONS}}
     if method.consumes not in ("image", "images"):
         return schema
-    several = _SET | {"type": "array", "items": {"type": "string"} | form, "minItems": 1}
-    ways: dict[str, Any] = {"images": several, "set": _SET_NAME}
+    several = _DATASET | {"type": "array", "items": {"type": "string"} | form, "minItems": 1}
+    ways: dict[str, Any] = {"images": several, "dataset": _DATASET_NAME}
     if method.consumes == "image":
         ways = {"image": _IMAGE | form} | ways
     return schema | {

@@ -73,14 +73,14 @@ async def _submit(request: Request, services: Services, asked: Asked) -> str:
 
 
 async def _draft(request: Request, services: Services, asked: Asked, models: Sequence[Model]) -> Draft:
-    """Sets have threads of their own: however long they are looked at, heat maps are drawn meanwhile."""
-    is_set = asked.work.images is not None
+    """Datasets have threads of their own: however long they are looked at, heat maps are drawn meanwhile."""
+    is_dataset = asked.work.images is not None
 
     def draft() -> Draft:
-        with services.allow(set_check=is_set) as allowance:
+        with services.allow(dataset_check=is_dataset) as allowance:
             return draft_job(models, replace(asked.work, allowance=allowance), services.jobs.rules)
 
-    executor = services.set_checks if is_set else services.executor
+    executor = services.dataset_checks if is_dataset else services.executor
     return await executor.run(draft, asked.model, partial(until_gone, request))
 
 

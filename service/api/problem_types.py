@@ -63,10 +63,10 @@ PROBLEMS: Final[dict[str, ProblemType]] = {
         422, "Page out of range", "Pages count from 1; the detail says how many there are."
     ),
     "picture_out_of_range": ProblemType(
-        422, "Unknown picture", "The set has fewer pictures, counted from 0, or this one of them cannot be read."
+        422, "Unknown picture", "The dataset has fewer pictures, counted from 0, or this one of them cannot be read."
     ),
-    "code_too_large": ProblemType(
-        422, "Code too large", "An autoencoder's code has more units than this method can keep of every picture."
+    "latent_too_large": ProblemType(
+        422, "Latent too large", "An autoencoder's latent has more units than this method can keep of every picture."
     ),
     "too_many_values": ProblemType(
         422, "Too many values", "So many raw numbers are not written as JSON: ask for fewer channels."
@@ -87,25 +87,27 @@ PROBLEMS: Final[dict[str, ProblemType]] = {
         422, "Image too large", "The image has more pixels than the limit; it was refused before decoding."
     ),
     "images_missing": ProblemType(
-        422, "No images", "The method needs a set of pictures: form files `images`, a ZIP among them, or `set=NAME`."
-    ),
-    "set_not_found": ProblemType(
         422,
-        "Unknown set",
-        "No set of that name: a folder under `sets` in the service's data folder, or a built-in one.",
+        "No images",
+        "The method needs a dataset: form files `images`, a ZIP among them, or `dataset=NAME`.",
     ),
-    "set_invalid": ProblemType(
-        422, "Not a readable set", "The ZIP is damaged or encrypted, or names files that lead out of it."
+    "dataset_not_found": ProblemType(
+        422,
+        "Unknown dataset",
+        "No dataset of that name: a folder under `datasets` in the service's data folder, or a built-in one.",
     ),
-    "set_empty": ProblemType(422, "Empty set", "There is no picture in the set, or none that can be read."),
-    "set_too_large": ProblemType(
-        413, "Set too large", "The set has more pictures or bytes than the limit; the detail says which."
+    "dataset_invalid": ProblemType(
+        422, "Not a readable dataset", "The ZIP is damaged or encrypted, or names files that lead out of it."
+    ),
+    "dataset_empty": ProblemType(422, "Empty dataset", "There is no picture in the dataset, or none that can be read."),
+    "dataset_too_large": ProblemType(
+        413, "Dataset too large", "The dataset has more pictures or bytes than the limit; the detail says which."
     ),
     "annotation_invalid": ProblemType(
         422,
         "Not a readable annotation",
-        "A file of the set that says where the objects are (a mask, Pascal VOC or COCO) is damaged or does not fit its "
-        "picture; the detail names it. Mend it or leave it out.",
+        "A file of the dataset that says where the objects are (a mask, Pascal VOC or COCO) is damaged or does not fit "
+        "its picture; the detail names it. Mend it or leave it out.",
     ),
     "versions_invalid": ProblemType(
         422, "Versions cannot be compared", "Name two versions of the model or more, such as `1,2,5`, or `all`."
@@ -162,8 +164,8 @@ PROBLEMS: Final[dict[str, ProblemType]] = {
     "deadline_exceeded": ProblemType(
         503,
         "Took too long",
-        "One request may compute, and one set may be checked, for only so long; send less at once, or try again when "
-        "the service has less to do.",
+        "One request may compute, and one dataset may be checked, for only so long; send less at once, or try again "
+        "when the service has less to do.",
     ),
     "client_gone": ProblemType(499, "Client gone", "The client left before its request was begun; nobody reads this."),
     "not_ready": ProblemType(503, "Not ready", "The built-in model has not run yet; try again in a moment."),

@@ -24,7 +24,7 @@ RETRY_AFTER_SECONDS = 1
 # Here waiting does not help: somebody has to do something.
 NOT_PASSING = ("model_failed", "weights_unavailable")
 # What asks for the same in other words.
-_ALSO: Final = {"channels": ("channel",), "images": ("set",), "image": ("images",)}
+_ALSO: Final = {"channels": ("channel",), "images": ("dataset",), "image": ("images",)}
 _FULL: Final = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
 
 

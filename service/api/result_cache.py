@@ -75,7 +75,7 @@ def make_key(model: Model, work: Request, media_type: str) -> str:
             network_info.task,
             network_info.default_layer,
             network_info.input_shape,
-            network_info.code and network_info.code.layer,
+            network_info.latent and network_info.latent.layer,
         ),
         (work.method.name, work.params.model_dump(mode="json"), image, media_type),
         software(),

@@ -1,4 +1,4 @@
-"""The terminal: `convscope serve | worker | models | layers | sets | doctor | METHOD IMAGE…`, made from METHODS."""
+"""The terminal: `convscope serve | worker | models | layers | datasets | doctor | METHOD IMAGE…`, made from METHODS."""
 
 import logging
 import os
@@ -8,7 +8,7 @@ import click
 
 from service.cli.backends import OpenBackend, open_backend
 from service.cli.commands.doctor import doctor
-from service.cli.commands.lists import make_layers, make_models, make_sets
+from service.cli.commands.lists import make_datasets, make_layers, make_models
 from service.cli.commands.methods import make_compare, make_method
 from service.cli.commands.serve import serve
 from service.cli.commands.worker import worker
@@ -53,7 +53,7 @@ def make_program(methods: Iterable[AnyMethod], backend: OpenBackend) -> click.Co
             "compare": make_compare(methods, backend),
             "models": make_models(backend),
             "layers": make_layers(backend),
-            "sets": make_sets(backend),
+            "datasets": make_datasets(backend),
             "doctor": doctor,
             "serve": serve,
             "worker": worker,

@@ -10,23 +10,23 @@ from typing import IO, Protocol
 import click
 from pydantic import ValidationError
 
+from schemas.datasets import DatasetList
 from schemas.methods import MethodParams
 from schemas.models import LayerList, ModelList
 from schemas.results import Result
-from schemas.sets import SetList
-from service.cli.datasets import PictureSet
+from service.cli.datasets import PictureDataset
 from service.cli.speech import speak
 from service.client import Client, ServiceError
-from service.composition import image_limits, job_limits, open_catalog, open_sets
+from service.composition import image_limits, job_limits, open_catalog, open_datasets
 from service.engine import run as engine
 from service.engine.chunks import JobLimits, run_all
-from service.engine.images.archive import ImageSet, open_set
+from service.engine.images.archive import Dataset, open_dataset
 from service.engine.images.decoding import ImageLimits
 from service.engine.method import AnyMethod
 from service.engine.versions.comparison import run_versions
 from service.errors import ImageInvalidError, ImageTooLargeError
 from service.models.catalog import Catalog
-from service.models.datasets import Sets
+from service.models.datasets import Datasets
 from service.models.doctor import list_layers
 from service.settings import ENV_FILE, Settings
 
@@ -42,7 +42,7 @@ class Work:
     params: MethodParams
     model: str
     version: str | None
-    pictures: PictureSet | None = None
+    pictures: PictureDataset | None = None
     versions: str | None = None
 
 
@@ -50,7 +50,7 @@ class Backend(Protocol):
     """Raises ConvscopeError or ServiceError, which both have a `code` and a `detail`."""
 
     def run(self, work: Work, image: Path | None, report: Report) -> Result:
-        """Compute one result, of an image or of the work's set.
+        """Compute one result, of an image or of the work's dataset.
 
         Where that takes long, `report` is told the share done, 0…1.
         """
@@ -60,7 +60,7 @@ class Backend(Protocol):
 
     def layers(self, model: str, version: str | None) -> LayerList: ...
 
-    def sets(self) -> SetList: ...
+    def datasets(self) -> DatasetList: ...
 
 
 # Opens the place at a service's URL, or here where it is None.
@@ -76,7 +76,7 @@ def open_backend(server: str | None) -> Iterator[Backend]:
         return
     settings = read_settings()
     with closing(open_catalog(settings)) as catalog:
-        yield Local(catalog, image_limits(settings), job_limits(settings), open_sets(settings))
+        yield Local(catalog, image_limits(settings), job_limits(settings), open_datasets(settings))
 
 
 def read_settings() -> Settings:
@@ -103,9 +103,9 @@ def _names_settings(path: Path) -> bool:
 class Local:
     """This process."""
 
-    def __init__(self, catalog: Catalog, limits: ImageLimits, job_limits: JobLimits, sets: Sets) -> None:
+    def __init__(self, catalog: Catalog, limits: ImageLimits, job_limits: JobLimits, datasets: Datasets) -> None:
         self._catalog = catalog
-        self._sets = sets
+        self._datasets = datasets
         self._limits = limits
         self._job_limits = job_limits
 
@@ -128,12 +128,12 @@ class Local:
         return engine.run(model, request, self._limits)
 
     @contextmanager
-    def _open(self, pictures: PictureSet) -> Iterator[ImageSet]:
+    def _open(self, pictures: PictureDataset) -> Iterator[Dataset]:
         if pictures.name is not None:
-            with closing(self._sets.open(pictures.name)) as images:
+            with closing(self._datasets.open(pictures.name)) as images:
                 yield images
             return
-        with pictures.open() as file, closing(open_set(file, self._sets.limits)) as images:
+        with pictures.open() as file, closing(open_dataset(file, self._datasets.limits)) as images:
             yield images
 
     def models(self, *, load: bool) -> ModelList:
@@ -144,8 +144,8 @@ class Local:
     def layers(self, model: str, version: str | None) -> LayerList:
         return list_layers(self._catalog.model(model, version))
 
-    def sets(self) -> SetList:
-        return SetList(sets=self._sets.names())
+    def datasets(self) -> DatasetList:
+        return DatasetList(datasets=self._datasets.names())
 
 
 class Remote:
@@ -160,7 +160,7 @@ class Remote:
         if work.versions is not None:
             given["versions"] = work.versions
         if work.pictures is not None and work.pictures.name is not None:
-            given["set"] = work.pictures.name
+            given["dataset"] = work.pictures.name
         data = None if image is None else _read(image)
         with self._open(work.pictures) as images:
             return self._client.run(
@@ -168,7 +168,7 @@ class Remote:
             )
 
     @contextmanager
-    def _open(self, pictures: PictureSet | None) -> Iterator[IO[bytes] | None]:
+    def _open(self, pictures: PictureDataset | None) -> Iterator[IO[bytes] | None]:
         if pictures is None or pictures.name is not None:
             yield None
             return
@@ -190,8 +190,8 @@ class Remote:
             self._client.load(model, version)
             return self._client.layers(model, version)
 
-    def sets(self) -> SetList:
-        return self._client.sets()
+    def datasets(self) -> DatasetList:
+        return self._client.datasets()
 
 
 def _read(path: Path, max_bytes: int | None = None) -> bytes:

@@ -11,7 +11,7 @@ import click
 from schemas.results import Result
 from schemas.sentences import visible_json
 from service.cli.backends import Backend, Report, Work
-from service.cli.contact_sheet import Skipped, describe_predictions, describe_set, describe_versions
+from service.cli.contact_sheet import Skipped, describe_dataset, describe_predictions, describe_versions
 from service.cli.exits import PROBLEMS, Exit, fail, judge, say
 from service.cli.gate import find_failures
 from service.cli.interrupts import hold_interrupts
@@ -103,7 +103,7 @@ class Batch:
         self._done += 1
         if self._work.versions is not None:
             self._compared.append((result.model if path is None else readable(path), result.values["neighbours"]))
-        # Of a set: the others are in the result.
+        # Of a dataset: the others are in the result.
         for item in result.values.get("skipped", ()) if self._work.pictures else ():
             self._skipped.append(Skipped(item["name"], item["code"], item["detail"]))
             echo(f"{item['name']}: {item['detail']} [{item['code']}]", err=True)
@@ -164,7 +164,7 @@ def _sentence(path: Path | None, result: Result, files: tuple[str, ...]) -> str:
     if "neighbours" in result.values:
         return f"{subject}: {describe_versions(result)}"
     if result.provenance.images_sha256 is not None:
-        return f"{subject}: {describe_set(result)}"
+        return f"{subject}: {describe_dataset(result)}"
     said = describe_predictions(result, 1 if files else len(result.predictions))
     return f"{subject}: {said or _list(files) or 'done'}"
 

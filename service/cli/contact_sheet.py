@@ -70,12 +70,12 @@ def describe_predictions(result: Result, count: int = 3) -> str:
     return ", ".join(f"{best.label} {best.score:.2f}" for best in result.predictions[:count])
 
 
-def describe_set(result: Result) -> str:
-    """What the pictures of a set came to together, in a line."""
+def describe_dataset(result: Result) -> str:
+    """What the pictures of a dataset came to together, in a line."""
     values = result.values
     said = [f"{values['images']} pictures"]
     if values.get("accuracy") is not None:
-        said.append(f"{values['accuracy']:.1%} of {values['with_truth']} answers right")
+        said.append(f"{values['accuracy']:.1%} of {values['with_ground_truth']} answers right")
     if unmatched := values.get("unmatched_labels"):
         said.append(
             f"folders that name no class: {', '.join(item['label'] for item in unmatched[:_NAMED])}"
@@ -115,7 +115,7 @@ def _facts(result: Result) -> list[str]:
     if "neighbours" in result.values:
         facts.append(f"Versions: {escape(describe_versions(result))}")
     elif result.provenance.images_sha256 is not None:
-        facts.append(f"Set: {escape(describe_set(result))}")
+        facts.append(f"Set: {escape(describe_dataset(result))}")
     facts.append(f"Model: {escape(result.model)}, version {escape(result.version)}")
     return facts
 

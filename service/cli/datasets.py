@@ -1,4 +1,4 @@
-"""The set of pictures that a command line names: a ZIP as it is, files and folders packed, or a set by its name."""
+"""The dataset that a command line names: a ZIP as it is, files and folders packed, or one by its name."""
 
 import os
 import tempfile
@@ -12,13 +12,13 @@ from typing import IO
 import click
 
 from service.cli.pictures import find_pictures
-from service.engine.images.archive import is_note, pack_set
+from service.engine.images.archive import is_note, pack_dataset
 from service.engine.images.lookalikes import is_lookalike
 
 
 @dataclass(frozen=True)
-class PictureSet:
-    """One of the two: paths that the user wrote, or the name of a set."""
+class PictureDataset:
+    """One of the two: paths that the user wrote, or the name of a dataset."""
 
     paths: Sequence[Path] = ()
     name: str | None = None
@@ -31,13 +31,13 @@ class PictureSet:
                 yield file
             return
         with tempfile.TemporaryFile() as file:
-            pack_set(_read(self.paths), file)
+            pack_dataset(_read(self.paths), file)
             file.seek(0)
             yield file
 
 
 def is_zip(paths: Sequence[Path]) -> bool:
-    """True for a single ZIP, which is a set whatever the method."""
+    """True for a single ZIP, which is a dataset whatever the method."""
     return len(paths) == 1 and paths[0].suffix.lower() == ".zip" and paths[0].is_file()
 
 

@@ -15,11 +15,11 @@ from uuid import uuid4
 
 import httpx2
 
+from schemas.datasets import DatasetList
 from schemas.jobs import Job, JobImage, JobList, JobResult, JobSummary, Progress
 from schemas.methods import MethodList
 from schemas.models import LayerList, ModelDetail, ModelList
 from schemas.results import Answer, Result, ResultImage
-from schemas.sets import SetList
 from service.client.connection import Connection, ServiceError, read
 from service.client.watching import JobEvent, watch
 
@@ -60,7 +60,7 @@ class Client:
     ) -> Result:
         """Compute a result. Parameters are the API's own; one that is None stays at the service's default.
 
-        `images` is a ZIP of pictures, to be gone through in one job; `set` names one that the service has.
+        `images` is a ZIP of pictures, to be gone through in one job; `dataset` names one that the service has.
         A method that takes a job is waited for, and `report` called with the share done, 0…1.
         """
         # Somebody who looks at the progress is not to wait for the first of it.
@@ -143,9 +143,9 @@ class Client:
         """The methods of the service, with their parameters as JSON Schema."""
         return self._connection.call(MethodList, "GET", "/v1/methods")
 
-    def sets(self) -> SetList:
-        """The sets of pictures that the service has by name, for `set`."""
-        return self._connection.call(SetList, "GET", "/v1/sets")
+    def datasets(self) -> DatasetList:
+        """The datasets that the service has by name, for `dataset`."""
+        return self._connection.call(DatasetList, "GET", "/v1/datasets")
 
     def close(self) -> None:
         """Give the connections back."""

@@ -8,7 +8,7 @@ from keras import Input, Model, initializers, layers
 def build_network() -> Any:
     """The untrained network; its input is (28, 28, 1) in [0, 1], white on black, and its output the same again.
 
-    `hidden` is wired straight to the pixels, so that each unit's weights are a picture; `latent` is the code, two
+    `hidden` is wired straight to the pixels, so that each unit's weights are a picture; `latent` is the latent, two
     numbers of any size.
     """
     x = inputs = Input((28, 28, 1), name="image")
@@ -20,5 +20,5 @@ def build_network() -> Any:
     x = layers.Dense(2, name="latent")(x)
     x = layers.Dense(64, activation="relu", name="decoder1")(x)
     x = layers.Dense(32, activation="relu", name="decoder2")(x)
-    x = layers.Dense(28 * 28, activation="sigmoid", name="painted")(x)
+    x = layers.Dense(28 * 28, activation="sigmoid", name="decoded")(x)
     return Model(inputs, layers.Reshape((28, 28, 1), name="glyph")(x), name="glyphs")

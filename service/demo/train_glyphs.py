@@ -50,11 +50,11 @@ def train(images: Images) -> Iterator[Any]:
 
 
 def measure(network: Any, images: Images, labels: Labels) -> tuple[float, float]:
-    """The mean squared error of a pixel, and how well the labels lie apart in the plane of the code."""
-    codes, painted = keras.Model(network.input, [network.get_layer("latent").output, network.output]).predict(
+    """The mean squared error of a pixel, and how well the labels lie apart in the plane of the latent."""
+    latents, decoded = keras.Model(network.input, [network.get_layer("latent").output, network.output]).predict(
         images, verbose=0
     )
-    return float(np.mean((painted - images) ** 2)), measure_silhouette(codes, labels)
+    return float(np.mean((decoded - images) ** 2)), measure_silhouette(latents, labels)
 
 
 def main() -> int:

@@ -197,9 +197,9 @@ class BatchingProbe:
         """See Probe."""
         return self._inner.encode(images)
 
-    def decode(self, codes: Array) -> Array:
+    def decode(self, latents: Array) -> Array:
         """See Probe."""
-        return self._inner.decode(codes)
+        return self._inner.decode(latents)
 
     def unit_gradients(self, images: Array, layer: str, units: Sequence[int]) -> Array:
         """See Probe."""

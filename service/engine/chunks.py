@@ -16,7 +16,7 @@ from service.engine.drawing.cells import draw_cells, draw_matrix
 from service.engine.drawing.charts import draw_bars
 from service.engine.drawing.plots import draw_scatter
 from service.engine.drawing.png import decode_png
-from service.engine.drawing.reconstructions import draw_painted
+from service.engine.drawing.reconstructions import draw_decoded
 from service.engine.drawing.rendering import Drawing, draw_map
 from service.engine.drawing.visuals import Bars, CellSheet, Matrix, ScalarMap, Scatter, Tiles, WholePicture
 from service.engine.images.decoding import ImageLimits
@@ -114,7 +114,7 @@ def make_whole(
     if request.images is not None:
         return combine_slices(model, request, parts, pictures, open_album(model, request, image_limits))
     axis = request.method.axis
-    assert axis is not None, "a plan combines only where there is an axis or a set"
+    assert axis is not None, "a plan combines only where there is an axis or a dataset"
     return axis.combine(parts, pictures, request.params)
 
 
@@ -163,7 +163,7 @@ def _draw(picture: WholePicture, layer: str | None, model: Model, params: Method
     if isinstance(picture, Scatter):
         return draw_scatter(picture, layer)
     if isinstance(picture, Tiles):
-        return draw_painted(picture, model.preprocessing)
+        return draw_decoded(picture, model.preprocessing)
     if isinstance(picture, ScalarMap):
         assert isinstance(params, HeatmapRendering), "maps are drawn in the colours of a heat map"
         return draw_map(picture, params)

@@ -25,7 +25,7 @@ class Context:
 
     `items` are those of this chunk. `report(fraction)` is called at least once a second with the share of the chunk
     that is done, 0…1; it raises where the work is to be given up, which a method lets pass. `members` are all pictures
-    of the set, where the method consumes one.
+    of the dataset, where the method consumes one.
     """
 
     items: Sequence[int]
@@ -64,23 +64,23 @@ class Axis(Generic[P]):
 
 @dataclass(frozen=True)
 class Batch:
-    """Pictures of a set that are of one size: `inputs` (n, h, w, c) float32 in the network's units."""
+    """Pictures of a dataset that are of one size: `inputs` (n, h, w, c) float32 in the network's units."""
 
     members: tuple[Member, ...]
     inputs: Array
 
 
-# A picture of the set by its index, as the network saw it: (h, w, 1 or 3) uint8 RGB. Reads and decodes it at each call.
+# A picture of the dataset by its index, as the network saw it: (h, w, 1 or 3) uint8 RGB. Decodes it at each call.
 Album = Callable[[int], Pixels]
 
 
 @dataclass(frozen=True)
 class OverImages(Generic[P]):
-    """How a method goes through a set of pictures, `slice` of them in a chunk.
+    """How a method goes through a dataset, `slice` of them in a chunk.
 
     `note(visual, params)` gives numbers of one picture to be kept beside its own, for a method of one image. `combine`
     is as that of an Axis; `conclude(probe, parts, params)` stands in its place where the whole asks the network again.
-    `illustrate(parts, params, album)` gives pictures of the whole that show some of the set's own; they come first.
+    `illustrate(parts, params, album)` gives pictures of the whole that show some of the dataset's own; they come first.
     """
 
     combine: Callable[[Sequence[Answer], Iterable[tuple[str, Pixels]], P], Whole] | None = None
@@ -113,7 +113,7 @@ class Method(Generic[P]):
 
     `compared` states by what versions are compared. `over_versions(values)` draws the numbers of several versions, by
     their names, as curves over time. `plane(values)` draws those of one as points, so that several have one frame.
-    `own_scale` says that over a set each version is drawn on a scale of its own.
+    `own_scale` says that over a dataset each version is drawn on a scale of its own.
     """
 
     name: str
@@ -197,10 +197,10 @@ def refuse_without_spatial_layer(network_info: NetworkInfo) -> str | None:
     return None
 
 
-def refuse_without_code(network_info: NetworkInfo) -> str | None:
+def refuse_without_latent(network_info: NetworkInfo) -> str | None:
     """For methods about autoencoders."""
     if reason := refuse_without_image(network_info):
         return reason
-    if network_info.code is None:
-        return f"this network is no autoencoder: {network_info.no_code or 'it has no code'}"
+    if network_info.latent is None:
+        return f"this network is no autoencoder: {network_info.no_latent or 'it has no latent'}"
     return None

@@ -39,7 +39,7 @@ def validate(params: type[P], given: dict[str, Any]) -> P:
     else:
         if not unknown:
             return valid
-    known = ["image", "images", "set", "versions", *params.model_fields]
+    known = ["image", "images", "dataset", "versions", *params.model_fields]
     problems += [_explain_unknown(name, known) for name in unknown[:_MAX_UNKNOWN]]
     if len(unknown) > _MAX_UNKNOWN:
         problems.append(ProblemError(pointer="#", detail=f"{len(unknown) - _MAX_UNKNOWN} more parameters are unknown"))

@@ -18,26 +18,26 @@ from service.engine.arrays import Array
 from service.engine.drawing.reconstructions import draw_reconstruction, measure_reconstruction
 from service.engine.drawing.rendering import Drawing, draw_heatmap, draw_pictures, draw_tiles, measure_heatmap
 from service.engine.drawing.visuals import Heatmap, Pictures, Reconstruction, ScoreList, Sheets, Visual
-from service.engine.images.archive import ImageSet
+from service.engine.images.archive import Dataset
 from service.engine.images.decoding import ImageLimits
 from service.engine.method import AnyMethod, Context
 from service.engine.model import Model
 from service.engine.photo import Photo, describe_range, see
-from service.errors import ImageMissingError, MethodUnavailableError, NotFiniteError, SetMissingError
+from service.errors import DatasetMissingError, ImageMissingError, MethodUnavailableError, NotFiniteError
 
 _SOFTWARE = ("convscope", "tensorflow", "keras", "numpy", "pillow", "opencv-python-headless", "isal")
 
 
 @dataclass(frozen=True)
 class Request:
-    """Which method, with which parameters, on which image's bytes, or on each of a set; and what it may take."""
+    """Which method, with which parameters, on which image's bytes, or on each of a dataset; and what it may take."""
 
     method: AnyMethod
     params: MethodParams
     image: bytes | None
     first_picture_only: bool = False
     queue_seconds: float = 0.0
-    images: ImageSet | None = None
+    images: Dataset | None = None
     allowance: Allowance = FREE
 
 
@@ -138,7 +138,9 @@ def refuse(model: Model, request: Request) -> None:
             "no image was sent: add the form field 'image' (a file) or the JSON member 'image' (base64)"
         )
     if request.method.consumes == "images":
-        raise SetMissingError("no images were sent: add the form field 'images' (a ZIP, or several files) or 'set'")
+        raise DatasetMissingError(
+            "no images were sent: add the form field 'images' (a ZIP, or several files) or 'dataset'"
+        )
 
 
 def take_photo(model: Model, request: Request, limits: ImageLimits) -> Photo | None:
@@ -155,7 +157,7 @@ def _require_finite(visual: Visual) -> None:
     elif isinstance(visual, Sheets):
         arrays += [tiles.values for tiles in visual.tiles]
     elif isinstance(visual, Reconstruction):
-        arrays += [visual.original, visual.painted]
+        arrays += [visual.original, visual.decoded]
     elif isinstance(visual, Pictures):
         arrays += [picture.values for picture in visual.pictures]
     if not all(np.isfinite(array).all() for array in arrays):

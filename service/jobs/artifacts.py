@@ -71,7 +71,7 @@ class Artifacts:
         limits = limits or StorageLimits()
         self._quotas = {
             "inputs": Quota(
-                limits.inputs, partial(self._measure, "inputs"), _full("pictures and sets sent with", "INPUT")
+                limits.inputs, partial(self._measure, "inputs"), _full("pictures and datasets sent with", "INPUT")
             ),
             "results": Quota(limits.results, partial(self._measure, "results"), _full("pictures of", "RESULT")),
         }
@@ -116,7 +116,7 @@ class Artifacts:
             if remove_unless_touched(Path(self._path("inputs", kept.sha256)), kept.written):
                 self._quotas["inputs"].give(kept.size)
 
-    def open_set(self, sha256: str) -> IO[bytes]:
+    def open_dataset(self, sha256: str) -> IO[bytes]:
         """An input as a file that can be sought in. Raises ArtifactMissingError."""
         _require_input(sha256)
         with _explained("read an input"):

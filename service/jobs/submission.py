@@ -11,7 +11,7 @@ from pydantic_core import to_json
 from schemas.jobs import JobRecord, JobRequest, JobVersion
 from schemas.tasks import Queue
 from service.engine.chunks import JobLimits, plan
-from service.engine.images.archive import ImageSet
+from service.engine.images.archive import Dataset
 from service.engine.images.decoding import ImageLimits
 from service.engine.model import Model
 from service.engine.run import Request, software
@@ -37,7 +37,7 @@ class Draft:
     record: JobRecord
     duplicate_key: str
     image: bytes | None
-    images: ImageSet | None = None
+    images: Dataset | None = None
 
 
 def draft_job(models: Sequence[Model], request: Request, rules: JobRules) -> Draft:

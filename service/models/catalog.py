@@ -90,17 +90,17 @@ class Catalog:
 
     def find(self, name: str, version: str | None = None) -> ModelVersion:
         """Find a version, the newest by default. Raises ModelNotFoundError or VersionNotFoundError."""
-        offers = self._offers(name)
-        if not offers:
+        known = self._versions_of(name)
+        if not known:
             near = find_nearest(name, self.names(), cutoff=0.4)
             advice = f"; nearest: '{near[0]}'" if near else "; GET /v1/models lists the models"
             raise ModelNotFoundError(f"model '{shorten(name)}' is not served here{advice}")
         if version is None:
-            return offers[0]
-        for offer in offers:
-            if offer.version == version:
-                return offer
-        raise _unknown_version(name, version, [offer.version for offer in offers])
+            return known[0]
+        for model_version in known:
+            if model_version.version == version:
+                return model_version
+        raise _unknown_version(name, version, [model_version.version for model_version in known])
 
     def versions(self, name: str, asked: object) -> tuple[str, ...]:
         """Versions to be compared: `all`, oldest first, or some in the order given, as text or a list.
@@ -114,7 +114,7 @@ class Catalog:
         named = [part.strip() for part in text[:_MAX_VERSIONS_TEXT].split(",", _MAX_VERSIONS)]
         if len(items) > _MAX_VERSIONS or len(text) > _MAX_VERSIONS_TEXT or len(named) > _MAX_VERSIONS:
             raise TooFewVersionsError(f"at most {_MAX_VERSIONS} versions are named; 'all' stands for every one")
-        known = [offer.version for offer in reversed(self._offers(name))]
+        known = [model_version.version for model_version in reversed(self._versions_of(name))]
         chosen = tuple(dict.fromkeys(known if named == ["all"] else filter(None, named)))
         if len(chosen) < 2:
             raise TooFewVersionsError(f"two versions of '{name}' or more are compared, such as 1,2,5, or all")
@@ -129,19 +129,19 @@ class Catalog:
         Raises ModelNotFoundError or VersionNotFoundError, and ServerBusyError where too many are loaded on demand; see
         `unwrap` for the future's result.
         """
-        offer = self.find(name, version)
-        key = (offer.name, offer.version)
+        model_version = self.find(name, version)
+        key = (model_version.name, model_version.version)
         with self._lock:
             self._found.add(name)
             known = self._loaded.get(key)
-            is_new = known is None or known[0] != offer or _has_passed(known[1])
+            is_new = known is None or known[0] != model_version or _has_passed(known[1])
             if known is None or is_new:
-                known = offer, self._begin(offer)
-            if not offer.at_start:
+                known = model_version, self._begin(model_version)
+            if not model_version.at_start:
                 # To the end: it is the one asked for last.
                 self._loaded.pop(key, None)
             self._loaded[key] = known
-        if is_new and not offer.at_start:
+        if is_new and not model_version.at_start:
             # Outside of the lock, as a load that has ended meanwhile calls at once.
             known[1].add_done_callback(self._make_room)
         return known[1]
@@ -156,11 +156,11 @@ class Catalog:
 
     def summary(self, name: str) -> ModelSummary:
         """The model's state and, once it is loaded, its contract. Raises ModelNotFoundError."""
-        offers = self._offers(name) or [self.find(name)]
-        state, reason, model = _state(self._future(offers[0]))
+        known = self._versions_of(name) or [self.find(name)]
+        state, reason, model = _state(self._future(known[0]))
         return ModelSummary(
             name=name,
-            versions=[offer.version for offer in offers],
+            versions=[model_version.version for model_version in known],
             state=state,
             reason=reason,
             task=model.network_info.task if model else None,
@@ -193,35 +193,39 @@ class Catalog:
         for pool in self._loaders.values():
             pool.shutdown(wait=False, cancel_futures=True)
 
-    def _begin(self, offer: ModelVersion) -> Future[Load]:
+    def _begin(self, model_version: ModelVersion) -> Future[Load]:
         if self._closed:
             raise ModelFailedError("the service is shutting down")
-        if not offer.at_start:
+        if not model_version.at_start:
             loading = [load for other, load in self._loaded.values() if not (other.at_start or load.done())]
             self._residency.require_room(len(loading))
-        return self._loaders[offer.at_start].submit(self._load, offer)
+        return self._loaders[model_version.at_start].submit(self._load, model_version)
 
-    def _load(self, offer: ModelVersion) -> Load:
-        load = _open(offer)
-        if not offer.at_start and isinstance(load, Model):
+    def _load(self, model_version: ModelVersion) -> Load:
+        load = _open(model_version)
+        if not model_version.at_start and isinstance(load, Model):
             self._residency.note(load)
         return load
 
     def _make_room(self, _: Future[Load]) -> None:
         """Forget the models on demand that were not asked for longest, beyond those that may stay."""
         with self._lock:
-            there = [key for key, (offer, load) in self._loaded.items() if not offer.at_start and _model(load)]
+            there = [
+                key
+                for key, (model_version, load) in self._loaded.items()
+                if not model_version.at_start and _model(load)
+            ]
             going = [self._loaded.pop(key) for key in there[: self._residency.surplus(len(there))]]
-        for offer, _load in going:
-            logger.info("model %s makes room for one that was asked for later", offer.name)
+        for model_version, _load in going:
+            logger.info("model %s makes room for one that was asked for later", model_version.name)
 
-    def _offers(self, name: str) -> list[ModelVersion]:
-        return next(filter(None, (source.offers(name) for source in self._sources)), [])
+    def _versions_of(self, name: str) -> list[ModelVersion]:
+        return next(filter(None, (source.versions(name) for source in self._sources)), [])
 
-    def _future(self, offer: ModelVersion) -> Future[Load] | None:
+    def _future(self, model_version: ModelVersion) -> Future[Load] | None:
         with self._lock:
-            known = self._loaded.get((offer.name, offer.version))
-        return known[1] if known is not None and known[0] == offer else None
+            known = self._loaded.get((model_version.name, model_version.version))
+        return known[1] if known is not None and known[0] == model_version else None
 
 
 def input_contract(model: Model) -> InputContract | None:
@@ -240,16 +244,16 @@ def input_contract(model: Model) -> InputContract | None:
     )
 
 
-def _open(offer: ModelVersion) -> Load:
+def _open(model_version: ModelVersion) -> Load:
     try:
-        model = offer.open()
+        model = model_version.open()
     except ConvscopeError as error:
-        logger.warning("model %s version %s failed: %s", offer.name, offer.version, error.detail)
+        logger.warning("model %s version %s failed: %s", model_version.name, model_version.version, error.detail)
         return Failure(error.detail, passing=isinstance(error, WeightsUnavailableError))
     except Exception as error:
-        logger.exception("model %s version %s failed", offer.name, offer.version)
+        logger.exception("model %s version %s failed", model_version.name, model_version.version)
         return Failure(f"loading failed unexpectedly ({type(error).__name__})")
-    logger.info("model %s version %s loaded", offer.name, offer.version)
+    logger.info("model %s version %s loaded", model_version.name, model_version.version)
     return model
 
 

@@ -1,4 +1,4 @@
-"""Which sets of pictures are at hand by name: folders of the operator's, and built-in ones."""
+"""Which datasets are at hand by name: folders of the operator's, and built-in ones."""
 
 import os
 import re
@@ -8,42 +8,44 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from service.engine.images.archive import ImageSet, SetLimits, is_note, is_picture, open_set, pack_set
+from service.engine.images.archive import Dataset, DatasetLimits, is_note, is_picture, open_dataset, pack_dataset
 from service.engine.images.lookalikes import is_lookalike
-from service.errors import SetNotFoundError, SetTooLargeError
+from service.errors import DatasetNotFoundError, DatasetTooLargeError
 
 _NAME: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
 
-# The pictures of a built-in set: their names, with folders as labels, and their files.
+# The pictures of a built-in dataset: their names, with folders as labels, and their files.
 Draw = Callable[[], Iterable[tuple[str, bytes]]]
 
 
 @dataclass(frozen=True)
-class Sets:
-    """Every folder in `folder` is a set; one of them hides a built-in set of its name."""
+class Datasets:
+    """Every folder in `folder` is a dataset; one of them hides a built-in dataset of its name."""
 
     folder: Path
-    limits: SetLimits
+    limits: DatasetLimits
     built_in: Mapping[str, Draw] = field(default_factory=dict)
 
     def names(self) -> list[str]:
-        """The names of all sets, in order."""
+        """The names of all datasets, in order."""
         try:
             own = {entry.name for entry in self.folder.iterdir() if entry.is_dir() and _NAME.fullmatch(entry.name)}
         except OSError:
             own = set()
         return sorted(own | set(self.built_in))
 
-    def open(self, name: str) -> ImageSet:
-        """The set packed as it is now. Raises SetNotFoundError, or what `open_set` raises."""
+    def open(self, name: str) -> Dataset:
+        """The dataset packed as it is now. Raises DatasetNotFoundError, or what `open_dataset` raises."""
         if name not in self.names():
-            raise SetNotFoundError(f"there is no set '{name[:80]}'; there are: {', '.join(self.names()) or 'none'}")
+            raise DatasetNotFoundError(
+                f"there is no dataset '{name[:80]}'; there are: {', '.join(self.names()) or 'none'}"
+            )
         folder = self.folder / name
         files = self._read(folder) if folder.is_dir() else self.built_in[name]()
         packed = tempfile.TemporaryFile()  # noqa: SIM115 - who calls closes it
         try:
-            pack_set(files, packed)
-            return open_set(packed, self.limits)
+            pack_dataset(files, packed)
+            return open_dataset(packed, self.limits)
         except BaseException:
             packed.close()
             raise
@@ -59,8 +61,8 @@ class Sets:
             total += path.stat().st_size
             pictures += is_picture(path.relative_to(folder))
             if total > self.limits.max_bytes or pictures > self.limits.max_images:
-                raise SetTooLargeError(
-                    f"the set '{folder.name}' has more than {self.limits.max_images} pictures or "
+                raise DatasetTooLargeError(
+                    f"the dataset '{folder.name}' has more than {self.limits.max_images} pictures or "
                     f"{self.limits.max_bytes} bytes"
                 )
             yield path.relative_to(folder).as_posix(), path.read_bytes()

@@ -91,7 +91,7 @@ def examine(model: Model) -> Iterator[Finding]:
     if model.network_info.classes is not None:
         yield _logits(model)
         yield _default_layer(model)
-    if model.latent_layer is not None or model.network_info.code is not None:
+    if model.latent_layer is not None or model.network_info.latent is not None:
         yield _latent_layer(model)
 
 
@@ -148,7 +148,7 @@ def _task(model: Model) -> Finding:
         "autoencoder": ("likely", "the output has the shape of the input"),
         "features": (
             "likely",
-            f"the output is neither a vector of scores nor an autoencoder's: {model.network_info.no_code}",
+            f"the output is neither a vector of scores nor an autoencoder's: {model.network_info.no_latent}",
         ),
     }
     sure, because = reasons[task]
@@ -190,13 +190,13 @@ def _default_layer(model: Model) -> Finding:
 def _latent_layer(model: Model) -> Finding:
     name = model.latent_layer
     if name is None:
-        assert model.network_info.code is not None, "there is one of both"
+        assert model.network_info.latent is not None, "there is one of both"
         because = "the narrowest layer that all of the output is made from"
-        return Finding(subject="latent_layer", value=model.network_info.code.layer, sure="likely", because=because)
+        return Finding(subject="latent_layer", value=model.network_info.latent.layer, sure="likely", because=because)
     member = "latent_layer" if "latent_layer" in model.stated else "decoder"
     because = f"{member} in model.toml"
-    if model.network_info.no_code is not None:
-        because += f"; but the network is no autoencoder: {model.network_info.no_code}"
+    if model.network_info.no_latent is not None:
+        because += f"; but the network is no autoencoder: {model.network_info.no_latent}"
     return Finding(subject="latent_layer", value=name, sure="stated", because=because)
 
 

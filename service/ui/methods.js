@@ -15,12 +15,12 @@ import { state, update, watch } from "./state.js";
 import { makeVersions } from "./versions.js";
 
 let methods = [];
-let sets = [];
+let datasets = [];
 let known = { classes: [], availability: [], versions: [] };
 let shown;
 
 export async function prepareMethods() {
-  [{ methods }, { sets }] = await Promise.all([get("/v1/methods"), get("/v1/sets")]);
+  [{ methods }, { datasets }] = await Promise.all([get("/v1/methods"), get("/v1/datasets")]);
   // Whoever comes back from another view finds all as it was.
   watch(["method", "view"], () => shown?.name === nameOf(state.method) || show());
   // An answer of another model would mislead.
@@ -47,7 +47,7 @@ function show() {
   select.value = method.name;
   const kept = shown?.name === method.name ? shown : undefined;
   const form = makeForm(method.parameters, kept?.form.read());
-  const source = makeSource(method, { sets, model: state.model, chosen: kept?.source?.chosen() });
+  const source = makeSource(method, { datasets, model: state.model, chosen: kept?.source?.chosen() });
   const versions = makeVersions(kept?.versions.read());
   const answer = el("div", { class: "answer", "aria-live": "polite" });
   const refusal = el("div");
@@ -70,14 +70,14 @@ function show() {
   if (state.job) resume(method, answer);
 }
 
-/** The request: a set always becomes a job, and so do several versions, whatever the method. */
+/** The request: a dataset always becomes a job, and so do several versions, whatever the method. */
 function compose(method, { form, source, versions }, wantsJob) {
   const pictures = source?.read() ?? {};
-  const isSet = Boolean(pictures.set || pictures.images);
-  const isJob = wantsJob || isSet || versions.read() !== "" || method.kind === "job";
-  const photo = method.consumes === "image" && !isSet ? { image: picture?.blob, picture } : {};
+  const isDataset = Boolean(pictures.dataset || pictures.images);
+  const isJob = wantsJob || isDataset || versions.read() !== "" || method.kind === "job";
+  const photo = method.consumes === "image" && !isDataset ? { image: picture?.blob, picture } : {};
   return { model: state.model, method: method.name, kind: method.kind, asJob: isJob,
-    params: { ...form.read(), set: pictures.set, versions: versions.read() }, images: pictures.images, ...photo };
+    params: { ...form.read(), dataset: pictures.dataset, versions: versions.read() }, images: pictures.images, ...photo };
 }
 
 /** The job of the address is found again where its method is looked at. */

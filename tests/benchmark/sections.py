@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.benchmark.arithmetic import measure_rates
+from tests.benchmark.datasets import measure_datasets
 from tests.benchmark.endurance import measure_endurance
 from tests.benchmark.engine import measure_engine
 from tests.benchmark.grid import measure_grid
@@ -16,7 +17,6 @@ from tests.benchmark.over_http import measure_http
 from tests.benchmark.page import measure_page
 from tests.benchmark.patterns import measure_patterns
 from tests.benchmark.rows import Table
-from tests.benchmark.sets import measure_sets
 
 
 @dataclass(frozen=True)
@@ -62,10 +62,10 @@ def _grid(table: Table, choice: Choice) -> None:
     measure_grid(table, choice.rounds)
 
 
-def _sets(table: Table, choice: Choice) -> None:
+def _datasets(table: Table, choice: Choice) -> None:
     networks = [name for name in choice.networks if name in ("mobilenetv2", "resnet50")]
     rounds, count = (1, 16) if choice.quick else (3, 250)
-    measure_sets(table, networks, choice.test_data, rounds, count)
+    measure_datasets(table, networks, choice.test_data, rounds, count)
 
 
 def _endurance(table: Table, choice: Choice) -> None:
@@ -95,7 +95,7 @@ SECTIONS: dict[str, Callable[[Table, Choice], Any]] = {
     "patterns": _patterns,
     "rates": _rates,
     "grid": _grid,
-    "sets": _sets,
+    "datasets": _datasets,
     "jobs": _jobs,
     "page": _page,
 }

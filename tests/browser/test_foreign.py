@@ -100,7 +100,7 @@ def test_foreign_page_cannot_show_the_page_in_itself(stranger: Page, address: st
 
 
 def test_page_opens_when_a_foreign_one_links_to_it(stranger: Page, address: str) -> None:
-    with _serve(f'<!doctype html><a href="{address}/v1/sets">sets</a>') as port:
+    with _serve(f'<!doctype html><a href="{address}/v1/datasets">sets</a>') as port:
         stranger.goto(f"http://foreign.test:{port}/")
         stranger.locator("a").click()
         expect(stranger.locator("body")).to_contain_text("shapes")

@@ -45,15 +45,15 @@ def test_field_is_named_when_its_value_is_refused(visit: Visit, watch: Watch):
     expect(field).to_be_focused()
 
 
-def test_set_is_that_of_the_model_when_nobody_chose_one(visit: Visit):
+def test_dataset_is_that_of_the_model_when_nobody_chose_one(visit: Visit):
     for model in ("shapes", "glyphs"):
         form = region(visit(f"/?view=methods&method=layer-health&model={model}"), "Methods")
-        expect(form.get_by_label("Looks at")).to_have_value(f"set {model}")
+        expect(form.get_by_label("Looks at")).to_have_value(f"dataset {model}")
 
 
-def test_means_come_first_when_a_heat_map_goes_over_a_set(visit: Visit):
+def test_means_come_first_when_a_heat_map_goes_over_a_dataset(visit: Visit):
     form = region(visit("/?view=methods&method=grad-cam"), "Methods")
-    form.get_by_label("Looks at").select_option(label="the set shapes")
+    form.get_by_label("Looks at").select_option(label="the dataset shapes")
     form.get_by_role("button", name="Run", exact=True).click()
     pictures = form.get_by_role("img")
     expect(pictures.first).to_be_visible(timeout=START_MS)
@@ -65,7 +65,7 @@ def test_means_come_first_when_a_heat_map_goes_over_a_set(visit: Visit):
     assert len(names) - len(means) == 80
 
 
-def test_own_photos_are_a_set_when_they_are_chosen(visit: Visit, tmp_path: Path):
+def test_own_photos_are_a_dataset_when_they_are_chosen(visit: Visit, tmp_path: Path):
     form = region(visit("/?view=methods&method=grad-cam"), "Methods")
     photos = [tmp_path / "one.png", tmp_path / "two.png"]
     for photo in photos:

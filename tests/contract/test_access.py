@@ -23,7 +23,7 @@ FOREIGN = "https://evil.example"
      "[::ffff:127.0.0.1]", "192.168.1.5:8000", "10.0.0.7"],
 )  # fmt: skip
 def test_request_is_answered_when_it_names_this_machine(client: Any, host: str) -> None:
-    assert client.get("/v1/sets", headers={"Host": host}).status_code == 200
+    assert client.get("/v1/datasets", headers={"Host": host}).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_names_are_those_of_the_settings(monkeypatch: pytest.MonkeyPatch, tmp_pa
     settings = Settings(host="bound.example", data=tmp_path, worker={"warm": False})
     client = TestClient(create_app(settings), base_url=BASE)
     for name, status in {"gpu.example": 200, "x.lab.example": 200, "bound.example": 200, "other.example": 421}.items():
-        assert client.get("/v1/sets", headers={"Host": name}).status_code == status
+        assert client.get("/v1/datasets", headers={"Host": name}).status_code == status
 
 
 OWN: list[dict[str, str]] = [
@@ -138,7 +138,8 @@ def failing(tmp_path_factory: pytest.TempPathFactory) -> TestClient:
     ("method", "path", "status"),
     [("GET", "/", 200), ("HEAD", "/", 200), ("GET", "/ui/app.js", 200), ("GET", "/ui/nowhere.js", 404),
      ("GET", "/docs", 200), ("GET", "/docs/assets/swagger-ui.css", 200), ("GET", "/problems/not_found", 200),
-     ("GET", "/openapi.json", 200), ("GET", "/nowhere", 404), ("PATCH", "/v1/models", 405), ("GET", "/v1/sets", 200),
+     ("GET", "/openapi.json", 200), ("GET", "/nowhere", 404), ("PATCH", "/v1/models", 405),
+      ("GET", "/v1/datasets", 200),
      ("GET", "/livez", 200), ("POST", "/v1/models/none/grad-cam", 404), ("GET", "/fail", 500)],
 )  # fmt: skip
 def test_browsers_are_told_how_little_they_may_do(failing: TestClient, method: str, path: str, status: int) -> None:

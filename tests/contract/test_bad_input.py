@@ -99,7 +99,7 @@ def test_image_is_taken_when_it_has_as_many_bytes_as_the_setting(make_client: Ma
 @pytest.fixture(scope="module")
 def small(make_client: MakeClient, picture: bytes) -> TestClient:
     """An application that takes one byte less than the picture has."""
-    client: TestClient = make_client(max_image_bytes=len(picture) - 1, set_bytes=1000)
+    client: TestClient = make_client(max_image_bytes=len(picture) - 1, dataset_bytes=1000)
     return client
 
 

@@ -118,6 +118,6 @@ def test_job_goes_its_way_when_handled_step_by_step(workshop: Workshop, picture:
     assert raised.value.code == "job_not_found"
 
 
-def test_sets_are_named_when_asked_for(workshop: Workshop) -> None:
+def test_datasets_are_named_when_asked_for(workshop: Workshop) -> None:
     client: Client = workshop.client
-    assert {"glyphs", "shapes"} <= set(client.sets().sets)
+    assert {"glyphs", "shapes"} <= set(client.datasets().datasets)

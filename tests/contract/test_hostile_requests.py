@@ -88,7 +88,7 @@ def _form(fields: dict[str, str], times: int = 1) -> tuple[bytes, dict[str, str]
         pytest.param("grad-cam", {f"colormap{number}": "x" * 300_000 for number in range(60)}, 1, id="unknown"),
         pytest.param("grad-cam", {"versions": "1," * (MEGABYTE // 2)}, 20, id="versions"),
         pytest.param("grad-cam", {"versions": ",".join(map(str, range(100_000)))}, 1, id="many-versions"),
-        pytest.param("grad-cam", {"set": "x" * MEGABYTE}, 1, id="set"),
+        pytest.param("grad-cam", {"dataset": "x" * MEGABYTE}, 1, id="dataset"),
         pytest.param("grad-cam", {"image": "A " * (MEGABYTE // 2)}, 1, id="image"),
     ],
 )

@@ -98,17 +98,20 @@ class _Fetched:
     def names(self) -> list[str]:
         return list(self._source.names())
 
-    def offers(self, name: str) -> list[ModelVersion]:
-        return [replace(offer, open=partial(self._open, offer)) for offer in self._source.offers(name)]
+    def versions(self, name: str) -> list[ModelVersion]:
+        return [
+            replace(model_version, open=partial(self._open, model_version))
+            for model_version in self._source.versions(name)
+        ]
 
     def close(self) -> None:
         self._source.close()
 
-    def _open(self, offer: ModelVersion) -> Model:
+    def _open(self, model_version: ModelVersion) -> Model:
         self.asked += 1
         if self.asked == 1:
             raise WeightsUnavailableError("its weights cannot be fetched")
-        return offer.open()
+        return model_version.open()
 
 
 def test_job_succeeds_when_weights_could_not_be_fetched_at_first(workshop: Workshop, picture: bytes) -> None:

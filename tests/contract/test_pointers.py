@@ -30,7 +30,7 @@ BAD = {
     "colormap": "nothing",
     "seed": "-1",
     "versions": "98,99",
-    "set": "nothing",
+    "dataset": "nothing",
 }
 
 
@@ -66,7 +66,7 @@ def test_what_is_wrong_is_found_in_the_schema_of_the_route(
     pictures = [("image" if METHODS[name].consumes == "image" else "images", ("a.png", picture))]
     files = pictures if METHODS[name].consumes in ("image", "images") else None
     for parameter in schema & BAD.keys():
-        sent = None if parameter == "set" else files
+        sent = None if parameter == "dataset" else files
         answer = client.post(f"/v1/models/{model}/{name}", data={parameter: BAD[parameter]}, files=sent)
         if answer.status_code < 400:
             continue

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from service.engine.images.archive import pack_set
+from service.engine.images.archive import pack_dataset
 from tests.contract.conftest import assert_problem
 from tests.contract.workshop import Workshop, open_workshop
 
@@ -54,10 +54,10 @@ def test_order_is_the_clients_when_it_names_versions(workshop: Workshop, picture
     assert [entry["version"] for entry in result["values"]["versions"]] == ["10", "1"]
 
 
-def test_each_picture_is_compared_when_a_set_is_looked_at(workshop: Workshop):
+def test_each_picture_is_compared_when_a_dataset_is_looked_at(workshop: Workshop):
     file = io.BytesIO()
     photos = np.random.default_rng(0).integers(0, 256, (18, 24, 32, 3), np.uint8)
-    pack_set([(f"{number:02}.png", _png(photo)) for number, photo in enumerate(photos)], file)
+    pack_dataset([(f"{number:02}.png", _png(photo)) for number, photo in enumerate(photos)], file)
     files = {"images": ("photos.zip", file.getvalue()), "versions": (None, "all")}
     response = workshop.client.post(GRAD_CAM, files=files)
     assert response.json()["progress"] == {"done": 0, "total": 18, "unit": "images", "fraction": 0.0}

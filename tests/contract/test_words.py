@@ -21,12 +21,30 @@ OLD = {
     "frontier": "cut",
     "landmarks": "head",
     "lockstep": "barrier",
+    "offer": "model version",
+    "offers": "model versions",
+    "paint": "decode",
+    "painted": "decoded",
+    "painting": "reconstruction",
     "party": "group",
     "pulse": "heartbeat",
     "refusals": "errors",
     "seat": "participant",
+    "sets": "datasets",
     "survey": "channel statistics",
 }
+# As whole identifiers; what they are part of may be another's, such as `set_result`.
+OLD_NAMES = {
+    "code_of": "latent_of",
+    "image_set": "dataset",
+    "no_code": "no_latent",
+    "open_set": "open_dataset",
+    "takes_set": "takes_dataset",
+    "truth": "ground_truth",
+    "with_truth": "with_ground_truth",
+}
+# Where a canvas is painted, in the sense of everybody.
+PAINTED_BY_HAND = ("service/demo/",)
 
 
 def _words(name: str) -> Iterator[str]:
@@ -50,6 +68,12 @@ def test_no_identifier_and_no_file_has_an_old_word(room: str):
         for file in sorted((ROOT / room).rglob("*.py"))
         for name in {file.stem, *_names(ast.parse(file.read_text(encoding="utf-8")))}
         for word in _words(name)
-        if word in OLD
+        if word in OLD and not (word == "paint" and str(file.relative_to(ROOT)).startswith(PAINTED_BY_HAND))
+    ]
+    found += [
+        f"{file.relative_to(ROOT)}: {name} ({OLD_NAMES[name]})"
+        for file in sorted((ROOT / room).rglob("*.py"))
+        for name in _names(ast.parse(file.read_text(encoding="utf-8")))
+        if name in OLD_NAMES
     ]
     assert found == []

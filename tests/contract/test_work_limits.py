@@ -33,14 +33,14 @@ MEGABYTE = 2**20
 
 @pytest.fixture(scope="module")
 def server(start_server: Callable[..., Server], picture: bytes) -> Server:
-    """Four requests computed, in memory for two large pictures; sets checked for 0.5 s, two received at a time."""
+    """Four requests computed, in memory for two large pictures; datasets checked for 0.5 s, two received at a time."""
     server = start_server(
         CONVSCOPE_LIMITS__RUNNING_REQUESTS="4",
         CONVSCOPE_LIMITS__WAITING_REQUESTS="20",
         CONVSCOPE_LIMITS__WORK_BYTES=str(400 * MEGABYTE),
         CONVSCOPE_LIMITS__RESULT_CACHE_BYTES="0",
-        CONVSCOPE_LIMITS__SET_CHECK_SECONDS="0.5",
-        CONVSCOPE_LIMITS__SET_UPLOADS="2",
+        CONVSCOPE_LIMITS__DATASET_CHECK_SECONDS="0.5",
+        CONVSCOPE_LIMITS__DATASET_UPLOADS="2",
         CONVSCOPE_LIMITS__MAX_IMAGE_BYTES=str(2 * MEGABYTE),
     )
     assert _post(server, picture).status_code == 200
@@ -62,7 +62,7 @@ def gray_png(width: int, height: int, bits: int) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
 
 
-def annotated_set(picture: bytes, count: int) -> bytes:
+def annotated_dataset(picture: bytes, count: int) -> bytes:
     """A ZIP of so many pictures, each with the largest XML file that is read, in half a kilobyte."""
     body = b"<annotation>" + b"<a/>" * 65_000 + b"</annotation>"
     buffer = io.BytesIO()
@@ -73,8 +73,8 @@ def annotated_set(picture: bytes, count: int) -> bytes:
     return buffer.getvalue()
 
 
-def test_heat_maps_are_drawn_when_sixteen_sets_take_long_to_check(server: Server, picture: bytes) -> None:
-    hostile = annotated_set(picture, 125)
+def test_heat_maps_are_drawn_when_sixteen_datasets_take_long_to_check(server: Server, picture: bytes) -> None:
+    hostile = annotated_dataset(picture, 125)
     assert len(hostile) < 2**17
 
     def send(_: int) -> Any:
@@ -86,14 +86,16 @@ def test_heat_maps_are_drawn_when_sixteen_sets_take_long_to_check(server: Server
         sent = [threads.submit(send, number) for number in range(16)]
         time.sleep(0.5)
         assert client.post(GRAD_CAM, files={"image": picture}).status_code == 200
-        assert not all(future.done() for future in sent), "heat maps waited for all of the sets"
+        assert not all(future.done() for future in sent), "heat maps waited for all of the datasets"
         for future in sent:
             assert_problem(future.result(), 503, "deadline_exceeded", "0.5 seconds")
             assert future.result().headers["retry-after"]
 
 
-def test_set_is_refused_when_its_annotations_are_too_many(server: Server, picture: bytes) -> None:
-    response = httpx2.post(server.url + GRAD_CAM, files={"images": annotated_set(picture, 200)}, timeout=LIMIT_SECONDS)
+def test_dataset_is_refused_when_its_annotations_are_too_many(server: Server, picture: bytes) -> None:
+    response = httpx2.post(
+        server.url + GRAD_CAM, files={"images": annotated_dataset(picture, 200)}, timeout=LIMIT_SECONDS
+    )
     assert_problem(response, 422, "annotation_invalid", "XML files")
 
 
@@ -160,14 +162,14 @@ def test_honest_client_is_served_when_eight_others_dawdle(server: Server, pictur
         trickling = threads.submit(trickle, dawdlers)
         try:
             time.sleep(0.5)
-            statuses = [_send_set(server, buffer.getvalue()) for _ in range(4)]
+            statuses = [_send_dataset(server, buffer.getvalue()) for _ in range(4)]
         finally:
             stop.set()
         trickling.result()
     assert 202 in statuses, statuses
 
 
-def _send_set(server: Server, data: bytes) -> int:
+def _send_dataset(server: Server, data: bytes) -> int:
     """As a client would that is told to try again."""
     response = httpx2.post(server.url + GRAD_CAM, files={"images": data}, timeout=LIMIT_SECONDS)
     if response.status_code == 503:
@@ -223,12 +225,12 @@ def test_it_is_told_that_there_is_no_room_when_temporary_files_cannot_be_written
         response = httpx2.post(full.url + GRAD_CAM, files=files, timeout=LIMIT_SECONDS)
         assert_problem(response, 503, "temporary_storage_full", "room", "again")
         assert response.headers["retry-after"]
-    # In JSON nothing is written before a set is packed.
+    # In JSON nothing is written before a dataset is packed.
     encoded = base64.b64encode(noise[:200_000]).decode()
     response = httpx2.post(full.url + GRAD_CAM, content=json.dumps({"images": [encoded]}), timeout=LIMIT_SECONDS,
                            headers={"Content-Type": "application/json"})  # fmt: skip
     assert_problem(response, 503, "temporary_storage_full", "room", "again")
-    response = httpx2.post(full.url + GRAD_CAM, json={"set": "shapes"}, timeout=LIMIT_SECONDS)
+    response = httpx2.post(full.url + GRAD_CAM, json={"dataset": "shapes"}, timeout=LIMIT_SECONDS)
     assert_problem(response, 503, "temporary_storage_full", "room", "again")
     assert _post(full, picture).status_code == 200
 

@@ -1,4 +1,4 @@
-"""Where autoencoders hold their code, on networks of every kind; and the real ones of Keras 2."""
+"""Where autoencoders hold their latent, on networks of every kind; and the real ones of Keras 2."""
 
 import io
 from collections.abc import Callable, Iterator
@@ -12,9 +12,9 @@ from keras import layers
 from PIL import Image
 
 from service.composition import BUILT_IN_MODELS
-from service.demo.glyph_set import draw_glyph_files
+from service.demo.glyph_dataset import draw_glyph_files
 from service.engine.chunks import JobLimits, run_all
-from service.engine.images.archive import ImageSet, SetLimits, open_set, pack_set
+from service.engine.images.archive import Dataset, DatasetLimits, open_dataset, pack_dataset
 from service.engine.images.decoding import ImageLimits
 from service.engine.methods import METHODS
 from service.engine.model import Model
@@ -33,13 +33,13 @@ Build = Callable[[], keras.Model]
 def _dense() -> keras.Model:
     x = inputs = keras.Input(SIZE)
     x = layers.Dense(5, name="wide")(layers.Flatten()(x))
-    x = layers.Dense(3, name="code")(x)
+    x = layers.Dense(3, name="latent")(x)
     x = layers.ReLU(name="active")(x)
     return keras.Model(inputs, layers.Reshape(SIZE)(layers.Dense(64)(x)))
 
 
 def _convolutional() -> keras.Model:
-    """Its code has more numbers than the picture."""
+    """Its latent has more numbers than the picture."""
     x = inputs = keras.Input(SIZE)
     x = layers.Conv2D(32, 3, padding="same", name="first")(x)
     x = layers.MaxPooling2D(name="pool")(x)
@@ -48,7 +48,7 @@ def _convolutional() -> keras.Model:
 
 
 def _nested() -> keras.Model:
-    encoder = keras.Sequential([keras.Input(SIZE), layers.Flatten(), layers.Dense(4, name="code")], name="encoder")
+    encoder = keras.Sequential([keras.Input(SIZE), layers.Flatten(), layers.Dense(4, name="latent")], name="encoder")
     decoder = keras.Sequential([keras.Input((4,)), layers.Dense(64), layers.Reshape(SIZE)], name="decoder")
     inputs = keras.Input(SIZE)
     return keras.Model(inputs, decoder(encoder(inputs)))
@@ -56,8 +56,8 @@ def _nested() -> keras.Model:
 
 def _two_outputs() -> keras.Model:
     x = inputs = keras.Input(SIZE)
-    code = layers.Dense(2, name="code")(layers.Flatten()(x))
-    return keras.Model(inputs, [code, layers.Reshape(SIZE)(layers.Dense(64)(code))])
+    latent = layers.Dense(2, name="latent")(layers.Flatten()(x))
+    return keras.Model(inputs, [latent, layers.Reshape(SIZE)(layers.Dense(64)(latent))])
 
 
 @pytest.mark.parametrize(
@@ -65,33 +65,33 @@ def _two_outputs() -> keras.Model:
     [
         (_dense, "active", (3,), ("wide",)),
         (_convolutional, "pool", (4, 4, 32), ("first",)),
-        (_nested, "encoder/code", (4,), ("encoder/code",)),
-        (_two_outputs, "code", (2,), ("code",)),
+        (_nested, "encoder/latent", (4,), ("encoder/latent",)),
+        (_two_outputs, "latent", (2,), ("latent",)),
     ],
 )
-def test_code_is_the_narrowest_layer_when_nothing_is_stated(
+def test_latent_is_the_narrowest_layer_when_nothing_is_stated(
     build: Build, layer: str, shape: tuple[int, ...], wired: tuple[str, ...]
 ):
     network = build()
     probe = KerasProbe(network)
-    assert probe.network_info.code is not None
-    assert (probe.network_info.code.layer, probe.network_info.code.shape, probe.network_info.code.wired) == (
+    assert probe.network_info.latent is not None
+    assert (probe.network_info.latent.layer, probe.network_info.latent.shape, probe.network_info.latent.wired) == (
         layer,
         shape,
         wired,
     )
     images = np.random.default_rng(0).random((21, *SIZE), np.float32)
-    codes = probe.encode(images)
-    assert codes.shape == (21, int(np.prod(shape)))
+    latents = probe.encode(images)
+    assert latents.shape == (21, int(np.prod(shape)))
     outputs = network(images)
-    painted = outputs[-1] if isinstance(outputs, list) else outputs
-    np.testing.assert_allclose(probe.decode(codes), painted, atol=1e-5)
+    decoded = outputs[-1] if isinstance(outputs, list) else outputs
+    np.testing.assert_allclose(probe.decode(latents), decoded, atol=1e-5)
 
 
-def test_layer_is_the_code_when_it_is_stated():
+def test_layer_is_the_latent_when_it_is_stated():
     probe = KerasProbe(_dense(), stated=Overrides(latent_layer="wide"))
-    assert probe.network_info.code is not None
-    assert (probe.network_info.code.layer, probe.network_info.code.units) == ("wide", 5)
+    assert probe.network_info.latent is not None
+    assert (probe.network_info.latent.layer, probe.network_info.latent.units) == ("wide", 5)
     with pytest.raises(ModelFailedError, match="latent_layer: layer 'cod' is not"):
         KerasProbe(_dense(), stated=Overrides(latent_layer="cod"))
 
@@ -124,7 +124,7 @@ def _open_size() -> keras.Model:
     [
         (_skipping, "some are skipped"),
         (_overcomplete, "latent_layer"),
-        (_classifier, "paints no picture"),
+        (_classifier, "decodes no picture"),
         (_open_size, "no fixed height and width"),
     ],
 )
@@ -139,8 +139,8 @@ def test_reason_is_told_when_a_network_is_no_autoencoder(build: Build, reason: s
 
 def test_stated_layer_is_refused_when_it_does_not_hold_all():
     network_info = KerasProbe(_skipping(), stated=Overrides(latent_layer="deep")).network_info
-    assert network_info.code is None
-    assert "more than layer 'deep' holds" in (network_info.no_code or "")
+    assert network_info.latent is None
+    assert "more than layer 'deep' holds" in (network_info.no_latent or "")
 
 
 def _save_pair(folder: Path, *, units: int = 2, card: str = 'decoder = "painter"') -> Catalog:
@@ -149,8 +149,8 @@ def _save_pair(folder: Path, *, units: int = 2, card: str = 'decoder = "painter"
     x = layers.Flatten()(x)
     mean, deviation = layers.Dense(2, name="mean")(x), layers.Dense(2, name="deviation")(x)
     latent = keras.Input((units,))
-    painted = layers.Reshape(SIZE)(layers.Dense(64)(latent))
-    networks = {"coder": keras.Model(inputs, [mean, deviation]), "painter": keras.Model(latent, painted, name="mean")}
+    decoded = layers.Reshape(SIZE)(layers.Dense(64)(latent))
+    networks = {"coder": keras.Model(inputs, [mean, deviation]), "painter": keras.Model(latent, decoded, name="mean")}
     for name, network in networks.items():
         (folder / name / "1").mkdir(parents=True)
         network.save(folder / name / "1" / "model.keras")
@@ -164,21 +164,21 @@ def test_two_files_are_one_autoencoder_when_the_encoder_names_its_decoder(tmp_pa
     assert (model.latent_layer, model.network_info.task) == ("mean", "autoencoder")
     encoder, decoder = (keras.saving.load_model(tmp_path / name / "1" / "model.keras") for name in ("coder", "painter"))
     images = np.random.default_rng(0).random((3, *SIZE), np.float32)
-    codes = model.probe.encode(images)
-    np.testing.assert_allclose(codes, encoder(images)[0], atol=1e-5)
-    np.testing.assert_allclose(model.probe.decode(codes), decoder(codes), atol=1e-5)
+    latents = model.probe.encode(images)
+    np.testing.assert_allclose(latents, encoder(images)[0], atol=1e-5)
+    np.testing.assert_allclose(model.probe.decode(latents), decoder(latents), atol=1e-5)
     # Another decoder is another model.
-    offer, digest = catalog.find("coder"), model.digest
+    model_version, digest = catalog.find("coder"), model.digest
     network = keras.saving.load_model(tmp_path / "painter" / "1" / "model.keras")
     network.set_weights([0 * weight for weight in network.get_weights()])
     network.save(tmp_path / "painter" / "1" / "model.keras")
-    assert catalog.find("coder") != offer
+    assert catalog.find("coder") != model_version
     assert catalog.model("coder").digest != digest
-    assert not catalog.model("coder").probe.decode(codes).any()
+    assert not catalog.model("coder").probe.decode(latents).any()
     catalog.close()
 
 
-def test_output_is_the_code_when_its_layer_is_stated(tmp_path: Path):
+def test_output_is_the_latent_when_its_layer_is_stated(tmp_path: Path):
     catalog = _save_pair(tmp_path, card='decoder = "painter"\nlatent_layer = "deviation"')
     assert catalog.model("coder").latent_layer == "deviation"
     catalog.close()
@@ -224,19 +224,19 @@ GLYPH_METHODS = {
 
 
 @pytest.mark.parametrize("name", GLYPH_METHODS)
-def test_built_in_set_is_understood_by_the_built_in_model(glyphs: Model, glyph_set: ImageSet, name: str):
+def test_built_in_dataset_is_understood_by_the_built_in_model(glyphs: Model, glyph_dataset: Dataset, name: str):
     method = METHODS[name]
-    request = Request(method, method.params(), None, images=glyph_set)
+    request = Request(method, method.params(), None, images=glyph_dataset)
     result = run_all(glyphs, request, ImageLimits(2**20, 10**6), JobLimits(), lambda _: None)
     assert [image.name for image in result.images] == GLYPH_METHODS[name]
     assert result.values["images"] == 300
     if name == "autoencoder-latents":
         # Measured: 0.47.
         assert result.values["silhouette"]["value"] > 0.4
-        codes = np.array([item["code"] for item in result.values["items"]])
-        picture = glyphs.preprocessing.apply(read_gray(glyph_set.read(7, 2**20)))
+        latents = np.array([item["latent"] for item in result.values["items"]])
+        picture = glyphs.preprocessing.apply(read_gray(glyph_dataset.read(7, 2**20)))
         (alone,) = glyphs.probe.activations(picture, ["latent"])
-        np.testing.assert_allclose(codes[7], alone.values, rtol=1e-4)
+        np.testing.assert_allclose(latents[7], alone.values, rtol=1e-4)
     if name == "autoencoder-coefficients":
         (kernel,) = glyphs.probe.kernels("hidden")
         assert result.values["kind"] == "weights"
@@ -251,10 +251,10 @@ def glyphs() -> Iterator[Model]:
 
 
 @pytest.fixture(scope="module")
-def glyph_set() -> ImageSet:
+def glyph_dataset() -> Dataset:
     packed = io.BytesIO()
-    pack_set(draw_glyph_files(), packed)
-    return open_set(packed, SetLimits())
+    pack_dataset(draw_glyph_files(), packed)
+    return open_dataset(packed, DatasetLimits())
 
 
 def read_gray(file: bytes) -> np.ndarray:
@@ -266,15 +266,15 @@ def read_gray(file: bytes) -> np.ndarray:
     [("autoencoder__qusai.h5", "max_pooling2d_1", 1568), ("autoencoder__dfwteinos.h5", "max_pooling2d_1", 3136)],
 )
 def test_real_autoencoder_is_understood(test_data: Path, name: str, layer: str, units: int):
-    code = load_probe(test_data / "models" / "legacy" / name).network_info.code
-    assert code is not None
-    assert (code.layer, code.units, code.wired) == (layer, units, ("conv2d",))
+    latent = load_probe(test_data / "models" / "legacy" / name).network_info.latent
+    assert latent is not None
+    assert (latent.layer, latent.units, latent.wired) == (layer, units, ("conv2d",))
 
 
 def test_real_encoder_is_joined_with_its_decoder(test_data: Path):
     folder = test_data / "models" / "legacy"
     encoder, decoder = (folder / f"vae_{half}_mnist_keras2.2.2.h5" for half in ("encoder", "decoder"))
     network_info = load_probe(encoder, Overrides(decoder=decoder)).network_info
-    assert network_info.code is not None
-    assert (network_info.code.layer, network_info.code.shape, network_info.task) == ("dense_2", (2,), "autoencoder")
-    assert "name the decoder" in (load_probe(encoder).network_info.no_code or "")
+    assert network_info.latent is not None
+    assert (network_info.latent.layer, network_info.latent.shape, network_info.task) == ("dense_2", (2,), "autoencoder")
+    assert "name the decoder" in (load_probe(encoder).network_info.no_latent or "")

@@ -183,7 +183,7 @@ def test_a_layer_is_turned_back_when_it_lies_behind_a_transposed_picture():
     assert relative_error(probe.activations_and_gradients(image).activations, expected.transpose(1, 0, 2)) < 1e-5
 
 
-def test_a_painted_picture_is_upright_when_the_decoder_ends_on_its_side():
+def test_a_decoded_picture_is_upright_when_the_decoder_ends_on_its_side():
     inputs = keras.Input((8, 12, 1))
     code = L.Dense(5, name="code")(L.Flatten()(inputs))
     x = L.Reshape((2, 4, 6), name="first")(L.Dense(48)(code))
@@ -192,8 +192,8 @@ def test_a_painted_picture_is_upright_when_the_decoder_ends_on_its_side():
     image = _image(8, 12, 1)
     probe = KerasProbe(network)
     assert probe.network_info.task == "autoencoder"
-    painted = probe.decode(probe.encode(image[None]))
-    assert relative_error(painted[0], network(image[None]).numpy()[0].transpose(1, 0, 2)) < 1e-5
+    decoded = probe.decode(probe.encode(image[None]))
+    assert relative_error(decoded[0], network(image[None]).numpy()[0].transpose(1, 0, 2)) < 1e-5
     # Of units in a new shape the next layer says which are rows.
     assert probe.layer("first").output_shape == (None, 4, 6, 2)
     assert probe.layer("drawn").output_shape == (None, 8, 12, 1)
@@ -203,9 +203,9 @@ def test_weights_are_no_pictures_when_the_picture_is_flattened_in_another_order(
     def wired(**options: Any) -> tuple[str, ...]:
         inputs = keras.Input((6, 8, 3))
         x = L.Dense(4, name="code")(L.Flatten(**options)(inputs))
-        code = KerasProbe(keras.Model(inputs, L.Reshape((6, 8, 3))(L.Dense(144)(x)))).network_info.code
-        assert code is not None
-        return code.wired
+        latent = KerasProbe(keras.Model(inputs, L.Reshape((6, 8, 3))(L.Dense(144)(x)))).network_info.latent
+        assert latent is not None
+        return latent.wired
 
     assert wired() == ("code",)
     assert wired(data_format="channels_first") == ()

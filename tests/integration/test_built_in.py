@@ -9,17 +9,17 @@ import pytest
 from PIL import Image
 
 from service.composition import BUILT_IN_MODELS
-from service.demo.scene_set import draw_scenes
+from service.demo.scene_dataset import draw_scenes
 from service.demo.scenes import CLASSES, Scene, draw_scene
 from service.engine.chunks import JobLimits, run_all
-from service.engine.images.archive import SetLimits
+from service.engine.images.archive import DatasetLimits
 from service.engine.images.decoding import ImageLimits
 from service.engine.methods import METHODS
 from service.engine.model import Model
 from service.engine.run import Request, run
 from service.keras.files.loading import load_probe
 from service.models.catalog import Catalog
-from service.models.datasets import Sets
+from service.models.datasets import Datasets
 from service.models.sources.folder import Folder
 
 FRESH_SEED = 20_000_001
@@ -69,14 +69,14 @@ def _heatmap(model: Model, scene: Scene) -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(result.images[1].data)).convert("L"))
 
 
-def test_heat_is_in_the_object_when_the_built_in_set_is_gone_through(shapes: Model, tmp_path: Path):
+def test_heat_is_in_the_object_when_the_built_in_dataset_is_gone_through(shapes: Model, tmp_path: Path):
     method = METHODS["grad-cam"]
-    sets = Sets(tmp_path, SetLimits(), {"shapes": draw_scenes})
-    with closing(sets.open("shapes")) as images:
+    datasets = Datasets(tmp_path, DatasetLimits(), {"shapes": draw_scenes})
+    with closing(datasets.open("shapes")) as images:
         request = Request(method, method.params.model_validate({}), None, images=images)
         result = run_all(shapes, request, ImageLimits(2**20, 10**6), JobLimits(), lambda _: None)
     values = result.values
-    assert (values["images"], values["with_truth"], values["skipped"]) == (80, 80, [])
+    assert (values["images"], values["with_ground_truth"], values["skipped"]) == (80, 80, [])
     assert values["accuracy"] >= 0.93
     found = values["object"]
     assert found["images"] == 80

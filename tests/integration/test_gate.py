@@ -13,7 +13,7 @@ from PIL import Image
 from schemas.results import Result
 from service.cli.gate import find_failures
 from service.engine.chunks import JobLimits
-from service.engine.images.archive import ImageSet, SetLimits, open_set, pack_set
+from service.engine.images.archive import Dataset, DatasetLimits, open_dataset, pack_dataset
 from service.engine.images.decoding import ImageLimits
 from service.engine.images.preprocessing import Preprocessing
 from service.engine.methods import METHODS
@@ -89,10 +89,10 @@ def _photo(seed: int, *, channels: int = 3, size: tuple[int, int] = SIZE) -> byt
     return buffer.getvalue()
 
 
-def _photos(count: int = 5, *, channels: int = 3, size: tuple[int, int] = SIZE) -> ImageSet:
+def _photos(count: int = 5, *, channels: int = 3, size: tuple[int, int] = SIZE) -> Dataset:
     buffer = io.BytesIO()
-    pack_set([(f"{seed}.png", _photo(seed, channels=channels, size=size)) for seed in range(count)], buffer)
-    return open_set(buffer, SetLimits())
+    pack_dataset([(f"{seed}.png", _photo(seed, channels=channels, size=size)) for seed in range(count)], buffer)
+    return open_dataset(buffer, DatasetLimits())
 
 
 def _compare(models: list[Model], method: str, *, over: bool = False, **params: Any) -> Result:
@@ -123,7 +123,7 @@ PARAMS: dict[str, dict[str, Any]] = {
 CASES = [
     (name, way)
     for name, method in METHODS.items()
-    for way in (("alone", "set") if method.consumes == "image" else ("alone",))
+    for way in (("alone", "dataset") if method.consumes == "image" else ("alone",))
 ]
 
 
@@ -133,7 +133,7 @@ def test_gate_lets_the_same_network_through_and_no_other(
 ):
     networks = autoencoders if method.startswith(AUTOENCODER) else classifiers
     params = PARAMS.get(method, {})
-    passed = {kind: _judge(networks, kind, method, over=way == "set", **params) for kind in KINDS}
+    passed = {kind: _judge(networks, kind, method, over=way == "dataset", **params) for kind in KINDS}
     assert passed == {"identical": True, "scaled": True, "dead": False, "random": False}
 
 
@@ -141,7 +141,7 @@ def _correlation(first: Any, second: Any) -> float:
     return float(np.corrcoef(np.ravel(first), np.ravel(second))[0, 1])
 
 
-def test_each_picture_of_a_set_is_asked_about_one_class_and_its_maps_are_correlated(classifiers: Networks):
+def test_each_picture_of_a_dataset_is_asked_about_one_class_and_its_maps_are_correlated(classifiers: Networks):
     models = [classifiers["first"], classifiers["random"]]
     result = _compare(models, "grad-cam", over=True, values="raw")
     entries = result.values["versions"]
@@ -178,7 +178,7 @@ def test_all_weights_are_compared_when_only_some_are_drawn():
     assert result.values["min_correlation"] < 0.5
 
 
-def test_chunks_come_to_the_same_when_a_set_needs_several(classifiers: Networks):
+def test_chunks_come_to_the_same_when_a_dataset_needs_several(classifiers: Networks):
     method = METHODS["predictions"]
     images = _photos(20)
     models = [classifiers["first"], classifiers["random"], classifiers["scaled"]]

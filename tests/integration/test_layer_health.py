@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from service.engine.chunks import JobLimits, run_all
-from service.engine.images.archive import ImageSet, SetLimits, open_set, pack_set
+from service.engine.images.archive import Dataset, DatasetLimits, open_dataset, pack_dataset
 from service.engine.images.decoding import ImageLimits
 from service.engine.images.preprocessing import Preprocessing
 from service.engine.methods.layers.layer_health import LAYER_HEALTH
@@ -52,7 +52,7 @@ def pictures() -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def images(pictures: np.ndarray) -> Iterator[ImageSet]:
+def images(pictures: np.ndarray) -> Iterator[Dataset]:
     def encode(pixels: np.ndarray) -> bytes:
         buffer = io.BytesIO()
         Image.fromarray(pixels).save(buffer, "PNG")
@@ -60,13 +60,13 @@ def images(pictures: np.ndarray) -> Iterator[ImageSet]:
 
     files = [(f"{number:03}.png", encode(pixels)) for number, pixels in enumerate(pictures)]
     buffer = io.BytesIO()
-    pack_set([*files, ("broken.png", b"?")], buffer)
-    opened = open_set(buffer, SetLimits())
+    pack_dataset([*files, ("broken.png", b"?")], buffer)
+    opened = open_dataset(buffer, DatasetLimits())
     yield opened
     opened.close()
 
 
-def _examine(network: keras.Model, images: ImageSet, **params: Any) -> dict[str, Any]:
+def _examine(network: keras.Model, images: Dataset, **params: Any) -> dict[str, Any]:
     model = Model(name="net", version="1", digest="0", probe=KerasProbe(network), preprocessing=CENTRED)
     request = Request(LAYER_HEALTH, LAYER_HEALTH.params.model_validate(params), None, images=images)
     result = run_all(model, request, LIMITS, JobLimits(), lambda _: None)
@@ -83,7 +83,7 @@ def _findings(values: dict[str, Any]) -> set[tuple[str, str, tuple[int, ...]]]:
     return found
 
 
-def test_nothing_is_found_when_nothing_is_wrong(images: ImageSet):
+def test_nothing_is_found_when_nothing_is_wrong(images: Dataset):
     values = _examine(_network(), images)
     assert _findings(values) == set()
     assert values["images"] == 40
@@ -96,7 +96,7 @@ def test_nothing_is_found_when_nothing_is_wrong(images: ImageSet):
     ]
 
 
-def test_each_fault_is_found_and_nothing_else_when_some_are_planted(images: ImageSet):
+def test_each_fault_is_found_and_nothing_else_when_some_are_planted(images: Dataset):
     network = _network()
     first, second = network.get_layer("first"), network.get_layer("second")
     _plant(first, kernel=(2, 0.0))
@@ -122,7 +122,7 @@ def test_each_fault_is_found_and_nothing_else_when_some_are_planted(images: Imag
     assert pair["answer_cosine"] == pytest.approx(1, abs=1e-6)
 
 
-def test_numbers_are_those_of_the_whole_set_when_numpy_counts(pictures: np.ndarray, images: ImageSet):
+def test_numbers_are_those_of_the_whole_dataset_when_numpy_counts(pictures: np.ndarray, images: Dataset):
     network = _network()
     tensors = [network.get_layer(name).output for name in ("first", "active", "third", "scores")]
     answers = keras.Model(network.input, tensors).predict(pictures / np.float32(127.5) - 1, verbose=0)
@@ -136,7 +136,7 @@ def test_numbers_are_those_of_the_whole_set_when_numpy_counts(pictures: np.ndarr
         assert layer["sparsity"] == pytest.approx((flat == 0).mean(), abs=1e-3)
 
 
-def test_layers_are_refused_when_they_have_no_filters(images: ImageSet):
+def test_layers_are_refused_when_they_have_no_filters(images: Dataset):
     with pytest.raises(LayerWithoutKernelError, match="'active' has no filters"):
         _examine(_network(), images, layers=["active"])
     with pytest.raises(LayerNotFoundError):

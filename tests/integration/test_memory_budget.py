@@ -78,7 +78,7 @@ QUESTIONS: dict[str, tuple[Callable[[Parties], keras.Model], Callable[[KerasProb
     "gradients": (_network, lambda probe: probe.gradients_of(list(_images()), [0, 1, 2, None, 0, 1, 2], layer="wide")),
     "channel_statistics": (_network, _survey),
     "unit_activations": (_network, lambda probe: probe.unit_activations(_images(), "wide")),
-    "codes": (_autoencoder, lambda probe: probe.encode(_images(1))),
+    "latents": (_autoencoder, lambda probe: probe.encode(_images(1))),
     "unit gradients": (_autoencoder, lambda probe: probe.unit_gradients(_images(1), "code", [0, 3])),
 }
 
@@ -118,11 +118,11 @@ def test_pictures_go_one_by_one_when_a_layer_computes_with_several():
     np.testing.assert_allclose([scores.values for scores in found], expected, atol=1e-6)
 
 
-def test_codes_are_painted_in_parts_when_there_is_no_room():
-    codes = np.random.default_rng(9).normal(size=(PICTURES, 4)).astype(np.float32)
-    together = KerasProbe(_autoencoder(Parties())).decode(codes)
+def test_codes_are_decoded_in_parts_when_there_is_no_room():
+    latents = np.random.default_rng(9).normal(size=(PICTURES, 4)).astype(np.float32)
+    together = KerasProbe(_autoencoder(Parties())).decode(latents)
     probe = KerasProbe(_autoencoder(Parties()), tuning=Tuning(pass_bytes=2 * PICTURE_BYTES))
-    assert relative_error(probe.decode(codes), together) < 1e-5
+    assert relative_error(probe.decode(latents), together) < 1e-5
 
 
 @pytest.mark.parametrize(("side", "sizes"), [(SIDE, [4, 3]), (2 * SIDE, [1] * PICTURES), (SIDE // 2, [PICTURES])])
@@ -140,9 +140,9 @@ def test_pictures_go_together_when_an_open_network_is_for_one_size_alone():
     parties = Parties()
     inputs = keras.Input((None, None, 3))
     maps = layers.Conv2D(CHANNELS, 3, padding="same", name="wide")(parties(inputs))
-    codes = layers.Reshape((SIDE * SIDE * CHANNELS,))(maps)
+    latents = layers.Reshape((SIDE * SIDE * CHANNELS,))(maps)
     probe = KerasProbe(
-        keras.Model(inputs, layers.Dense(3, activation="softmax")(codes)), tuning=Tuning(pass_bytes=4 * PICTURE_BYTES)
+        keras.Model(inputs, layers.Dense(3, activation="softmax")(latents)), tuning=Tuning(pass_bytes=4 * PICTURE_BYTES)
     )
     probe.scores_of(list(_images()))
     assert parties.sizes == [4, 3]

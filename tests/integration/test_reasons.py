@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from keras import layers
 
-from service.engine.method import refuse_without_classes, refuse_without_code, refuse_without_image
+from service.engine.method import refuse_without_classes, refuse_without_image, refuse_without_latent
 from service.engine.model import Model
 from service.engine.ports.probe import BatchProbe
 from service.errors import ComputationFailedError, ModelFailedError
@@ -77,7 +77,7 @@ def test_network_is_no_autoencoder_when_its_output_is_made_past_the_narrowest_la
     outputs = layers.Conv2D(3, 1, activation="sigmoid")(layers.Concatenate()([first, inner]))
     model = open_network(keras.Model(inputs, outputs))
     assert model.network_info.task == "features"
-    assert "skipped on the way" in str(refuse_without_code(model.network_info))
+    assert "skipped on the way" in str(refuse_without_latent(model.network_info))
     (task,) = (finding for finding in examine(model) if finding.subject == "task")
     assert "skipped on the way" in task.because
 

@@ -132,7 +132,7 @@ def test_lists_are_the_same_when_a_service_is_asked(address: str):
     assert models[2].split()[0] == "glyphs"
     assert models[3].split()[:7] == ["shapes", "1", "ready", "classification", "96", "x", "96"]
     assert _convscope("models", "--load", "--server", address).exit_code == 2
-    assert _convscope("sets", "--server", address).stdout.splitlines() == ["glyphs", "shapes"]
+    assert _convscope("datasets", "--server", address).stdout.splitlines() == ["glyphs", "shapes"]
 
 
 def test_exit_code_tells_what_went_wrong_when_a_service_is_asked(address: str, photos: Path):
@@ -155,13 +155,13 @@ def test_tensorflow_is_not_imported_when_models_are_listed():
 
 
 def test_range_is_told_when_it_was_found_and_the_picture_is_drawn_brighter(address: str, tmp_path: Path):
-    """Twelve of sixteen bits, alone and in a set; the other picture uses all of them."""
+    """Twelve of sixteen bits, alone and in a dataset; the other picture uses all of them."""
     for name, greatest in (("dim", 4000), ("whole", 65535)):
         values = np.linspace(0, greatest, 64 * 64).astype(np.uint16).reshape(64, 64)
         Image.fromarray(values).save(tmp_path / f"{name}.png")
     told = "no number is over 4095: taken for 12 of 16 bits, and drawn brighter"
     alone = _convscope("predictions", tmp_path, "--server", address)
     assert alone.stderr.splitlines() == [f"{tmp_path / 'dim.png'}: {told}"]
-    as_set = _convscope("predictions", tmp_path, "--as-set", "--server", address)
-    assert f"dim.png: {told}" in as_set.stderr
-    assert as_set.stderr.count(told) == 1
+    as_dataset = _convscope("predictions", tmp_path, "--as-dataset", "--server", address)
+    assert f"dim.png: {told}" in as_dataset.stderr
+    assert as_dataset.stderr.count(told) == 1

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from service.engine.chunks import JobLimits, run_all
-from service.engine.images.archive import SetLimits, open_set, pack_set
+from service.engine.images.archive import DatasetLimits, open_dataset, pack_dataset
 from service.engine.images.decoding import ImageLimits
 from service.engine.images.preprocessing import Preprocessing
 from service.engine.methods.layers.top_images import TOP_IMAGES
@@ -61,9 +61,11 @@ def _find(network: keras.Model, pictures: np.ndarray, **params: Any) -> dict[str
         return buffer.getvalue()
 
     buffer = io.BytesIO()
-    pack_set([(f"{number:03}.png", encode(pixels)) for number, pixels in enumerate(pictures)], buffer)
+    pack_dataset([(f"{number:03}.png", encode(pixels)) for number, pixels in enumerate(pictures)], buffer)
     model = Model(name="net", version="1", digest="0", probe=KerasProbe(network), preprocessing=CENTRED)
-    request = Request(TOP_IMAGES, TOP_IMAGES.params.model_validate(params), None, images=open_set(buffer, SetLimits()))
+    request = Request(
+        TOP_IMAGES, TOP_IMAGES.params.model_validate(params), None, images=open_dataset(buffer, DatasetLimits())
+    )
     result = run_all(model, request, ImageLimits(2**20, 10**6), JobLimits(), lambda _: None)
     assert [image.name for image in result.images] == ["patches", "images"]
     return result.values

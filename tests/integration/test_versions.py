@@ -12,7 +12,7 @@ from PIL import Image
 
 from schemas.results import Result
 from service.engine.chunks import JobLimits
-from service.engine.images.archive import SetLimits, open_set, pack_set
+from service.engine.images.archive import DatasetLimits, open_dataset, pack_dataset
 from service.engine.images.decoding import ImageLimits
 from service.engine.images.preprocessing import Preprocessing
 from service.engine.method import Context
@@ -129,9 +129,9 @@ def test_layer_is_found_by_its_place_when_each_version_names_it_otherwise(models
 
 def test_sparsity_is_a_curve_over_versions_when_layers_are_examined(models: list[Model]):
     buffer = io.BytesIO()
-    pack_set([("a.png", _photo()), ("b.png", _photo())], buffer)
+    pack_dataset([("a.png", _photo()), ("b.png", _photo())], buffer)
     method = METHODS["layer-health"]
-    request = Request(method, method.params(), None, images=open_set(buffer, SetLimits()))
+    request = Request(method, method.params(), None, images=open_dataset(buffer, DatasetLimits()))
     result = run_versions(models, request, LIMITS, lambda _: None)
     assert [image.name for image in result.images[:2]] == ["versions", "curves"]
     assert result.values["min_correlation"] < 0.9
@@ -141,12 +141,14 @@ def test_sparsity_is_a_curve_over_versions_when_layers_are_examined(models: list
 
 def test_sheet_says_that_each_version_has_a_scale_of_its_own_when_it_has(models: list[Model]):
     buffer = io.BytesIO()
-    pack_set([("a/1.png", _photo()), ("b/1.png", _photo())], buffer)
+    pack_dataset([("a/1.png", _photo()), ("b/1.png", _photo())], buffer)
 
     def measure_note(name: str) -> int:
         """How far the first text of the first line reaches; titles of versions are short, and lie far apart."""
         method = METHODS[name]
-        request = Request(method, method.params(), None, images=open_set(io.BytesIO(buffer.getvalue()), SetLimits()))
+        request = Request(
+            method, method.params(), None, images=open_dataset(io.BytesIO(buffer.getvalue()), DatasetLimits())
+        )
         result = run_versions(models, request, LIMITS, lambda _: None)
         sheet = np.asarray(Image.open(io.BytesIO(result.images[0].data)).convert("L"))
         assert result.images[0].name == "versions"

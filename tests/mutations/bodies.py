@@ -1,4 +1,4 @@
-"""Mutated requests: pictures, sets, JSON and forms. The same seed gives the same bytes."""
+"""Mutated requests: pictures, datasets, JSON and forms. The same seed gives the same bytes."""
 
 import base64
 import json
@@ -8,10 +8,10 @@ from random import Random
 from typing import Any, Final
 
 from tests.mutations.damage import damage, mend_png
-from tests.mutations.samples import members, pack, pictures, sets
+from tests.mutations.samples import datasets, members, pack, pictures
 
 NAMES: Final = ("layer", "class_index", "colormap", "opacity", "scale", "scale_max", "values", "top", "image", "images",
-                "set", "versions", "Layer", "", "image[]", "__proto__")  # fmt: skip
+                "dataset", "versions", "Layer", "", "image[]", "__proto__")  # fmt: skip
 _NUMBERS: Final = (0, -1, 1, 2, 3, 2**31, 2**63, 2**64, -(2**63), 10**400, 1e308, 5e-324, 0.5, float("nan"))
 _TEXTS: Final = ("", "conv1", "3", "1e9", "\ud800", "\0", "\u202e", "é" * 500, "data:image/png;base64,", "../../etc",
                  "shapes", "1,1", "all", "True", "NaN", "a\nb")  # fmt: skip
@@ -42,15 +42,15 @@ def _image(random: Random) -> Mutant:
     return Mutant("image", *_form(("image", "a.png", data)), random.choice(("grad-cam", "predictions")))
 
 
-def _set(random: Random) -> Mutant:
+def _dataset(random: Random) -> Mutant:
     if random.random() < 0.5:
-        data = damage(random.choice(sets()), random, sets())
+        data = damage(random.choice(datasets()), random, datasets())
     else:
         files = dict(members())
         name = random.choice(list(files))
         files[name] = damage(files[name], random)
         data = pack(files)
-    return Mutant("set", *_form(("images", "a.zip", data)))
+    return Mutant("dataset", *_form(("images", "a.zip", data)))
 
 
 def _json(random: Random) -> Mutant:
@@ -133,4 +133,4 @@ def _form(*files: tuple[str, str, bytes]) -> tuple[str, bytes]:
     return f"multipart/form-data; boundary={_BOUNDARY.decode()}", b"".join(parts) + b"--%s--\r\n" % _BOUNDARY
 
 
-MAKERS: Final[tuple[Callable[[Random], Mutant], ...]] = (_image, _set, _json, _multipart)
+MAKERS: Final[tuple[Callable[[Random], Mutant], ...]] = (_image, _dataset, _json, _multipart)

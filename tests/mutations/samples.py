@@ -1,4 +1,4 @@
-"""What is damaged: small honest pictures of every format and mode, and sets of them with every kind of annotation."""
+"""What is damaged: small honest pictures of every format and mode, datasets of them with all kinds of annotations."""
 
 import io
 import json
@@ -54,7 +54,7 @@ def pictures() -> tuple[bytes, ...]:
 
 @cache
 def members() -> tuple[tuple[str, bytes], ...]:
-    """The files of a set; of annotations every kind."""
+    """The files of a dataset; of annotations every kind."""
     png = pictures()[0]
     mask = _save(Image.new("L", (40, 30), 255), "PNG")
     coco = json.dumps(_COCO).encode()
@@ -62,7 +62,7 @@ def members() -> tuple[tuple[str, bytes], ...]:
 
 
 @cache
-def sets() -> tuple[bytes, ...]:
+def datasets() -> tuple[bytes, ...]:
     """ZIPs, stored and deflated, with two records of the listing's size, and with a comment."""
     deflated = pack(dict(members()))
     end = deflated.rindex(b"PK\x05\x06")

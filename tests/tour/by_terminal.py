@@ -73,7 +73,7 @@ def _arguments(question: Question, inputs: Inputs) -> list[str]:
     if question.sends == "nothing":
         return words
     if question.sends == "name":
-        return [*words, "--set", question.model]
+        return [*words, "--dataset", question.model]
     return [*words, str(inputs.image if question.sends == "image" else inputs.images)]
 
 

@@ -1,4 +1,4 @@
-"""What the tour sends: a scene, a glyph, and sets of eight, by arithmetic, so that they are always the same."""
+"""What the tour sends: a scene, a glyph, and datasets of eight, by arithmetic, so that they are always the same."""
 
 import io
 import zipfile
@@ -13,7 +13,7 @@ from PIL import Image
 
 SCENE_SIZE = 120
 GLYPH_SIZE = 28
-# Folders of the sets: two classes of `shapes`, and two of the glyphs that `glyphs` has learned.
+# Folders of the datasets: two classes of `shapes`, and two of the glyphs that `glyphs` has learned.
 SCENE_LABELS = ("star", "ring")
 GLYPH_LABELS = ("A", "B")
 _DATE = (2020, 1, 1, 0, 0, 0)

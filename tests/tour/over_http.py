@@ -68,7 +68,7 @@ class Http:
         if self.fresh:
             headers["Cache-Control"] = "no-cache"
         route = f"/v1/models/{question.model}{version}/{question.method}"
-        named = {"set": question.model} if question.sends == "name" else {}
+        named = {"dataset": question.model} if question.sends == "name" else {}
         if question.sends in ("nothing", "name"):
             return self.client.post(route, json=question.params | named, headers=headers)
         form: dict[str, Any] = {name: (None, to_text(value)) for name, value in question.params.items()}

@@ -4,10 +4,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
-from tests.tour.variations import OF_SETS, Layers, Params, vary
+from tests.tour.variations import OF_DATASETS, Layers, Params, vary
 
 Method = Mapping[str, Any]
-# `name`: of a set that the service has, called like the model.
+# `name`: of a dataset that the service has, called like the model.
 Sends = Literal["nothing", "image", "images", "name"]
 # Gradient ascent for all filters of a real network takes minutes.
 _QUICK: Final[Mapping[str, Params]] = {"filter-patterns": {"filters": "0-1", "steps": 4}}
@@ -44,7 +44,7 @@ class Question:
 
 
 def list_questions(model: Model, methods: Sequence[Method], *, brief: bool = False) -> Iterator[Question]:
-    """All questions; `brief` are one choice of each enumeration, and neither long jobs nor large sets."""
+    """All questions; `brief` are one choice of each enumeration, and neither long jobs nor large datasets."""
     for method in methods:
         quick = _QUICK.get(method["name"], {})
         first = Question(
@@ -68,12 +68,12 @@ def _options(model: Model, method: Method, asked: Question, *, every_choice: boo
     for name, schema in method["parameters"]["properties"].items():
         for params in vary(name, schema, model.layers, every_choice=every_choice):
             words = ",".join(f"{key}={value}" for key, value in params.items())
-            sends: Sends = "images" if name in OF_SETS else asked.sends
+            sends: Sends = "images" if name in OF_DATASETS else asked.sends
             yield replace(asked, name=f"{asked.name}/{words}", sends=sends, params=asked.params | params)
 
 
 def _ways(model: Model, method: Method, asked: Question) -> Iterator[Question]:
-    """The same over a set, over a named set, as a job, of an older version, and over several versions."""
+    """The same over a dataset, over a named dataset, as a job, of an older version, and over several versions."""
 
     def other(way: str, **changes: Any) -> Question:
         return replace(asked, name=f"{asked.name}/{way}", **changes)
@@ -81,7 +81,7 @@ def _ways(model: Model, method: Method, asked: Question) -> Iterator[Question]:
     if method["consumes"] == "image":
         yield other("over images", sends="images")
     if method["consumes"] != "none" and model.built_in:
-        yield other("over a named set", sends="name")
+        yield other("over a named dataset", sends="name")
     if method["kind"] == "interactive" and model.built_in:
         yield other("as a job", prefers_job=True)
     if len(model.versions) > 1:

@@ -15,8 +15,8 @@ _COMPANIONS: Final[Mapping[str, Params]] = {
     "high": {"low": 0},
 }
 _CHOICE_COMPANIONS: Final[Mapping[tuple[str, str], Params]] = {("scale", "fixed"): {"scale_max": 2.5}}
-# Parameters that concern a set alone, of methods that take a picture as well.
-OF_SETS: Final = frozenset({"worst"})
+# Parameters that concern a dataset alone, of methods that take a picture as well.
+OF_DATASETS: Final = frozenset({"worst"})
 
 
 @dataclass(frozen=True)

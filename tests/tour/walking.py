@@ -65,7 +65,7 @@ def _brief(tour: Tour) -> Iterator[tuple[Model, list[Question]]]:
 
 def _ask_service(tour: Tour) -> Named:
     yield "http /v1/methods", tour.http.look("/v1/methods")[1]
-    yield "http /v1/sets", tour.http.look("/v1/sets")[1]
+    yield "http /v1/datasets", tour.http.look("/v1/datasets")[1]
     for name in tour.models():
         yield from _describe(tour, name)
     asked = [(model, list(list_questions(model, tour.methods()))) for model in _models(tour)]
@@ -79,7 +79,7 @@ def _ask_service(tour: Tour) -> Named:
 def _ask_terminal(tour: Tour) -> Named:
     """Of models that take seconds to load, as they do for each command, a method's first question alone."""
     yield "terminal models", tour.terminal.look("models")
-    yield "terminal sets", tour.terminal.look("sets")
+    yield "terminal sets", tour.terminal.look("datasets")
     for name, file in tour.files.items():
         yield f"terminal doctor {name}", tour.terminal.look("doctor", str(file))
     for model in _models(tour):

@@ -12,7 +12,7 @@ from service.engine.arrays import Array
 from service.engine.images.preprocessing import Preprocessing
 from service.engine.model import Model
 from service.engine.ports.ascent import Ascended, Ascent
-from service.engine.ports.network_info import Code, LayerInfo, NetworkInfo
+from service.engine.ports.network_info import Latent, LayerInfo, NetworkInfo
 from service.engine.ports.overrides import Overrides
 from service.engine.ports.probe import (
     ChannelStatistics,
@@ -87,13 +87,13 @@ class ClosedFormProbe:
         return even_field(size, 3) if layer == "maps" else None
 
     def encode(self, images: Array) -> Array:
-        """As an autoencoder its code is the mean of each channel."""
+        """As an autoencoder its latent is the mean of each channel."""
         return np.asarray(images.mean(axis=(1, 2)), np.float32)
 
-    def decode(self, codes: Array) -> Array:
+    def decode(self, latents: Array) -> Array:
         """Flat pictures of those means."""
-        shape = (len(codes), *self.network_info.layers[0].output_shape[1:3], codes.shape[1])
-        return np.asarray(np.broadcast_to(codes[:, None, None], shape), np.float32)
+        shape = (len(latents), *self.network_info.layers[0].output_shape[1:3], latents.shape[1])
+        return np.asarray(np.broadcast_to(latents[:, None, None], shape), np.float32)
 
     def unit_gradients(self, images: Array, layer: str, units: Sequence[int]) -> Array:
         """Of the means: unit k depends on channel k alone, everywhere the same, and the more the brighter is all."""
@@ -198,12 +198,17 @@ def closed_form_model(weights: Iterable[Iterable[float]], **changes: Any) -> Mod
 
 
 def autoencoder_model(**changes: Any) -> Model:
-    """The same as an autoencoder of three units: the means of the channels, painted as flat pictures."""
+    """The same as an autoencoder of three units: the means of the channels, decoded as flat pictures."""
     model = closed_form_model([[1.0, 0.0], [0.0, 1.0], [0.0, 0.0]], **changes)
     probe = model.probe
     assert isinstance(probe, ClosedFormProbe)
     probe.network_info = replace(
-        probe.network_info, task="autoencoder", classes=None, target_kind=None, logits=None, code=Code("means", (3,))
+        probe.network_info,
+        task="autoencoder",
+        classes=None,
+        target_kind=None,
+        logits=None,
+        latent=Latent("means", (3,)),
     )
     return model
 

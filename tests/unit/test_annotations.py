@@ -1,4 +1,4 @@
-"""Where a set says its objects are: each form of annotation, which picture it is about, and each that is refused."""
+"""Where a dataset says its objects are: each form of annotation, which picture it is about, and all that is refused."""
 
 import io
 import json
@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from service.engine.datasets.annotations.reading import Annotations
-from service.engine.images.archive import ImageSet, SetLimits, open_set
+from service.engine.images.archive import Dataset, DatasetLimits, open_dataset
 from service.engine.images.decoding import ImageLimits
 from service.errors import AnnotationInvalidError
 
@@ -18,12 +18,12 @@ LIMITS = ImageLimits(max_bytes=2**20, max_pixels=10**4)
 SIZE = (4, 6)
 
 
-def _set(*files: tuple[str, bytes | str]) -> ImageSet:
+def _dataset(*files: tuple[str, bytes | str]) -> Dataset:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, data in files:
             archive.writestr(name, data)
-    return open_set(buffer, SetLimits())
+    return open_dataset(buffer, DatasetLimits())
 
 
 def _png(pixels: Any, kind: str = "PNG") -> bytes:
@@ -59,7 +59,7 @@ def coco(*marks: dict[str, Any], file_name: str = "cat/1.jpg", **picture: Any) -
     )
 
 
-def _found(images: ImageSet, index: int = 0, names: tuple[str, ...] = ()) -> tuple[str, list[tuple[int, int]]] | None:
+def _found(images: Dataset, index: int = 0, names: tuple[str, ...] = ()) -> tuple[str, list[tuple[int, int]]] | None:
     annotations = Annotations(images)
     annotations.check()
     marked = annotations.find(images.members[index], SIZE, names, LIMITS)
@@ -82,7 +82,7 @@ MIDDLE = [(1, 2), (1, 3)]
     ],
 )
 def test_mask_is_found_when_it_is_in_a_folder_of_masks(picture: str, name: str, value: int):
-    images = _set((picture, b"?"), (name, _mask(value)))
+    images = _dataset((picture, b"?"), (name, _mask(value)))
     assert [member.name for member in images.members] == [picture]
     assert _found(images) == (name, MIDDLE)
 
@@ -94,18 +94,18 @@ def test_mask_is_read_when_it_has_colours_a_palette_or_transparency():
     alpha[..., 3] = 0
     alpha[1, 2:4, 3] = 255
     for data in (_png(colours), _png(alpha), _png(np.asarray(Image.open(io.BytesIO(_mask()))) > 0)):
-        assert _found(_set(("1.jpg", b"?"), ("masks/1.png", data))) == ("masks/1.png", MIDDLE)
+        assert _found(_dataset(("1.jpg", b"?"), ("masks/1.png", data))) == ("masks/1.png", MIDDLE)
     indices = Image.open(io.BytesIO(_mask(3))).convert("L")
     indices.putpalette([255, 255, 255] * 4)
     buffer = io.BytesIO()
     indices.save(buffer, "PNG")
-    assert _found(_set(("1.jpg", b"?"), ("masks/1.png", buffer.getvalue()))) == ("masks/1.png", MIDDLE)
+    assert _found(_dataset(("1.jpg", b"?"), ("masks/1.png", buffer.getvalue()))) == ("masks/1.png", MIDDLE)
 
 
 def test_picture_has_no_object_when_its_mask_is_black_or_belongs_to_others():
-    assert _found(_set(("1.jpg", b"?"), ("masks/1.png", _mask(0)))) is None
-    assert _found(_set(("cat/1.jpg", b"?"), ("masks/dog/1.png", _mask()))) is None
-    two = _set(("cat/1.jpg", b"?"), ("dog/1.jpg", b"?"), ("masks/1.png", _mask()))
+    assert _found(_dataset(("1.jpg", b"?"), ("masks/1.png", _mask(0)))) is None
+    assert _found(_dataset(("cat/1.jpg", b"?"), ("masks/dog/1.png", _mask()))) is None
+    two = _dataset(("cat/1.jpg", b"?"), ("dog/1.jpg", b"?"), ("masks/1.png", _mask()))
     assert (_found(two, 0), _found(two, 1)) == (None, None)
 
 
@@ -121,11 +121,11 @@ def test_picture_has_no_object_when_its_mask_is_black_or_belongs_to_others():
 )
 def test_voc_is_found_when_it_has_the_name_of_its_picture(picture: str, name: str):
     # Pixels count from 1 there, and the last is the box's.
-    assert _found(_set((picture, b"?"), (name, voc(("cat", 3, 2, 4, 2))))) == (name, MIDDLE)
+    assert _found(_dataset((picture, b"?"), (name, voc(("cat", 3, 2, 4, 2))))) == (name, MIDDLE)
 
 
 def test_voc_gives_the_objects_of_the_class_when_it_has_several():
-    images = _set(("1.jpg", b"?"), ("1.xml", voc(("cat", 3, 2, 4, 2), ("dog", 1, 1, 1, 1), size=SIZE)))
+    images = _dataset(("1.jpg", b"?"), ("1.xml", voc(("cat", 3, 2, 4, 2), ("dog", 1, 1, 1, 1), size=SIZE)))
     assert _found(images, names=("dog", "cat")) == ("1.xml", [(0, 0)])
     assert _found(images, names=("Cat",)) == ("1.xml", MIDDLE)
     assert _found(images, names=("cow",)) == ("1.xml", [(0, 0), *MIDDLE])
@@ -142,18 +142,18 @@ def test_voc_gives_the_objects_of_the_class_when_it_has_several():
     ],
 )
 def test_coco_is_found_when_it_names_the_picture(mark: dict[str, Any], file_name: str):
-    images = _set(("cat/1.jpg", b"?"), ("notes/instances.json", coco(mark, file_name=file_name)))
+    images = _dataset(("cat/1.jpg", b"?"), ("notes/instances.json", coco(mark, file_name=file_name)))
     assert _found(images) == ("notes/instances.json", MIDDLE)
 
 
 def test_coco_is_scaled_when_its_picture_was_made_smaller():
-    images = _set(("cat/1.jpg", b"?"), ("i.json", coco({"bbox": [20, 10, 20, 10]}, width=60, height=40)))
+    images = _dataset(("cat/1.jpg", b"?"), ("i.json", coco({"bbox": [20, 10, 20, 10]}, width=60, height=40)))
     assert _found(images) == ("i.json", MIDDLE)
 
 
 def test_coco_gives_the_objects_of_the_class_when_it_has_several():
     marks = {"bbox": [2, 1, 2, 1]}, {"bbox": [0, 0, 1, 1], "category_id": 2}
-    images = _set(("cat/1.jpg", b"?"), ("i.json", coco(*marks)))
+    images = _dataset(("cat/1.jpg", b"?"), ("i.json", coco(*marks)))
     assert _found(images, names=("dog",)) == ("i.json", [(0, 0)])
     assert _found(images, names=("cat",)) == ("i.json", MIDDLE)
 
@@ -164,36 +164,36 @@ def test_coco_names_its_objects_whatever_number_a_category_has(number: int | str
     marks.append({"image_id": 0, "category_id": 5, "bbox": [0, 0, 1, 1]})
     categories = [{"id": number, "name": "cat"}, {"id": 5, "name": "dog"}]
     file = {"images": [{"id": 0, "file_name": "1.jpg"}], "annotations": marks, "categories": categories}
-    images = _set(("1.jpg", b"?"), ("i.json", json.dumps(file)))
+    images = _dataset(("1.jpg", b"?"), ("i.json", json.dumps(file)))
     assert _found(images, names=("cat",)) == ("i.json", MIDDLE)
     assert _found(images, names=("dog",)) == ("i.json", [(0, 0)])
 
 
 def test_crowd_is_no_object_and_is_counted_when_coco_marks_one():
     crowd = {"segmentation": {"size": [4, 6], "counts": [0, 24]}, "iscrowd": 1}
-    images = _set(("cat/1.jpg", b"?"), ("i.json", coco({"bbox": [2, 1, 2, 1]}, crowd, crowd)))
+    images = _dataset(("cat/1.jpg", b"?"), ("i.json", coco({"bbox": [2, 1, 2, 1]}, crowd, crowd)))
     assert _found(images) == ("i.json", MIDDLE)
     assert Annotations(images).count_crowds(images.members[0]) == 2
-    alone = _set(("cat/1.jpg", b"?"), ("i.json", coco(crowd)))
+    alone = _dataset(("cat/1.jpg", b"?"), ("i.json", coco(crowd)))
     assert _found(alone) is None
     assert Annotations(alone).count_crowds(alone.members[0]) == 1
-    masked = _set(("cat/1.jpg", b"?"), ("i.json", coco(crowd)), ("masks/cat/1.png", _mask()))
+    masked = _dataset(("cat/1.jpg", b"?"), ("i.json", coco(crowd)), ("masks/cat/1.png", _mask()))
     assert Annotations(masked).count_crowds(masked.members[0]) == 0
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
 def test_annotation_is_read_when_an_editor_wrote_a_byte_order_mark(encoding: str):
     marked = coco({"bbox": [2, 1, 2, 1]}, {"bbox": [0, 0, 1, 1], "category_id": 2}).replace("dog", "Käfer")
-    images = _set(("cat/1.jpg", b"?"), ("i.json", marked.replace("\\u00e4", "ä").encode(encoding)))
+    images = _dataset(("cat/1.jpg", b"?"), ("i.json", marked.replace("\\u00e4", "ä").encode(encoding)))
     assert _found(images, names=("käfer",)) == ("i.json", [(0, 0)])
-    images = _set(("cat/1.jpg", b"?"), ("cat/1.xml", voc(("cat", 3, 2, 4, 2)).encode(encoding)))
+    images = _dataset(("cat/1.jpg", b"?"), ("cat/1.xml", voc(("cat", 3, 2, 4, 2)).encode(encoding)))
     assert _found(images) == ("cat/1.xml", MIDDLE)
 
 
 def test_path_counts_before_the_bare_name_when_coco_has_both():
     pictures = [{"id": 1, "file_name": "old/1.jpg"}, {"id": 2, "file_name": "1.jpg"}]
     marks = [{"image_id": 1, "bbox": [0, 0, 1, 1]}, {"image_id": 2, "bbox": [2, 1, 2, 1]}]
-    images = _set(("1.jpg", b"?"), ("i.json", json.dumps({"images": pictures, "annotations": marks})))
+    images = _dataset(("1.jpg", b"?"), ("i.json", json.dumps({"images": pictures, "annotations": marks})))
     assert _found(images) == ("i.json", MIDDLE)
 
 
@@ -203,16 +203,16 @@ def test_mask_counts_before_voc_and_voc_before_coco():
         ("i.json", coco({"bbox": [0, 0, 1, 1]})),
         ("cat/1.xml", voc(("cat", 1, 2, 1, 2))),
     ]
-    assert _found(_set(*files[:2])) == ("i.json", [(0, 0)])
-    assert _found(_set(*files)) == ("cat/1.xml", [(1, 0)])
-    assert _found(_set(*files, ("masks/cat/1.png", _mask()))) == ("masks/cat/1.png", MIDDLE)
+    assert _found(_dataset(*files[:2])) == ("i.json", [(0, 0)])
+    assert _found(_dataset(*files)) == ("cat/1.xml", [(1, 0)])
+    assert _found(_dataset(*files, ("masks/cat/1.png", _mask()))) == ("masks/cat/1.png", MIDDLE)
 
 
 def test_files_are_left_alone_when_they_are_no_annotations():
     others = [("cat/1.xml", "<recipe/>"), ("cat/1.json", '{"a": 1}'), ("list.json", "[1, 2]"), ("x.xml", "<not closed")]
-    assert _found(_set(("cat/1.jpg", b"?"), *others)) is None
-    assert _found(_set(("cat/1.jpg", b"?"), ("cat/1.xml", voc()))) is None
-    assert _found(_set(("cat/1.jpg", b"?"), ("i.json", coco()))) is None
+    assert _found(_dataset(("cat/1.jpg", b"?"), *others)) is None
+    assert _found(_dataset(("cat/1.jpg", b"?"), ("cat/1.xml", voc()))) is None
+    assert _found(_dataset(("cat/1.jpg", b"?"), ("i.json", coco()))) is None
 
 
 BOMB = '<!DOCTYPE a [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;">]><annotation>&b;</annotation>'
@@ -255,7 +255,7 @@ BOMB = '<!DOCTYPE a [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;">]><annota
     ],
 )
 def test_annotation_is_refused_when_it_cannot_be_read(name: str, data: bytes | str, words: str):
-    images = _set(("cat/1.jpg", b"?"), (name, data))
+    images = _dataset(("cat/1.jpg", b"?"), (name, data))
     with pytest.raises(AnnotationInvalidError, match=words) as caught:
         Annotations(images).check()
     assert f"'{name}'" in caught.value.detail
@@ -264,12 +264,12 @@ def test_annotation_is_refused_when_it_cannot_be_read(name: str, data: bytes | s
 def test_coco_is_refused_when_a_name_may_mean_several_pictures():
     files = [("cat/1.jpg", b"?"), ("dog/1.jpg", b"?")]
     with pytest.raises(AnnotationInvalidError, match=r"'1.jpg' may mean several"):
-        Annotations(_set(*files, ("i.json", coco(file_name="1.jpg"))))
+        Annotations(_dataset(*files, ("i.json", coco(file_name="1.jpg"))))
     twice = {"images": [{"id": n, "file_name": f"{n}/1.jpg"} for n in range(2)], "annotations": []}
     with pytest.raises(AnnotationInvalidError, match="may mean several"):
-        Annotations(_set(files[0], ("i.json", json.dumps(twice))))
+        Annotations(_dataset(files[0], ("i.json", json.dumps(twice))))
     with pytest.raises(AnnotationInvalidError, match=r"'j.json' is a second COCO file"):
-        Annotations(_set(files[0], ("i.json", coco()), ("j.json", coco())))
+        Annotations(_dataset(files[0], ("i.json", coco()), ("j.json", coco())))
 
 
 @pytest.mark.parametrize(
@@ -283,13 +283,13 @@ def test_coco_is_refused_when_a_name_may_mean_several_pictures():
     ],
 )
 def test_mask_is_refused_when_it_does_not_fit(data: bytes, words: str):
-    images = _set(("1.jpg", b"?"), ("masks/1.png", data))
+    images = _dataset(("1.jpg", b"?"), ("masks/1.png", data))
     with pytest.raises(AnnotationInvalidError, match=words):
         Annotations(images).find(images.members[0], SIZE, (), LIMITS)
 
 
 def test_box_is_refused_when_the_picture_itself_shows_that_it_lies_outside():
-    images = _set(("1.jpg", b"?"), ("1.xml", voc(("cat", 9, 1, 12, 2))))
+    images = _dataset(("1.jpg", b"?"), ("1.xml", voc(("cat", 9, 1, 12, 2))))
     Annotations(images).check()
     with pytest.raises(AnnotationInvalidError, match="outside"):
         Annotations(images).find(images.members[0], SIZE, (), LIMITS)
@@ -302,4 +302,4 @@ def test_annotation_is_refused_when_the_zip_is_damaged_there():
         archive.writestr("1.xml", voc(("cat", 1, 1, 2, 2)))
     damaged = io.BytesIO(buffer.getvalue().replace(b"<name>cat", b"<name>dog"))
     with pytest.raises(AnnotationInvalidError, match=r"damaged where '1\.xml' is"):
-        Annotations(open_set(damaged, SetLimits())).check()
+        Annotations(open_dataset(damaged, DatasetLimits())).check()

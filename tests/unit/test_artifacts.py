@@ -94,9 +94,9 @@ def test_no_input_is_touched_when_its_name_is_no_hash(tmp_path: Path, name: str)
     artifacts = Artifacts(str(tmp_path / "artifacts"))
     artifacts.write_input(b"picture")
     for touch in (
-        artifacts.open_set,
+        artifacts.open_dataset,
         artifacts.read_input,
-        lambda name: artifacts.keep_input(io.BytesIO(b"set"), name),
+        lambda name: artifacts.keep_input(io.BytesIO(b"dataset"), name),
     ):
         with pytest.raises(ArtifactMissingError):
             touch(name)
@@ -171,7 +171,7 @@ def test_input_stays_when_somebody_else_sent_it_before_or_since(tmp_path: Path):
 
 def test_input_has_one_maker_when_many_send_it_at_once(tmp_path: Path):
     def send(_: int) -> Kept:
-        return Artifacts(str(tmp_path)).keep_input(io.BytesIO(b"set" * 1000), INPUT)
+        return Artifacts(str(tmp_path)).keep_input(io.BytesIO(b"dataset" * 1000), INPUT)
 
     with ThreadPoolExecutor(16) as threads:
         kept = list(threads.map(send, range(64)))

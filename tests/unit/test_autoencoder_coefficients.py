@@ -1,4 +1,4 @@
-"""Coefficients on an autoencoder whose code is the mean of each channel, painted as flat pictures."""
+"""Coefficients on an autoencoder whose latent is the mean of each channel, decoded as flat pictures."""
 
 import io
 from dataclasses import replace
@@ -13,13 +13,13 @@ from service.engine.chunks import JobLimits, plan, run_all
 from service.engine.images.decoding import ImageLimits
 from service.engine.methods import METHODS
 from service.engine.model import Model
-from service.engine.ports.network_info import Code, LayerInfo
+from service.engine.ports.network_info import Latent, LayerInfo
 from service.engine.ports.probe import Kernel
 from service.engine.run import Request
 from service.errors import LayerNotFoundError, TooManyValuesError, UnitOutOfRangeError
 from tests.unit.fakes import ClosedFormProbe, autoencoder_model
 from tests.unit.test_autoencoder_latents import flat
-from tests.unit.test_over_images import image_set
+from tests.unit.test_over_images import dataset
 
 LIMITS = ImageLimits(2**20, 10**6)
 METHOD = METHODS["autoencoder-coefficients"]
@@ -27,7 +27,7 @@ COLOURS = [(0, 100, 7), (50, 120, 7), (200, 110, 7)]
 
 
 def _request(**params: Any) -> Request:
-    images = image_set([(f"{number}.png", flat(colour)) for number, colour in enumerate(COLOURS)])
+    images = dataset([(f"{number}.png", flat(colour)) for number, colour in enumerate(COLOURS)])
     return Request(METHOD, METHOD.params.model_validate(params), None, images=images)
 
 
@@ -45,14 +45,14 @@ class _WiredProbe(ClosedFormProbe):
 
 
 def _models() -> tuple[Model, Model]:
-    """One whose code is not wired to the picture, and one with a dense layer that is."""
+    """One whose latent is not wired to the picture, and one with a dense layer that is."""
     plain = autoencoder_model()
     means = LayerInfo("means", "GlobalAveragePooling2D", (None, 3), None, None, 0)
     plain.probe.network_info = replace(plain.network_info, layers=(plain.network_info.layers[0], means))  # type: ignore[misc]
     probe = _WiredProbe([[1.0], [0.0], [0.0]])
     hidden = LayerInfo("hidden", "Dense", (None, 2), (72, 2), None, 144)
-    code = Code("means", (3,), ("hidden",))
-    probe.network_info = replace(plain.network_info, layers=(*plain.network_info.layers, hidden), code=code)
+    latent = Latent("means", (3,), ("hidden",))
+    probe.network_info = replace(plain.network_info, layers=(*plain.network_info.layers, hidden), latent=latent)
     probe.KERNEL[0, 0, -1, 0], probe.KERNEL[0, 0, 0, 1] = -4, 2
     return plain, replace(plain, probe=probe)
 

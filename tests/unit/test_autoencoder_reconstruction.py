@@ -1,4 +1,4 @@
-"""Reconstruction on an autoencoder whose code is the mean of each channel, with errors worked out by hand."""
+"""Reconstruction on an autoencoder whose latent is the mean of each channel, with errors worked out by hand."""
 
 import io
 
@@ -13,9 +13,9 @@ from service.engine.images.decoding import ImageLimits
 from service.engine.images.preprocessing import Preprocessing
 from service.engine.methods import METHODS
 from service.engine.run import Request, run
-from service.errors import MethodUnavailableError, SetEmptyError
+from service.errors import DatasetEmptyError, MethodUnavailableError
 from tests.unit.fakes import autoencoder_model, closed_form_model
-from tests.unit.test_over_images import image_set
+from tests.unit.test_over_images import dataset
 
 LIMITS = ImageLimits(2**20, 10**6)
 METHOD = METHODS["autoencoder-reconstruction"]
@@ -34,7 +34,7 @@ def _stripes(low: int, high: int) -> bytes:
 def test_errors_are_in_the_networks_units_when_a_picture_is_painted():
     image = _stripes(0, 102)
     raw = run(autoencoder_model(), Request(METHOD, METHOD.params(), image), LIMITS)
-    # All is painted as 51: everywhere 51 too much or too little.
+    # All is decoded as 51: everywhere 51 too much or too little.
     assert (raw.values["mse"], raw.values["mae"]) == (pytest.approx(51**2), pytest.approx(51))
     assert raw.values["error"] == {"min": pytest.approx(-51), "max": pytest.approx(51)}
     unit = run(autoencoder_model(preprocessing=UNIT), Request(METHOD, METHOD.params(), image), LIMITS)
@@ -64,9 +64,9 @@ def test_too_bright_is_red_and_too_dark_is_blue_when_the_error_is_drawn():
     assert pictures["comparison"].shape[1] == 3 * width + 4 * GAP
 
 
-def test_mean_error_and_the_worst_come_first_when_it_is_a_set():
+def test_mean_error_and_the_worst_come_first_when_it_is_a_dataset():
     files = [(f"x/{number}.png", _stripes(0, high)) for number, high in enumerate((20, 100, 60))]
-    request = Request(METHOD, METHOD.params(worst=2), None, images=image_set(files))
+    request = Request(METHOD, METHOD.params(worst=2), None, images=dataset(files))
     result = run_all(autoencoder_model(), request, LIMITS, JobLimits(), lambda _: None)
     assert result.values["mse"] == pytest.approx((10**2 + 50**2 + 30**2) / 3)
     assert result.values["mae"] == pytest.approx(30)
@@ -77,9 +77,9 @@ def test_mean_error_and_the_worst_come_first_when_it_is_a_set():
     np.testing.assert_array_equal(worst, np.hstack([first, second]))
 
 
-def test_set_is_refused_when_none_of_its_pictures_can_be_read():
-    request = Request(METHOD, METHOD.params(), None, images=image_set([("a.png", b"?")]))
-    with pytest.raises(SetEmptyError):
+def test_dataset_is_refused_when_none_of_its_pictures_can_be_read():
+    request = Request(METHOD, METHOD.params(), None, images=dataset([("a.png", b"?")]))
+    with pytest.raises(DatasetEmptyError):
         run_all(autoencoder_model(), request, LIMITS, JobLimits(), lambda _: None)
 
 

@@ -1,4 +1,4 @@
-"""Traversal on an autoencoder whose code is the mean of each channel, painted as flat pictures."""
+"""Traversal on an autoencoder whose latent is the mean of each channel, decoded as flat pictures."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ from service.engine.run import Request
 from service.errors import PictureOutOfRangeError, UnitOutOfRangeError
 from tests.unit.fakes import autoencoder_model
 from tests.unit.test_autoencoder_latents import flat
-from tests.unit.test_over_images import image_set
+from tests.unit.test_over_images import dataset
 
 LIMITS = ImageLimits(2**20, 10**6)
 METHOD = METHODS["autoencoder-traversal"]
@@ -30,7 +30,7 @@ COLOURS = [(0, 100, 7), (50, 120, 7), (200, 110, 7)]
 
 
 def _request(**params: Any) -> Request:
-    images = image_set([(f"{number}.png", flat(colour)) for number, colour in enumerate(COLOURS)])
+    images = dataset([(f"{number}.png", flat(colour)) for number, colour in enumerate(COLOURS)])
     return Request(METHOD, METHOD.params.model_validate(params), None, images=images)
 
 
@@ -64,7 +64,7 @@ def test_one_unit_moves_and_the_others_stay_when_it_is_traversed():
 
 
 def test_sheet_says_which_unit_each_row_is_of_and_what_value_each_tile_has():
-    images = image_set([(f"{number}.png", flat(colour)) for number, colour in enumerate(COLOURS)])
+    images = dataset([(f"{number}.png", flat(colour)) for number, colour in enumerate(COLOURS)])
     model = autoencoder_model()
     parts = [run_all(model, _request(), LIMITS, JobLimits(), lambda _: None)]
     assert len(parts[0].values["values"]) == len(parts[0].values["units"])
@@ -79,7 +79,7 @@ def test_sheet_says_which_unit_each_row_is_of_and_what_value_each_tile_has():
     assert way.words == ("0.png", "0%", "50%", "100%", "2.png")
 
 
-def test_range_is_that_of_the_set_when_none_is_asked_for():
+def test_range_is_that_of_the_dataset_when_none_is_asked_for():
     values = _run().values
     assert values["units"] == [0, 1, 2]
     assert values["low"] == pytest.approx(np.percentile(COLOURS, 1, axis=0))
@@ -99,7 +99,7 @@ def test_way_is_straight_between_the_pictures_themselves():
 def test_request_is_refused_when_a_unit_or_picture_does_not_exist():
     with pytest.raises(UnitOutOfRangeError, match="there are 3"):
         plan(autoencoder_model(), _request(units="3"), LIMITS, JobLimits())
-    with pytest.raises(PictureOutOfRangeError, match="picture 3 is not in this set"):
+    with pytest.raises(PictureOutOfRangeError, match="picture 3 is not in this dataset"):
         _run(between="0,3")
 
 

@@ -8,7 +8,7 @@ from service.engine.drawing.planes import draw_planes
 from service.engine.drawing.plots import draw_scatter
 from service.engine.drawing.visuals import Scatter
 from service.engine.methods.autoencoders.latents import MAX_CURVES
-from service.engine.methods.autoencoders.latents import follow as follow_codes
+from service.engine.methods.autoencoders.latents import follow as follow_latents
 from service.engine.methods.layers.layer_health import follow as follow_layers
 
 
@@ -17,7 +17,7 @@ def _codes(mean: list[float], std: list[float]) -> dict[str, dict[str, list[floa
 
 
 def test_each_unit_is_a_curve_in_the_order_of_versions():
-    curves = follow_codes([("1", _codes([0, 5], [1, 1])), ("3", _codes([2, 4], [1, 1]))])
+    curves = follow_latents([("1", _codes([0, 5], [1, 1])), ("3", _codes([2, 4], [1, 1]))])
     assert curves.groups == ("unit 0", "unit 0", "unit 1", "unit 1")
     assert curves.points.tolist() == [[1, 0], [3, 2], [1, 5], [3, 4]]
     assert curves.connected
@@ -25,7 +25,7 @@ def test_each_unit_is_a_curve_in_the_order_of_versions():
 
 def test_the_units_that_vary_most_are_followed_when_there_are_many():
     deviations = [float(number % 7) for number in range(30)]
-    curves = follow_codes([("1", _codes([0.0] * 30, deviations)), ("2", _codes([1.0] * 30, deviations))])
+    curves = follow_latents([("1", _codes([0.0] * 30, deviations)), ("2", _codes([1.0] * 30, deviations))])
     units = [int(str(name).split()[1]) for name in dict.fromkeys(curves.groups)]
     assert len(units) == MAX_CURVES
     assert units == sorted(units)

@@ -1,4 +1,4 @@
-"""Sets whose pictures are cut or padded: boxes and mean maps lie where the picture does."""
+"""Datasets whose pictures are cut or padded: boxes and mean maps lie where the picture does."""
 
 from dataclasses import replace
 from typing import Any
@@ -14,7 +14,7 @@ from service.engine.datasets.mean_maps import MAX_SIDE, unpack_map
 from service.engine.images.framing import frame
 from tests.unit.fakes import ClosedFormProbe, closed_form_model
 from tests.unit.test_judging import LIMITS, items_of, png, request_for
-from tests.unit.test_over_images import image_set
+from tests.unit.test_over_images import dataset
 
 WEIGHTS = [[1.0, 0.0], [0.0, 1.0], [0.0, 0.0]]
 SIDE = 60
@@ -28,7 +28,7 @@ def _run(pictures: dict[str, tuple[Pixels, Box]], fit: Fit, input_size: tuple[in
         files += [(f"red/{name}.png", png(pixels)), (f"annotations/red/{name}.xml", _voc(pixels, box))]
     probe = ClosedFormProbe(WEIGHTS, size=input_size)
     model = replace(closed_form_model(WEIGHTS, labels=("red", "green"), probe=probe), fit=fit)
-    return run_all(model, request_for(image_set(files)), LIMITS, JobLimits(), lambda _: None)
+    return run_all(model, request_for(dataset(files)), LIMITS, JobLimits(), lambda _: None)
 
 
 def _voc(pixels: Pixels, box: Box) -> bytes:
@@ -84,7 +84,7 @@ def test_box_has_no_heat_when_the_network_did_not_see_it():
 def _keep(picture: Pixels, fit: Fit, input_size: tuple[int, int]) -> Array:
     """The small map that goes into the mean maps."""
     model = replace(closed_form_model(WEIGHTS, probe=ClosedFormProbe(WEIGHTS, size=input_size)), fit=fit)
-    request = request_for(image_set([("red/a.png", png(picture))]))
+    request = request_for(dataset([("red/a.png", png(picture))]))
     part = compute(model, request, [0], LIMITS, lambda _: None)
     return unpack_map(part.values["items"][0]["small_map"])
 

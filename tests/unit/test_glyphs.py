@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from service.demo.glyph_set import draw_glyph_files
+from service.demo.glyph_dataset import draw_glyph_files
 from service.demo.glyphs import GLYPHS, draw_glyph, draw_glyphs
 
 LABELS = range(len(GLYPHS))
@@ -54,7 +54,7 @@ def test_labels_are_told_apart_when_glyphs_are_compared_with_each_labels_mean():
     assert (distances.argmin(axis=1) == expected).mean() > 0.95
 
 
-def test_set_has_a_folder_for_each_label_and_is_the_same_every_time():
+def test_dataset_has_a_folder_for_each_label_and_is_the_same_every_time():
     first, second = dict(draw_glyph_files()), dict(draw_glyph_files())
     assert first == second
     assert Counter(name.split("/")[0] for name in first) == dict.fromkeys(GLYPHS, 30)

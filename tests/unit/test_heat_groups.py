@@ -1,4 +1,4 @@
-"""Heat maps over a set on a closed-form network: groups and mean maps, by hand."""
+"""Heat maps over a dataset on a closed-form network: groups and mean maps, by hand."""
 
 import base64
 import io
@@ -13,18 +13,18 @@ from service.engine.chunks import JobLimits, compute, run_all
 from service.engine.datasets.mean_maps import resample
 from service.engine.drawing.colormaps import lookup_table
 from tests.unit.fakes import ClosedFormProbe
-from tests.unit.test_judging import FILES, GREEN, LIMITS, MODEL, RED, items_of, picture, png, request_for, run_set
-from tests.unit.test_over_images import image_set
+from tests.unit.test_judging import FILES, GREEN, LIMITS, MODEL, RED, items_of, picture, png, request_for, run_dataset
+from tests.unit.test_over_images import dataset
 
 
 @pytest.fixture(scope="module")
 def result() -> Result:
-    return run_set(FILES)
+    return run_dataset(FILES)
 
 
 def test_numbers_are_grouped_by_class_and_by_right_and_wrong(result: Result):
     values = result.values
-    assert (values["images"], values["with_truth"], values["accuracy"], values["empty"]) == (5, 4, 0.5, 1)
+    assert (values["images"], values["with_ground_truth"], values["accuracy"], values["empty"]) == (5, 4, 0.5, 1)
     assert values["object"] == {
         "images": 3,
         "energy": pytest.approx(0.5),
@@ -37,7 +37,7 @@ def test_numbers_are_grouped_by_class_and_by_right_and_wrong(result: Result):
     red, green = values["classes"]
     assert (red["index"], red["label"], red["images"], red["accuracy"]) == (0, "dark red", 2, 0.5)
     # Of the holiday nobody knows what it shows: it is with what was explained.
-    assert (green["label"], green["images"], green["with_truth"], green["accuracy"]) == ("green", 3, 2, 0.5)
+    assert (green["label"], green["images"], green["with_ground_truth"], green["accuracy"]) == ("green", 3, 2, 0.5)
     assert (red["picture"], green["picture"]) == ("mean--dark-red", "mean--green")
 
 
@@ -64,17 +64,17 @@ def test_mean_maps_are_those_of_each_group_on_one_scale(result: Result):
 
 
 def test_mean_maps_have_the_colours_of_therequest_for():
-    image = run_set(FILES[:1], colormap="viridis").images[0]
+    image = run_dataset(FILES[:1], colormap="viridis").images[0]
     with Image.open(io.BytesIO(image.data)) as picture:
         assert np.asarray(picture.convert("RGB"))[0, 0].tolist() == lookup_table("viridis")[255].tolist()
 
 
 def test_map_of_each_picture_is_in_the_whole_when_it_is_asked_for(result: Result):
     assert {"map", "small_map"} & set(result.values["items"][0]) == set()
-    item = items_of(run_set(FILES, values="raw"))["1/c.png"]
+    item = items_of(run_dataset(FILES, values="raw"))["1/c.png"]
     assert "small_map" not in item
     assert np.asarray(item["map"]).shape == (4, 6)
-    images = image_set(FILES)
+    images = dataset(FILES)
     part = compute(MODEL, request_for(images), [0], LIMITS, lambda _: None)
     noted = part.values["items"][0]["small_map"]
     assert noted["shape"] == [4, 6]
@@ -86,7 +86,7 @@ def test_maps_are_divided_by_their_own_maxima_before_they_are_made_small():
     probe = ClosedFormProbe([[1.0, 0.0], [0.0, 1.0], [0.0, 0.0]], size=(128, 128))
     plain, point = np.zeros((2, 128, 128, 3), np.uint8)
     plain[64:, :, RED] = point[100, 9, RED] = 200
-    images = image_set([("a.png", png(plain)), ("b.png", png(point))])
+    images = dataset([("a.png", png(plain)), ("b.png", png(point))])
     found = run_all(replace(MODEL, probe=probe), request_for(images), LIMITS, JobLimits(), lambda _: None)
     small = [resample(np.asarray(one[..., RED] / 200, np.float32), (32, 32)) for one in (plain, point)]
     expected = np.mean(small, axis=0)
@@ -97,7 +97,7 @@ def test_maps_are_divided_by_their_own_maxima_before_they_are_made_small():
 def test_names_are_unique_when_a_file_is_called_like_a_mean_map():
     files = [("mean/Green.png", picture(GREEN, (1, 1))), ("mean-right.png", picture(RED, (1, 1)))]
     files.append(("green/x.png", picture(GREEN, (1, 1))))
-    found = run_set(files)
+    found = run_dataset(files)
     names = [image.name for image in found.images]
     assert names[:3] == ["mean-right-2", "mean--dark-red", "mean--green-2"]
     assert len({name.casefold() for name in names}) == len(names) == 6
@@ -105,7 +105,7 @@ def test_names_are_unique_when_a_file_is_called_like_a_mean_map():
     assert found.values["wrong"] == {
         "images": 0,
         "picture": None,
-        "with_truth": 0,
+        "with_ground_truth": 0,
         "accuracy": None,
         "empty": 0,
         "object": None,

@@ -1,4 +1,4 @@
-"""Each picture of a set on a closed-form network: what it shows, and how much of the heat is in the object, by hand.
+"""Pictures of a dataset on a closed-form network: what it shows, and how much of the heat is in the object, by hand.
 
 The network's map of class 0 is the picture's red, that of class 1 its green, and the brighter of both is its answer.
 """
@@ -14,16 +14,16 @@ import pytest
 from PIL import Image
 
 from schemas.results import Result
-from service.cli.contact_sheet import describe_set
+from service.cli.contact_sheet import describe_dataset
 from service.engine.chunks import JobLimits, plan, run_all
-from service.engine.images.archive import ImageSet
+from service.engine.images.archive import Dataset
 from service.engine.images.decoding import ImageLimits
 from service.engine.methods import METHODS
 from service.engine.run import Request
 from service.errors import AnnotationInvalidError
 from service.models.labels import read_labels
 from tests.unit.fakes import closed_form_model
-from tests.unit.test_over_images import image_set
+from tests.unit.test_over_images import dataset
 
 LIMITS = ImageLimits(max_bytes=2**20, max_pixels=10**6)
 MODEL = closed_form_model([[1.0, 0.0], [0.0, 1.0], [0.0, 0.0]], labels=("dark red", "green"))
@@ -62,18 +62,18 @@ FILES = [
 ]
 
 
-def request_for(images: ImageSet, **params: Any) -> Request:
+def request_for(images: Dataset, **params: Any) -> Request:
     method = METHODS["grad-cam"]
     return Request(method, method.params.model_validate(params), None, images=images)
 
 
-def run_set(files: list[tuple[str, bytes]], **params: Any) -> Result:
-    return run_all(MODEL, request_for(image_set(files), **params), LIMITS, JobLimits(), lambda _: None)
+def run_dataset(files: list[tuple[str, bytes]], **params: Any) -> Result:
+    return run_all(MODEL, request_for(dataset(files), **params), LIMITS, JobLimits(), lambda _: None)
 
 
 @pytest.fixture(scope="module")
 def result() -> Result:
-    return run_set(FILES)
+    return run_dataset(FILES)
 
 
 def items_of(result: Result) -> dict[str, Any]:
@@ -81,7 +81,7 @@ def items_of(result: Result) -> dict[str, Any]:
 
 
 def test_answer_is_judged_by_the_name_of_the_folder(result: Result):
-    judged = {name: (item["truth"], item["right"]) for name, item in items_of(result).items()}
+    judged = {name: (item["ground_truth"], item["right"]) for name, item in items_of(result).items()}
     red, green = {"index": 0, "label": "dark red"}, {"index": 1, "label": "green"}
     assert judged == {
         "Dark_Red/a.png": (red, True),
@@ -95,14 +95,14 @@ def test_answer_is_judged_by_the_name_of_the_folder(result: Result):
 
 def test_predictions_over_labelled_pictures_have_an_accuracy():
     method = METHODS["predictions"]
-    request = Request(method, method.params.model_validate({}), None, images=image_set(FILES))
+    request = Request(method, method.params.model_validate({}), None, images=dataset(FILES))
     found = run_all(MODEL, request, LIMITS, JobLimits(), lambda _: None)
-    assert (found.values["with_truth"], found.values["accuracy"]) == (4, 0.5)
+    assert (found.values["with_ground_truth"], found.values["accuracy"]) == (4, 0.5)
     assert found.values["classes"] == [
-        {"index": 0, "label": "dark red", "images": 2, "with_truth": 2, "accuracy": 0.5},
-        {"index": 1, "label": "green", "images": 2, "with_truth": 2, "accuracy": 0.5},
+        {"index": 0, "label": "dark red", "images": 2, "with_ground_truth": 2, "accuracy": 0.5},
+        {"index": 1, "label": "green", "images": 2, "with_ground_truth": 2, "accuracy": 0.5},
     ]
-    assert describe_set(found) == "5 pictures, 50.0% of 4 answers right, folders that name no class: holiday"
+    assert describe_dataset(found) == "5 pictures, 50.0% of 4 answers right, folders that name no class: holiday"
     items = items_of(found)
     assert items["Dark_Red/b.png"]["right"] is False
     assert "object" not in items["Dark_Red/b.png"]
@@ -112,19 +112,19 @@ def test_predictions_over_labelled_pictures_have_an_accuracy():
 def test_folders_name_classes_when_labels_are_as_other_programs_write_them(tmp_path: Path, data: str):
     (tmp_path / "labels.txt").write_bytes(data.encode())
     method = METHODS["predictions"]
-    request = Request(method, method.params.model_validate({}), None, images=image_set(FILES[:2]))
+    request = Request(method, method.params.model_validate({}), None, images=dataset(FILES[:2]))
     model = replace(MODEL, labels=read_labels("labels.txt", tmp_path))
-    assert run_all(model, request, LIMITS, JobLimits(), lambda _: None).values["with_truth"] == 2
+    assert run_all(model, request, LIMITS, JobLimits(), lambda _: None).values["with_ground_truth"] == 2
 
 
 def test_folders_are_told_when_they_name_no_class(result: Result):
     assert result.values["unmatched_labels"] == [{"label": "holiday", "images": 1}]
-    found = run_set([("a.png", FILES[0][1]), ("b/c.png", FILES[0][1]), ("b/d.png", FILES[0][1]), FILES[0]])
+    found = run_dataset([("a.png", FILES[0][1]), ("b/c.png", FILES[0][1]), ("b/d.png", FILES[0][1]), FILES[0]])
     assert found.values["unmatched_labels"] == [{"label": "b", "images": 2}]
 
 
 def test_files_are_skipped_by_name_when_they_look_like_pictures():
-    found = run_set([*FILES, ("green/e.heic", b"?"), ("holiday/f.CR2", b"?"), ("notes.txt", b"?")])
+    found = run_dataset([*FILES, ("green/e.heic", b"?"), ("holiday/f.CR2", b"?"), ("notes.txt", b"?")])
     assert [(item["name"], item["code"]) for item in found.values["skipped"]] == [
         ("green/e.heic", "image_invalid"),
         ("holiday/f.CR2", "image_invalid"),
@@ -135,10 +135,10 @@ def test_files_are_skipped_by_name_when_they_look_like_pictures():
 def test_crowds_are_counted_when_they_are_left_out():
     marks = [{"image_id": 1, "bbox": [0, 0, 1, 1], "iscrowd": 1}, {"image_id": 1, "bbox": [0, 0, 1, 1]}]
     notes = {"images": [{"id": 1, "file_name": "Dark_Red/a.png"}], "annotations": marks}
-    found = run_set([*FILES[:2], ("i.json", json.dumps(notes).encode())])
+    found = run_dataset([*FILES[:2], ("i.json", json.dumps(notes).encode())])
     assert found.values["crowds_left_out"] == 1
     assert [item.get("crowds_left_out") for item in found.values["items"]] == [1, None]
-    assert "crowds_left_out" not in run_set(FILES).values
+    assert "crowds_left_out" not in run_dataset(FILES).values
 
 
 def test_heat_is_held_against_the_object_when_there_is_a_mask(result: Result):
@@ -156,7 +156,7 @@ def test_heat_is_held_against_the_object_when_there_is_a_mask(result: Result):
 
 def test_picture_is_passed_over_when_its_mask_does_not_fit():
     files = [*FILES[:2], ("masks/Dark_Red/a.png", png(np.ones((9, 9), np.uint8)))]
-    found = run_set(files)
+    found = run_dataset(files)
     assert [item["name"] for item in found.values["items"]] == ["Dark_Red/b.png"]
     assert [(item["name"], item["code"]) for item in found.values["skipped"]] == [
         ("Dark_Red/a.png", "annotation_invalid")
@@ -164,7 +164,7 @@ def test_picture_is_passed_over_when_its_mask_does_not_fit():
 
 
 def test_job_is_refused_when_an_annotation_cannot_be_read():
-    images = image_set([*FILES, ("1/c.xml", b"<annotation>")])
+    images = dataset([*FILES, ("1/c.xml", b"<annotation>")])
     with pytest.raises(AnnotationInvalidError, match=r"'1/c\.xml'"):
         plan(MODEL, request_for(images), LIMITS, JobLimits())
     # A method that draws no heat maps does not look at them.

@@ -1,4 +1,4 @@
-"""Methods over sets on closed-form networks: batches, broken pictures, what is reported, and the whole."""
+"""Methods over datasets on closed-form networks: batches, broken pictures, what is reported, and the whole."""
 
 import io
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -14,7 +14,7 @@ from service.engine.arrays import Pixels
 from service.engine.chunks import JobLimits, plan, run_all
 from service.engine.datasets.batches import BATCH
 from service.engine.drawing.visuals import Numbers
-from service.engine.images.archive import ImageSet, SetLimits, open_set, pack_set
+from service.engine.images.archive import Dataset, DatasetLimits, open_dataset, pack_dataset
 from service.engine.images.decoding import ImageLimits
 from service.engine.method import Batch, Context, Method, OverImages, Whole
 from service.engine.methods import METHODS
@@ -22,7 +22,7 @@ from service.engine.model import Model
 from service.engine.ports.network_info import NetworkInfo
 from service.engine.ports.probe import Probe
 from service.engine.run import Request, run
-from service.errors import ImageMissingError, SetEmptyError, SetMissingError
+from service.errors import DatasetEmptyError, DatasetMissingError, ImageMissingError
 from tests.unit.fakes import BatchingClosedFormProbe, closed_form_model
 
 LIMITS = ImageLimits(max_bytes=2**20, max_pixels=10**6)
@@ -37,10 +37,10 @@ def photo(seed: int, size: tuple[int, int] = (6, 4)) -> bytes:
     return buffer.getvalue()
 
 
-def image_set(files: Iterable[tuple[str, bytes]]) -> ImageSet:
+def dataset(files: Iterable[tuple[str, bytes]]) -> Dataset:
     buffer = io.BytesIO()
-    pack_set(files, buffer)
-    return open_set(buffer, SetLimits())
+    pack_dataset(files, buffer)
+    return open_dataset(buffer, DatasetLimits())
 
 
 def photos(count: int) -> list[tuple[str, bytes]]:
@@ -51,7 +51,7 @@ def _run(model: Model, request: Request, report: Callable[[float], None] = lambd
     return run_all(model, request, LIMITS, JOBS, report)
 
 
-def _grad_cam(images: ImageSet | None, **params: Any) -> Request:
+def _grad_cam(images: Dataset | None, **params: Any) -> Request:
     method = METHODS["grad-cam"]
     return Request(method, method.params.model_validate(params), None, images=images)
 
@@ -61,9 +61,9 @@ def _batching() -> tuple[Model, BatchingClosedFormProbe]:
     return closed_form_model(WEIGHTS, probe=probe, labels=("red", "green")), probe
 
 
-def test_each_picture_is_what_it_is_alone_when_it_comes_in_a_set():
+def test_each_picture_is_what_it_is_alone_when_it_comes_in_a_dataset():
     model, probe = _batching()
-    images = image_set(photos(20))
+    images = dataset(photos(20))
     result = _run(model, _grad_cam(images))
     # Two are computed at once: which of them is first is open, which pictures go together is not.
     assert sorted(probe.batches) == [4, 8, 8]
@@ -87,7 +87,7 @@ def test_the_rest_is_computed_when_one_picture_is_broken():
     model, _ = _batching()
     files = photos(5)
     files[2] = (files[2][0], b"no picture at all")
-    result = _run(model, _grad_cam(image_set(files)))
+    result = _run(model, _grad_cam(dataset(files)))
     assert result.values["images"] == 4
     assert [item["name"] for item in result.values["skipped"]] == [files[2][0]]
     assert result.values["skipped"][0]["code"] == "image_invalid"
@@ -95,23 +95,23 @@ def test_the_rest_is_computed_when_one_picture_is_broken():
     assert [image.name for image in result.images][-4:] == pictures
 
 
-def test_set_is_refused_when_none_of_its_pictures_can_be_read():
+def test_dataset_is_refused_when_none_of_its_pictures_can_be_read():
     model, _ = _batching()
-    with pytest.raises(SetEmptyError, match="none of the 2 pictures"):
-        _run(model, _grad_cam(image_set([("a.png", b"?"), ("b.png", b"?")])))
+    with pytest.raises(DatasetEmptyError, match="none of the 2 pictures"):
+        _run(model, _grad_cam(dataset([("a.png", b"?"), ("b.png", b"?")])))
 
 
-def test_work_is_cut_into_slices_when_the_set_is_large():
+def test_work_is_cut_into_slices_when_the_dataset_is_large():
     model, _ = _batching()
-    work = plan(model, _grad_cam(image_set(photos(40))), LIMITS, JOBS)
+    work = plan(model, _grad_cam(dataset(photos(40))), LIMITS, JOBS)
     assert [len(chunk) for chunk in work.chunks] == [32, 8]
     assert (work.unit, work.combines) == ("images", True)
 
 
-def test_progress_grows_to_the_end_when_a_set_is_gone_through():
+def test_progress_grows_to_the_end_when_a_dataset_is_gone_through():
     model, _ = _batching()
     seen: list[float] = []
-    _run(model, _grad_cam(image_set(photos(20))), seen.append)
+    _run(model, _grad_cam(dataset(photos(20))), seen.append)
     assert seen == sorted(seen)
     assert seen[-1] == 1.0
     assert len(seen) >= 3
@@ -153,7 +153,7 @@ MEANS = Method(
 def test_batches_are_full_and_in_order_when_the_method_takes_them_itself():
     files = sorted(photos(30))
     files[16] = (files[16][0], b"broken")
-    images = image_set(files)
+    images = dataset(files)
     result = _run(closed_form_model(WEIGHTS), Request(MEANS, MeansParams(), None, images=images))
     assert result.values["sizes"] == [BATCH, 4, BATCH, 3, 6]
     good = [data for number, (_, data) in enumerate(files) if number != 16]
@@ -165,7 +165,7 @@ def test_batches_are_full_and_in_order_when_the_method_takes_them_itself():
 
 def test_request_is_refused_when_it_has_no_pictures():
     model = closed_form_model(WEIGHTS)
-    with pytest.raises(SetMissingError):
+    with pytest.raises(DatasetMissingError):
         plan(model, Request(MEANS, MeansParams(), None), LIMITS, JOBS)
     with pytest.raises(ImageMissingError):
         plan(model, _grad_cam(None), LIMITS, JOBS)

@@ -21,7 +21,7 @@ from service.engine.run import Request, run
 from service.errors import ImageInvalidError
 from tests.unit.fakes import closed_form_model
 from tests.unit.test_images import COLOUR, GRAY, _png
-from tests.unit.test_over_images import image_set
+from tests.unit.test_over_images import dataset
 
 LIMITS = ImageLimits(max_bytes=2**24, max_pixels=10**7)
 MODEL = closed_form_model([[1.0, 0.0], [0.0, 1.0], [0.0, 0.0]])
@@ -171,7 +171,7 @@ def test_range_is_told_when_a_picture_has_sixteen_bits():
 
 
 @pytest.mark.parametrize("name", ["grad-cam", "unit-activations"])
-def test_pictures_that_are_drawn_brighter_are_named_when_they_are_of_a_set(name: str):
+def test_pictures_that_are_drawn_brighter_are_named_when_they_are_of_a_dataset(name: str):
     files = [
         ("a.png", _save(np.full((4, 6), 3000, np.uint16))),
         ("b.png", _save(np.full((4, 6), 65535, np.uint16))),
@@ -179,13 +179,13 @@ def test_pictures_that_are_drawn_brighter_are_named_when_they_are_of_a_set(name:
         ("d.png", _save(np.full((4, 6), 700, np.uint16))),
     ]
     method = METHODS[name]
-    request = Request(method, method.params(), None, images=image_set(files))
+    request = Request(method, method.params(), None, images=dataset(files))
     result = run_all(MODEL, request, LIMITS, JobLimits(), lambda _: None)
     assert result.values["sample_ranges"] == [
         {"index": 0, "name": "a.png", "bits": 12, "maximum": 4095, "sure": "found"},
         {"index": 3, "name": "d.png", "bits": 10, "maximum": 1023, "sure": "found"},
     ]
-    plain = Request(method, method.params(), None, images=image_set(files[1:3]))
+    plain = Request(method, method.params(), None, images=dataset(files[1:3]))
     assert "sample_ranges" not in run_all(MODEL, plain, LIMITS, JobLimits(), lambda _: None).values
 
 

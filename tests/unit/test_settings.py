@@ -22,7 +22,7 @@ def test_environment_is_read_when_variables_are_set(monkeypatch: pytest.MonkeyPa
 def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """The working directory, with settings in it."""
     (tmp_path / ".env").write_text(
-        "CONVSCOPE_HOST=0.0.0.0\nCONVSCOPE_PORT=1\nCONVSCOPE_LIMITS__SET_IMAGES=5\nOTHER=1\n"
+        "CONVSCOPE_HOST=0.0.0.0\nCONVSCOPE_PORT=1\nCONVSCOPE_LIMITS__DATASET_IMAGES=5\nOTHER=1\n"
     )
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -38,7 +38,7 @@ def test_file_is_read_when_it_is_named(monkeypatch: pytest.MonkeyPatch, folder: 
     monkeypatch.setenv("CONVSCOPE_ENV_FILE", named.format(folder=folder))
     monkeypatch.setenv("CONVSCOPE_PORT", "9000")
     settings = Settings()
-    assert (settings.host, settings.port, settings.limits.set_images) == ("0.0.0.0", 9000, 5)
+    assert (settings.host, settings.port, settings.limits.dataset_images) == ("0.0.0.0", 9000, 5)
 
 
 def test_start_is_refused_when_the_named_file_is_missing(monkeypatch: pytest.MonkeyPatch):

@@ -29,14 +29,14 @@ from service.client import ServiceError
 from service.engine.arrays import Array
 from service.engine.chunks import JobLimits
 from service.engine.drawing.visuals import ScoreList
-from service.engine.images.archive import SetLimits
+from service.engine.images.archive import DatasetLimits
 from service.engine.images.decoding import ImageLimits
 from service.engine.method import AnyMethod, Compared, Method
 from service.engine.methods import METHODS
 from service.engine.ports.probe import Probe
 from service.errors import ClassOutOfRangeError, ConvscopeError, ImageInvalidError, ModelFailedError
 from service.models.catalog import Catalog
-from service.models.datasets import Sets
+from service.models.datasets import Datasets
 from service.models.sources.folder import Folder
 from tests.unit.fakes import FakeLoader
 
@@ -103,7 +103,7 @@ def convscope(folder: Path) -> Run:
     @contextmanager
     def open_backend(_: str | None) -> Iterator[Backend]:
         catalog = Catalog([Folder(folder / "models", FakeLoader())])
-        yield Local(catalog, ImageLimits(2**20, 10**6), JobLimits(), Sets(folder / "sets", SetLimits()))
+        yield Local(catalog, ImageLimits(2**20, 10**6), JobLimits(), Datasets(folder / "datasets", DatasetLimits()))
         catalog.close()
 
     def run(*arguments: str, method: AnyMethod | None = None) -> Result:
@@ -365,13 +365,13 @@ def test_layers_are_a_table_when_asked_for(convscope: Run):
     assert convscope("layers", "nobody").exit_code == 3
 
 
-def test_sets_are_listed_by_the_names_that_may_be_given(convscope: Run, folder: Path):
+def test_datasets_are_listed_by_the_names_that_may_be_given(convscope: Run, folder: Path):
     for name in ("scenes", "faces"):
-        shutil.copytree(folder / "photos", folder / "sets" / name)
-    listed = convscope("sets")
+        shutil.copytree(folder / "photos", folder / "datasets" / name)
+    listed = convscope("datasets")
     assert (listed.exit_code, listed.stdout.splitlines()) == (0, ["faces", "scenes"])
-    assert json.loads(convscope("sets", "--json").stdout) == {"sets": ["faces", "scenes"]}
-    done = convscope("grad-cam", "--set", "faces", "--model", "closed", "-o", "out")
+    assert json.loads(convscope("datasets", "--json").stdout) == {"datasets": ["faces", "scenes"]}
+    done = convscope("grad-cam", "--dataset", "faces", "--model", "closed", "-o", "out")
     assert done.exit_code == Exit.SOME_FAILED, "all of the pictures are found, the broken one too"
 
 
@@ -434,14 +434,14 @@ def test_large_file_is_refused_unread_when_it_is_over_the_limit(convscope: Run):
 
 
 @pytest.mark.parametrize("way", ["zip", "folder", "name"])
-def test_pictures_are_one_set_when_they_are_asked_for_as_one(convscope: Run, folder: Path, way: str):
+def test_pictures_are_one_dataset_when_they_are_asked_for_as_one(convscope: Run, folder: Path, way: str):
     ways = {
         "zip": [str(folder / "photos.zip")],
-        "folder": [str(folder / "photos"), "--as-set"],
-        "name": ["--set", "mine"],
+        "folder": [str(folder / "photos"), "--as-dataset"],
+        "name": ["--dataset", "mine"],
     }
     shutil.make_archive(str(folder / "photos"), "zip", folder / "photos")
-    shutil.copytree(folder / "photos", folder / "sets" / "mine")
+    shutil.copytree(folder / "photos", folder / "datasets" / "mine")
     out = folder / "out"
     result = convscope("grad-cam", *ways[way], "--model", "closed", "-o", str(out))
     assert result.exit_code == Exit.SOME_FAILED, result.output
@@ -458,7 +458,7 @@ def test_pictures_are_one_set_when_they_are_asked_for_as_one(convscope: Run, fol
 
 @pytest.mark.parametrize("way", ["folder", "two", "twice", "name"])
 def test_objects_are_found_when_a_folder_has_annotations(convscope: Run, folder: Path, way: str):
-    root = folder / "sets" / "mine"
+    root = folder / "datasets" / "mine"
     for name in ("red", "green"):
         (root / name).mkdir(parents=True)
         Image.new("RGB", (6, 4), name).save(root / name / f"{name}.png")
@@ -467,10 +467,10 @@ def test_objects_are_found_when_a_folder_has_annotations(convscope: Run, folder:
     (root / "green" / "masks").mkdir()
     Image.new("L", (6, 4), 255).save(root / "green" / "masks" / "green.png")
     ways = {
-        "folder": [str(root), "--as-set"],
-        "two": [str(root / "red"), str(root / "green"), "--as-set"],
-        "twice": [str(root), str(root / "red"), "--as-set"],
-        "name": ["--set", "mine"],
+        "folder": [str(root), "--as-dataset"],
+        "two": [str(root / "red"), str(root / "green"), "--as-dataset"],
+        "twice": [str(root), str(root / "red"), "--as-dataset"],
+        "name": ["--dataset", "mine"],
     }
     result = convscope("grad-cam", *ways[way], "--model", "closed", "-o", str(folder / "out"))
     assert result.exit_code == 0, result.output
@@ -484,9 +484,9 @@ def test_pictures_that_are_not_read_are_told_when_a_folder_has_some(convscope: R
     shutil.rmtree(folder / "photos" / "more")
     (folder / "photos" / "broken.png").unlink()
     (folder / "photos" / "IMG_1.HEIC").write_bytes(b"ftypheic")
-    (folder / "sets").mkdir()
-    shutil.copytree(folder / "photos", folder / "sets" / "mine")
-    for way in (["photos"], ["photos", "--as-set"], ["--set", "mine"]):
+    (folder / "datasets").mkdir()
+    shutil.copytree(folder / "photos", folder / "datasets" / "mine")
+    for way in (["photos"], ["photos", "--as-dataset"], ["--dataset", "mine"]):
         result = convscope("grad-cam", *way, "--model", "closed", "-o", "out")
         assert result.exit_code == Exit.SOME_FAILED, result.output
         assert "IMG_1.HEIC: " in result.stderr
@@ -494,12 +494,12 @@ def test_pictures_that_are_not_read_are_told_when_a_folder_has_some(convscope: R
         assert "1 done, 1 failed" in result.stderr
 
 
-def test_command_is_refused_when_it_names_no_pictures_or_two_sets(convscope: Run, folder: Path):
+def test_command_is_refused_when_it_names_no_pictures_or_two_datasets(convscope: Run, folder: Path):
     assert convscope("grad-cam").exit_code == Exit.PARAMETERS
-    assert convscope("grad-cam", str(folder / "photos"), "--set", "mine").exit_code == Exit.PARAMETERS
-    unknown = convscope("grad-cam", "--set", "mine", "--model", "closed")
+    assert convscope("grad-cam", str(folder / "photos"), "--dataset", "mine").exit_code == Exit.PARAMETERS
+    unknown = convscope("grad-cam", "--dataset", "mine", "--model", "closed")
     assert unknown.exit_code == Exit.PARAMETERS
-    assert "there is no set 'mine'" in unknown.stderr
+    assert "there is no dataset 'mine'" in unknown.stderr
 
 
 def test_versions_are_compared_when_asked_and_end_the_command_as_a_gate(convscope: Run, folder: Path):

@@ -10,13 +10,13 @@ from PIL import Image
 
 from schemas.results import Result
 from service.engine.chunks import JobLimits, plan, run_all
-from service.engine.images.archive import ImageSet, SetLimits, open_set, pack_set
+from service.engine.images.archive import Dataset, DatasetLimits, open_dataset, pack_dataset
 from service.engine.images.decoding import ImageLimits
 from service.engine.methods.layers.top_images import TOP_IMAGES, UNITS, TopImagesParams
 from service.engine.model import Model
 from service.engine.ports.probe import ReceptiveField
 from service.engine.run import Request
-from service.errors import JobTooLargeError, LayerNotFoundError, NotFiniteError, SetEmptyError, UnitOutOfRangeError
+from service.errors import DatasetEmptyError, JobTooLargeError, LayerNotFoundError, NotFiniteError, UnitOutOfRangeError
 from tests.unit.fakes import ClosedFormProbe, closed_form_model, even_field
 
 LIMITS = ImageLimits(max_bytes=2**20, max_pixels=10**6)
@@ -54,14 +54,14 @@ FILES = [
 ]
 
 
-def _set(files: Sequence[tuple[str, bytes]]) -> ImageSet:
+def _dataset(files: Sequence[tuple[str, bytes]]) -> Dataset:
     buffer = io.BytesIO()
-    pack_set(files, buffer)
-    return open_set(buffer, SetLimits())
+    pack_dataset(files, buffer)
+    return open_dataset(buffer, DatasetLimits())
 
 
 def _run(files: Sequence[tuple[str, bytes]] = FILES, model: Model = MODEL, **params: Any) -> Result:
-    request = Request(TOP_IMAGES, TopImagesParams(**params), None, images=_set(files))
+    request = Request(TOP_IMAGES, TopImagesParams(**params), None, images=_dataset(files))
     return run_all(model, request, LIMITS, JobLimits(), lambda _: None)
 
 
@@ -104,7 +104,7 @@ def test_sheets_have_a_row_for_each_unit_when_some_are_chosen():
     assert {image.height for image in result.images} == {2 * (SIDE + GAP) + LINE}
 
 
-def test_best_are_the_same_when_the_set_takes_several_slices():
+def test_best_are_the_same_when_the_dataset_takes_several_slices():
     files = [(f"{number:03}.png", _picture((0, 0, 0, number % 100 + 1))) for number in range(150)]
     (unit,) = _run(files, units="0", top=3).values["units"]
     assert [(item["index"], item["value"]) for item in unit["images"]] == [(99, 100), (98, 99), (97, 98)]
@@ -143,18 +143,18 @@ def test_broken_picture_is_passed_over_when_the_rest_goes_on():
 )
 def test_job_is_refused_before_it_runs_when_parameters_do_not_fit(params: dict[str, Any], error: type[Exception]):
     with pytest.raises(error):
-        plan(MODEL, Request(TOP_IMAGES, TopImagesParams(**params), None, images=_set(FILES)), LIMITS, JobLimits())
+        plan(MODEL, Request(TOP_IMAGES, TopImagesParams(**params), None, images=_dataset(FILES)), LIMITS, JobLimits())
 
 
 def test_job_is_refused_when_it_asks_for_too_many_units():
     model = closed_form_model([[0.0] * (UNITS.most + 1)] * 3)
-    request = Request(TOP_IMAGES, TopImagesParams(layer="scores", units="all"), None, images=_set(FILES))
+    request = Request(TOP_IMAGES, TopImagesParams(layer="scores", units="all"), None, images=_dataset(FILES))
     with pytest.raises(JobTooLargeError):
         plan(model, request, LIMITS, JobLimits())
 
 
-def test_set_is_refused_when_none_of_its_pictures_can_be_read():
-    with pytest.raises(SetEmptyError):
+def test_dataset_is_refused_when_none_of_its_pictures_can_be_read():
+    with pytest.raises(DatasetEmptyError):
         _run([("a.png", b"?")])
 
 

@@ -10,12 +10,12 @@ from PIL import Image
 
 from schemas.results import Result
 from service.engine.chunks import JobLimits, plan, run_all
-from service.engine.images.archive import ImageSet, SetLimits, open_set, pack_set
+from service.engine.images.archive import Dataset, DatasetLimits, open_dataset, pack_dataset
 from service.engine.images.decoding import ImageLimits
 from service.engine.methods.layers.unit_activations import UNIT_ACTIVATIONS, UNITS, UnitActivationsParams, choose_shown
 from service.engine.model import Model
 from service.engine.run import Request
-from service.errors import JobTooLargeError, LayerNotFoundError, NotFiniteError, SetEmptyError, UnitOutOfRangeError
+from service.errors import DatasetEmptyError, JobTooLargeError, LayerNotFoundError, NotFiniteError, UnitOutOfRangeError
 from tests.unit.fakes import closed_form_model
 
 LIMITS = ImageLimits(max_bytes=2**20, max_pixels=10**6)
@@ -40,14 +40,14 @@ FILES = [
 ]
 
 
-def _set(files: Sequence[tuple[str, bytes]]) -> ImageSet:
+def _dataset(files: Sequence[tuple[str, bytes]]) -> Dataset:
     buffer = io.BytesIO()
-    pack_set(files, buffer)
-    return open_set(buffer, SetLimits())
+    pack_dataset(files, buffer)
+    return open_dataset(buffer, DatasetLimits())
 
 
 def _run(files: Sequence[tuple[str, bytes]] = FILES, model: Model = MODEL, **params: Any) -> Result:
-    request = Request(UNIT_ACTIVATIONS, UnitActivationsParams(**params), None, images=_set(files))
+    request = Request(UNIT_ACTIVATIONS, UnitActivationsParams(**params), None, images=_dataset(files))
     return run_all(model, request, LIMITS, JobLimits(), lambda _: None)
 
 
@@ -137,7 +137,7 @@ def test_maps_are_of_all_folders_when_the_first_has_more_pictures_than_are_shown
 
 
 def test_shown_folders_lie_evenly_when_there_are_more_than_pictures_shown():
-    members = _set(_many(100, 2)).members
+    members = _dataset(_many(100, 2)).members
     assert sorted(choose_shown(members, 4)) == [0, 50, 100, 150]
     assert choose_shown(members, 0) == set()
     assert len(choose_shown(members, 32)) == 32
@@ -164,7 +164,7 @@ def test_unit_is_silent_when_it_never_answers():
     assert [item["name"] for item in values["skipped"]] == ["b.png"]
 
 
-def test_whole_is_the_same_when_the_set_takes_several_slices():
+def test_whole_is_the_same_when_the_dataset_takes_several_slices():
     files = [(f"{number:03}.png", _picture((0, 0, 0, number % 250), (1, 1, 1, 7))) for number in range(130)]
     values = _run(files, values="raw").values
     assert [item["greatest"][0] for item in values["items"]] == [number % 250 for number in range(130)]
@@ -180,21 +180,23 @@ def test_whole_is_the_same_when_the_set_takes_several_slices():
     ],
 )
 def test_job_is_refused_before_it_runs_when_parameters_do_not_fit(params: dict[str, Any], error: type[Exception]):
-    request = Request(UNIT_ACTIVATIONS, UnitActivationsParams(**params), None, images=_set(FILES))
+    request = Request(UNIT_ACTIVATIONS, UnitActivationsParams(**params), None, images=_dataset(FILES))
     with pytest.raises(error):
         plan(MODEL, request, LIMITS, JobLimits())
 
 
 def test_job_is_refused_when_it_asks_for_too_many_units():
     model = closed_form_model([[0.0] * (UNITS.most + 1)] * 3)
-    request = Request(UNIT_ACTIVATIONS, UnitActivationsParams(layer="scores", units="all"), None, images=_set(FILES))
+    request = Request(
+        UNIT_ACTIVATIONS, UnitActivationsParams(layer="scores", units="all"), None, images=_dataset(FILES)
+    )
     with pytest.raises(JobTooLargeError) as raised:
         plan(model, request, LIMITS, JobLimits())
     assert raised.value.field == "units"
 
 
-def test_set_is_refused_when_none_of_its_pictures_can_be_read():
-    with pytest.raises(SetEmptyError):
+def test_dataset_is_refused_when_none_of_its_pictures_can_be_read():
+    with pytest.raises(DatasetEmptyError):
         _run([("a.png", b"?")])
 
 

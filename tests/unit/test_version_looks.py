@@ -1,4 +1,4 @@
-"""Several versions over a set on a closed-form network: what is held of them at a time, and what is told of it."""
+"""Several versions over a dataset on a closed-form network: what is held of them at a time, and what is told of it."""
 
 import weakref
 from dataclasses import replace
@@ -14,7 +14,7 @@ from service.engine.methods import METHODS
 from service.engine.run import Request
 from service.engine.versions.comparison import plan_versions, run_versions
 from tests.unit.fakes import closed_form_model
-from tests.unit.test_over_images import image_set, photos
+from tests.unit.test_over_images import dataset, photos
 
 LIMITS = ImageLimits(2**20, 10**6), JobLimits()
 GRAD_CAM = METHODS["grad-cam"]
@@ -25,7 +25,7 @@ def _version(number: int) -> Any:
     return replace(closed_form_model(weights), version=str(number))
 
 
-def test_arrays_of_three_versions_are_held_when_ten_go_over_a_set():
+def test_arrays_of_three_versions_are_held_when_ten_go_over_a_dataset():
     alive = most = 0
 
     def die() -> None:
@@ -42,7 +42,7 @@ def test_arrays_of_three_versions_are_held_when_ten_go_over_a_set():
 
     method = replace(GRAD_CAM, compared=Compared("maps", find))
     models = [_version(number) for number in range(1, 11)]
-    request = Request(method, GRAD_CAM.params(), None, images=image_set(sorted(photos(40))))
+    request = Request(method, GRAD_CAM.params(), None, images=dataset(sorted(photos(40))))
     result = run_versions(models, request, LIMITS, lambda _: None)
     assert [len(pair["items"]) for pair in result.values["neighbours"]] == [40] * 9
     chunk = max(map(len, plan_versions(models, request, *LIMITS).chunks))
@@ -53,7 +53,7 @@ def test_arrays_of_three_versions_are_held_when_ten_go_over_a_set():
 def test_picture_that_cannot_be_read_is_skipped_by_all_versions():
     files = sorted(photos(5))
     files[2] = (files[2][0], b"broken")
-    request = Request(GRAD_CAM, GRAD_CAM.params(), None, images=image_set(files))
+    request = Request(GRAD_CAM, GRAD_CAM.params(), None, images=dataset(files))
     result = run_versions([_version(1), _version(2)], request, LIMITS, lambda _: None)
     assert [item["name"] for item in result.values["skipped"]] == [files[2][0]]
     (pair,) = result.values["neighbours"]

@@ -25,7 +25,7 @@ from service.api.requests.dataset_uploads import pack_files, pack_pictures
 from service.api.requests.executor import BoundedExecutor
 from service.api.requests.uploads import BodyTimeoutError
 from service.engine.parameters import InvalidParametersError, pointer
-from service.errors import ConvscopeError, ImageInvalidError, ImageTooLargeError, SetInvalidError
+from service.errors import ConvscopeError, DatasetInvalidError, ImageInvalidError, ImageTooLargeError
 
 # What a form or a JSON object may need besides the image.
 _ENVELOPE_BYTES = 2**20
@@ -39,7 +39,7 @@ _CHARSETS = (b"utf-8", b"utf8", b"us-ascii", b"iso-8859-1")
 _WHITE_SPACE = b" \t\r\n\v\f"
 _MAX_FIELDS = 64
 # More come in a ZIP: each file of a form keeps a descriptor open.
-_MAX_SET_FILES = 100
+_MAX_DATASET_FILES = 100
 _MAX_EPILOGUE_BYTES = 256
 _MAX_DIGITS = 20
 # A client that is cut off while it sends sees a broken pipe, not our answer; so much more is read and dropped.
@@ -68,7 +68,7 @@ class BodyIncompleteError(ConvscopeError):
 
 @dataclass(frozen=True)
 class Body:
-    """Parameters as they came (strings in a form), the image's bytes, and a set of images as an open ZIP."""
+    """Parameters as they came (strings in a form), the image's bytes, and a dataset of images as an open ZIP."""
 
     params: dict[str, Any]
     image: bytes | None = None
@@ -77,7 +77,7 @@ class Body:
 
 @dataclass(frozen=True)
 class BodyLimits:
-    """What a body may cost. A set, where one is taken, comes as a form; in JSON no more than a large image.
+    """What a body may cost. A dataset, where one is taken, comes as a form; in JSON no more than a large image.
 
     A body with an image has `timeout_seconds`, and a second more for every `bytes_per_second` that have come.
     """
@@ -85,8 +85,8 @@ class BodyLimits:
     max_image_bytes: int
     timeout_seconds: float
     bytes_per_second: int
-    max_set_bytes: int
-    set_timeout_seconds: float
+    max_dataset_bytes: int
+    dataset_timeout_seconds: float
 
 
 def count_nothing(_: int) -> None:
@@ -98,7 +98,7 @@ async def read_body(
     limits: BodyLimits,
     parsing: BoundedExecutor,
     *,
-    takes_set: bool = False,
+    takes_dataset: bool = False,
     received: Callable[[int], None] = count_nothing,
 ) -> Body:
     """Read the body by its Content-Type; `received` is told of its bytes as they come.
@@ -110,9 +110,9 @@ async def read_body(
     is_form = media_type == "multipart/form-data"
     limit = limits.max_image_bytes if is_form else limits.max_image_bytes * 4 // 3
     seconds, rate = limits.timeout_seconds, float(limits.bytes_per_second)
-    if takes_set and is_form and announces_set(request, limits):
+    if takes_dataset and is_form and announces_dataset(request, limits):
         # There are few places for those.
-        limit, seconds, rate = max(limit, limits.max_set_bytes), limits.set_timeout_seconds, math.inf
+        limit, seconds, rate = max(limit, limits.max_dataset_bytes), limits.dataset_timeout_seconds, math.inf
     end = asyncio.get_running_loop().time() + seconds
     try:
         async with asyncio.timeout_at(end) as deadline:
@@ -123,7 +123,7 @@ async def read_body(
 
             stream = _limited(request, limit + _ENVELOPE_BYTES, came)
             if is_form:
-                return await _read_form(request, stream, limits.max_image_bytes, takes_set=takes_set)
+                return await _read_form(request, stream, limits.max_image_bytes, takes_dataset=takes_dataset)
             data = b"".join([chunk async for chunk in stream])
     except TimeoutError as error:
         more = "" if math.isinf(rate) else f" and one more for every {rate:g} bytes of it"
@@ -131,7 +131,7 @@ async def read_body(
     except ClientDisconnect as error:
         raise BodyIncompleteError("the connection ended before the body did") from error
     if media_type == "application/json":
-        return await parsing.run(partial(_parse_json, data, limits.max_image_bytes, takes_set))
+        return await parsing.run(partial(_parse_json, data, limits.max_image_bytes, takes_dataset))
     if not header and not data:
         return Body({})
     raise UnsupportedMediaTypeError(
@@ -139,7 +139,7 @@ async def read_body(
     )
 
 
-def announces_set(request: Request, limits: BodyLimits) -> bool:
+def announces_dataset(request: Request, limits: BodyLimits) -> bool:
     """True for a body that says it is larger than one with an image may be; it takes long, and room on the disk."""
     return announced_bytes(request) > limits.max_image_bytes + _ENVELOPE_BYTES
 
@@ -178,22 +178,22 @@ async def _whole(stream: AsyncGenerator[bytes, None], boundary: bytes) -> AsyncG
         raise InvalidFormError("the multipart form is cut off: its closing boundary is missing")
 
 
-class _SetParser(MultiPartParser):
+class _DatasetParser(MultiPartParser):
     """For many files at once: each in memory only while it is small."""
 
     spool_max_size = 2**16
 
 
 async def _read_form(
-    request: Request, stream: AsyncGenerator[bytes, None], max_image_bytes: int, *, takes_set: bool
+    request: Request, stream: AsyncGenerator[bytes, None], max_image_bytes: int, *, takes_dataset: bool
 ) -> Body:
     _, options = parse_options_header(request.headers["content-type"])
     if options.get(b"charset", b"utf-8").lower() not in _CHARSETS:
         raise InvalidFormError("the form's 'charset' is not taken here: leave it out, and send UTF-8")
     whole = _whole(stream, options.get(b"boundary", b""))
     parser: MultiPartParser = (
-        _SetParser(request.headers, whole, max_files=_MAX_SET_FILES, max_fields=_MAX_FIELDS)
-        if takes_set
+        _DatasetParser(request.headers, whole, max_files=_MAX_DATASET_FILES, max_fields=_MAX_FIELDS)
+        if takes_dataset
         else MultiPartParser(request.headers, whole, max_files=8, max_fields=_MAX_FIELDS)
     )
     form = await _parse_form(parser, stream)
@@ -206,9 +206,11 @@ async def _read_form(
                 if image is not None:
                     raise ImageInvalidError("'image' was sent more than once")
                 image = await _form_image(value, max_image_bytes)
-            elif name == "images" and takes_set:
+            elif name == "images" and takes_dataset:
                 if not isinstance(value, UploadFile):
-                    raise SetInvalidError("'images' must be files: a ZIP, or pictures (curl: -F images=@photos.zip)")
+                    raise DatasetInvalidError(
+                        "'images' must be files: a ZIP, or pictures (curl: -F images=@photos.zip)"
+                    )
                 images.append(value)
             elif isinstance(value, UploadFile):
                 raise InvalidParametersError(
@@ -243,7 +245,7 @@ async def _form_image(value: UploadFile | str, max_image_bytes: int) -> bytes:
     return await value.read()
 
 
-def _parse_json(data: bytes, max_image_bytes: int, takes_set: bool) -> Body:  # noqa: FBT001 - called on a thread
+def _parse_json(data: bytes, max_image_bytes: int, takes_dataset: bool) -> Body:  # noqa: FBT001 - called on a thread
     if _count(data, b",") > _MAX_JSON_COMMAS or _count(data, b"[") + _count(data, b"{") > _MAX_JSON_NESTED:
         raise InvalidJsonError(
             f"the JSON has more than {_MAX_JSON_COMMAS} values, or {_MAX_JSON_NESTED} arrays and objects"
@@ -255,7 +257,7 @@ def _parse_json(data: bytes, max_image_bytes: int, takes_set: bool) -> Body:  # 
     if not isinstance(given, dict):
         raise InvalidJsonError("the body must be a JSON object of parameters")
     image = given.pop("image", None)
-    images = given.pop("images", None) if takes_set else None
+    images = given.pop("images", None) if takes_dataset else None
     return Body(
         given,
         None if image is None else _json_image(image, max_image_bytes),
@@ -277,7 +279,7 @@ def _json_image(image: object, max_image_bytes: int) -> bytes:
 def _json_images(images: object, max_image_bytes: int) -> IO[bytes]:
     images = [images] if isinstance(images, str) else images
     if not isinstance(images, list) or not images or not all(isinstance(image, str) for image in images):
-        raise SetInvalidError("'images' must be a ZIP as base64, or a list of pictures as base64 or data URLs")
+        raise DatasetInvalidError("'images' must be a ZIP as base64, or a list of pictures as base64 or data URLs")
     return pack_pictures([_json_image(image, max_image_bytes) for image in images])
 
 

@@ -1,4 +1,4 @@
-"""The pictures of a set as they come in a request, made one ZIP in a file of its own."""
+"""The pictures of a dataset as they come in a request, made one ZIP in a file of its own."""
 
 import shutil
 import tempfile
@@ -8,7 +8,7 @@ from typing import IO, Final
 
 from starlette.datastructures import UploadFile
 
-from service.engine.images.archive import SUFFIXES, pack_set
+from service.engine.images.archive import SUFFIXES, pack_dataset
 
 _SIGNATURES: Final = (b"PK\x03\x04", b"PK\x05\x06")
 
@@ -21,7 +21,7 @@ def pack_files(files: Sequence[UploadFile]) -> IO[bytes]:
             shutil.copyfileobj(files[0].file, target)
         else:
             names = name_files([file.filename or "" for file in files])
-            pack_set(((name, file.file.read()) for name, file in zip(names, files, strict=True)), target)
+            pack_dataset(((name, file.file.read()) for name, file in zip(names, files, strict=True)), target)
     except BaseException:
         target.close()
         raise
@@ -34,7 +34,7 @@ def pack_pictures(pictures: Sequence[bytes]) -> IO[bytes]:
     if len(pictures) == 1 and pictures[0].startswith(_SIGNATURES):
         target.write(pictures[0])
     else:
-        pack_set(zip(name_files([""] * len(pictures)), pictures, strict=True), target)
+        pack_dataset(zip(name_files([""] * len(pictures)), pictures, strict=True), target)
     return target
 
 

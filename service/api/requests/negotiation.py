@@ -11,12 +11,14 @@ class NotAcceptableError(ConvscopeError):
     code = "not_acceptable"
 
 
-def choose(accept: str, offers: tuple[str, ...]) -> str:
-    """The offer of the highest quality, earlier ones first among equals. Raises NotAcceptableError."""
+def choose(accept: str, media_types: tuple[str, ...]) -> str:
+    """The media type of the highest quality, earlier ones first among equals. Raises NotAcceptableError."""
     ranges = [_parse(item) for item in (accept or "*/*").split(",") if item.strip()]
-    best = max(offers, key=lambda offer: _quality(offer, ranges))
+    best = max(media_types, key=lambda media_type: _quality(media_type, ranges))
     if _quality(best, ranges) <= 0:
-        raise NotAcceptableError(f"'{shorten(accept)}' cannot be had here: this route answers {' or '.join(offers)}")
+        raise NotAcceptableError(
+            f"'{shorten(accept)}' cannot be had here: this route answers {' or '.join(media_types)}"
+        )
     return best
 
 
@@ -30,8 +32,8 @@ def _parse(item: str) -> tuple[str, float]:
     return media_range, given if 0 <= given <= 1 else 0.0
 
 
-def _quality(offer: str, ranges: list[tuple[str, float]]) -> float:
+def _quality(media_type: str, ranges: list[tuple[str, float]]) -> float:
     """The quality that the most specific matching range gives; 0 where none matches."""
-    specificity = {offer: 3, f"{offer.partition('/')[0]}/*": 2, "*/*": 1}
+    specificity = {media_type: 3, f"{media_type.partition('/')[0]}/*": 2, "*/*": 1}
     matching = [(specificity[name], quality) for name, quality in ranges if name in specificity]
     return max(matching)[1] if matching else 0.0

@@ -79,7 +79,7 @@ class Uploads:
 
     async def _wait(self) -> None:
         """For a place, in the order of arrival."""
-        refusal = ServerBusyError("as many sets are received as may be at the same time: try again in a moment")
+        refusal = ServerBusyError("as many datasets are received as may be at the same time: try again in a moment")
         if self._waiting >= _WAITING:
             raise refusal
         # As many as there are places may dawdle, one party after the other, before it is this one's turn.

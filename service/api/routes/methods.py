@@ -17,16 +17,16 @@ from schemas.results import Result
 from service.api.dependencies import ModelName, ModelVersion, Services, ServicesDependency, until_gone
 from service.api.examples import parameters_of, request_body, request_headers, result_responses
 from service.api.job_requests import Asked, answer_with_job
-from service.api.requests.bodies import Body, announced_bytes, announces_set, count_nothing, read_body
+from service.api.requests.bodies import Body, announced_bytes, announces_dataset, count_nothing, read_body
 from service.api.requests.negotiation import JSON, PNG, choose
 from service.api.requests.preferences import read_preferences, wants_fresh
 from service.api.result_cache import Answer, find_tag, make_answer, make_key
 from service.engine import run as engine
-from service.engine.images.archive import ImageSet, open_set
+from service.engine.images.archive import Dataset, open_dataset
 from service.engine.method import AnyMethod
 from service.engine.model import Model
 from service.engine.parameters import validate
-from service.errors import SetInvalidError, SetNotFoundError, TooFewVersionsError
+from service.errors import DatasetInvalidError, DatasetNotFoundError, TooFewVersionsError
 
 # Pictures up to this size are hashed in less time than it takes to find a thread for it.
 _HASHED_AT_ONCE_BYTES: Final = 2**18
@@ -111,22 +111,24 @@ async def _answer(request: Request, services: Services, method: AnyMethod, name:
 async def _read(
     request: Request, services: Services, method: AnyMethod
 ) -> AsyncIterator[tuple[engine.Request, object]]:
-    """What is asked for, and of which versions; a set that came with it is open while the block runs."""
-    takes_set = method.consumes in ("image", "images")
-    is_large = takes_set and announces_set(request, services.body_limits)
+    """What is asked for, and of which versions; a dataset that came with it is open while the block runs."""
+    takes_dataset = method.consumes in ("image", "images")
+    is_large = takes_dataset and announces_dataset(request, services.body_limits)
     async with AsyncExitStack() as stack:
         received: Callable[[int], None] = count_nothing
         if is_large:
-            upload = await stack.enter_async_context(services.set_uploads.take(announced_bytes(request)))
+            upload = await stack.enter_async_context(services.dataset_uploads.take(announced_bytes(request)))
             received = upload.received
-        body = await read_body(request, services.body_limits, services.parsing, takes_set=takes_set, received=received)
+        body = await read_body(
+            request, services.body_limits, services.parsing, takes_dataset=takes_dataset, received=received
+        )
         # An error points at what the client wrote.
         request.state.given = frozenset(body.params)
-        name = body.params.pop("set", None) if takes_set else None
+        name = body.params.pop("dataset", None) if takes_dataset else None
         versions = body.params.pop("versions", None)
         try:
             params = await _validate(services, method, body.params)
-            images = await _open_set(request, services, body, name)
+            images = await _open_dataset(request, services, body, name)
         except BaseException:
             if body.images is not None:
                 body.images.close()
@@ -161,17 +163,19 @@ async def _find_versions(services: Services, name: str, version: str | None, ask
     return await anyio.to_thread.run_sync(services.catalog.versions, name, asked)
 
 
-async def _open_set(request: Request, services: Services, body: Body, name: object) -> ImageSet | None:
+async def _open_dataset(request: Request, services: Services, body: Body, name: object) -> Dataset | None:
     if sum(given is not None for given in (body.image, body.images, name)) > 1:
-        raise SetInvalidError("send one of 'image', 'images' and 'set', not several")
+        raise DatasetInvalidError("send one of 'image', 'images' and 'dataset', not several")
     gone = partial(until_gone, request)
     if body.images is not None:
-        return await services.set_checks.run(partial(open_set, body.images, services.sets.limits), departure=gone)
+        return await services.dataset_checks.run(
+            partial(open_dataset, body.images, services.datasets.limits), departure=gone
+        )
     if name is None:
         return None
     if not isinstance(name, str):
-        raise SetNotFoundError("'set' is the name of one set")
-    return await services.set_checks.run(partial(services.sets.open, name), departure=gone)
+        raise DatasetNotFoundError("'dataset' is the name of one dataset")
+    return await services.dataset_checks.run(partial(services.datasets.open, name), departure=gone)
 
 
 async def _make_key(model: Model, work: engine.Request, media_type: str) -> str:

@@ -1,4 +1,4 @@
-"""`convscope models`, `convscope layers MODEL` and `convscope sets`: what there is, as text or JSON."""
+"""`convscope models`, `convscope layers MODEL` and `convscope datasets`: what there is, as text or JSON."""
 
 from collections.abc import Callable, Sequence
 from typing import TypeVar
@@ -56,19 +56,19 @@ def make_layers(open_backend: OpenBackend) -> click.Command:
     return layers
 
 
-def make_sets(open_backend: OpenBackend) -> click.Command:
-    """The command `sets`."""
+def make_datasets(open_backend: OpenBackend) -> click.Command:
+    """The command `datasets`."""
 
     @click.command()
     @_JSON
     @_SERVER
-    def sets(*, is_json: bool, server: str | None) -> None:
-        """List the sets of pictures that have names, for '--set'."""
+    def datasets(*, is_json: bool, server: str | None) -> None:
+        """List the datasets that have names, for '--dataset'."""
         with open_backend(server) as backend:
-            found = _ask(backend.sets)
-        speak_lines(visible_json(found.model_dump_json()) if is_json else "\n".join(found.sets))
+            found = _ask(backend.datasets)
+        speak_lines(visible_json(found.model_dump_json()) if is_json else "\n".join(found.datasets))
 
-    return sets
+    return datasets
 
 
 def _ask(question: Callable[[], S]) -> S:

@@ -9,7 +9,7 @@ import click
 from service.cli.backends import OpenBackend, Work
 from service.cli.batch import Batch
 from service.cli.completion import complete_model
-from service.cli.datasets import PictureSet, is_zip
+from service.cli.datasets import PictureDataset, is_zip
 from service.cli.options import make_options
 from service.cli.output import OutputFolder, readable
 from service.cli.pictures import Picture, find_pictures
@@ -61,7 +61,7 @@ def make_method(method: AnyMethod, open_backend: OpenBackend, *, compares: bool 
             params,
             options["_model"],
             options.get("_version"),
-            _picture_set(method, options),
+            _picture_dataset(method, options),
             options.get("_versions"),
         )
         output = _output(method, options["_output"], is_json=options["_json"])
@@ -74,9 +74,11 @@ def make_method(method: AnyMethod, open_backend: OpenBackend, *, compares: bool 
     if method.consumes in ("image", "images"):
         kind = click.Path(exists=True, path_type=Path)
         arguments.append(click.Argument(["_images"], nargs=-1, type=kind, metavar="IMAGE..."))
-        arguments.append(click.Option(["--set", "_set"], metavar="NAME", help="A set of pictures by its name."))
+        arguments.append(click.Option(["--dataset", "_dataset"], metavar="NAME", help="A dataset by its name."))
     if method.consumes == "image":
-        arguments.append(click.Option(["--as-set", "_as_set"], is_flag=True, help="Take all pictures as one set."))
+        arguments.append(
+            click.Option(["--as-dataset", "_as_dataset"], is_flag=True, help="Take all pictures as one dataset.")
+        )
     return click.Command(
         method.name,
         params=[*arguments, *make_options(method.params), *(_COMPARED if compares else _ONE), *_shared_options()],
@@ -90,8 +92,8 @@ def _usage(method: AnyMethod) -> str:
     if method.consumes not in ("image", "images"):
         return "Needs no picture."
     if method.consumes == "images":
-        return "The set: pictures, folders, which are searched for pictures, or a ZIP."
-    return "IMAGE is a picture, or a folder, which is searched for pictures. A ZIP is a set of pictures."
+        return "The dataset: pictures, folders, which are searched for pictures, or a ZIP."
+    return "IMAGE is a picture, or a folder, which is searched for pictures. A ZIP is a dataset."
 
 
 def _shared_options() -> list[click.Parameter]:
@@ -122,17 +124,19 @@ def _output(method: AnyMethod, folder: Path | None, *, is_json: bool) -> OutputF
     return OutputFolder(folder or DEFAULT_FOLDER, method.name, method.title)
 
 
-def _picture_set(method: AnyMethod, options: dict[str, Any]) -> PictureSet | None:
-    """The set that is meant; None where pictures are meant one by one, or none at all."""
+def _picture_dataset(method: AnyMethod, options: dict[str, Any]) -> PictureDataset | None:
+    """The dataset that is meant; None where pictures are meant one by one, or none at all."""
     if "_images" not in options:
         return None
-    paths, name = options["_images"], options["_set"]
+    paths, name = options["_images"], options["_dataset"]
     if bool(paths) == (name is not None):
-        raise click.UsageError("name pictures, or a set with '--set'" if not paths else "pictures or '--set', not both")
+        raise click.UsageError(
+            "name pictures, or a dataset with '--dataset'" if not paths else "pictures or '--dataset', not both"
+        )
     if name is not None:
-        return PictureSet(name=name)
-    if method.consumes == "images" or options["_as_set"] or is_zip(paths):
-        return PictureSet(paths)
+        return PictureDataset(name=name)
+    if method.consumes == "images" or options["_as_dataset"] or is_zip(paths):
+        return PictureDataset(paths)
     return None
 
 

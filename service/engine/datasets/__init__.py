@@ -1,1 +1,1 @@
-"""A set of pictures: its ZIP, its labels and annotations, and a method that goes over a slice of it."""
+"""A dataset: its ZIP, its labels and annotations, and a method that goes over a slice of it."""

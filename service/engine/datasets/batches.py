@@ -1,4 +1,4 @@
-"""The pictures of a slice of a set, decoded ahead and in batches; those that cannot be read are passed over."""
+"""The pictures of a slice of a dataset, decoded ahead and in batches; those that cannot be read are passed over."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +11,7 @@ from service.engine.arrays import Array
 from service.engine.datasets.annotations.reading import Annotations
 from service.engine.datasets.pipelining import ahead
 from service.engine.drawing.visuals import Visual
-from service.engine.images.archive import ImageSet, Member
+from service.engine.images.archive import Dataset, Member
 from service.engine.images.decoding import ImageLimits
 from service.engine.method import Batch
 from service.engine.model import Model
@@ -32,11 +32,11 @@ def _forget(_: Member | None, __: Visual) -> None:
 
 @dataclass(frozen=True)
 class Slice:
-    """Some pictures of a request's set, and what became of them: `skipped` grows while they are gone through.
+    """Some pictures of a request's dataset, and what became of them: `skipped` grows while they are gone through.
 
-    So do `ranges`, of pictures that were drawn brighter as their range was found. `annotations` are those of the set,
-    where the method makes maps that they can be held against. `classes` are to be explained where not each picture's
-    best, by its index. `keep` is told what was seen in a picture, or in all of them together, on any thread.
+    So do `ranges`, of pictures that were drawn brighter as their range was found. `annotations` are those of the
+    dataset, where the method makes maps that they can be held against. `classes` are to be explained where not each
+    picture's best, by its index. `keep` is told what was seen in a picture, or in all of them together, on any thread.
     """
 
     model: Model
@@ -51,8 +51,8 @@ class Slice:
     keep: Callable[[Member | None, Visual], None] = _forget
 
     @property
-    def images(self) -> ImageSet:
-        assert self.request.images is not None, "a slice is one of a set"
+    def images(self) -> Dataset:
+        assert self.request.images is not None, "a slice is one of a dataset"
         return self.request.images
 
     @property

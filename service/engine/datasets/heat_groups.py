@@ -1,4 +1,4 @@
-"""Heat maps of a set as a whole: by class, and by right and wrong answers. Knows NumPy, no colours.
+"""Heat maps of a dataset as a whole: by class, and by right and wrong answers. Knows NumPy, no colours.
 
 Each group has numbers and the mean of its maps, each divided by its own maximum; maps without evidence count as zeros.
 All mean maps are drawn on one scale, from 0 to the greatest value that is in any of them.
@@ -28,7 +28,7 @@ Item = Mapping[str, Any]
 
 @dataclass
 class Group:
-    """Some pictures of the set. `name` is that of the picture of their mean map."""
+    """Some pictures of the dataset. `name` is that of the picture of their mean map."""
 
     name: str
     mean: MeanMap
@@ -41,7 +41,7 @@ class Group:
 
 @dataclass(frozen=True)
 class Groups:
-    """All groups of a set; those of classes have pictures, the others may have none."""
+    """All groups of a dataset; those of classes have pictures, the others may have none."""
 
     right: Group
     wrong: Group
@@ -94,7 +94,7 @@ def _group(items: Sequence[Item], maps: Sequence[Array]) -> Groups:
 
 def _class(item: Item) -> dict[str, Any]:
     """What the picture shows, where that is known, or else what was explained."""
-    known = item["truth"] or item["target"]
+    known = item["ground_truth"] or item["target"]
     return {"index": known["index"], "label": known["label"]}
 
 
@@ -129,7 +129,7 @@ def _draw(groups: Sequence[Group], layer: str | None, scale_max: float) -> Itera
 
 
 def _rename(groups: Sequence[Group], taken: set[str]) -> None:
-    """A name of its own for each; pictures of the set are called by their files, which may be called anything."""
+    """A name of its own for each; pictures of the dataset are called by their files, which may be called anything."""
     used = {name.casefold() for name in taken}
     for group in groups:
         plain, number = group.name, 1

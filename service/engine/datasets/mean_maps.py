@@ -7,7 +7,7 @@ import numpy as np
 
 from service.engine.arrays import Array
 
-# A map is kept for each picture of a set; means are smooth, and need no more.
+# A map is kept for each picture of a dataset; means are smooth, and need no more.
 MAX_SIDE: Final = 32
 # Below this a map has no evidence in it.
 _EPSILON: Final = 1e-12

@@ -1,4 +1,4 @@
-"""One method over a slice of a set of pictures, and the slices made whole."""
+"""One method over a slice of a dataset, and the slices made whole."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -12,14 +12,14 @@ from service.engine.datasets.annotations.reading import Annotations
 from service.engine.datasets.batches import Slice, decode_batches
 from service.engine.datasets.picture_by_picture import find_each
 from service.engine.drawing.visuals import Numbers
-from service.engine.images.archive import ImageSet, Member
+from service.engine.images.archive import Dataset, Member
 from service.engine.images.decoding import ImageLimits
 from service.engine.images.lookalikes import explain_lookalike
 from service.engine.method import Album, Context, OverImages, Whole
 from service.engine.model import Model
 from service.engine.photo import see
 from service.engine.run import Finding, Request, describe_origin
-from service.errors import ConvscopeError, ImageInvalidError, SetEmptyError
+from service.errors import ConvscopeError, DatasetEmptyError, ImageInvalidError
 
 
 def compute_slice(work: Slice) -> Result:
@@ -34,16 +34,16 @@ def combine_slices(
     pictures: Iterable[tuple[str, Pixels]],
     album: Album,
 ) -> Whole:
-    """The whole of a set. Raises SetEmptyError where not one of its pictures could be used."""
+    """The whole of a dataset. Raises DatasetEmptyError where not one of its pictures could be used."""
     skipped = [item for part in parts for item in part.values["skipped"]] + _list_lookalikes(request.images)
     count = sum(part.values["images"] for part in parts)
     if not count:
-        raise SetEmptyError(f"none of the {len(skipped)} pictures can be used; the first: {skipped[0]['detail']}")
+        raise DatasetEmptyError(f"none of the {len(skipped)} pictures can be used; the first: {skipped[0]['detail']}")
     over_images = request.method.over_images or PICTURE_BY_PICTURE
     if over_images.conclude is not None:
         whole = over_images.conclude(model.probe, parts, request.params)
     else:
-        assert over_images.combine is not None, "a method makes the whole of a set in one way or the other"
+        assert over_images.combine is not None, "a method makes the whole of a dataset in one way or the other"
         whole = over_images.combine(parts, pictures, request.params)
     if over_images.illustrate is not None:
         illustrations = over_images.illustrate(parts, request.params, album)
@@ -53,7 +53,7 @@ def combine_slices(
     return replace(whole, numbers={"images": count, "skipped": skipped} | told | whole.numbers)
 
 
-def _list_lookalikes(images: ImageSet | None) -> list[dict[str, Any]]:
+def _list_lookalikes(images: Dataset | None) -> list[dict[str, Any]]:
     """What nobody tried to read, and is missed all the same."""
     code = ImageInvalidError.code
     return [
@@ -63,14 +63,14 @@ def _list_lookalikes(images: ImageSet | None) -> list[dict[str, Any]]:
 
 
 def open_album(model: Model, request: Request, limits: ImageLimits) -> Album:
-    """The pictures of the request's set, one at a time."""
+    """The pictures of the request's dataset, one at a time."""
     images = request.images
-    assert images is not None, "an album is one of a set"
+    assert images is not None, "an album is one of a dataset"
     return lambda index: see(model, images.read(index, limits.max_bytes), limits).seen
 
 
 def list_items(parts: Sequence[Answer]) -> list[dict[str, Any]]:
-    """What each picture of a set came to, in order, for a method of one image."""
+    """What each picture of a dataset came to, in order, for a method of one image."""
     return [item for part in parts for item in part.values["items"]]
 
 
@@ -78,7 +78,7 @@ def _only_list(parts: Sequence[Answer], _: Iterable[tuple[str, Pixels]], __: Any
     return Whole((), {"items": list_items(parts)})
 
 
-# What a method of one image makes of a set where it says nothing else.
+# What a method of one image makes of a dataset where it says nothing else.
 PICTURE_BY_PICTURE: Final = OverImages[Any](combine=_only_list)
 
 

@@ -1,4 +1,4 @@
-"""A method of one image over a slice of a set: some pictures are decoded and drawn while others are in the network."""
+"""A method of one image over a slice of a dataset: some pictures are drawn while others are in the network."""
 
 import os
 from collections import deque
@@ -31,7 +31,7 @@ _HANDS: Final = max(2, min(8, os.cpu_count() or 1))
 
 @dataclass(frozen=True)
 class _Picture:
-    """One of the set, decoded, and in the network's units: (h, w, c) float32; and what is asked of it."""
+    """One of the dataset, decoded, and in the network's units: (h, w, c) float32; and what is asked of it."""
 
     photo: Photo
     network_input: Array
@@ -118,13 +118,13 @@ def _find(work: Slice, item: tuple[Member, _Seen | ConvscopeError]) -> Finding |
         noted = {} if note is None else note(_lay_over_picture(seen), params)
         judged = _judge(work.model, member, finding)
         if work.annotations is not None:
-            judged["object"] = _localise(work, member, seen, judged["truth"])
+            judged["object"] = _localise(work, member, seen, judged["ground_truth"])
             if crowds := work.annotations.count_crowds(member):
                 judged["crowds_left_out"] = crowds
     except ConvscopeError as error:
         return error
     work.keep(member, seen.visual)
-    # One name for each picture of the set: what a single image calls `overlay` is called by the picture it is of.
+    # One name for each picture of the dataset: what a single image calls `overlay` is called by the picture it is of.
     named = [image.model_copy(update={"name": member.stem}) for image in finding.images]
     return replace(finding, images=named, values=finding.values | judged | noted)
 
@@ -140,19 +140,22 @@ def _judge(model: Model, member: Member, finding: Finding) -> dict[str, Any]:
     """What the picture shows by its folder's name, and whether the model's best answer is that."""
     classes = model.network_info.classes
     if not finding.predictions or member.label is None or classes is None:
-        return {"truth": None, "right": None}
+        return {"ground_truth": None, "right": None}
     index = find_class(member.label, model.labels, classes)
     if index is None:
-        return {"truth": None, "right": None}
-    return {"truth": {"index": index, "label": model.label(index)}, "right": finding.predictions[0].index == index}
+        return {"ground_truth": None, "right": None}
+    return {
+        "ground_truth": {"index": index, "label": model.label(index)},
+        "right": finding.predictions[0].index == index,
+    }
 
 
-def _localise(work: Slice, member: Member, seen: _Seen, truth: dict[str, Any] | None) -> dict[str, Any] | None:
+def _localise(work: Slice, member: Member, seen: _Seen, ground_truth: dict[str, Any] | None) -> dict[str, Any] | None:
     """How much of the map lies in the object of its class, or else of the picture's; None where none is marked."""
     heatmap = seen.visual
     assert isinstance(heatmap, Heatmap), "a method with a heat map's parameters returns one"
     assert work.annotations is not None, "there are annotations, if only none"
-    names = [work.model.label(heatmap.target.index), *([truth["label"]] if truth else [])]
+    names = [work.model.label(heatmap.target.index), *([ground_truth["label"]] if ground_truth else [])]
     height, width = seen.photo.picture.shape[:2]
     marked = work.annotations.find(member, (height, width), names, work.limits)
     return None if marked is None else {"file": marked.file} | localise(heatmap.values, marked.mask, seen.photo.framing)

@@ -1,4 +1,4 @@
-"""Work on the pictures of a set that goes on while other work does; what comes of it is in their order."""
+"""Work on the pictures of a dataset that goes on while other work does; what comes of it is in their order."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator

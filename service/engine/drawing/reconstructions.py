@@ -1,4 +1,4 @@
-"""Draws what autoencoders paint, in its own colours, and what has a sign, in colours of two. Measures errors."""
+"""Draws what autoencoders decode, in its own colours, and what has a sign, in colours of two. Measures errors."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -30,7 +30,7 @@ def draw_reconstruction(visual: Reconstruction, preprocessing: Preprocessing) ->
     """`comparison`, which is the other three side by side; `input`, `reconstruction` and their signed `error`."""
     panels = {
         "input": _as_pixels(visual.original, preprocessing),
-        "reconstruction": _as_pixels(visual.painted, preprocessing),
+        "reconstruction": _as_pixels(visual.decoded, preprocessing),
         "error": diverging_table()[signed_shades(_error(visual), preprocessing.span)],
     }
     zoom = -(-PANEL_SIDE // max(visual.original.shape[:2]))
@@ -39,13 +39,13 @@ def draw_reconstruction(visual: Reconstruction, preprocessing: Preprocessing) ->
     return [Drawing(name, visual.layer, pixels) for name, pixels in {"comparison": row, **large}.items()]
 
 
-def draw_painted(tiles: Tiles, preprocessing: Preprocessing) -> Drawing:
+def draw_decoded(tiles: Tiles, preprocessing: Preprocessing) -> Drawing:
     """A sheet of pictures in the network's units, or of maps that have a sign; its columns are the tiles' own.
 
     Raises NotFiniteError.
     """
     if not np.isfinite(tiles.values).all():
-        raise NotFiniteError("the network paints NaN or infinity: check its weights and its preprocessing")
+        raise NotFiniteError("the network decodes NaN or infinity: check its weights and its preprocessing")
     columns = tiles.columns or len(tiles.values)
     side = max(MIN_TILE_SIDE, min(SHEET_WIDTH // columns, PANEL_SIDE))
     if tiles.scale == "signed":
@@ -74,7 +74,7 @@ def _draw_named(tiles: Tiles, columns: int) -> Drawing:
 
 def measure_reconstruction(visual: Reconstruction, preprocessing: Preprocessing) -> dict[str, Any]:
     """Errors over all pixels and channels, in the network's units; `psnr` is null where there is no error."""
-    difference = visual.painted.astype(np.float64) - visual.original
+    difference = visual.decoded.astype(np.float64) - visual.original
     mse, span = float(np.mean(difference**2)), preprocessing.span
     return {
         "mse": mse,
@@ -96,8 +96,8 @@ def _frame(panels: Sequence[Pixels]) -> Pixels:
 
 
 def _error(visual: Reconstruction) -> Array:
-    """(h, w): above zero where the painting is too bright; the mean over colours."""
-    return np.asarray((visual.painted - visual.original).mean(axis=2), np.float32)
+    """(h, w): above zero where the reconstruction is too bright; the mean over colours."""
+    return np.asarray((visual.decoded - visual.original).mean(axis=2), np.float32)
 
 
 def _as_pixels(values: Array, preprocessing: Preprocessing) -> Pixels:

@@ -95,7 +95,7 @@ class Reconstruction:
 
     layer: str
     original: Array
-    painted: Array
+    decoded: Array
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ class ScalarMap:
 
 @dataclass(frozen=True)
 class Numbers:
-    """No picture: what a slice of a set came to, to be combined with that of others. `layer` where there is but one.
+    """No picture: what a slice of a dataset came to, to be combined with others. `layer` where there is but one.
 
     `by_picture` are arrays of one picture each, by its name, that versions are compared by; they are not kept.
     """
@@ -202,6 +202,6 @@ class Scatter:
     own_axes: bool = False
 
 
-# What a whole set or axis may be shown as; a name with pixels is drawn already.
+# What a whole dataset or axis may be shown as; a name with pixels is drawn already.
 WholePicture = tuple[str, Pixels] | Bars | ScalarMap | Matrix | CellSheet | Scatter | Tiles
 Visual = Heatmap | Numbers | Reconstruction | ScoreList | Sheets | Pictures

@@ -1,4 +1,4 @@
-"""A set of pictures in one ZIP: checked as a whole when it is opened, then read one by one; nothing is unpacked.
+"""A dataset in one ZIP: checked as a whole when it is opened, then read one by one; nothing is unpacked.
 
 Untrusted like every picture: how much the members say they hold is added up before the first of them is read, and none
 is unpacked any further than it says, or than a picture may have. The listing is bounded by what is really read of it,
@@ -22,11 +22,11 @@ from service.engine.images.zip_listing import ListedFile
 from service.errors import (
     AnnotationInvalidError,
     ConvscopeError,
+    DatasetEmptyError,
+    DatasetInvalidError,
+    DatasetTooLargeError,
     ImageInvalidError,
     ImageTooLargeError,
-    SetEmptyError,
-    SetInvalidError,
-    SetTooLargeError,
 )
 
 # What counts as a picture by its name; the bytes of those decide whether it is one.
@@ -57,8 +57,8 @@ _DAMAGED: Final = (
 
 
 @dataclass(frozen=True)
-class SetLimits:
-    """What a set may cost: pictures, bytes of the ZIP, and bytes of all pictures as files."""
+class DatasetLimits:
+    """What a dataset may cost: pictures, bytes of the ZIP, and bytes of all pictures as files."""
 
     max_images: int = 10_000
     max_bytes: int = 2**28
@@ -67,7 +67,7 @@ class SetLimits:
 
 @dataclass(frozen=True)
 class Member:
-    """One picture of a set. `stem` is unique in it and fit for a picture's name; `label` is its folder's name."""
+    """One picture of a dataset. `stem` is unique in it and fit for a picture's name; `label` is its folder's name."""
 
     index: int
     name: str
@@ -84,7 +84,7 @@ class Listed:
     lookalikes: Sequence[zipfile.ZipInfo]
 
 
-class ImageSet:
+class Dataset:
     """The pictures of a ZIP by name. Safe to use from several threads; `sha256` is that of the ZIP.
 
     `notes` are the names of files beside them that may say where objects are, `lookalikes` of those passed over.
@@ -143,11 +143,14 @@ class ImageSet:
         self.file.close()
 
 
-def open_set(file: IO[bytes], limits: SetLimits) -> ImageSet:
-    """Check a ZIP that can be sought in; the set closes it. Raises SetInvalidError, SetEmptyError, SetTooLargeError."""
+def open_dataset(file: IO[bytes], limits: DatasetLimits) -> Dataset:
+    """Check a ZIP that can be sought in; the dataset closes it.
+
+    Raises DatasetInvalidError, DatasetEmptyError or DatasetTooLargeError.
+    """
     size = file.seek(0, 2)
     if size > limits.max_bytes:
-        raise SetTooLargeError(f"the ZIP has {size} bytes; at most {limits.max_bytes} are taken")
+        raise DatasetTooLargeError(f"the ZIP has {size} bytes; at most {limits.max_bytes} are taken")
     listing = ListedFile(
         file,
         max_bytes=limits.max_images * _LISTING_BYTES_PER_IMAGE,
@@ -159,19 +162,21 @@ def open_set(file: IO[bytes], limits: SetLimits) -> ImageSet:
     if len(listed.pictures) > limits.max_images:
         raise _too_many(limits)
     if sum(item.file_size for item in (*listed.pictures, *listed.notes)) > limits.max_unpacked_bytes:
-        raise SetTooLargeError(f"the pictures of the set have more than {limits.max_unpacked_bytes} bytes together")
+        raise DatasetTooLargeError(
+            f"the pictures of the dataset have more than {limits.max_unpacked_bytes} bytes together"
+        )
     file.seek(0)
     digest = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type] # any file will do
-    return ImageSet(file, archive, listed, digest)
+    return Dataset(file, archive, listed, digest)
 
 
-def reopen_set(file: IO[bytes], sha256: str) -> ImageSet:
-    """A set that was checked when it was sent, and has not changed since."""
+def reopen_dataset(file: IO[bytes], sha256: str) -> Dataset:
+    """A dataset that was checked when it was sent, and has not changed since."""
     archive, listed = _list(file)
-    return ImageSet(file, archive, listed, sha256)
+    return Dataset(file, archive, listed, sha256)
 
 
-def pack_set(files: Iterable[tuple[str, bytes]], target: IO[bytes]) -> None:
+def pack_dataset(files: Iterable[tuple[str, bytes]], target: IO[bytes]) -> None:
     """Write pictures as a ZIP: the same files, in whatever order they were put in, are the same bytes."""
     with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
         for name, data in files:
@@ -179,7 +184,7 @@ def pack_set(files: Iterable[tuple[str, bytes]], target: IO[bytes]) -> None:
 
 
 def is_picture(path: PurePath) -> bool:
-    """True for a picture of a set, by its name; one in a folder `masks` is a note on another."""
+    """True for a picture of a dataset, by its name; one in a folder `masks` is a note on another."""
     return path.suffix.lower() in SUFFIXES and not _lies_in_masks(path)
 
 
@@ -212,7 +217,7 @@ def _explained(error: ConvscopeError) -> Iterator[None]:
 
 
 def _list(file: IO[bytes] | ListedFile) -> tuple[zipfile.ZipFile, Listed]:
-    with _explained(SetInvalidError("this is no ZIP, or a damaged one")):
+    with _explained(DatasetInvalidError("this is no ZIP, or a damaged one")):
         archive = zipfile.ZipFile(file)
     chosen = sorted(_choose(archive.infolist()), key=lambda item: item.filename)
     listed = Listed(
@@ -223,16 +228,16 @@ def _list(file: IO[bytes] | ListedFile) -> tuple[zipfile.ZipFile, Listed]:
     )
     if not listed.pictures:
         others = f"; {explain_lookalike(listed.lookalikes[0].filename)}" if listed.lookalikes else ""
-        raise SetEmptyError(f"there is no picture in the set: pack files named .png, .jpg and the like{others}")
+        raise DatasetEmptyError(f"there is no picture in the dataset: pack files named .png, .jpg and the like{others}")
     return archive, listed
 
 
-def _too_many(limits: SetLimits) -> SetTooLargeError:
-    return SetTooLargeError(f"the ZIP lists too many files: a set may have {limits.max_images} pictures")
+def _too_many(limits: DatasetLimits) -> DatasetTooLargeError:
+    return DatasetTooLargeError(f"the ZIP lists too many files: a dataset may have {limits.max_images} pictures")
 
 
 def _choose(listed: Iterable[zipfile.ZipInfo]) -> Iterator[zipfile.ZipInfo]:
-    """Pictures and notes, once each. Raises SetInvalidError for whatever no ordinary program packs."""
+    """Pictures and notes, once each. Raises DatasetInvalidError for whatever no ordinary program packs."""
     seen: set[str] = set()
     for item in listed:
         _require_plain(item)
@@ -245,7 +250,7 @@ def _choose(listed: Iterable[zipfile.ZipInfo]) -> Iterator[zipfile.ZipInfo]:
         if item.filename.endswith("/") or hidden or path.suffix.lower() not in SUFFIXES | NOTES | LOOKALIKES:
             continue
         if item.filename in seen:
-            raise SetInvalidError(f"'{readable(item.filename)}' is in the ZIP twice")
+            raise DatasetInvalidError(f"'{readable(item.filename)}' is in the ZIP twice")
         seen.add(item.filename)
         yield item
 
@@ -253,11 +258,11 @@ def _choose(listed: Iterable[zipfile.ZipInfo]) -> Iterator[zipfile.ZipInfo]:
 def _require_plain(item: zipfile.ZipInfo) -> None:
     name = item.filename
     if name.startswith(("/", "\\")) or ".." in re.split(r"[/\\]", name) or re.match(r"[A-Za-z]:", name):
-        raise SetInvalidError(f"'{readable(name)}' leads out of the ZIP: pack files by relative names without '..'")
+        raise DatasetInvalidError(f"'{readable(name)}' leads out of the ZIP: pack files by relative names without '..'")
     if item.flag_bits & _ENCRYPTED:
-        raise SetInvalidError("the ZIP is encrypted: send it without a password")
+        raise DatasetInvalidError("the ZIP is encrypted: send it without a password")
     if item.compress_type not in _PACKED:
-        raise SetInvalidError(f"'{readable(name)}' is neither stored nor deflated: pack the ZIP in an ordinary way")
+        raise DatasetInvalidError(f"'{readable(name)}' is neither stored nor deflated: pack the ZIP in an ordinary way")
 
 
 def _number(items: Sequence[zipfile.ZipInfo]) -> list[Member]:

@@ -18,4 +18,6 @@ def is_lookalike(path: PurePath) -> bool:
 
 def explain_lookalike(name: str) -> str:
     """Why it is passed over, and what to do."""
-    return f"files that end in {PurePosixPath(name).suffix.lower()} are not read in a set: save them as .png or .jpg"
+    return (
+        f"files that end in {PurePosixPath(name).suffix.lower()} are not read in a dataset: save them as .png or .jpg"
+    )

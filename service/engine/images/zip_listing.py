@@ -6,7 +6,7 @@ depends on who reads it. So it is not looked up: whatever `zipfile` asks for is 
 
 from typing import IO, Final
 
-from service.errors import SetTooLargeError
+from service.errors import DatasetTooLargeError
 
 _ENTRY: Final = b"PK\x01\x02"
 
@@ -14,7 +14,7 @@ _ENTRY: Final = b"PK\x01\x02"
 class ListedFile:
     """What ZipFile needs of a file. Until `finish`, no read may be of more bytes, or bring more entries."""
 
-    def __init__(self, file: IO[bytes], *, max_bytes: int, max_entries: int, refusal: SetTooLargeError) -> None:
+    def __init__(self, file: IO[bytes], *, max_bytes: int, max_entries: int, refusal: DatasetTooLargeError) -> None:
         self._file = file
         self._max_bytes = max_bytes
         self._max_entries = max_entries

@@ -1,4 +1,4 @@
-"""Predictions: what the model says of the picture, best class first; and of a set, how often that is right."""
+"""Predictions: what the model says of the picture, best class first; and of a dataset, how often that is right."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""Which units of a layer a method over a set of pictures means."""
+"""Which units of a layer a method over a dataset means."""
 
 from dataclasses import dataclass
 

@@ -49,8 +49,8 @@ class LayerInfo:
 
 
 @dataclass(frozen=True)
-class Code:
-    """Where an autoencoder holds all that it paints its picture from: the layer, its shape without the batch axis.
+class Latent:
+    """Where an autoencoder holds all that it decodes its picture from: the layer, its shape without the batch axis.
 
     `wired` are the layers whose units see the picture itself, so that a unit's weights are a picture too.
     """
@@ -71,7 +71,7 @@ class NetworkInfo:
     `input_shape` is (h, w, c) with None for an open size, or None where no picture goes in.
     `classes` counts the scores; None where the network gives no class scores. `logits` says in words where the numbers
     are that class heat maps differentiate. `other_layers` could have been the default layer as well, and `doubt` says
-    why its map may not be what a heat map is for. `code` is an autoencoder's; where there is none, `no_code` says why.
+    why its map may not be what a heat map is for. `latent` is an autoencoder's; `no_latent` says why not.
     `inputs` and `outputs` are shapes without the batch axis.
     """
 
@@ -87,7 +87,7 @@ class NetworkInfo:
     other_layers: tuple[str, ...] = ()
     doubt: str | None = None
     repairs: tuple[str, ...] = ()
-    code: Code | None = None
-    no_code: str | None = None
+    latent: Latent | None = None
+    no_latent: str | None = None
     inputs: tuple[tuple[int | None, ...], ...] = ()
     outputs: tuple[tuple[int | None, ...], ...] = ()

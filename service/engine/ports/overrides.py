@@ -11,7 +11,7 @@ from service.engine.ports.network_info import Task
 class Overrides:
     """Each overrules what the graph suggests; None where nothing is said.
 
-    `latent_layer` holds an autoencoder's code. `decoder` is the file of the network that paints pictures from the code,
+    `latent_layer` holds an autoencoder's latent. `decoder` is the file of the network that decodes the latent,
     where the network itself is an encoder alone.
     """
 

@@ -197,11 +197,11 @@ class Probe(Protocol):
         ...
 
     def encode(self, images: Array) -> Array:
-        """An autoencoder's codes of (n, h, w, c), flattened: (n, units). Raises MethodUnavailableError."""
+        """An autoencoder's latents of (n, h, w, c), flattened: (n, units). Raises MethodUnavailableError."""
         ...
 
-    def decode(self, codes: Array) -> Array:
-        """What an autoencoder paints from codes (n, units): (n, h, w, c). Raises MethodUnavailableError."""
+    def decode(self, latents: Array) -> Array:
+        """What an autoencoder decodes from latents (n, units): (n, h, w, c). Raises MethodUnavailableError."""
         ...
 
     def unit_gradients(self, images: Array, layer: str, units: Sequence[int]) -> Array:

@@ -30,7 +30,7 @@ from service.engine.versions.looks import Report, look_at_once, look_in_turn
 from service.errors import TooFewVersionsError
 
 MAX_VERSIONS: Final = 50
-# Pictures of a set in a chunk: of each the arrays of three versions are held.
+# Pictures of a dataset in a chunk: of each the arrays of three versions are held.
 _SLICE: Final = BATCH * PASSES
 OWN_SCALE: Final = "each version on a scale of its own: shades cannot be compared between them"
 
@@ -193,7 +193,7 @@ def _judge(method: AnyMethod, neighbours: Sequence[dict[str, Any]]) -> dict[str,
 
 
 def _list_skipped(entries: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Pictures of a set that some version could not use, once each."""
+    """Pictures of a dataset that some version could not use, once each."""
     if "skipped" not in entries[-1]["values"]:
         return {}
     found = {item["name"]: item for entry in entries for item in entry["values"]["skipped"]}

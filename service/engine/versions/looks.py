@@ -61,7 +61,7 @@ def look_at_once(models: Sequence[Model], request: Request, limits: ImageLimits,
 def look_in_turn(
     models: Sequence[Model], request: Request, items: Sequence[int], limits: ImageLimits, report: Report
 ) -> Seen:
-    """One chunk of a job: some pictures of a set, or items of the method's axis. Each version is drawn by itself."""
+    """One chunk of a job: some pictures of a dataset, or items of the method's axis. Each version is drawn alone."""
     classes: dict[int, int] = {}
     count = len(models)
 

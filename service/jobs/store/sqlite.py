@@ -126,7 +126,7 @@ class SqliteJobStore:
     def finish(self, claim: Claim, outcome: Part | JobError) -> Order:
         with self._file.writing() as db:
             standing = chunks.standing(db, claim)
-            if standing == "cancel" or standing == "fenced":  # noqa: PLR1714 - mypy narrows no set
+            if standing == "cancel" or standing == "fenced":  # noqa: PLR1714 - mypy narrows no dataset
                 return standing
             if standing == "running" and isinstance(outcome, JobError):
                 chunks.fail(db, claim.record.id, claim.chunk, outcome, at=self._moment())

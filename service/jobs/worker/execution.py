@@ -14,7 +14,7 @@ from service.engine import chunks
 from service.engine.arrays import Pixels
 from service.engine.chunks import JobLimits
 from service.engine.drawing.png import decode_png
-from service.engine.images.archive import ImageSet, reopen_set
+from service.engine.images.archive import Dataset, reopen_dataset
 from service.engine.images.decoding import ImageLimits
 from service.engine.method import AnyMethod
 from service.engine.model import Model
@@ -83,7 +83,7 @@ class Execution:
     job_limits: JobLimits
     lease_seconds: float
     retries: Retries = Retries()
-    _sets: dict[str, ImageSet] = field(default_factory=dict, init=False, repr=False)
+    _datasets: dict[str, Dataset] = field(default_factory=dict, init=False, repr=False)
 
     def work(self, queue: str, worker: Worker) -> bool:
         """Compute the queue's oldest chunk; False where none waits. Raises JobsUnavailableError."""
@@ -115,8 +115,8 @@ class Execution:
 
     def rest(self) -> None:
         """Let go of what is kept for the next chunk. To be called when there is nothing to do."""
-        while self._sets:
-            self._sets.popitem()[1].close()
+        while self._datasets:
+            self._datasets.popitem()[1].close()
 
     def _attempt(self, claim: Claim, report: Report) -> Part | JobError | None:
         """The chunk's part, or why there is none; None where another attempt may make it, after a pause."""
@@ -125,7 +125,7 @@ class Execution:
         except (JobsUnavailableError, StoppedError):
             raise
         except Exception as error:
-            # An open set may be what is broken, and would break the next chunk too.
+            # An open dataset may be what is broken, and would break the next chunk too.
             self.rest()
             if isinstance(error, _PASSING) and claim.attempt < self.retries.max_attempts:
                 logger.warning("job %s chunk %d is tried again: %s", claim.record.id, claim.chunk, error)
@@ -181,15 +181,15 @@ class Execution:
             raise MethodUnavailableError(f"this worker is of a version that does not know '{asked.method}'")
         params = validate(method.params, asked.params)
         if asked.images is not None:
-            return Request(method, params, None, images=self._open_set(asked.images))
+            return Request(method, params, None, images=self._open_dataset(asked.images))
         return Request(method, params, None if asked.image is None else self.artifacts.read_input(asked.image))
 
-    def _open_set(self, sha256: str) -> ImageSet:
-        """The set of the latest chunk stays open: listing ten thousand pictures takes half a second."""
-        if sha256 not in self._sets:
+    def _open_dataset(self, sha256: str) -> Dataset:
+        """The dataset of the latest chunk stays open: listing ten thousand pictures takes half a second."""
+        if sha256 not in self._datasets:
             self.rest()
-            self._sets[sha256] = reopen_set(self.artifacts.open_set(sha256), sha256)
-        return self._sets[sha256]
+            self._datasets[sha256] = reopen_dataset(self.artifacts.open_dataset(sha256), sha256)
+        return self._datasets[sha256]
 
     def _pictures(self, parts: list[Part], report: Report, prefix: str = "") -> Iterator[tuple[str, Pixels]]:
         """All pictures of the parts whose names start so, without that, read one by one."""

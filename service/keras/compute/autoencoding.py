@@ -1,4 +1,4 @@
-"""Compiled: an autoencoder cut in two at its code."""
+"""Compiled: an autoencoder cut in two at its latent."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,28 +10,28 @@ import numpy as np
 import tensorflow as tf
 
 from service.engine.arrays import Array
-from service.engine.ports.network_info import Code
+from service.engine.ports.network_info import Latent
 from service.errors import MethodUnavailableError
 from service.keras.compute.compiling import compile_graph, computing, require_finite
 from service.keras.compute.memory_budget import MemoryBudget
 from service.keras.compute.traces import Built, Traces
-from service.keras.graph.bottleneck import NoCodeError, find_code, find_painted
+from service.keras.graph.bottleneck import NoCodeError, find_decoded, find_latent
 from service.keras.graph.replay import Call, Value, Wiring, functional
 from service.keras.graph.subgraph import compute_subgraph, find_subgraph
 from service.keras.graph.upright import turn, turn_back, upright_shape
 
-# Pictures that are painted together.
+# Pictures that are decoded together.
 _BATCH: Final = 16
 
 
 @dataclass(frozen=True)
 class Coding:
-    """The halves of a network: up to its code, and from there to the picture. Without a code, `reason` says why."""
+    """The halves of a network: up to its latent, and from there to the picture. Without a latent, `reason` says why."""
 
     network: keras.Model
     wiring: Wiring
     traces: Traces
-    code: Code | None
+    latent: Latent | None
     value: Value | None
     reason: str | None
     memory: MemoryBudget
@@ -41,19 +41,21 @@ class Coding:
         self._require()
         trace = self.traces.get("encode", lambda: Built(compile_graph(self._encode, self._pictures())))
         with computing(images[0]):
-            codes = np.concatenate([trace(tf.constant(images[part])).numpy() for part in self.memory.parts_of(images)])
-        require_finite(self.code.layer if self.code else "", codes)
-        return codes
+            latents = np.concatenate(
+                [trace(tf.constant(images[part])).numpy() for part in self.memory.parts_of(images)]
+            )
+        require_finite(self.latent.layer if self.latent else "", latents)
+        return latents
 
-    def decode(self, codes: Array) -> Array:
+    def decode(self, latents: Array) -> Array:
         """See Probe."""
-        code, _ = self._require()
-        spec = tf.TensorSpec([None, code.units], tf.float32)
+        latent, _ = self._require()
+        spec = tf.TensorSpec([None, latent.units], tf.float32)
         trace = self.traces.get("decode", lambda: Built(compile_graph(self._decode, spec)))
-        picture = tuple(size or 1 for size in upright_shape(find_painted(self.wiring))[1:])
-        parts = self.memory.parts(len(codes), picture, _BATCH)
-        pictures = np.concatenate([trace(tf.constant(codes[part])).numpy() for part in parts])
-        require_finite(find_painted(self.wiring).call.site.path, pictures)
+        picture = tuple(size or 1 for size in upright_shape(find_decoded(self.wiring))[1:])
+        parts = self.memory.parts(len(latents), picture, _BATCH)
+        pictures = np.concatenate([trace(tf.constant(latents[part])).numpy() for part in parts])
+        require_finite(find_decoded(self.wiring).call.site.path, pictures)
         return pictures
 
     def unit_gradients(self, images: Array, call: Call, units: Sequence[int]) -> Array:
@@ -80,15 +82,15 @@ class Coding:
         return tf.reduce_sum(jacobian, axis=1)
 
     def _encode(self, images: Any) -> Any:
-        code, value = self._require()
-        return tf.reshape(turn(value, self._reach(images, value)), [-1, code.units])
+        latent, value = self._require()
+        return tf.reshape(turn(value, self._reach(images, value)), [-1, latent.units])
 
-    def _decode(self, codes: Any) -> Any:
-        code, value = self._require()
-        painted = find_painted(self.wiring)
-        given = turn_back(value, tf.reshape(codes, [-1, *code.shape]))
-        (picture,) = compute_subgraph(self.network, self.wiring, find_subgraph([value], [painted]), [given])
-        return tf.cast(turn(painted, picture), tf.float32)
+    def _decode(self, latents: Any) -> Any:
+        latent, value = self._require()
+        decoded = find_decoded(self.wiring)
+        given = turn_back(value, tf.reshape(latents, [-1, *latent.shape]))
+        (picture,) = compute_subgraph(self.network, self.wiring, find_subgraph([value], [decoded]), [given])
+        return tf.cast(turn(decoded, picture), tf.float32)
 
     def _reach(self, images: Any, value: Value) -> Any:
         symbol = functional(self.network).inputs[0]
@@ -99,18 +101,18 @@ class Coding:
     def _pictures(self) -> tf.TensorSpec:
         return tf.TensorSpec([None, *self.wiring.inputs[0].shape[1:]], tf.float32)
 
-    def _require(self) -> tuple[Code, Value]:
-        if self.code is None or self.value is None:
+    def _require(self) -> tuple[Latent, Value]:
+        if self.latent is None or self.value is None:
             raise MethodUnavailableError(f"this network is no autoencoder: {self.reason}")
-        return self.code, self.value
+        return self.latent, self.value
 
 
 def find_coding(
     network: keras.Model, wiring: Wiring, traces: Traces, stated: Call | None, memory: MemoryBudget
 ) -> Coding:
-    """Cut a network at its code; `stated` is the layer that its owner says holds it."""
+    """Cut a network at its latent; `stated` is the layer that its owner says holds it."""
     try:
-        code, value = find_code(wiring, stated)
+        latent, value = find_latent(wiring, stated)
     except NoCodeError as error:
         return Coding(network, wiring, traces, None, None, str(error), memory)
-    return Coding(network, wiring, traces, code, value, None, memory)
+    return Coding(network, wiring, traces, latent, value, None, memory)

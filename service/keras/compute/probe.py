@@ -77,13 +77,13 @@ class KerasProbe:
         head = find_head(self._wiring.outputs[0])
         network_info = examine(network, self._wiring, head, stated)
         # Of a U-Net the output has the input's shape as well.
-        is_none = network_info.task == "autoencoder" and stated.task is None and self._coding.code is None
+        is_none = network_info.task == "autoencoder" and stated.task is None and self._coding.latent is None
         self.network_info = replace(
             network_info,
             task="features" if is_none else network_info.task,
             repairs=repairs,
-            code=self._coding.code,
-            no_code=self._coding.reason,
+            latent=self._coding.latent,
+            no_latent=self._coding.reason,
         )
         self._folding = Folding(self._wiring) if tuning.fold else None
         self._max_bytes = tuning.max_bytes
@@ -163,9 +163,9 @@ class KerasProbe:
         """See Probe."""
         return self._coding.encode(images)
 
-    def decode(self, codes: Array) -> Array:
+    def decode(self, latents: Array) -> Array:
         """See Probe."""
-        return self._coding.decode(codes)
+        return self._coding.decode(latents)
 
     def unit_gradients(self, images: Array, layer: str, units: Sequence[int]) -> Array:
         """See Probe."""

@@ -9,9 +9,9 @@ from service.keras.graph.replay import functional, wire
 
 
 def join(encoder: keras.Model, decoder: keras.Model, latent_layer: str | None) -> tuple[keras.Model, str]:
-    """A new network of both, and the path of the layer that holds the code.
+    """A new network of both, and the path of the layer that holds the latent.
 
-    The code is the encoder's output, of several the first, or that of `latent_layer`. Neither network is changed: the
+    The latent is the encoder's output, of several the first, or that of `latent_layer`. Neither network is changed: the
     decoder is called under a name of its own. Raises ModelFailedError where they do not fit.
     """
     graph, half = functional(encoder), functional(decoder)
@@ -19,13 +19,13 @@ def join(encoder: keras.Model, decoder: keras.Model, latent_layer: str | None) -
         raise ModelFailedError("model.toml: decoder: both networks have to be Functional or Sequential models")
     paths = [value.call.site.path for value in wire(encoder).outputs]
     place = _choose(paths, latent_layer)
-    code = graph.outputs[place]
-    _require_fit(code, graph, half)
+    latent = graph.outputs[place]
+    _require_fit(latent, graph, half)
     name = "decoder"
     while any(operation.name == name for operation in graph.operations):
         name += "_"
     wrapped = keras.Model(half.inputs, half.outputs, name=name)
-    return keras.Model(graph.inputs, wrapped(code), name=encoder.name), paths[place]
+    return keras.Model(graph.inputs, wrapped(latent), name=encoder.name), paths[place]
 
 
 def _choose(paths: list[str], latent_layer: str | None) -> int:
@@ -38,15 +38,15 @@ def _choose(paths: list[str], latent_layer: str | None) -> int:
     return paths.index(latent_layer)
 
 
-def _require_fit(code: Any, encoder: Any, decoder: Any) -> None:
+def _require_fit(latent: Any, encoder: Any, decoder: Any) -> None:
     trouble = None
     if len(decoder.inputs) != 1 or len(decoder.outputs) != 1:
         trouble = f"it has {len(decoder.inputs)} inputs and {len(decoder.outputs)} outputs instead of one each"
-    elif tuple(decoder.inputs[0].shape[1:]) != tuple(code.shape[1:]):
-        trouble = f"it takes {tuple(decoder.inputs[0].shape[1:])}, but the encoder gives {tuple(code.shape[1:])}"
+    elif tuple(decoder.inputs[0].shape[1:]) != tuple(latent.shape[1:]):
+        trouble = f"it takes {tuple(decoder.inputs[0].shape[1:])}, but the encoder gives {tuple(latent.shape[1:])}"
     elif tuple(decoder.outputs[0].shape[1:]) != tuple(encoder.inputs[0].shape[1:]):
         trouble = (
-            f"it paints {tuple(decoder.outputs[0].shape[1:])}, but pictures of {tuple(encoder.inputs[0].shape[1:])} "
+            f"it decodes {tuple(decoder.outputs[0].shape[1:])}, but pictures of {tuple(encoder.inputs[0].shape[1:])} "
             "go into the encoder"
         )
     if trouble:

@@ -1,9 +1,9 @@
-"""Finding an autoencoder's code on the static graph: the narrowest place that all of its output is made from."""
+"""Finding an autoencoder's latent on the static graph: the narrowest place that all of its output is made from."""
 
 from collections.abc import Iterator
 from math import prod
 
-from service.engine.ports.network_info import Code
+from service.engine.ports.network_info import Latent
 from service.keras.graph.axes.steps import channels_of
 from service.keras.graph.head import IDENTITIES, RESHAPES
 from service.keras.graph.lookup import learns
@@ -12,52 +12,52 @@ from service.keras.graph.subgraph import find_subgraph
 from service.keras.graph.upright import upright_shape
 
 _ACTIVATIONS = {"Activation", "ReLU", "LeakyReLU", "PReLU", "ELU", "BatchNormalization", "Relu", "Sigmoid", "Tanh"}
-_ADVICE = "name the layer that holds the code in model.toml: latent_layer"
+_ADVICE = "name the layer that holds the latent in model.toml: latent_layer"
 
 
 class NoCodeError(Exception):
     """This is no autoencoder; the text says why."""
 
 
-def find_painted(wiring: Wiring) -> Value:
+def find_decoded(wiring: Wiring) -> Value:
     """The output that is a picture like the input. Raises NoCodeError."""
     if len(wiring.inputs) != 1:
         raise NoCodeError("several inputs go into it")
     shape = wiring.inputs[0].shape[1:]
-    painted = next((value for value in wiring.outputs if upright_shape(value)[1:] == shape), None)
-    if painted is None:
+    decoded = next((value for value in wiring.outputs if upright_shape(value)[1:] == shape), None)
+    if decoded is None:
         found = ", ".join(str(value.shape[1:]) for value in wiring.outputs)
         raise NoCodeError(
-            f"it paints no picture like its input, whose shape is {shape}, but gives {found}; "
+            f"it decodes no picture like its input, whose shape is {shape}, but gives {found}; "
             "of an encoder, name the decoder in model.toml: decoder"
         )
     if None in shape or len(shape) != 3:
         raise NoCodeError(f"its input has no fixed height and width, or no channels: {shape}")
-    return painted
+    return decoded
 
 
-def find_code(wiring: Wiring, stated: Call | None) -> tuple[Code, Value]:
-    """The code, and the tensor that it is; `stated` is the layer that the owner names. Raises NoCodeError."""
-    painted = find_painted(wiring)
-    value = _narrowest(wiring, painted) if stated is None else stated.outputs[0]
-    if not _holds_all(wiring, value, painted):
-        raise NoCodeError(f"what it paints is made from more than layer '{value.call.site.path}' holds")
+def find_latent(wiring: Wiring, stated: Call | None) -> tuple[Latent, Value]:
+    """The latent, and the tensor that it is; `stated` is the layer that the owner names. Raises NoCodeError."""
+    decoded = find_decoded(wiring)
+    value = _narrowest(wiring, decoded) if stated is None else stated.outputs[0]
+    if not _holds_all(wiring, value, decoded):
+        raise NoCodeError(f"what it decodes is made from more than layer '{value.call.site.path}' holds")
     shape = tuple(size for size in upright_shape(value)[1:] if size is not None)
     if len(shape) != len(value.shape) - 1 or not shape:
         raise NoCodeError(f"layer '{value.call.site.path}' has no fixed size: {value.shape[1:]}")
-    return Code(value.call.site.path, shape, tuple(_wired(wiring))), value
+    return Latent(value.call.site.path, shape, tuple(_wired(wiring))), value
 
 
-def _narrowest(wiring: Wiring, painted: Value) -> Value:
+def _narrowest(wiring: Wiring, decoded: Value) -> Value:
     """The first of the smallest that hold all, past its activation; between what is learned before and after."""
-    before = [value for value in wiring.ancestors(painted) if _is_learned(wiring, value)]
+    before = [value for value in wiring.ancestors(decoded) if _is_learned(wiring, value)]
     fitting = [value for value in before if _is_narrower(upright_shape(value), wiring.inputs[0].shape)]
-    candidates = [value for value in fitting if _is_refined(value, painted)]
+    candidates = [value for value in fitting if _is_refined(value, decoded)]
     if not candidates:
         raise NoCodeError(f"no layer inside it is narrower than the picture: {_ADVICE}")
-    holding = [value for value in candidates if _holds_all(wiring, value, painted)]
+    holding = [value for value in candidates if _holds_all(wiring, value, decoded)]
     if not holding:
-        raise NoCodeError("what it paints is made from more than one layer holds: some are skipped on the way")
+        raise NoCodeError("what it decodes is made from more than one layer holds: some are skipped on the way")
     best = min(holding, key=lambda value: (_count(value.shape), value.call.order))
     return _past_activations(best, holding)
 
@@ -75,21 +75,21 @@ def _is_learned(wiring: Wiring, value: Value) -> bool:
     return any(learns(found.call) for found in wiring.ancestors(value))
 
 
-def _is_refined(value: Value, painted: Value) -> bool:
+def _is_refined(value: Value, decoded: Value) -> bool:
     """True where something that has learned comes after it."""
     between: set[Value] = set()
-    waiting = [painted]
+    waiting = [decoded]
     while waiting:
         current = waiting.pop()
         if current not in between and current is not value:
             between.add(current)
             waiting += current.call.inputs
-    return value is not painted and any(learns(found.call) for found in between if found.call.order > value.call.order)
+    return value is not decoded and any(learns(found.call) for found in between if found.call.order > value.call.order)
 
 
-def _holds_all(wiring: Wiring, value: Value, painted: Value) -> bool:
+def _holds_all(wiring: Wiring, value: Value, decoded: Value) -> bool:
     entries = {entry.call.site for entry in wiring.inputs}
-    return not value.call.is_input and value is not painted and not entries & find_subgraph([value], [painted]).calls
+    return not value.call.is_input and value is not decoded and not entries & find_subgraph([value], [decoded]).calls
 
 
 def _past_activations(value: Value, among: list[Value]) -> Value:

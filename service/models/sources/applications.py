@@ -39,7 +39,7 @@ class Applications:
         """See Source."""
         return list(APPLICATIONS)
 
-    def offers(self, name: str) -> list[ModelVersion]:
+    def versions(self, name: str) -> list[ModelVersion]:
         """See Source; there is one version of each."""
         application = APPLICATIONS.get(name)
         if application is None:

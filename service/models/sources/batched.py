@@ -19,19 +19,19 @@ class Batched:
         """See Source."""
         return self.source.names()
 
-    def offers(self, name: str) -> list[ModelVersion]:
+    def versions(self, name: str) -> list[ModelVersion]:
         """See Source."""
-        return [self._batch(offer) for offer in self.source.offers(name)]
+        return [self._batch(model_version) for model_version in self.source.versions(name)]
 
     def close(self) -> None:
         """See Source."""
         self.source.close()
 
-    def _batch(self, offer: ModelVersion) -> ModelVersion:
+    def _batch(self, model_version: ModelVersion) -> ModelVersion:
         def open_batched() -> Model:
-            model = offer.open()
+            model = model_version.open()
             if not isinstance(model.probe, BatchProbe):
                 return model
             return replace(model, probe=BatchingProbe(model.probe, self.batcher, model.name))
 
-        return replace(offer, open=open_batched)
+        return replace(model_version, open=open_batched)

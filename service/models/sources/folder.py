@@ -35,7 +35,7 @@ class Folder:
         """See Source."""
         return list(find_models(self._root))
 
-    def offers(self, name: str) -> list[ModelVersion]:
+    def versions(self, name: str) -> list[ModelVersion]:
         """See Source."""
         return [
             ModelVersion(
@@ -94,7 +94,7 @@ def open_file(file: Path, loader: Loader, journal: LoadJournal | None = None) ->
 
 
 def _find_decoder(found: Found) -> Found | None:
-    """The model that paints what this one encodes: its version of the same number, or else its newest."""
+    """The model that decodes what this one encodes: its version of the same number, or else its newest."""
     name = _decoder_name(found)
     versions = find_versions(found.folder.parent, name) if name else []
     return next((other for other in versions if other.version == found.version), next(iter(versions), None))
@@ -123,9 +123,9 @@ def _require_decoder(found: Found, config: ModelConfig) -> Path | None:
 
 def _find_latent_layer(config: ModelConfig, probe: Probe, *, joined: bool) -> str | None:
     """Its path, whichever way the config refers to it."""
-    code = probe.network_info.code
-    if joined and code is not None:
-        return code.layer
+    latent = probe.network_info.latent
+    if joined and latent is not None:
+        return latent.layer
     if config.latent_layer is None:
         return None
     try:

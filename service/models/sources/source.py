@@ -29,7 +29,7 @@ class Source(Protocol):
         """The names of all its models, in the order of the listing."""
         ...
 
-    def offers(self, name: str) -> list[ModelVersion]:
+    def versions(self, name: str) -> list[ModelVersion]:
         """The versions of one model, newest first; none where the name is not its own."""
         ...
 

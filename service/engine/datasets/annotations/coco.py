@@ -79,7 +79,7 @@ class _Instances(BaseModel):
 def read_coco(
     data: bytes, file: str, members: Sequence[Member], go_on: Callable[[], None] = FREE.check
 ) -> dict[int, Annotation] | None:
-    """The objects of each picture of the set by its index; None where it is JSON of another kind.
+    """The objects of each picture of the dataset by its index; None where it is JSON of another kind.
 
     `go_on` is called now and then. Raises AnnotationInvalidError, or what that does.
     """
@@ -111,7 +111,7 @@ def _parse(data: bytes, file: str) -> _Instances | None:
     except UnicodeDecodeError as error:
         raise AnnotationInvalidError(f"'{file}' is no JSON: {error}") from error
     if data.count(b"[") + data.count(b"{") > _MAX_LISTS or data.count(b",") > _MAX_VALUES:
-        raise AnnotationInvalidError(f"'{file}' has too many values: leave out what is not about this set")
+        raise AnnotationInvalidError(f"'{file}' has too many values: leave out what is not about this dataset")
     try:
         return _Instances.model_validate_json(data)
     except ValidationError as error:
@@ -131,7 +131,7 @@ def _where(location: tuple[Any, ...]) -> str:
 
 
 def _match(pictures: Sequence[_Picture], members: Sequence[Member], file: str) -> dict[int | str, tuple[int, _Picture]]:
-    """Which picture of the set each of the file's is, by its id: that of the same path, or else of the same name."""
+    """Which picture of the dataset each of the file's is, by its id: that of the same path, or else the same name."""
     whole = {member.name: member.index for member in members}
     bare: dict[str, list[int]] = {}
     for member in members:

@@ -1,4 +1,4 @@
-"""What a picture of a set shows, by the name of its folder. Knows names alone."""
+"""What a picture of a dataset shows, by the name of its folder. Knows names alone."""
 
 import re
 from collections.abc import Sequence

@@ -1,7 +1,7 @@
-"""What a set says of where the objects of its pictures are: masks, Pascal VOC, COCO. All of it is untrusted.
+"""What a dataset says of where the objects of its pictures are: masks, Pascal VOC, COCO. All of it is untrusted.
 
 A mask (`masks/cat/1.png`, `cat/masks/1.png`) counts more than an XML file (`cat/1.xml`, `annotations/cat/1.xml`), and
-that more than a COCO file anywhere in the set.
+that more than a COCO file anywhere in the dataset.
 """
 
 import io
@@ -17,14 +17,14 @@ from PIL import Image
 from service.engine.allowance import FREE
 from service.engine.datasets.annotations import coco, voc
 from service.engine.datasets.annotations.regions import Annotation, Mask, draw, fit_mask
-from service.engine.images.archive import MASKS, ImageSet, Member, readable
+from service.engine.images.archive import MASKS, Dataset, Member, readable
 from service.engine.images.decoding import ImageLimits
 from service.errors import AnnotationInvalidError
 
 _ANNOTATIONS: Final = "annotations"
 # What every PNG begins with.
 _PNG: Final = b"\x89PNG\r\n\x1a\n"
-# Of all XML files of a set, a fifth of a second for each megabyte; those of ten thousand pictures have 5 to 20 MB.
+# Of all XML files of a dataset, a fifth of a second for each megabyte; those of ten thousand pictures have 5 to 20 MB.
 _MAX_XML_BYTES: Final = 2**25
 # Where pictures are beside masks or annotations.
 _PICTURES: Final = frozenset(("images", "jpegimages"))
@@ -47,17 +47,17 @@ class _Index:
     coco: dict[int, Annotation]
 
 
-# Of the latest set, by its SHA-256: each of its many slices would go through all of its names, and its COCO file, anew.
+# Of the latest dataset, by its SHA-256: each slice would go through all names, and the COCO file, anew.
 _LATEST: Final[dict[str, _Index]] = {}
 
 
 class Annotations:
-    """The annotations of one set; safe to use from several threads. Raises AnnotationInvalidError.
+    """The annotations of one dataset; safe to use from several threads. Raises AnnotationInvalidError.
 
     `go_on` is called between files, and may raise where it takes too long.
     """
 
-    def __init__(self, images: ImageSet, go_on: Callable[[], None] = FREE.check) -> None:
+    def __init__(self, images: Dataset, go_on: Callable[[], None] = FREE.check) -> None:
         self._images = images
         self._go_on = go_on
         self._index = _recall(images, go_on)
@@ -70,7 +70,7 @@ class Annotations:
                 raise AnnotationInvalidError(f"'{readable(name)}' is no PNG: other formats blur the edges of a mask")
         xml = self._index.xml.values()
         if sum(self._images.size_of_note(name) for name in set(xml)) > _MAX_XML_BYTES:
-            raise AnnotationInvalidError(f"the XML files of the set have more than {_MAX_XML_BYTES} bytes together")
+            raise AnnotationInvalidError(f"the XML files of the dataset have more than {_MAX_XML_BYTES} bytes together")
         for name in xml:
             self._go_on()
             self._read_xml(name)
@@ -118,7 +118,7 @@ class Annotations:
         return mask
 
 
-def _recall(images: ImageSet, go_on: Callable[[], None]) -> _Index:
+def _recall(images: Dataset, go_on: Callable[[], None]) -> _Index:
     known = _LATEST.get(images.sha256)
     if known is None:
         known = _list(images, go_on)
@@ -127,7 +127,7 @@ def _recall(images: ImageSet, go_on: Callable[[], None]) -> _Index:
     return known
 
 
-def _list(images: ImageSet, go_on: Callable[[], None]) -> _Index:
+def _list(images: Dataset, go_on: Callable[[], None]) -> _Index:
     paths = [(name, PurePosixPath(name)) for name in images.notes]
     xml = [name for name, path in paths if path.suffix.lower() == ".xml"]
     json = [name for name, path in paths if path.suffix.lower() == ".json"]
@@ -139,7 +139,7 @@ def _list(images: ImageSet, go_on: Callable[[], None]) -> _Index:
     )
 
 
-def _read_coco(images: ImageSet, names: Iterable[str], go_on: Callable[[], None]) -> dict[int, Annotation]:
+def _read_coco(images: Dataset, names: Iterable[str], go_on: Callable[[], None]) -> dict[int, Annotation]:
     """Of all JSON files the one that is COCO's."""
     found: dict[int, Annotation] | None = None
     left = coco.MAX_BYTES
@@ -148,7 +148,7 @@ def _read_coco(images: ImageSet, names: Iterable[str], go_on: Callable[[], None]
         left -= len(data)
         read = coco.read_coco(data, readable(name), images.members, go_on)
         if read is not None and found is not None:
-            raise AnnotationInvalidError(f"'{readable(name)}' is a second COCO file: a set may have one")
+            raise AnnotationInvalidError(f"'{readable(name)}' is a second COCO file: a dataset may have one")
         found = read if found is None else found
     return found or {}
 

@@ -1,10 +1,10 @@
-"""Coefficients: what each hidden unit of an autoencoder looks for, and what each unit of its code paints.
+"""Coefficients: what each hidden unit of an autoencoder looks for, and what each unit of its latent decodes.
 
 A unit that is wired straight to the picture shows its weights, dense ones at the size of the picture, convolutions as
-their kernels. Any other shows the mean of its gradient with respect to the picture over the set; of a layer that has
-height and width, each channel's unit in the middle of the map. The normalised sheet divides each unit by its largest
-absolute value. The decoder's effect of a unit is what it paints with the unit a deviation above the mean, less what it
-paints at the mean, all others staying there.
+their kernels. Any other shows the mean of its gradient with respect to the picture over the dataset; of a layer that
+has height and width, each channel's unit in the middle of the map. The normalised sheet divides each unit by its
+largest absolute value. The decoder's effect of a unit is what it decodes with the unit a deviation above the mean, less
+what it decodes at the mean, all others staying there.
 """
 
 from collections.abc import Iterator, Sequence
@@ -19,13 +19,13 @@ from schemas.references import LayerReference, Selection
 from schemas.results import Answer
 from service.engine.arrays import Array
 from service.engine.drawing.visuals import Numbers, Tiles
-from service.engine.method import Batch, Compared, Context, Method, OverImages, Whole, refuse_without_code
+from service.engine.method import Batch, Compared, Context, Method, OverImages, Whole, refuse_without_latent
 from service.engine.methods.autoencoders.encoding import (
     choose_units,
-    code_of,
     encode_batches,
     from_text,
     gather,
+    latent_of,
     require_modest,
     to_text,
 )
@@ -47,7 +47,7 @@ class AutoencoderCoefficientsParams(MethodParams):
     layer: LayerReference | None = Field(
         None,
         description="A layer of the encoder, by path, unique name or index; default: the dense layer that is wired "
-        "straight to the picture, or else the one that holds the code.",
+        "straight to the picture, or else the one that holds the latent.",
     )
     units: Selection | None = Field(
         None, description="Units, or channels, of that layer: `3`, `0,5`, `0-63` or `all`; default: the first 32."
@@ -57,9 +57,9 @@ class AutoencoderCoefficientsParams(MethodParams):
 def autoencoder_coefficients(
     probe: Probe, batches: Iterator[Batch], params: AutoencoderCoefficientsParams, _: Context
 ) -> Numbers:
-    """The codes of a slice, and the sum of its units' gradients, for `conclude`."""
+    """The latents of a slice, and the sum of its units' gradients, for `conclude`."""
     layer, units = _choose(probe, params)
-    wired = layer.path in code_of(probe.network_info).wired
+    wired = layer.path in latent_of(probe.network_info).wired
     total: NDArray[np.float64] | None = None
 
     def add_up() -> Iterator[Batch]:
@@ -77,12 +77,12 @@ def autoencoder_coefficients(
 def conclude(probe: Probe, parts: Sequence[Answer], params: AutoencoderCoefficientsParams) -> Whole:
     """The units' pictures on one scale, raw and normalised, and the decoder's effects."""
     layer, units = _choose(probe, params)
-    codes = gather(parts, code_of(probe.network_info).units).values
-    wired = layer.path in code_of(probe.network_info).wired
-    maps = _read_weights(probe, layer, units) if wired else _add_up(probe, parts, len(codes))
+    latents = gather(parts, latent_of(probe.network_info).units).values
+    wired = layer.path in latent_of(probe.network_info).wired
+    maps = _read_weights(probe, layer, units) if wired else _add_up(probe, parts, len(latents))
     largest = np.abs(maps).max(axis=(1, 2, 3))
     normalised = np.asarray(maps / np.where(largest > 0, largest, 1)[:, None, None, None], np.float32)
-    effects, shown, deviation = _paint_effects(probe, codes)
+    effects, shown, deviation = _decode_effects(probe, latents)
     numbers = {
         "layer": layer.path,
         "kind": "weights" if wired else "mean input gradients",
@@ -98,16 +98,16 @@ def conclude(probe: Probe, parts: Sequence[Answer], params: AutoencoderCoefficie
     sheets = [
         _lay("coefficients", layer.path, maps),
         _lay("coefficients-normalised", layer.path, normalised),
-        _lay("decoder", code_of(probe.network_info).layer, effects),
+        _lay("decoder", latent_of(probe.network_info).layer, effects),
     ]
     return Whole(sheets, numbers, _by_unit(probe, layer, units, maps if not wired else None))
 
 
 def _choose(probe: Probe, params: AutoencoderCoefficientsParams) -> tuple[LayerInfo, list[int]]:
     """The layer, and its units or channels. Raises LayerNotFoundError, UnitOutOfRangeError or TooManyValuesError."""
-    code = code_of(probe.network_info)
+    latent = latent_of(probe.network_info)
     facts = {layer.path: layer for layer in probe.network_info.layers}
-    dense = next((path for path in code.wired if len(facts[path].output_shape) == 2), code.layer)
+    dense = next((path for path in latent.wired if len(facts[path].output_shape) == 2), latent.layer)
     layer = probe.layer(params.layer or dense)
     count = layer.output_shape[-1] or 1
     units = select(params.units or f"0-{min(count, MOST_SHOWN) - 1}", count, UnitOutOfRangeError)
@@ -151,14 +151,14 @@ def _add_up(probe: Probe, parts: Sequence[Answer], count: int) -> Array:
     return np.asarray(sum(sums) / np.float64(count), np.float32).reshape(-1, *shape)
 
 
-def _paint_effects(probe: Probe, codes: Array) -> tuple[Array, list[int], NDArray[Any]]:
+def _decode_effects(probe: Probe, latents: Array) -> tuple[Array, list[int], NDArray[Any]]:
     """Of the units that vary most: (units, h, w, c), which those are, and the deviations of all."""
-    mean, deviation = codes.mean(axis=0, dtype=np.float64), codes.std(axis=0, dtype=np.float64)
-    units = choose_units(None, codes.shape[1], deviation, MOST_SHOWN)
+    mean, deviation = latents.mean(axis=0, dtype=np.float64), latents.std(axis=0, dtype=np.float64)
+    units = choose_units(None, latents.shape[1], deviation, MOST_SHOWN)
     moved = np.tile(mean, (len(units) + 1, 1))
     moved[np.arange(len(units)), units] += deviation[units]
-    painted = probe.decode(moved.astype(np.float32))
-    return painted[:-1] - painted[-1], units, deviation
+    decoded = probe.decode(moved.astype(np.float32))
+    return decoded[:-1] - decoded[-1], units, deviation
 
 
 def _lay(name: str, layer: str, maps: Array) -> Tiles:
@@ -177,12 +177,12 @@ def _check(probe: Probe, params: AutoencoderCoefficientsParams) -> None:
 AUTOENCODER_COEFFICIENTS = Method(
     name="autoencoder-coefficients",
     title="Coefficients (autoencoder)",
-    description="What each hidden unit of an autoencoder looks for, and what each unit of its code paints.",
+    description="What each hidden unit of an autoencoder looks for, and what each unit of its latent decodes.",
     kind="job",
     consumes="images",
     params=AutoencoderCoefficientsParams,
     compute=autoencoder_coefficients,
-    refuse=refuse_without_code,
+    refuse=refuse_without_latent,
     check=_check,
     compared=Compared(
         "of each unit its coefficients; where they are weights of all units, where gradients of those asked for"

@@ -1,8 +1,8 @@
-"""Latents: where the pictures of a set lie in an autoencoder's code, and what it paints in between.
+"""Latents: where the pictures of a dataset lie in an autoencoder's latent, and what it decodes in between.
 
-A code of more than two units is looked at along its two principal components, which the numbers say. A unit is active
-where its variance over the set is above one percent of the greatest; that of Burda et al. 2015,
-https://arxiv.org/abs/1509.00519, above 0.01, is told beside it, as it fits codes with a normal prior alone.
+A latent of more than two units is looked at along its two principal components, which the numbers say. A unit is active
+where its variance over the dataset is above one percent of the greatest; that of Burda et al. 2015,
+https://arxiv.org/abs/1509.00519, above 0.01, is told beside it, as it fits latents with a normal prior alone.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,8 +16,8 @@ from schemas.methods import MethodParams
 from schemas.results import Answer
 from service.engine.arrays import Array
 from service.engine.drawing.visuals import Numbers, Scatter, Tiles
-from service.engine.method import Batch, Compared, Context, Method, OverImages, Whole, refuse_without_code
-from service.engine.methods.autoencoders.encoding import Codes, code_of, encode_batches, gather, require_modest
+from service.engine.method import Batch, Compared, Context, Method, OverImages, Whole, refuse_without_latent
+from service.engine.methods.autoencoders.encoding import Latents, encode_batches, gather, latent_of, require_modest
 from service.engine.methods.autoencoders.projection import Plane, find_plane
 from service.engine.methods.autoencoders.silhouette import measure_silhouette
 from service.engine.ports.probe import Probe
@@ -35,50 +35,52 @@ MAX_COMPARED: Final = 2000
 class AutoencoderLatentsParams(MethodParams):
     """Parameters of `autoencoder-latents`."""
 
-    steps: int = Field(15, ge=2, le=40, description="Pictures in a row, and rows, of the painted plane.")
+    steps: int = Field(15, ge=2, le=40, description="Pictures in a row, and rows, of the decoded plane.")
 
 
 def autoencoder_latents(probe: Probe, batches: Iterator[Batch], _: AutoencoderLatentsParams, __: Context) -> Numbers:
-    """The codes of a slice of the set, for `conclude`."""
-    return Numbers(code_of(probe.network_info).layer, encode_batches(probe, batches))
+    """The latents of a slice of the dataset, for `conclude`."""
+    return Numbers(latent_of(probe.network_info).layer, encode_batches(probe, batches))
 
 
 def conclude(probe: Probe, parts: Sequence[Answer], params: AutoencoderLatentsParams) -> Whole:
     """All pictures in one plane, and the decoder's pictures all over it."""
-    code = code_of(probe.network_info)
-    codes = gather(parts, code.units)
-    plane = find_plane(codes.values)
-    places = plane.project(codes.values)
-    scatter = Scatter("latents", np.asarray(places, np.float32), codes.labels, plane.axes, own_axes=plane.principal)
+    latent = latent_of(probe.network_info)
+    latents = gather(parts, latent.units)
+    plane = find_plane(latents.values)
+    places = plane.project(latents.values)
+    scatter = Scatter("latents", np.asarray(places, np.float32), latents.labels, plane.axes, own_axes=plane.principal)
     low, high = np.percentile(places, RANGE, axis=0)
     manifold = Tiles(
-        "manifold", code.layer, _paint(probe, plane, (low, high), params.steps), "picture", columns=params.steps
+        "manifold", latent.layer, _decode(probe, plane, (low, high), params.steps), "picture", columns=params.steps
     )
     numbers = {
-        "units": code.units,
-        "shape": list(code.shape),
+        "units": latent.units,
+        "shape": list(latent.shape),
         "plane": {
             "axes": list(plane.axes),
             "principal_components": plane.principal,
             "explained_variance": list(plane.explained),
             "manifold": {"low": low.tolist(), "high": high.tolist()},
         },
-        "silhouette": _measure_silhouette(places, codes.labels),
-        "active_units": _count_active(codes.values),
-        "ranges": _measure_ranges(codes.values),
-        **_list_items(codes, places),
+        "silhouette": _measure_silhouette(places, latents.labels),
+        "active_units": _count_active(latents.values),
+        "ranges": _measure_ranges(latents.values),
+        **_list_items(latents, places),
     }
-    by_unit = {f"unit {unit}": column for unit, column in enumerate(codes.values.T)}
+    by_unit = {f"unit {unit}": column for unit, column in enumerate(latents.values.T)}
     return Whole([scatter, manifold], numbers, by_unit)
 
 
 def follow(versions: Sequence[tuple[str, dict[str, Any]]]) -> Scatter:
-    """The mean of each unit over the set, version by version; of many units those that vary most in the last."""
+    """The mean of each unit over the dataset, version by version; of many units those that vary most in the last."""
     deviations = np.asarray(versions[-1][1]["ranges"]["std"])
     units = sorted(np.argsort(-deviations, kind="stable")[:MAX_CURVES].tolist())
     points = [(float(version), values["ranges"]["mean"][unit]) for unit in units for version, values in versions]
     groups = tuple(f"unit {unit}" for unit in units for _ in versions)
-    return Scatter("curves", np.asarray(points, np.float32), groups, ("version", "mean over the set"), connected=True)
+    return Scatter(
+        "curves", np.asarray(points, np.float32), groups, ("version", "mean over the dataset"), connected=True
+    )
 
 
 def place(values: dict[str, Any]) -> Scatter:
@@ -88,7 +90,7 @@ def place(values: dict[str, Any]) -> Scatter:
     return Scatter("latents", points, labels, tuple(plane["axes"]), own_axes=plane["principal_components"])
 
 
-def _paint(probe: Probe, plane: Plane, bounds: tuple[NDArray[Any], NDArray[Any]], steps: int) -> Array:
+def _decode(probe: Probe, plane: Plane, bounds: tuple[NDArray[Any], NDArray[Any]], steps: int) -> Array:
     """The plane from its upper left corner, row by row, as the scatter has its axes."""
     across, up = (np.linspace(low, high, steps) for low, high in zip(*bounds, strict=True))
     places = np.stack([np.tile(across, steps), np.repeat(up[::-1], steps)], axis=1)
@@ -132,15 +134,15 @@ def _measure_ranges(values: Array) -> dict[str, list[float]]:
     }
 
 
-def _list_items(codes: Codes, places: NDArray[Any]) -> dict[str, Any]:
-    """Every picture with its place and, where those are not too many numbers, its code."""
-    listed = codes.values.size <= MAX_LISTED
+def _list_items(latents: Latents, places: NDArray[Any]) -> dict[str, Any]:
+    """Every picture with its place and, where those are not too many numbers, its latent."""
+    listed = latents.values.size <= MAX_LISTED
     items = [
-        member | {"place": place} | ({"code": _shorten(code)} if listed else {})
-        for member, place, code in zip(codes.members, places.tolist(), codes.values, strict=True)
+        member | {"place": place} | ({"latent": _shorten(latent)} if listed else {})
+        for member, place, latent in zip(latents.members, places.tolist(), latents.values, strict=True)
     ]
-    reason = f"{codes.values.size} numbers are more than the {MAX_LISTED} that are listed"
-    return {"codes_left_out": None if listed else reason, "items": items}
+    reason = f"{latents.values.size} numbers are more than the {MAX_LISTED} that are listed"
+    return {"latents_left_out": None if listed else reason, "items": items}
 
 
 def _shorten(values: Array) -> list[float]:
@@ -155,15 +157,15 @@ def _check(probe: Probe, _: AutoencoderLatentsParams) -> None:
 AUTOENCODER_LATENTS = Method(
     name="autoencoder-latents",
     title="Latent plane (autoencoder)",
-    description="Where the pictures of a set lie in an autoencoder's code, and what its decoder paints in between.",
+    description="Where the pictures of a dataset lie in an autoencoder's latent, and what it decodes in between.",
     kind="job",
     consumes="images",
     params=AutoencoderLatentsParams,
     compute=autoencoder_latents,
-    refuse=refuse_without_code,
+    refuse=refuse_without_latent,
     check=_check,
     over_images=OverImages(slice=SLICE, conclude=conclude),
-    compared=Compared("of each unit of the code its values over the set"),
+    compared=Compared("of each unit of the latent its values over the dataset"),
     over_versions=follow,
     plane=place,
 )

@@ -1,6 +1,6 @@
 """Reconstruction: what an autoencoder makes of a picture, and where it is wrong.
 
-The error is painted minus original, so that red is too bright and blue too dark. MSE, MAE and PSNR are over all pixels
+The error is decoded minus original, so that red is too bright and blue too dark. MSE, MAE and PSNR are over all pixels
 and channels, in the network's own units: PSNR is 10 log10(span² / MSE), with the span from black to white.
 """
 
@@ -15,7 +15,7 @@ from schemas.results import Answer
 from service.engine.arrays import Array, Pixels
 from service.engine.drawing.sheets import lay_on_sheets, plan_grid
 from service.engine.drawing.visuals import Reconstruction
-from service.engine.method import Compared, Method, OverImages, Whole, refuse_without_code
+from service.engine.method import Compared, Method, OverImages, Whole, refuse_without_latent
 from service.engine.ports.probe import Probe
 
 SLICE: Final = 16
@@ -25,20 +25,20 @@ COLUMNS: Final = 2
 class AutoencoderReconstructionParams(MethodParams):
     """Parameters of `autoencoder-reconstruction`."""
 
-    worst: int = Field(8, ge=1, le=64, description="Of a set, how many of the worst pictures to show together.")
+    worst: int = Field(8, ge=1, le=64, description="Of a dataset, how many of the worst pictures to show together.")
 
 
 def autoencoder_reconstruction(probe: Probe, image: Array, _: AutoencoderReconstructionParams) -> Reconstruction:
-    code = probe.network_info.code
-    assert code is not None, "refuse() lets only autoencoders through"
-    painted = probe.decode(probe.encode(image[None]))[0]
-    return Reconstruction(code.layer, image, painted)
+    latent = probe.network_info.latent
+    assert latent is not None, "refuse() lets only autoencoders through"
+    decoded = probe.decode(probe.encode(image[None]))[0]
+    return Reconstruction(latent.layer, image, decoded)
 
 
 def combine(
     parts: Sequence[Answer], pictures: Iterable[tuple[str, Pixels]], params: AutoencoderReconstructionParams
 ) -> Whole:
-    """The mean errors of a set, and its worst pictures, the worst first."""
+    """The mean errors of a dataset, and its worst pictures, the worst first."""
     items = [item for part in parts for item in part.values["items"]]
     ranked = sorted(items, key=lambda item: -item["mse"])[: params.worst]
     names = [item["picture"] for item in ranked]
@@ -65,12 +65,12 @@ def _show(names: Sequence[str], pictures: Iterable[tuple[str, Pixels]]) -> Itera
 AUTOENCODER_RECONSTRUCTION = Method(
     name="autoencoder-reconstruction",
     title="Reconstruction (autoencoder)",
-    description="The picture as an autoencoder paints it again from its code, and where it errs.",
+    description="The picture as an autoencoder decodes it again from its latent, and where it errs.",
     kind="interactive",
     consumes="image",
     params=AutoencoderReconstructionParams,
     compute=autoencoder_reconstruction,
-    refuse=refuse_without_code,
+    refuse=refuse_without_latent,
     over_images=OverImages(combine, slice=SLICE),
-    compared=Compared("what is painted, in the network's units", lambda seen: {"": seen.painted}),
+    compared=Compared("what is decoded, in the network's units", lambda seen: {"": seen.decoded}),
 )

@@ -1,7 +1,7 @@
-"""Traversal: what each unit of an autoencoder's code does to the painting, and the way from one picture to another.
+"""Traversal: what each unit of an autoencoder's latent changes in what is decoded, and the way between two pictures.
 
-A row for each unit: it goes through its range over the set, from the 1st to the 99th percentile or as asked, while all
-others stay at their mean. Interpolation goes straight from one picture's code to another's.
+A row for each unit: it goes through its range over the dataset, from the 1st to the 99th percentile or as asked, while
+all others stay at their mean. Interpolation goes straight from one picture's latent to another's.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,14 +15,14 @@ from schemas.references import Selection
 from schemas.results import Answer
 from service.engine.arrays import Array
 from service.engine.drawing.visuals import Numbers, Tiles
-from service.engine.method import Batch, Compared, Context, Method, OverImages, Whole, refuse_without_code
+from service.engine.method import Batch, Compared, Context, Method, OverImages, Whole, refuse_without_latent
 from service.engine.methods.autoencoders.encoding import (
-    Codes,
+    Latents,
     choose_units,
-    code_of,
     encode_batches,
     from_text,
     gather,
+    latent_of,
     require_modest,
     to_text,
 )
@@ -38,13 +38,13 @@ class AutoencoderTraversalParams(MethodParams):
     """Parameters of `autoencoder-traversal`."""
 
     units: Selection | None = Field(
-        None, description="Units of the code: `3`, `0,5`, `0-63` or `all`; default: the ten that vary most."
+        None, description="Units of the latent: `3`, `0,5`, `0-63` or `all`; default: the ten that vary most."
     )
     steps: int = Field(11, ge=2, le=40, description="Pictures in a row.")
-    low: float | None = Field(None, description="Where each unit begins; default: its 1st percentile over the set.")
-    high: float | None = Field(None, description="Where each unit ends; default: its 99th percentile over the set.")
+    low: float | None = Field(None, description="Where each unit begins; default: its 1st percentile over the dataset.")
+    high: float | None = Field(None, description="Where each unit ends; default: its 99th percentile over the dataset.")
     between: Annotated[str, StringConstraints(pattern=r"^\d{1,9},\d{1,9}$")] | None = Field(
-        None, description="Two pictures of the set, by index, to go from one to the other.", examples=["0,5"]
+        None, description="Two pictures of the dataset, by index, to go from one to the other.", examples=["0,5"]
     )
 
     @model_validator(mode="after")
@@ -64,7 +64,7 @@ class AutoencoderTraversalParams(MethodParams):
 def autoencoder_traversal(
     probe: Probe, batches: Iterator[Batch], params: AutoencoderTraversalParams, _: Context
 ) -> Numbers:
-    """The codes of a slice of the set, and the pictures to go between, for `conclude`."""
+    """The latents of a slice of the dataset, and the pictures to go between, for `conclude`."""
     ends: dict[str, str] = {}
 
     def keep_ends() -> Iterator[Batch]:
@@ -75,26 +75,26 @@ def autoencoder_traversal(
             yield batch
 
     found = encode_batches(probe, keep_ends())
-    return Numbers(code_of(probe.network_info).layer, found | {"ends": ends})
+    return Numbers(latent_of(probe.network_info).layer, found | {"ends": ends})
 
 
 def conclude(probe: Probe, parts: Sequence[Answer], params: AutoencoderTraversalParams) -> Whole:
     """A sheet of a row for each unit, and one row from a picture to the other."""
-    codes = gather(parts, code_of(probe.network_info).units)
-    sheets, numbers = _traverse(probe, codes, params)
+    latents = gather(parts, latent_of(probe.network_info).units)
+    sheets, numbers = _traverse(probe, latents, params)
     rows = sheets[0].values.reshape(len(numbers["units"]), params.steps, *sheets[0].values.shape[1:])
     by_unit = {f"unit {unit}": row for unit, row in zip(numbers["units"], rows, strict=True)}
     if params.ends:
         originals = {index: text for part in parts for index, text in part.values["ends"].items()}
-        way, about = _interpolate(probe, codes, originals, params)
+        way, about = _interpolate(probe, latents, originals, params)
         sheets, numbers = [*sheets, way], numbers | {"interpolation": about}
     return Whole(sheets, numbers, by_unit)
 
 
-def _traverse(probe: Probe, codes: Codes, params: AutoencoderTraversalParams) -> tuple[list[Tiles], dict[str, Any]]:
-    code, values = code_of(probe.network_info), codes.values
+def _traverse(probe: Probe, latents: Latents, params: AutoencoderTraversalParams) -> tuple[list[Tiles], dict[str, Any]]:
+    latent, values = latent_of(probe.network_info), latents.values
     mean, deviation = values.mean(axis=0, dtype=np.float64), values.std(axis=0, dtype=np.float64)
-    units = choose_units(params.units, code.units, deviation, MOST_ROWS)
+    units = choose_units(params.units, latent.units, deviation, MOST_ROWS)
     low, high = np.percentile(values[:, units], RANGE, axis=0)
     if params.low is not None and params.high is not None:
         low, high = np.full(len(units), params.low), np.full(len(units), params.high)
@@ -102,10 +102,10 @@ def _traverse(probe: Probe, codes: Codes, params: AutoencoderTraversalParams) ->
     ways = np.linspace(low, high, params.steps, axis=1)
     for row, unit in enumerate(units):
         rows[row, :, unit] = ways[row]
-    painted = probe.decode(rows.reshape(-1, code.units))
+    decoded = probe.decode(rows.reshape(-1, latent.units))
     numbers = {
         "steps": params.steps,
-        "range": "as asked" if params.low is not None else "1st to 99th percentile over the set",
+        "range": "as asked" if params.low is not None else "1st to 99th percentile over the dataset",
         "units": units,
         "low": low.tolist(),
         "high": high.tolist(),
@@ -114,29 +114,29 @@ def _traverse(probe: Probe, codes: Codes, params: AutoencoderTraversalParams) ->
         "std": deviation[units].tolist(),
     }
     names, words = tuple(f"unit {unit}" for unit in units), tuple(f"{value:.3g}" for value in ways.flat)
-    sheet = Tiles("traversal", code.layer, painted, "picture", columns=params.steps, rows=names, words=words)
+    sheet = Tiles("traversal", latent.layer, decoded, "picture", columns=params.steps, rows=names, words=words)
     return [sheet], numbers
 
 
 def _interpolate(
-    probe: Probe, codes: Codes, originals: dict[str, str], params: AutoencoderTraversalParams
+    probe: Probe, latents: Latents, originals: dict[str, str], params: AutoencoderTraversalParams
 ) -> tuple[Tiles, dict[str, Any]]:
-    """The pictures themselves at both ends of what is painted. Raises PictureOutOfRangeError."""
-    places = {member["index"]: place for place, member in enumerate(codes.members)}
+    """The pictures themselves at both ends of what is decoded. Raises PictureOutOfRangeError."""
+    places = {member["index"]: place for place, member in enumerate(latents.members)}
     for end in params.ends:
         if end not in places:
             raise PictureOutOfRangeError(
-                f"picture {end} is not in this set, or cannot be read: there are {len(places)} to go between"
+                f"picture {end} is not in this dataset, or cannot be read: there are {len(places)} to go between"
             )
-    first, last = (codes.values[places[end]] for end in params.ends)
+    first, last = (latents.values[places[end]] for end in params.ends)
     way = np.linspace(0, 1, params.steps, dtype=np.float32)[:, None]
-    painted = probe.decode(first + way * (last - first))
-    before, after = (_as_picture(originals[str(end)], painted) for end in params.ends)
-    ends = [codes.members[places[end]] for end in params.ends]
+    decoded = probe.decode(first + way * (last - first))
+    before, after = (_as_picture(originals[str(end)], decoded) for end in params.ends)
+    ends = [latents.members[places[end]] for end in params.ends]
     tiles = Tiles(
         "interpolation",
-        code_of(probe.network_info).layer,
-        np.concatenate([before, painted, after]),
+        latent_of(probe.network_info).layer,
+        np.concatenate([before, decoded, after]),
         "picture",
         columns=params.steps + 2,
         rows=("from picture to picture",),
@@ -146,26 +146,26 @@ def _interpolate(
     return tiles, {"between": ends, "shares": shares, "distance": float(np.linalg.norm(last - first))}
 
 
-def _as_picture(text: str, painted: Array) -> Array:
-    return from_text(text).reshape(1, *painted.shape[1:])
+def _as_picture(text: str, decoded: Array) -> Array:
+    return from_text(text).reshape(1, *decoded.shape[1:])
 
 
 def _check(probe: Probe, params: AutoencoderTraversalParams) -> None:
     require_modest(probe.network_info)
-    units = code_of(probe.network_info).units
+    units = latent_of(probe.network_info).units
     choose_units(params.units, units, np.zeros(units), MOST_ROWS)
 
 
 AUTOENCODER_TRAVERSAL = Method(
     name="autoencoder-traversal",
     title="Traversal (autoencoder)",
-    description="What each unit of an autoencoder's code does to the painting, and the way between two pictures.",
+    description="What each unit of an autoencoder's latent changes in the reconstruction, and the way between two.",
     kind="job",
     consumes="images",
     params=AutoencoderTraversalParams,
     compute=autoencoder_traversal,
-    refuse=refuse_without_code,
+    refuse=refuse_without_latent,
     check=_check,
     over_images=OverImages(slice=SLICE, conclude=conclude),
-    compared=Compared("of each unit that is gone through, so name 'units', what is painted along its range"),
+    compared=Compared("of each unit that is gone through, so name 'units', what is decoded along its range"),
 )

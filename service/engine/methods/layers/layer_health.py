@@ -1,4 +1,4 @@
-"""Layer health: over a set of pictures, which filters answer, which never do, and which say the same as another.
+"""Layer health: over a dataset, which filters answer, which never do, and which say the same as another.
 
 Looked at is where the answer of each layer's filters stands once it is normalised and activated. A filter is *dead*
 where its answer is the same at every place of every picture: that of a rectified one mostly is zero. It is *always on*
@@ -57,7 +57,7 @@ class LayerHealthParams(MethodParams):
 
 
 def layer_health(probe: Probe, batches: Iterator[Batch], params: LayerHealthParams, context: Context) -> Numbers:
-    """What a slice of the set adds up to, for `combine`."""
+    """What a slice of the dataset adds up to, for `combine`."""
     layers = _find_layers(probe, params)
     totals: dict[str, _Total] = {}
     paths = [layer.response or layer.path for layer in layers]
@@ -275,7 +275,7 @@ def _check(probe: Probe, params: LayerHealthParams) -> None:
 LAYER_HEALTH = Method(
     name="layer-health",
     title="Layer health",
-    description="Dead, always-on and duplicate filters over a set of pictures, and how sparse the layers' answers are.",
+    description="Dead, always-on and duplicate filters over a dataset, and how sparse the layers' answers are.",
     kind="job",
     consumes="images",
     params=LayerHealthParams,
@@ -283,6 +283,6 @@ LAYER_HEALTH = Method(
     refuse=refuse_without_kernel,
     check=_check,
     over_images=OverImages(combine, slice=SLICE),
-    compared=Compared("of each layer the mean answers of its filters over the set"),
+    compared=Compared("of each layer the mean answers of its filters over the dataset"),
     over_versions=follow,
 )

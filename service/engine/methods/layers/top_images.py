@@ -1,4 +1,4 @@
-"""Top images: for each unit of a layer the pictures of a set that excite it most, and the patches where they do.
+"""Top images: for each unit of a layer the pictures of a dataset that excite it most, and the patches where they do.
 
 As in Zeiler and Fergus 2014, https://arxiv.org/abs/1311.2901: one place of each picture, that of the unit's greatest
 answer, and around it what the unit can see there: its receptive field, worked out on the graph, with gray where that
@@ -56,7 +56,7 @@ class _Winner:
 
 
 def top_images(probe: Probe, batches: Iterator[Batch], params: TopImagesParams, _: Context) -> Numbers:
-    """The best of a slice of the set, for each unit."""
+    """The best of a slice of the dataset, for each unit."""
     layer, units = UNITS.find(probe, params.layer, params.units)
     fields: dict[tuple[int, int], ReceptiveField | None] = {}
     best: dict[int, list[_Winner]] = {}
@@ -203,7 +203,7 @@ def _check(probe: Probe, params: TopImagesParams) -> None:
 TOP_IMAGES = Method(
     name="top-images",
     title="Pictures that excite a unit most",
-    description="For each unit of a layer the pictures of a set that excite it most, and the patch where they do.",
+    description="For each unit of a layer the pictures of a dataset that excite it most, and the patch where they do.",
     kind="job",
     consumes="images",
     params=TopImagesParams,

@@ -1,4 +1,4 @@
-"""Unit activations: how strongly every unit of a layer answers to every picture of a set.
+"""Unit activations: how strongly every unit of a layer answers to every picture of a dataset.
 
 As in the tutorials, a grid of pictures by units: rows are pictures in the order of their names, columns are units, and
 one colour scale is for all of it. Of a unit with space the greatest answer and the mean over all places are drawn, and
@@ -63,7 +63,7 @@ class UnitActivationsParams(MethodParams):
 def unit_activations(
     probe: Probe, batches: Iterator[Batch], params: UnitActivationsParams, context: Context
 ) -> Numbers:
-    """The answers to a slice of the set, and the maps of the pictures that are shown."""
+    """The answers to a slice of the dataset, and the maps of the pictures that are shown."""
     layer, units = UNITS.find(probe, params.layer, params.units)
     members: list[Member] = []
     answers: list[Array] = []
@@ -91,7 +91,7 @@ def unit_activations(
 
 
 def combine(parts: Sequence[Answer], _: Iterable[Any], params: UnitActivationsParams) -> Whole:
-    """The grids, and what each unit answers over the whole set."""
+    """The grids, and what each unit answers over the whole dataset."""
     parts = [part for part in parts if part.values["items"]]
     first = parts[0].values
     items = [item for part in parts for item in part.values["items"]]
@@ -126,7 +126,7 @@ def choose_shown(members: Sequence[Member], most: int) -> set[int]:
 
 
 def _list_shown(parts: Sequence[Answer], items: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Which pictures the sheet of maps has, and how many of the set's folders."""
+    """Which pictures the sheet of maps has, and how many of the dataset's folders."""
     shown = {packed["index"] for part in parts for packed in part.values.get("maps", [])}
     found = [item for item in items if item["index"] in shown]
     return {
@@ -204,7 +204,7 @@ def _check(probe: Probe, params: UnitActivationsParams) -> None:
 UNIT_ACTIVATIONS = Method(
     name="unit-activations",
     title="Activations of all units",
-    description="How strongly every unit of a layer answers to every picture of a set, as a grid of pictures by units.",
+    description="How strongly every unit of a layer answers to each picture of a dataset, as a grid.",
     kind="job",
     consumes="images",
     params=UnitActivationsParams,

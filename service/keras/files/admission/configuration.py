@@ -114,7 +114,7 @@ def _check_object(entry: dict[str, Any], item: _Item) -> Iterator[_Item]:
     if name in _VALUES or (name == "__keras_tensor__" and place == "tensors"):
         return _check_value(entry, item)
     if name in _CODE:
-        _refuse_code(entry, item)
+        _refuse_latent(entry, item)
     if name == "function":
         _check_function(entry, item)
         return iter(())
@@ -200,7 +200,7 @@ def _describe(place: Place, module: object) -> str:
     return f"no {place} of {source} that may be loaded: use {_ONES_OWN.get(place, 'plain values')}"
 
 
-def _refuse_code(entry: Mapping[str, Any], item: _Item) -> NoReturn:
+def _refuse_latent(entry: Mapping[str, Any], item: _Item) -> NoReturn:
     name = _own_name(entry) or item.owner or "unnamed"
     config = entry.get("config")
     if isinstance(config, dict) and entry["class_name"] in ("TFOpLambda", "SlicingOpLambda") and "function" in config:

@@ -1,4 +1,4 @@
-"""The built-in set `glyphs`: glyphs that the model of that name has not seen, in a folder for each letter or digit."""
+"""The built-in dataset `glyphs`: glyphs that the model of that name has not seen, a folder for each letter or digit."""
 
 from collections.abc import Iterator
 from typing import Final

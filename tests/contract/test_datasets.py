@@ -1,4 +1,4 @@
-"""Sets of pictures over HTTP: how they come, what a job makes of them, and what is refused at once."""
+"""Datasets of pictures over HTTP: how they come, what a job makes of them, and what is refused at once."""
 
 import base64
 import io
@@ -10,7 +10,7 @@ from typing import IO, Any
 import pytest
 from PIL import Image
 
-from service.engine.images.archive import ImageSet, pack_set
+from service.engine.images.archive import Dataset, pack_dataset
 from service.jobs.artifacts import Artifacts
 from tests.contract.conftest import assert_problem, encoded, png
 from tests.contract.workshop import Workshop, open_workshop
@@ -18,9 +18,9 @@ from tests.contract.workshop import Workshop, open_workshop
 GRAD_CAM = "/v1/models/tiny/grad-cam"
 LIMITS = {
     "max_image_bytes": 2**16,
-    "set_bytes": 2**20,
-    "set_images": 50,
-    "set_unpacked_bytes": 2**20,
+    "dataset_bytes": 2**20,
+    "dataset_images": 50,
+    "dataset_unpacked_bytes": 2**20,
 }
 
 
@@ -41,7 +41,7 @@ def _picture(number: int) -> bytes:
 
 def _zip(*files: tuple[str, bytes]) -> bytes:
     buffer = io.BytesIO()
-    pack_set(files, buffer)
+    pack_dataset(files, buffer)
     return buffer.getvalue()
 
 
@@ -87,30 +87,30 @@ def test_pictures_come_in_json_when_they_are_few(workshop: Workshop):
     assert len(_finished(workshop, workshop.client.post(GRAD_CAM, json=packed))["values"]["items"]) == 2
 
 
-def test_set_is_found_by_name_when_it_is_a_folder_of_the_service(workshop: Workshop, data: Path):
-    folder = data / "sets" / "mine" / "cross"
+def test_dataset_is_found_by_name_when_it_is_a_folder_of_the_service(workshop: Workshop, data: Path):
+    folder = data / "datasets" / "mine" / "cross"
     folder.mkdir(parents=True)
     (folder / "one.png").write_bytes(_picture(3))
     (folder / "notes.txt").write_text("no picture")
-    result = _finished(workshop, workshop.client.post(GRAD_CAM, json={"set": "mine"}))
+    result = _finished(workshop, workshop.client.post(GRAD_CAM, json={"dataset": "mine"}))
     assert [(item["name"], item["label"]) for item in result["values"]["items"]] == [("cross/one.png", "cross")]
 
 
-def test_built_in_set_is_there_when_nobody_made_one(workshop: Workshop):
-    response = workshop.client.post(GRAD_CAM, json={"set": "shapes"})
-    assert_problem(response, 413, "set_too_large", "at most")
+def test_built_in_dataset_is_there_when_nobody_made_one(workshop: Workshop):
+    response = workshop.client.post(GRAD_CAM, json={"dataset": "shapes"})
+    assert_problem(response, 413, "dataset_too_large", "at most")
 
 
-def test_sets_are_listed_when_a_client_asks(workshop: Workshop, data: Path):
-    (data / "sets" / "listed").mkdir(parents=True)
-    (data / "sets" / ".hidden").mkdir()
-    names = workshop.client.get("/v1/sets").json()["sets"]
+def test_datasets_are_listed_when_a_client_asks(workshop: Workshop, data: Path):
+    (data / "datasets" / "listed").mkdir(parents=True)
+    (data / "datasets" / ".hidden").mkdir()
+    names = workshop.client.get("/v1/datasets").json()["datasets"]
     assert {"glyphs", "listed", "shapes"} <= set(names)
     assert names == sorted(names)
     assert ".hidden" not in names
 
 
-def test_job_is_the_same_when_the_same_set_is_sent_again(workshop: Workshop):
+def test_job_is_the_same_when_the_same_dataset_is_sent_again(workshop: Workshop):
     first, second = (
         workshop.client.post(GRAD_CAM, files={"images": ARCHIVE}, data={"top": "2"}).json() for _ in range(2)
     )
@@ -118,17 +118,17 @@ def test_job_is_the_same_when_the_same_set_is_sent_again(workshop: Workshop):
     assert first["id"] == second["id"] != other["id"]
 
 
-def test_set_is_opened_once_when_one_worker_computes_all_its_slices(
+def test_dataset_is_opened_once_when_one_worker_computes_all_its_slices(
     workshop: Workshop, monkeypatch: pytest.MonkeyPatch
 ):
     workshop.work()  # what other tests have left
-    open_set, opened = Artifacts.open_set, []
+    open_dataset, opened = Artifacts.open_dataset, []
 
     def watched(artifacts: Artifacts, sha256: str) -> IO[bytes]:
-        opened.append(open_set(artifacts, sha256))
+        opened.append(open_dataset(artifacts, sha256))
         return opened[-1]
 
-    monkeypatch.setattr(Artifacts, "open_set", watched)
+    monkeypatch.setattr(Artifacts, "open_dataset", watched)
     archive = _zip(*((f"{number:02}.png", _picture(number % 5)) for number in range(40)))
 
     workshop.client.post(GRAD_CAM, files={"images": ("any.zip", archive)})
@@ -138,17 +138,19 @@ def test_set_is_opened_once_when_one_worker_computes_all_its_slices(
     assert opened[0].closed
 
 
-def test_broken_set_is_let_go_when_reading_it_fails_unexpectedly(workshop: Workshop, monkeypatch: pytest.MonkeyPatch):
+def test_broken_dataset_is_let_go_when_reading_it_fails_unexpectedly(
+    workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+):
     workshop.work()  # what other tests have left
-    read, handles = ImageSet.read, set()
+    read, handles = Dataset.read, set()
 
-    def broken_once(images: ImageSet, index: int, max_bytes: int) -> bytes:
+    def broken_once(images: Dataset, index: int, max_bytes: int) -> bytes:
         handles.add(images)
         if len(handles) == 1:
             raise RuntimeError("the archive lost its place")
         return read(images, index, max_bytes)
 
-    monkeypatch.setattr(ImageSet, "read", broken_once)
+    monkeypatch.setattr(Dataset, "read", broken_once)
     archive = _zip(*((f"{number:02}.png", _picture(number % 4)) for number in range(6)))
     first, second = (
         workshop.client.post(GRAD_CAM, files={"images": ("any.zip", archive)}, data={"top": top}).json()["id"]
@@ -166,7 +168,7 @@ def test_input_stays_while_its_job_does(workshop: Workshop):
     kept = workshop.store.get(job["id"]).record.request.images
     assert kept in workshop.store.inputs()
     workshop.artifacts.collect(workshop.store.known, workshop.store.inputs, older_than_seconds=0)
-    workshop.artifacts.open_set(kept).close()
+    workshop.artifacts.open_dataset(kept).close()
     workshop.client.delete(f"/v1/jobs/{job['id']}")
     assert kept not in workshop.store.inputs()
 
@@ -174,15 +176,15 @@ def test_input_stays_while_its_job_does(workshop: Workshop):
 @pytest.mark.parametrize(
     ("files", "status", "code", "words"),
     [
-        ({"images": b"PK\x03\x04 no archive"}, 422, "set_invalid", "ZIP"),
-        ({"images": _zip()}, 422, "set_empty", "no picture"),
-        ({"images": _zip(("readme.txt", b"hello"))}, 422, "set_empty", "no picture"),
-        ({"images": _zip(("../a.png", _picture(1)))}, 422, "set_invalid", "leads out"),
-        ({"images": _zip(*((f"{n}.png", b"x") for n in range(51)))}, 413, "set_too_large", "50"),
-        ({"images": ARCHIVE, "image": _picture(1)}, 422, "set_invalid", "not several"),
+        ({"images": b"PK\x03\x04 no archive"}, 422, "dataset_invalid", "ZIP"),
+        ({"images": _zip()}, 422, "dataset_empty", "no picture"),
+        ({"images": _zip(("readme.txt", b"hello"))}, 422, "dataset_empty", "no picture"),
+        ({"images": _zip(("../a.png", _picture(1)))}, 422, "dataset_invalid", "leads out"),
+        ({"images": _zip(*((f"{n}.png", b"x") for n in range(51)))}, 413, "dataset_too_large", "50"),
+        ({"images": ARCHIVE, "image": _picture(1)}, 422, "dataset_invalid", "not several"),
     ],
 )
-def test_set_is_refused_at_once_when_it_is_bad(
+def test_dataset_is_refused_at_once_when_it_is_bad(
     workshop: Workshop, files: dict[str, bytes], status: int, code: str, words: str
 ):
     assert_problem(workshop.client.post(GRAD_CAM, files=files), status, code, words)
@@ -195,13 +197,13 @@ def test_bomb_is_refused_before_a_picture_is_read(workshop: Workshop):
             archive.writestr(f"{number}.png", bytes(10**6))
     assert len(buffer.getvalue()) < 2**16
     response = workshop.client.post(GRAD_CAM, files={"images": buffer.getvalue()})
-    assert_problem(response, 413, "set_too_large", "together")
+    assert_problem(response, 413, "dataset_too_large", "together")
 
 
-def test_body_is_refused_when_it_is_larger_than_a_set_may_be(workshop: Workshop):
+def test_body_is_refused_when_it_is_larger_than_a_dataset_may_be(workshop: Workshop):
     response = workshop.client.post(GRAD_CAM, files={"images": _zip(("a.png", bytes(2**21 + 2**17)))})
     assert_problem(response, 413, "body_too_large")
-    # As large a set is taken, while a single image is not.
+    # As large a dataset is taken, while a single image is not.
     large = _zip(*((f"{number}.png", bytes(2**14)) for number in range(40)))
     response = workshop.client.post(GRAD_CAM, files={"images": large})
     assert response.status_code == 202
@@ -211,30 +213,32 @@ def test_body_is_refused_when_it_is_larger_than_a_set_may_be(workshop: Workshop)
 @pytest.mark.parametrize(
     ("sent", "code"),
     [
-        ({"set": "none"}, "set_not_found"),
-        ({"set": "../mine"}, "set_not_found"),
-        ({"set": 3}, "set_not_found"),
-        ({"images": []}, "set_invalid"),
-        ({"images": [1]}, "set_invalid"),
+        ({"dataset": "none"}, "dataset_not_found"),
+        ({"dataset": "../mine"}, "dataset_not_found"),
+        ({"dataset": 3}, "dataset_not_found"),
+        ({"images": []}, "dataset_invalid"),
+        ({"images": [1]}, "dataset_invalid"),
         ({"images": ["%%%"]}, "image_invalid"),
-        ({"images": base64.b64encode(b"PK\x03\x04").decode()}, "set_invalid"),
+        ({"images": base64.b64encode(b"PK\x03\x04").decode()}, "dataset_invalid"),
     ],
 )
-def test_set_is_refused_when_json_names_none(workshop: Workshop, sent: dict[str, Any], code: str):
+def test_dataset_is_refused_when_json_names_none(workshop: Workshop, sent: dict[str, Any], code: str):
     assert_problem(workshop.client.post(GRAD_CAM, json=sent), 422, code)
 
 
 def test_parameter_is_unknown_when_the_method_takes_no_pictures(workshop: Workshop):
-    assert_problem(workshop.client.post("/v1/models/tiny/filters", json={"set": "shapes"}), 422, "invalid_parameters")
+    assert_problem(
+        workshop.client.post("/v1/models/tiny/filters", json={"dataset": "shapes"}), 422, "invalid_parameters"
+    )
     response = workshop.client.post("/v1/models/tiny/filters", files={"images": ARCHIVE})
     assert_problem(response, 422, "invalid_parameters")
 
 
-def test_job_fails_with_a_reason_when_no_picture_of_the_set_can_be_read(workshop: Workshop):
+def test_job_fails_with_a_reason_when_no_picture_of_the_dataset_can_be_read(workshop: Workshop):
     response = workshop.client.post(GRAD_CAM, files={"images": _zip(("a.png", b"?"))})
     workshop.work()
     job = workshop.client.get(response.json()["links"]["self"]).json()
-    assert (job["state"], job["error"]["code"]) == ("failed", "set_empty")
+    assert (job["state"], job["error"]["code"]) == ("failed", "dataset_empty")
 
 
 def _mask(*, width: int, height: int) -> bytes:
@@ -243,7 +247,7 @@ def _mask(*, width: int, height: int) -> bytes:
     return png(mask)
 
 
-def test_heat_maps_are_held_against_masks_and_folders_when_the_set_has_them(workshop: Workshop):
+def test_heat_maps_are_held_against_masks_and_folders_when_the_dataset_has_them(workshop: Workshop):
     files = {
         "star/a.png": _picture(1),
         "cross/a.png": _picture(2),
@@ -255,15 +259,15 @@ def test_heat_maps_are_held_against_masks_and_folders_when_the_set_has_them(work
     values = result["values"]
     items = {item["name"]: item for item in values["items"]}
     assert set(items) == {"star/a.png", "cross/a.png", "elsewhere/a.png"}
-    assert items["star/a.png"]["truth"] == {"index": 2, "label": "star"}
-    assert items["elsewhere/a.png"]["truth"] is items["elsewhere/a.png"]["right"] is None
+    assert items["star/a.png"]["ground_truth"] == {"index": 2, "label": "star"}
+    assert items["elsewhere/a.png"]["ground_truth"] is items["elsewhere/a.png"]["right"] is None
     for name in ("star/a.png", "cross/a.png"):
         item = items[name]
-        assert item["right"] == (item["predictions"][0]["index"] == item["truth"]["index"])
+        assert item["right"] == (item["predictions"][0]["index"] == item["ground_truth"]["index"])
     found = items["star/a.png"]["object"]
     assert (found["file"], found["area"]) == ("masks/star/a.png", 0.5)
     assert values["object"] == {"images": 1} | {name: float(found[name]) for name in ("energy", "pointing", "area")}
-    assert values["with_truth"] == 2
+    assert values["with_ground_truth"] == 2
     means = [image for image in result["images"] if image["name"].startswith("mean-")]
     assert result["images"][: len(means)] == means
     told = [values["right"]["picture"], values["wrong"]["picture"], *(group["picture"] for group in values["classes"])]
@@ -287,7 +291,7 @@ def test_heat_maps_are_held_against_masks_and_folders_when_the_set_has_them(work
         ),
     ],
 )
-def test_set_is_refused_at_once_when_an_annotation_cannot_be_read(
+def test_dataset_is_refused_at_once_when_an_annotation_cannot_be_read(
     workshop: Workshop, name: str, content: bytes, words: str
 ):
     sent = {"images": _zip(("star/a.png", _picture(1)), (name, content))}

@@ -1,7 +1,7 @@
-"""Sets of pictures, chunk by chunk as a worker goes through them, beside the same pictures in the batched engine.
+"""Datasets of pictures, chunk by chunk as a worker goes through them, beside the same pictures in the batched engine.
 
 That is `engine.run` behind the DynamicBatcher, as the API has it: as many pictures under way as clients that send them.
-What a set could reach at most is told by the network alone, in batches, on pictures that are decoded already.
+What a dataset could reach at most is told by the network alone, in batches, on pictures that are decoded already.
 """
 
 import tempfile
@@ -18,7 +18,7 @@ from service.engine.arrays import Array
 from service.engine.batching import BatchingProbe, DynamicBatcher
 from service.engine.chunks import JobLimits, compute, plan
 from service.engine.datasets.batches import BATCH
-from service.engine.images.archive import ImageSet, SetLimits, open_set, pack_set
+from service.engine.images.archive import Dataset, DatasetLimits, open_dataset, pack_dataset
 from service.engine.methods import METHODS
 from service.engine.methods.layers.layer_health import SKETCH_POSITIONS, SKETCH_SIZE
 from service.engine.model import Model
@@ -36,20 +36,20 @@ SIDE = 224
 # Requests under way at once in the batched engine.
 CLIENTS = 16
 # The seeds of each contender's pictures begin there.
-FIRST = {"network": 0, "engine": 2**30, "set": 2**31}
+FIRST = {"network": 0, "engine": 2**30, "dataset": 2**31}
 
 
-def measure_sets(table: Table, networks: Sequence[str], test_data: Path, rounds: int, count: int) -> None:
+def measure_datasets(table: Table, networks: Sequence[str], test_data: Path, rounds: int, count: int) -> None:
     """`count` pictures each round; then ten and twenty times as many, to see what memory does."""
-    table.head("Sets of pictures")
+    table.head("Datasets of pictures")
     for name in networks:
         model = as_model(name, open_probe(name, test_data))
         for method in ("grad-cam", "layer-health"):
             contenders = _contenders(model, method, count)
             taken = take_turns(contenders, rounds, warm_up=1)
             what = f"{name}: {method} over {count} pictures"
-            table.add(compare(f"{what}, the batched engine ÷ the set", taken, "engine", "set", at_least(0.9)))
-            table.add(compare(f"{what}, the network alone ÷ the set", taken, "network", "set", None))
+            table.add(compare(f"{what}, the batched engine ÷ the dataset", taken, "engine", "dataset", at_least(0.9)))
+            table.add(compare(f"{what}, the network alone ÷ the dataset", taken, "network", "dataset", None))
     table.add(_measure_memory(as_model("shapes", open_probe("shapes", test_data)), count))
 
 
@@ -62,7 +62,7 @@ def _contenders(model: Model, method: str, count: int) -> dict[str, Contender]:
     return {
         "network": timed(lambda inputs: _ask_network(model, method, inputs), decoded),
         "engine": timed(lambda images: ask_engine(model, images), lambda number: _photos("engine", number, count)),
-        "set": timed(lambda images: _go_through(model, method, images), lambda number: _pack(number, count)),
+        "dataset": timed(lambda images: _go_through(model, method, images), lambda number: _pack(number, count)),
     }
 
 
@@ -121,13 +121,13 @@ def _photos(contender: str, number: int, count: int) -> list[bytes]:
     return [jpeg(FIRST[contender] + number * count + place, SIDE) for place in range(count)]
 
 
-def _pack(number: int, count: int) -> ImageSet:
-    file = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the set, or by the garbage collector
-    pack_set(((f"{place:05}.jpg", photo) for place, photo in enumerate(_photos("set", number, count))), file)
-    return open_set(file, SetLimits())
+def _pack(number: int, count: int) -> Dataset:
+    file = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the dataset, or by the garbage collector
+    pack_dataset(((f"{place:05}.jpg", photo) for place, photo in enumerate(_photos("dataset", number, count))), file)
+    return open_dataset(file, DatasetLimits())
 
 
-def _go_through(model: Model, method: str, images: ImageSet) -> None:
+def _go_through(model: Model, method: str, images: Dataset) -> None:
     """As a worker does: of each chunk the pictures are written and forgotten."""
     chosen = METHODS[method]
     request = Request(chosen, chosen.params(), None, images=images)

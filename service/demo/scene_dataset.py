@@ -1,4 +1,4 @@
-"""The built-in set `shapes`: scenes that the model of that name has not seen, in a folder for each class, and masks."""
+"""The built-in dataset `shapes`: scenes that the model of that name has not seen, a folder each class, and masks."""
 
 from collections.abc import Iterator
 from typing import Final
