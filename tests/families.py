@@ -14,7 +14,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from service.engine.ports.probe import LayerGradients
+from service.engine.ports.answers import LayerGradients
 from service.keras.compute.probe import KerasProbe
 from tests.oracle import Floats, Oracle, correlation, dense, flat_oracle, relative_error, snapshot, softmax, weigh
 

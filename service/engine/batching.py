@@ -13,10 +13,7 @@ from typing import Any, Final, Protocol
 
 from service.engine.arrays import Array
 from service.engine.observer import UNOBSERVED, Observer
-from service.engine.ports.ascent import Ascended, Ascent
-from service.engine.ports.network_info import LayerInfo, NetworkInfo
-from service.engine.ports.probe import (
-    BatchProbe,
+from service.engine.ports.answers import (
     ChannelStatistics,
     Kernel,
     LayerActivations,
@@ -26,6 +23,9 @@ from service.engine.ports.probe import (
     Scores,
     UnitActivations,
 )
+from service.engine.ports.ascent import Ascended, Ascent
+from service.engine.ports.network_info import LayerInfo, NetworkInfo
+from service.engine.ports.probe import BatchProbe
 from service.errors import ServerBusyError
 
 _TURN: Final = object()

@@ -15,7 +15,7 @@ from service.engine.drawing.visuals import Heatmap
 from service.engine.images.decoding import ImageLimits, decode, fit
 from service.engine.methods.heatmaps.grad_cam import GradCamParams, grad_cam
 from service.engine.model import Model
-from service.engine.ports.probe import LayerGradients
+from service.engine.ports.answers import LayerGradients
 from service.keras.compute.probe import KerasProbe
 from tests.oracle import (
     NETWORKS,

@@ -7,7 +7,7 @@ import keras
 import pytest
 from keras import ops
 
-from service.engine.ports.probe import Box
+from service.engine.ports.answers import Box
 from service.keras.graph.lookup import find_layer
 from service.keras.graph.receptive_field import find_receptive_field
 from service.keras.graph.replay import wire

@@ -11,10 +11,7 @@ import numpy as np
 from service.engine.arrays import Array
 from service.engine.images.preprocessing import Preprocessing
 from service.engine.model import Model
-from service.engine.ports.ascent import Ascended, Ascent
-from service.engine.ports.network_info import Latent, LayerInfo, NetworkInfo
-from service.engine.ports.overrides import Overrides
-from service.engine.ports.probe import (
+from service.engine.ports.answers import (
     ChannelStatistics,
     Kernel,
     LayerActivations,
@@ -25,6 +22,9 @@ from service.engine.ports.probe import (
     Target,
     UnitActivations,
 )
+from service.engine.ports.ascent import Ascended, Ascent
+from service.engine.ports.network_info import Latent, LayerInfo, NetworkInfo
+from service.engine.ports.overrides import Overrides
 from service.errors import ClassOutOfRangeError, LayerNotFoundError, ModelFailedError, SizeUnsuitableError
 
 

@@ -13,8 +13,8 @@ from service.engine.chunks import JobLimits, plan, run_all
 from service.engine.images.decoding import ImageLimits
 from service.engine.methods import METHODS
 from service.engine.model import Model
+from service.engine.ports.answers import Kernel
 from service.engine.ports.network_info import Latent, LayerInfo
-from service.engine.ports.probe import Kernel
 from service.engine.run import Request
 from service.errors import LayerNotFoundError, TooManyValuesError, UnitOutOfRangeError
 from tests.unit.fakes import ClosedFormProbe, autoencoder_model

@@ -7,7 +7,7 @@ import pytest
 
 from service.engine.arrays import Array
 from service.engine.methods.layers.filters import FiltersParams, filters
-from service.engine.ports.probe import Kernel
+from service.engine.ports.answers import Kernel
 from service.errors import ChannelOutOfRangeError, FilterOutOfRangeError
 from tests.unit.fakes import ClosedFormProbe
 

@@ -10,7 +10,7 @@ from schemas.rendering import HeatmapRendering, TilesRendering
 from service.engine.drawing.colormaps import lookup_table
 from service.engine.drawing.rendering import draw_heatmap, draw_tiles, measure_heatmap
 from service.engine.drawing.visuals import Heatmap, Tiles
-from service.engine.ports.probe import Scores, Target
+from service.engine.ports.answers import Scores, Target
 
 
 def _heatmap(values: object) -> Heatmap:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from service.engine.arrays import Array, Pixels
-from service.engine.ports.probe import Scores, Target
+from service.engine.ports.answers import Scores, Target
 
 
 @dataclass(frozen=True)

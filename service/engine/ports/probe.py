@@ -1,163 +1,61 @@
-"""All that a method may ask of a network: the `Probe` protocol and the facts and answers that it gives."""
+"""All that a method may ask of a network, as narrow protocols; `Probe` is all of them together.
+
+`image` is always (h, w, c) float32, `images` (n, h, w, c), already preprocessed for the network. Implementations run
+the network in inference mode, never change it, and may be called from several threads at once. A layer is named by its
+path, by its name where only one layer has it, or by its index in `network_info.layers`.
+"""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-import numpy as np
-from numpy.typing import NDArray
-
 from service.engine.arrays import Array
+from service.engine.ports.answers import (
+    ChannelStatistics,
+    Kernel,
+    LayerActivations,
+    LayerGradients,
+    LayerOnCanvas,
+    ReceptiveField,
+    Scores,
+    UnitActivations,
+)
 from service.engine.ports.ascent import Ascended, Ascent
-from service.engine.ports.network_info import LayerInfo, NetworkInfo, TargetKind
+from service.engine.ports.network_info import LayerInfo, NetworkInfo
 
 
-@dataclass(frozen=True)
-class Scores:
-    """The model's own output for one image: (classes,) float32; a sigmoid(1) model gives two."""
-
-    values: Array
-
-    @property
-    def top(self) -> int:
-        return int(np.argmax(self.values))
-
-
-@dataclass(frozen=True)
-class Target:
-    """The class that was asked for (or the best), its score, and the number that was differentiated."""
-
-    index: int
-    score: float
-    kind: TargetKind
-    value: float
-
-
-@dataclass(frozen=True)
-class LayerGradients:
-    """Activations A and gradient of the target with respect to A at one layer, both (h, w, c) float32."""
-
-    layer: str
-    activations: Array
-    gradients: Array
-    target: Target
-    scores: Scores
-
-
-@dataclass(frozen=True)
-class LayerActivations:
-    """One layer's output for one image, without the batch axis: (h, w, c), (steps, c) or (units,) float32."""
-
-    layer: str
-    values: Array
-
-
-@dataclass(frozen=True)
-class ChannelStatistics:
-    """What the c channels of a layer answer to n images, over all positions of each: float32, (n, c) but for `sketch`.
-
-    `positions` are those of one image, `zeros` the share of exact zeros. `sketch` (k, c) is the sum over images of
-    `signs` (n, k, places) times the answers at as many positions, spread evenly: channels that answer alike have
-    sketches alike, whatever the signs.
-    """
-
-    layer: str
-    positions: int
-    mean: Array
-    greatest: Array
-    least: Array
-    zeros: Array
-    sketch: Array
-
-
-@dataclass(frozen=True)
-class UnitActivations:
-    """How strongly the c channels of a layer answer to n images: all (n, c), over the positions of each image.
-
-    `shape` is that of one map without channels: (h, w), (steps,) or (). `place` int32 counts the positions row by row;
-    it is that of the greatest answer, the first of several.
-    """
-
-    layer: str
-    shape: tuple[int, ...]
-    mean: Array
-    greatest: Array
-    place: NDArray[np.int32]
-
-
-# Top, left, bottom, right, in pixels; the last two are the first that lie outside.
-Box = tuple[int, int, int, int]
-
-
-@dataclass(frozen=True, eq=False)
-class ReceptiveField:
-    """What of the picture each position of a layer's map can see, in pixels: arrays that broadcast to (h, w).
-
-    A box may reach beyond the picture, where the network puts zeros around it; it is empty for a position that sees
-    nothing.
-    """
-
-    top: NDArray[np.int64]
-    bottom: NDArray[np.int64]
-    left: NDArray[np.int64]
-    right: NDArray[np.int64]
-
-    def at(self, row: int, column: int) -> Box | None:
-        """The box of one position; None where it sees nothing."""
-        shape = np.broadcast_shapes(*(edge.shape for edge in (self.top, self.bottom, self.left, self.right)))
-        edges = (np.broadcast_to(edge, shape)[row, column] for edge in (self.top, self.left, self.bottom, self.right))
-        top, left, bottom, right = map(int, edges)
-        return (top, left, bottom, right) if bottom > top and right > left else None
-
-
-@dataclass(frozen=True)
-class Kernel:
-    """One kernel of a layer as (h, w, inputs, filters) float32, whatever the layer's own order of axes.
-
-    A depthwise kernel has one input per filter, a dense one h = w = 1. `name` is Keras's.
-    """
-
-    layer: str
-    name: str
-    values: Array
-
-
-@dataclass(frozen=True)
-class LayerOnCanvas:
-    """How a layer comes out where a canvas of some size goes in, and what that costs, for one image.
-
-    `output_shape` is without the batch axis, its last axis the filters. `operations` are those of one forward pass in
-    floating point, `values` the numbers that it leaves in memory.
-    """
-
-    layer: str
-    output_shape: tuple[int, ...]
-    operations: int
-    values: int
-
-    @property
-    def filters(self) -> int:
-        return self.output_shape[-1]
-
-
-class Probe(Protocol):
-    """A network that answers questions about one image at a time.
-
-    `image` is always (h, w, c) float32, already preprocessed for the network. Implementations run the network in
-    inference mode, never change it, and may be called from several threads at once.
-    """
+class NetworkProbe(Protocol):
+    """What is known of a network without running it."""
 
     @property
     def network_info(self) -> NetworkInfo: ...
 
-    def scores(self, image: Array) -> Scores: ...
+    def layer(self, reference: str) -> LayerInfo:
+        """The layer that a path, a unique name or an index means. Raises LayerNotFoundError."""
+        ...
 
-    def activations(self, image: Array, layers: Sequence[str]) -> list[LayerActivations]:
-        """The outputs of layers, in one forward pass, in the order asked.
+    def kernels(self, layer: str) -> list[Kernel]:
+        """The layer's kernels: one, or two for a separable convolution. Raises LayerWithoutKernelError."""
+        ...
 
-        Layers are named by path, by name where only one layer has it, or by their index in `network_info.layers`.
+    def receptive_field(self, layer: str, size: tuple[int, int]) -> ReceptiveField | None:
+        """Of pictures of (h, w). None where the layer has no space, or the network does what is not known here.
+
         Raises LayerNotFoundError.
         """
+        ...
+
+
+class ScoresProbe(NetworkProbe, Protocol):
+    """A network that says how much a picture is of each class."""
+
+    def scores(self, image: Array) -> Scores: ...
+
+
+class LayersProbe(NetworkProbe, Protocol):
+    """A network whose layers can be looked into."""
+
+    def activations(self, image: Array, layers: Sequence[str]) -> list[LayerActivations]:
+        """The outputs of layers, in one forward pass, in the order asked. Raises LayerNotFoundError."""
         ...
 
     def channel_statistics(self, images: Array, layers: Sequence[str], signs: Array) -> list[ChannelStatistics]:
@@ -171,20 +69,9 @@ class Probe(Protocol):
         """The answers of all channels of a layer to (n, h, w, c). Raises LayerNotFoundError."""
         ...
 
-    def receptive_field(self, layer: str, size: tuple[int, int]) -> ReceptiveField | None:
-        """Of pictures of (h, w). None where the layer has no space, or the network does what is not known here.
 
-        Raises LayerNotFoundError.
-        """
-        ...
-
-    def layer(self, reference: str) -> LayerInfo:
-        """The layer that a path, a unique name or an index means. Raises LayerNotFoundError."""
-        ...
-
-    def kernels(self, layer: str) -> list[Kernel]:
-        """The layer's kernels: one, or two for a separable convolution. Raises LayerWithoutKernelError."""
-        ...
+class GradientsProbe(NetworkProbe, Protocol):
+    """A network whose scores, and units, can be differentiated."""
 
     def activations_and_gradients(
         self, image: Array, *, layer: str | None = None, class_index: int | None = None
@@ -194,14 +81,6 @@ class Probe(Protocol):
         `layer` None takes the default layer, `class_index` None the best class. Raises LayerNotFoundError,
         LayerNotSpatialError, LayerNotConnectedError or ClassOutOfRangeError.
         """
-        ...
-
-    def encode(self, images: Array) -> Array:
-        """An autoencoder's latents of (n, h, w, c), flattened: (n, units). Raises MethodUnavailableError."""
-        ...
-
-    def decode(self, latents: Array) -> Array:
-        """What an autoencoder decodes from latents (n, units): (n, h, w, c). Raises MethodUnavailableError."""
         ...
 
     def unit_gradients(self, images: Array, layer: str, units: Sequence[int]) -> Array:
@@ -214,6 +93,10 @@ class Probe(Protocol):
     def require_target(self, *, layer: str | None, class_index: int | None) -> None:
         """Raise what `activations_and_gradients` would, as far as it can be known without computing."""
         ...
+
+
+class AscentProbe(NetworkProbe, Protocol):
+    """A network whose input can be changed until a filter is excited most."""
 
     def layer_on_canvas(self, layer: str, size: tuple[int, int]) -> LayerOnCanvas:
         """How a layer comes out of a canvas of (h, w), whatever size the network was made for; runs nothing.
@@ -230,6 +113,22 @@ class Probe(Protocol):
         ComputationFailedError.
         """
         ...
+
+
+class AutoencoderProbe(NetworkProbe, Protocol):
+    """A network that gives its input back."""
+
+    def encode(self, images: Array) -> Array:
+        """An autoencoder's latents of (n, h, w, c), flattened: (n, units). Raises MethodUnavailableError."""
+        ...
+
+    def decode(self, latents: Array) -> Array:
+        """What an autoencoder decodes from latents (n, units): (n, h, w, c). Raises MethodUnavailableError."""
+        ...
+
+
+class Probe(ScoresProbe, LayersProbe, GradientsProbe, AscentProbe, AutoencoderProbe, Protocol):
+    """A network that answers all questions, about one image at a time."""
 
 
 @runtime_checkable

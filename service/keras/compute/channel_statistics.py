@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from service.engine.ports.probe import ChannelStatistics
+from service.engine.ports.answers import ChannelStatistics
 from service.keras.compute.compiling import compile_graph, require_finite
 from service.keras.compute.folding import UNFOLDED, Folding
 from service.keras.compute.traces import Built

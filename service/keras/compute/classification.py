@@ -10,8 +10,8 @@ import tensorflow as tf
 
 from service.engine.activation_cache import ActivationCache, fingerprint
 from service.engine.arrays import Array
+from service.engine.ports.answers import LayerGradients, Scores, Target
 from service.engine.ports.network_info import NetworkInfo
-from service.engine.ports.probe import LayerGradients, Scores, Target
 from service.errors import ClassOutOfRangeError, LayerNotConnectedError, LayerNotFoundError, MethodUnavailableError
 from service.keras.compute.compiling import computing
 from service.keras.compute.memory_budget import MemoryBudget

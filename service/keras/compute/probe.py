@@ -10,10 +10,7 @@ import tensorflow as tf
 
 from service.engine.activation_cache import ActivationCache, fingerprint
 from service.engine.arrays import Array
-from service.engine.ports.ascent import Ascended, Ascent
-from service.engine.ports.network_info import LayerInfo
-from service.engine.ports.overrides import NO_OVERRIDES, Overrides
-from service.engine.ports.probe import (
+from service.engine.ports.answers import (
     ChannelStatistics,
     Kernel,
     LayerActivations,
@@ -23,6 +20,9 @@ from service.engine.ports.probe import (
     Scores,
     UnitActivations,
 )
+from service.engine.ports.ascent import Ascended, Ascent
+from service.engine.ports.network_info import LayerInfo
+from service.engine.ports.overrides import NO_OVERRIDES, Overrides
 from service.errors import MethodUnavailableError
 from service.keras.compute.ascent.canvases import Canvases
 from service.keras.compute.ascent.gradient_ascent import climb, compile_loop

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from service.engine.ports.probe import UnitActivations
+from service.engine.ports.answers import UnitActivations
 from service.keras.compute.compiling import compile_graph, require_finite
 from service.keras.compute.folding import UNFOLDED, Folding
 from service.keras.compute.traces import Built

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 
 from service.engine.arrays import Array
-from service.engine.ports.probe import Kernel
+from service.engine.ports.answers import Kernel
 
 # As Keras names them; a separable convolution has the last two.
 NAMES = ("kernel", "depthwise_kernel", "pointwise_kernel")

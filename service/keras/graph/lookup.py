@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from service.engine.nearest import find_nearest, shorten
-from service.engine.ports.probe import Kernel
+from service.engine.ports.answers import Kernel
 from service.errors import (
     LayerNotFoundError,
     LayerNotSpatialError,

@@ -11,7 +11,7 @@ from math import prod
 import numpy as np
 from numpy.typing import NDArray
 
-from service.engine.ports.probe import Box, ReceptiveField
+from service.engine.ports.answers import Box, ReceptiveField
 from service.keras.graph.axes.axes import find_order
 from service.keras.graph.moves import NONE, Move, Stay, find_moves
 from service.keras.graph.replay import Call, Value, Wiring

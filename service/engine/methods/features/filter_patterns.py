@@ -20,9 +20,10 @@ from service.engine.drawing.sheets import lay_on_sheets, plan_grid
 from service.engine.drawing.visuals import Picture, Pictures
 from service.engine.method import Axis, Compared, Context, Method, Whole, refuse_without_kernel
 from service.engine.methods.channel_selection import select
+from service.engine.ports.answers import LayerOnCanvas
 from service.engine.ports.ascent import Ascended, Ascent, Canvas, FilterMeans, Schedule
 from service.engine.ports.network_info import NetworkInfo
-from service.engine.ports.probe import LayerOnCanvas, Probe
+from service.engine.ports.probe import Probe
 from service.errors import (
     FilterOutOfRangeError,
     JobTooLargeError,

@@ -15,7 +15,8 @@ from service.engine.arrays import Array
 from service.engine.drawing.visuals import Sheets, Tiles
 from service.engine.method import Compared, Method, refuse_without_image
 from service.engine.methods.channel_selection import Page, default_layer, select, turn_to
-from service.engine.ports.probe import LayerActivations, Probe
+from service.engine.ports.answers import LayerActivations
+from service.engine.ports.probe import Probe
 from service.errors import ChannelOutOfRangeError, LayerNotDrawableError, TooManyValuesError
 
 MAX_RAW_VALUES = 1_000_000

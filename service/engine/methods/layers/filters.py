@@ -16,8 +16,9 @@ from service.engine.arrays import Array
 from service.engine.drawing.visuals import Sheets, Tiles
 from service.engine.method import Compared, Method
 from service.engine.methods.channel_selection import Page, select, turn_to
+from service.engine.ports.answers import Kernel
 from service.engine.ports.network_info import NetworkInfo
-from service.engine.ports.probe import Kernel, Probe
+from service.engine.ports.probe import Probe
 from service.errors import ChannelOutOfRangeError, FilterOutOfRangeError
 
 # Two filters this much alike do one filter's work.

@@ -26,8 +26,9 @@ from service.engine.datasets.pipelining import ask_each
 from service.engine.drawing.visuals import Bar, Bars, Numbers, Scatter
 from service.engine.method import Batch, Compared, Context, Method, OverImages, Whole, refuse_without_kernel
 from service.engine.packing import pack, unpack
+from service.engine.ports.answers import ChannelStatistics
 from service.engine.ports.network_info import LayerInfo
-from service.engine.ports.probe import ChannelStatistics, Probe
+from service.engine.ports.probe import Probe
 from service.errors import LayerWithoutKernelError
 
 SLICE: Final = 128

@@ -22,7 +22,8 @@ from service.engine.datasets.pipelining import ask_each
 from service.engine.drawing.visuals import Cell, CellRow, CellSheet, Numbers
 from service.engine.method import Album, Batch, Compared, Context, Method, OverImages, Whole, refuse_without_image
 from service.engine.methods.units import UnitChoice
-from service.engine.ports.probe import Box, Probe, ReceptiveField, UnitActivations
+from service.engine.ports.answers import Box, ReceptiveField, UnitActivations
+from service.engine.ports.probe import Probe
 from service.errors import NotFiniteError
 
 SLICE: Final = 64

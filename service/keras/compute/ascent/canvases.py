@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import keras
 import tensorflow as tf
 
-from service.engine.ports.probe import LayerOnCanvas
+from service.engine.ports.answers import LayerOnCanvas
 from service.errors import SizeUnsuitableError
 from service.keras.compute.ascent.truncation import truncate
 from service.keras.compute.compiling import compile_graph
