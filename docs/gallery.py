@@ -13,7 +13,7 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 from service.app import create_app
-from service.engine.method import AnyMethod
+from service.engine.kinds.method import AnyMethod
 from service.engine.methods import METHODS
 from service.settings import Settings
 

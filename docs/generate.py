@@ -36,7 +36,7 @@ def openapi_page() -> str:
 def versions_page() -> str:
     """The page as it stands, with the table of what each method compares."""
     compared = [(name, method.compared) for name, method in METHODS.items()]
-    rows = "\n".join(f"| `{name}` | {stated.array} |" for name, stated in compared if stated is not None)
+    rows = "\n".join(f"| `{name}` | {stated} |" for name, stated in compared if stated is not None)
     page = (DOCS / "versions.md").read_text(encoding="utf-8")
     return _fill(page, "compared", f"| method | compared |\n| --- | --- |\n{rows}")
 

@@ -17,8 +17,10 @@ from PIL import Image
 
 from service.engine.allowance import Allowance, Memory
 from service.engine.images.decoding import ImageLimits, decode
+from service.engine.images.photo import ImageFile
 from service.engine.methods import METHODS
-from service.engine.run import Request, run
+from service.engine.running.request import Request
+from service.engine.running.run import run
 from tests.unit.fakes import closed_form_model
 
 WIDTH, HEIGHT = 2400, 1600
@@ -65,7 +67,11 @@ def measure(data: bytes, *, draw: bool) -> tuple[int, int]:
     with Allowance(memory=memory) as allowance:
         if draw:
             method = METHODS["grad-cam"]
-            run(closed_form_model(WEIGHTS), Request(method, method.params(), data, allowance=allowance), LIMITS)
+            run(
+                closed_form_model(WEIGHTS),
+                Request(method, method.params(), ImageFile(data), allowance=allowance),
+                LIMITS,
+            )
         else:
             decode(data, LIMITS, allowance.reserve)
         reserved = memory.taken

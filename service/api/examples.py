@@ -7,7 +7,7 @@ from typing import Any, Final
 from PIL import Image
 
 from schemas.jobs import Job
-from service.engine.method import AnyMethod
+from service.engine.kinds.method import AnyMethod
 
 _IMAGE: Final = {
     "type": "string",

@@ -1,6 +1,5 @@
 """A request that is answered with a job: made, or found again; waited for where the client prefers so."""
 
-import hashlib
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -11,8 +10,8 @@ from fastapi import Request, Response
 from service.api.dependencies import Services, until_gone
 from service.api.requests.negotiation import JSON, PNG
 from service.api.requests.preferences import Preferences, read_idempotency_key, read_preferences, wants_fresh
-from service.engine import run as engine
 from service.engine.model import Model
+from service.engine.running import request as engine
 from service.errors import ConvscopeError
 from service.jobs.store.port import Snapshot
 from service.jobs.submission import Draft, draft_job, fingerprint
@@ -86,7 +85,7 @@ async def _draft(request: Request, services: Services, asked: Asked, models: Seq
 
 def _fingerprint(asked: Asked) -> str:
     work = asked.work
-    image = None if work.image is None else hashlib.sha256(work.image).hexdigest()
+    image = None if work.image is None else work.image.sha256
     params = work.params.model_dump(mode="json")
     images = None if work.images is None else work.images.sha256
     return fingerprint([work.method.name, asked.model, asked.version, params, image, images, asked.versions])

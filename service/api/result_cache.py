@@ -16,7 +16,8 @@ from typing import Final
 
 from service.engine.model import Model
 from service.engine.observer import UNOBSERVED, Observer
-from service.engine.run import Request, software
+from service.engine.running.origin import software
+from service.engine.running.request import Request
 
 # What an entry costs beside its body: key, tag, and the objects that hold them.
 _ENTRY_BYTES: Final = 1024
@@ -64,7 +65,7 @@ class ResultCache:
 def make_key(model: Model, work: Request, media_type: str) -> str:
     """The key of a request, hexadecimal. Takes a millisecond per megabyte of the picture."""
     network_info = model.network_info
-    image = hashlib.sha256(work.image).hexdigest() if work.image and work.method.consumes == "image" else None
+    image = work.image.sha256 if work.image and work.method.consumes == "image" else None
     facts = [
         # The digest is that of the file; the rest is what model.toml may change without it.
         (model.name, model.version, model.digest, asdict(model.preprocessing), _digest(model.labels)),

@@ -13,7 +13,7 @@ from service.cli.commands.methods import make_compare, make_method
 from service.cli.commands.serve import serve
 from service.cli.commands.worker import worker
 from service.cli.exits import Exit
-from service.engine.method import AnyMethod
+from service.engine.kinds.method import AnyMethod
 from service.engine.methods import METHODS
 from service.logs import configure_logging
 

@@ -18,11 +18,13 @@ from service.cli.datasets import PictureDataset
 from service.cli.speech import speak
 from service.client import Client, ServiceError
 from service.composition import image_limits, job_limits, open_catalog, open_datasets
-from service.engine import run as engine
 from service.engine.chunks import JobLimits, run_all
 from service.engine.images.archive import Dataset, open_dataset
 from service.engine.images.decoding import ImageLimits
-from service.engine.method import AnyMethod
+from service.engine.images.photo import ImageFile
+from service.engine.kinds.method import AnyMethod
+from service.engine.running import request as engine
+from service.engine.running.run import run
 from service.engine.versions.comparison import run_versions
 from service.errors import ImageInvalidError, ImageTooLargeError
 from service.models.catalog import Catalog
@@ -114,8 +116,8 @@ class Local:
         if work.pictures is not None:
             with self._open(work.pictures) as images:
                 return self._compute(work, engine.Request(work.method, work.params, None, images=images), report)
-        data = None if image is None else _read(image, self._limits.max_bytes)
-        return self._compute(work, engine.Request(work.method, work.params, data), report)
+        file = None if image is None else ImageFile(_read(image, self._limits.max_bytes))
+        return self._compute(work, engine.Request(work.method, work.params, file), report)
 
     def _compute(self, work: Work, request: engine.Request, report: Report) -> Result:
         if work.versions is not None:
@@ -125,7 +127,7 @@ class Local:
         model = self._catalog.model(work.model, work.version)
         if request.images is not None or work.method.kind == "job":
             return run_all(model, request, self._limits, self._job_limits, report)
-        return engine.run(model, request, self._limits)
+        return run(model, request, self._limits)
 
     @contextmanager
     def _open(self, pictures: PictureDataset) -> Iterator[Dataset]:

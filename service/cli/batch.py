@@ -18,7 +18,7 @@ from service.cli.interrupts import hold_interrupts
 from service.cli.output import OutputFolder, readable, to_line
 from service.cli.pictures import Picture, shorten
 from service.cli.speech import speak
-from service.engine.method import AnyMethod
+from service.engine.kinds.method import AnyMethod
 
 # So many files are named in a sentence; the rest are counted.
 _NAMED = 3

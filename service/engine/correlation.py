@@ -5,12 +5,12 @@ so, and equal, in both versions, it is left out and counted; where only one of t
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from math import isclose
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
+from schemas.values.versions import Likeness, Likenesses, Worst
 from service.engine.arrays import Array
 
 # By name; None where a version has none, such as the pattern of a filter without a gradient.
@@ -24,40 +24,27 @@ _NOTHING: Final = 1e-12
 _BLOCK: Final = 2**20
 
 
-@dataclass(frozen=True)
-class Likeness:
-    """How alike one array is in two versions. Without a correlation there is a `reason`, or it is left out."""
-
-    of: str
-    correlation: float | None = None
-    reason: str | None = None
-
-    def pack(self) -> dict[str, Any]:
-        """As JSON, as results and chunks of jobs hold it."""
-        return {"of": self.of, "correlation": self.correlation, "reason": self.reason}
-
-
 def compare(first: Arrays, second: Arrays, versions: tuple[str, str]) -> list[Likeness]:
     """Array by array, in the order of the first; `versions` are named in reasons."""
     names = dict.fromkeys((*first, *second))
     return [_compare(name, first.get(name), second.get(name), versions) for name in names]
 
 
-def summarise(items: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """The mean and the worst of packed likenesses; `reason` where one of them has one, or where nothing is left."""
-    known = [item for item in items if item["correlation"] is not None]
-    without = [item for item in items if item["reason"] is not None]
+def summarise(items: Sequence[Likeness]) -> Likenesses:
+    """The mean and the worst of likenesses; `reason` where one of them has one, or where nothing is left."""
+    known = [(item.correlation, item.of) for item in items if item.correlation is not None]
+    without = [item for item in items if item.reason is not None]
     left_out = len(items) - len(known) - len(without)
-    worst = min(known, key=lambda item: float(item["correlation"]), default=None)
-    return {
-        "correlation": float(np.mean([item["correlation"] for item in known])) if known else None,
-        "worst": None if worst is None else {"of": worst["of"], "correlation": worst["correlation"]},
-        "compared": len(known),
-        "left_out": left_out,
-        "without": len(without),
-        "reason": _explain(without) if without else None if known else _explain_nothing(left_out),
-        "items": list(items),
-    }
+    worst = min(known, key=lambda pair: pair[0], default=None)
+    return Likenesses(
+        correlation=float(np.mean([correlation for correlation, _ in known])) if known else None,
+        worst=None if worst is None else Worst(of=worst[1], correlation=worst[0]),
+        compared=len(known),
+        left_out=left_out,
+        without=len(without),
+        reason=_explain(without) if without else None if known else _explain_nothing(left_out),
+        items=list(items),
+    )
 
 
 def correlate(first: Array, second: Array) -> float | None:
@@ -80,12 +67,12 @@ def correlate(first: Array, second: Array) -> float | None:
 def _compare(name: str, first: Array | None, second: Array | None, versions: tuple[str, str]) -> Likeness:
     if first is None or second is None:
         missing = [version for version, array in zip(versions, (first, second), strict=True) if array is None]
-        return Likeness(name, reason=f"version {missing[0]} has none") if len(missing) == 1 else Likeness(name)
+        return Likeness(of=name, reason=f"version {missing[0]} has none") if len(missing) == 1 else Likeness(of=name)
     for version, array in zip(versions, (first, second), strict=True):
         if not np.isfinite(array).all():
-            return Likeness(name, reason=f"version {version} has NaN or infinity")
+            return Likeness(of=name, reason=f"version {version} has NaN or infinity")
     if first.shape != second.shape:
-        return Likeness(name, reason=f"shapes differ: {first.shape} and {second.shape}")
+        return Likeness(of=name, reason=f"shapes differ: {first.shape} and {second.shape}")
     return _correlate(name, first, second, versions)
 
 
@@ -95,11 +82,11 @@ def _correlate(name: str, first: Array, second: Array, versions: tuple[str, str]
         one is not None and other is not None and isclose(one, other, rel_tol=_ROUNDING, abs_tol=_NOTHING)
     ):
         # A single number has no correlation, whatever it is.
-        return Likeness(name)
+        return Likeness(of=name)
     for version, constant in zip(versions, (one, other), strict=True):
         if constant is not None:
-            return Likeness(name, reason=f"in version {version} all numbers are {constant:.4g}")
-    return Likeness(name, correlate(first, second))
+            return Likeness(of=name, reason=f"in version {version} all numbers are {constant:.4g}")
+    return Likeness(of=name, correlation=correlate(first, second))
 
 
 def _value_of_constant(array: Array) -> float | None:
@@ -111,11 +98,11 @@ def _value_of_constant(array: Array) -> float | None:
     return (low + high) / 2 if is_constant else None
 
 
-def _explain(without: Sequence[Mapping[str, Any]]) -> str:
+def _explain(without: Sequence[Likeness]) -> str:
     first = without[0]
-    subject = f"{first['of']}: " if first["of"] else ""
+    subject = f"{first.of}: " if first.of else ""
     more = f"; and {len(without) - 1} more" if len(without) > 1 else ""
-    return f"{subject}{first['reason']}{more}"
+    return f"{subject}{first.reason}{more}"
 
 
 def _explain_nothing(left_out: int) -> str:

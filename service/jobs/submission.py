@@ -13,8 +13,10 @@ from schemas.tasks import Queue
 from service.engine.chunks import JobLimits, plan
 from service.engine.images.archive import Dataset
 from service.engine.images.decoding import ImageLimits
+from service.engine.images.photo import ImageFile
 from service.engine.model import Model
-from service.engine.run import Request, software
+from service.engine.running.origin import software
+from service.engine.running.request import Request
 from service.engine.versions.comparison import plan_versions
 from service.jobs.artifacts import Artifacts, Kept
 from service.jobs.store.port import JobStore, QueueFullError, Submission
@@ -36,7 +38,7 @@ class Draft:
 
     record: JobRecord
     duplicate_key: str
-    image: bytes | None
+    image: ImageFile | None
     images: Dataset | None = None
 
 
@@ -58,7 +60,7 @@ def draft_job(models: Sequence[Model], request: Request, rules: JobRules) -> Dra
         model_sha256=model.digest,
         method=request.method.name,
         params=request.params.model_dump(mode="json"),
-        image=None if image is None else hashlib.sha256(image).hexdigest(),
+        image=None if image is None else image.sha256,
         images=None if images is None else images.sha256,
         versions=_list_versions(models),
     )
@@ -122,7 +124,7 @@ class Submissions:
     def _keep_input(self, draft: Draft) -> Kept | None:
         asked = draft.record.request
         if draft.image is not None and asked.image is not None:
-            return self._artifacts.keep_input(draft.image, asked.image)
+            return self._artifacts.keep_input(draft.image.data, asked.image)
         if draft.images is not None:
             return self._artifacts.keep_input(draft.images.file, draft.images.sha256)
         return None

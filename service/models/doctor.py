@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 from schemas.methods import MethodAvailability
 from schemas.models import Finding, Layer, LayerList, ModelDetail, ModelSummary, ParameterCounts
-from service.engine.method import AnyMethod, refuse_without_image
+from service.engine.kinds.method import AnyMethod
+from service.engine.kinds.requirements import refuse_without_image
 from service.engine.model import Model
 from service.models.catalog import input_contract
 

@@ -1,6 +1,6 @@
 """Datasets of pictures, chunk by chunk as a worker goes through them, beside the same pictures in the batched engine.
 
-That is `engine.run` behind the DynamicBatcher, as the API has it: as many pictures under way as clients that send them.
+That is `run` behind the DynamicBatcher, as the API has it: as many pictures under way as clients that send them.
 What a dataset could reach at most is told by the network alone, in batches, on pictures that are decoded already.
 """
 
@@ -19,11 +19,14 @@ from service.engine.batching import BatchingProbe, DynamicBatcher
 from service.engine.chunks import JobLimits, compute, plan
 from service.engine.datasets.batches import BATCH
 from service.engine.images.archive import Dataset, DatasetLimits, open_dataset, pack_dataset
+from service.engine.images.photo import ImageFile
 from service.engine.methods import METHODS
-from service.engine.methods.layers.layer_health import SKETCH_POSITIONS, SKETCH_SIZE
+from service.engine.methods.channel_totals import SKETCH_SIZE
+from service.engine.methods.layers.layer_health import SKETCH_POSITIONS
 from service.engine.model import Model
-from service.engine.photo import see
-from service.engine.run import Request, run
+from service.engine.running.request import Request
+from service.engine.running.run import run
+from service.engine.running.viewing import Decoding, see
 from service.keras.compute.probe import KerasProbe
 from service.settings import Limits
 from tests.benchmark.engine import compare
@@ -56,7 +59,7 @@ def measure_datasets(table: Table, networks: Sequence[str], test_data: Path, rou
 def _contenders(model: Model, method: str, count: int) -> dict[str, Contender]:
     def decoded(number: int) -> list[Array]:
         photos = _photos("network", number, count)
-        return [model.preprocessing.apply(see(model, photo, LIMITS).seen) for photo in photos]
+        return [model.preprocessing.apply(see(model, ImageFile(photo), Decoding(LIMITS)).seen) for photo in photos]
 
     ask_engine = _statistics_in_engine if method == "layer-health" else _run_in_engine
     return {
@@ -89,7 +92,7 @@ def _run_in_engine(model: Model, images: Sequence[bytes]) -> None:
     chosen = METHODS["grad-cam"]
 
     def ask(image: bytes) -> None:
-        run(batched, Request(chosen, chosen.params(), image, first_picture_only=True), LIMITS)
+        run(batched, Request(chosen, chosen.params(), ImageFile(image), first_picture_only=True), LIMITS)
 
     with ThreadPoolExecutor(CLIENTS) as clients:
         deque(clients.map(ask, images), maxlen=0)
@@ -105,7 +108,7 @@ def _statistics_in_engine(model: Model, images: Sequence[bytes]) -> None:
         return [None] * len(batch)
 
     def ask(image: bytes) -> None:
-        seen = model.preprocessing.apply(see(model, image, LIMITS).seen)
+        seen = model.preprocessing.apply(see(model, ImageFile(image), Decoding(LIMITS)).seen)
         batcher.compute(model.name, "channel_statistics", seen, answer)
 
     with ThreadPoolExecutor(CLIENTS) as clients:

@@ -8,10 +8,12 @@ from pathlib import Path
 import psutil
 
 from schemas.methods import MethodParams
-from service.engine.method import AnyMethod
+from service.engine.images.photo import ImageFile
+from service.engine.kinds.method import AnyMethod
 from service.engine.methods import METHODS
 from service.engine.model import Model
-from service.engine.run import Request, run
+from service.engine.running.request import Request
+from service.engine.running.run import run
 from service.keras.compute.probe import KerasProbe
 from tests.benchmark.networks import LIMITS, as_model, open_probe
 from tests.benchmark.pictures import jpeg
@@ -45,7 +47,11 @@ def measure_endurance(table: Table, test_data: Path, count: int) -> None:
         # A prime: neighbours differ in model, method and layer, and all come before one comes again.
         question = questions[number * 7919 % len(questions)]
         image = pictures[number % PICTURES] if question.method.consumes == "image" else None
-        run(question.model, Request(question.method, question.params, image), LIMITS)
+        run(
+            question.model,
+            Request(question.method, question.params, None if image is None else ImageFile(image)),
+            LIMITS,
+        )
         if number in (count // 10, count):
             memory[number] = process.memory_info().rss
             traces[number] = sum(trace_count(model) for model in models)

@@ -3,11 +3,16 @@
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
+from service.engine.images.photo import ImageFile
+from service.engine.images.preprocessing import Preprocessing
+from service.engine.kinds.context import Context
 from service.engine.methods import METHODS
+from service.engine.methods.heatmaps.grad_cam import GRAD_CAM
 from service.engine.model import Model
-from service.engine.run import Request, run
+from service.engine.running.request import Request
+from service.engine.running.run import run
 from service.keras.compute.probe import KerasProbe
 from tests.benchmark import tutorials
 from tests.benchmark.networks import CLASS, LIMITS, as_model, network_of, noise, open_probe, plain_forward
@@ -16,6 +21,7 @@ from tests.benchmark.rows import Goal, Row, Table, at_least, at_most
 from tests.benchmark.turns import Times, medians, take_turns, timed
 
 METHOD = METHODS["grad-cam"]
+RAW: Final = Preprocessing("none", (1.0,), (0.0,))
 OVER_FORWARD = {"vgg16": 1.12, "mobilenetv2": 0.60, "resnet50": 0.80, "efficientnetb0": 0.80}
 TUTORIAL_OVER_OURS = {"vgg16": 5, "mobilenetv2": 25}
 SECOND_CLASS = 0.35
@@ -35,7 +41,8 @@ def measure_engine(table: Table, chosen: list[str], test_data: Path, rounds: int
 def explain(probe: KerasProbe, class_index: int) -> Callable[[Any], Any]:
     """Grad-CAM at the default layer of one preprocessed picture, (h, w, c), to a heat map."""
     params = METHOD.params(class_index=class_index)
-    return lambda image: METHOD.compute(probe, image, params)
+    context = Context(RAW, lambda _: None)
+    return lambda image: GRAD_CAM.compute(probe, image, params, context)
 
 
 def _grad_cam(name: str, probe: KerasProbe, rounds: int) -> list[Row]:
@@ -63,7 +70,7 @@ def _second_class(name: str, model: Model, rounds: int) -> Row:
     for number in range(-2, rounds):
         image = jpeg(1000 + number)
         for which, index in (("first", 0), ("second", 1)):
-            result = run(model, Request(METHOD, METHOD.params(class_index=index), image), LIMITS)
+            result = run(model, Request(METHOD, METHOD.params(class_index=index), ImageFile(image)), LIMITS)
             if number >= 0:
                 taken[which].append(result.timings_seconds.compute * 1000)
     what = f"{name}: a second class of the same picture ÷ the first"

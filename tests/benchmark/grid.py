@@ -10,9 +10,11 @@ import numpy as np
 from PIL import Image
 
 from service.engine.arrays import Array
+from service.engine.images.photo import ImageFile
 from service.engine.methods import METHODS
 from service.engine.model import Model
-from service.engine.run import Request, run
+from service.engine.running.request import Request
+from service.engine.running.run import run
 from service.keras.compute.probe import KerasProbe
 from tests.benchmark.engine import compare
 from tests.benchmark.networks import LIMITS, as_model
@@ -39,7 +41,8 @@ def measure_grid(table: Table, rounds: int) -> None:
     params = METHOD.params(layer=LAYER)
     contenders: dict[str, Contender] = {
         "ours": timed(
-            lambda image: run(model, Request(METHOD, params, image), LIMITS), lambda number: jpeg(number, SIDE)
+            lambda image: run(model, Request(METHOD, params, ImageFile(image)), LIMITS),
+            lambda number: jpeg(number, SIDE),
         )
     }
     failed: dict[str, str] = {}

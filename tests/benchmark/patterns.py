@@ -11,8 +11,8 @@ import numpy as np
 
 from service.engine.arrays import Array
 from service.engine.chunks import JobLimits
-from service.engine.method import Context
-from service.engine.methods import METHODS
+from service.engine.kinds.context import Context
+from service.engine.methods.features.filter_patterns import FILTER_PATTERNS, FilterPatternsParams
 from service.engine.model import Model
 from service.engine.ports.ascent import Ascended, Ascent, Canvas, FilterMeans, Schedule
 from service.keras.compute.probe import KerasProbe
@@ -25,7 +25,7 @@ from tests.benchmark.rows import Row, Table, at_least
 from tests.benchmark.turns import Contender, take_turns, timed
 from tests.oracle import correlation
 
-METHOD = METHODS["filter-patterns"]
+METHOD = FILTER_PATTERNS
 LAYER, SIDE, STEPS = "block3_conv1", 150, 40
 BLOCKS = [f"block{number}_conv1" for number in range(1, 6)]
 SMALL_SIDE, FILTERS = 64, 64
@@ -112,8 +112,7 @@ def _sample(tutorial: Callable[[tuple[int, Array]], Array], filters: range) -> f
     return perf_counter() - started
 
 
-def _compute(model: Model, params: object) -> None:
+def _compute(model: Model, params: FilterPatternsParams) -> None:
     """Every chunk of the job, to standardised pictures."""
-    assert METHOD.axis is not None
-    for items in METHOD.axis.cut(model.probe, params, JobLimits().max_bytes):
-        METHOD.compute(model.probe, None, params, Context(items, model.preprocessing, lambda _: None))
+    for items in METHOD.cut(model.probe, params, JobLimits().max_bytes):
+        METHOD.compute(model.probe, None, params, Context(model.preprocessing, lambda _: None, items))

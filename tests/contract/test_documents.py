@@ -101,8 +101,7 @@ def test_every_decision_says_when_it_was_made_and_whether_it_holds():
 def test_every_method_states_what_versions_are_compared_by():
     page = (ROOT / "docs" / "versions.md").read_text(encoding="utf-8")
     for name, method in METHODS.items():
-        assert method.compared is not None, name
-        assert f"| `{name}` | {method.compared.array} |" in page
+        assert f"| `{name}` | {method.compared} |" in page
 
 
 def test_gallery_shows_every_method_when_one_is_added():

@@ -28,7 +28,7 @@ from service.settings import Settings
 from tests.unit.fakes import SilentNotifier
 
 # A method whose only way is a job.
-SLOW_CAM = replace(GRAD_CAM, name="slow-cam", kind="job")
+SLOW_CAM = replace(GRAD_CAM, name="slow-cam", takes_long=True)
 # Guards against hanging; nothing is expected to take long.
 LIMIT_SECONDS = 60.0
 

@@ -19,7 +19,7 @@ from service.engine.images.decoding import ImageLimits
 from service.engine.methods import METHODS
 from service.engine.model import Model
 from service.engine.ports.overrides import Overrides
-from service.engine.run import Request
+from service.engine.running.request import Request
 from service.errors import MethodUnavailableError, ModelFailedError
 from service.keras.compute.probe import KerasProbe
 from service.keras.files.loading import load_probe

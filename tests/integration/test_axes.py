@@ -13,7 +13,7 @@ from keras import ops
 from service.engine.activation_cache import ActivationCache
 from service.engine.arrays import Array
 from service.engine.images.preprocessing import Preprocessing
-from service.engine.method import refuse_without_spatial_layer
+from service.engine.kinds.requirements import refuse_without_spatial_layer
 from service.engine.methods.features.filter_patterns import FilterPatternsParams, cut
 from service.engine.methods.layers.layer_health import LayerHealthParams, _find_layers
 from service.engine.methods.units import UnitChoice

@@ -14,9 +14,11 @@ from service.demo.scenes import CLASSES, Scene, draw_scene
 from service.engine.chunks import JobLimits, run_all
 from service.engine.images.archive import DatasetLimits
 from service.engine.images.decoding import ImageLimits
+from service.engine.images.photo import ImageFile
 from service.engine.methods import METHODS
 from service.engine.model import Model
-from service.engine.run import Request, run
+from service.engine.running.request import Request
+from service.engine.running.run import run
 from service.keras.files.loading import load_probe
 from service.models.catalog import Catalog
 from service.models.datasets import Datasets
@@ -65,7 +67,7 @@ def _heatmap(model: Model, scene: Scene) -> np.ndarray:
     Image.fromarray(scene.image).save(buffer, "PNG")
     method = METHODS["grad-cam"]
     params = method.params.model_validate({"class_index": scene.label, "colormap": "gray"})
-    result = run(model, Request(method, params, buffer.getvalue()), ImageLimits(2**20, 10**6))
+    result = run(model, Request(method, params, ImageFile(buffer.getvalue())), ImageLimits(2**20, 10**6))
     return np.asarray(Image.open(io.BytesIO(result.images[1].data)).convert("L"))
 
 

@@ -8,13 +8,16 @@ import pytest
 from click.testing import CliRunner
 from starlette.testclient import TestClient
 
+from schemas.values.base import Values
 from service.app import create_app
 from service.cli import main, make_program
 from service.cli.backends import open_backend
 from service.composition import BUILT_IN_MODELS
 from service.engine.arrays import Array
 from service.engine.drawing.visuals import Sheets, Tiles
-from service.engine.method import Method, refuse_without_image
+from service.engine.kinds.context import Context
+from service.engine.kinds.method import ImageMethod
+from service.engine.kinds.requirements import refuse_without_image
 from service.engine.methods import METHODS
 from service.engine.methods.layers.activations import ActivationsParams
 from service.engine.ports.probe import Probe
@@ -62,18 +65,25 @@ def test_doctor_refuses_with_the_reason_when_the_file_carries_code(test_data: Pa
     assert "Lambda" in report
 
 
-def _brightness(_: Probe, image: Array, __: ActivationsParams) -> Sheets:
+class BrightnessValues(Values):
+    """How bright the picture is."""
+
+    mean: float
+
+
+def _brightness(_: Probe, image: Array, __: ActivationsParams, ___: Context) -> Sheets:
     gray = np.asarray(image.mean(axis=-1, keepdims=True), np.float32)
-    return Sheets((Tiles("brightness", "image", np.moveaxis(gray, -1, 0), "bounds"),), {"mean": float(gray.mean())})
+    return Sheets(
+        (Tiles("brightness", "image", np.moveaxis(gray, -1, 0), "bounds"),), BrightnessValues(mean=float(gray.mean()))
+    )
 
 
-BRIGHTNESS = Method(
+BRIGHTNESS = ImageMethod(
     name="brightness",
     title="Brightness of the picture",
     description="How bright the network sees each pixel.",
-    kind="interactive",
-    consumes="image",
     params=ActivationsParams,
+    values=(BrightnessValues,),
     compute=_brightness,
     refuse=refuse_without_image,
 )

@@ -19,7 +19,8 @@ from service.engine.images.preprocessing import Preprocessing
 from service.engine.methods import METHODS
 from service.engine.model import Model
 from service.engine.ports.ascent import Ascended, Ascent, Canvas, FilterMeans, Schedule
-from service.engine.run import Request
+from service.engine.running.reduction import Finished
+from service.engine.running.request import Request
 from service.errors import (
     ComputationFailedError,
     FilterOutOfRangeError,
@@ -625,4 +626,4 @@ def _work(model: Model, request: Request) -> list[Result]:
     work = plan(model, request, IMAGES, JobLimits())
     parts = [compute(model, request, items, IMAGES, lambda _: None) for items in work.chunks]
     pictures = ((image.name, np.asarray(Image.open(io.BytesIO(image.data)))) for part in parts for image in part.images)
-    return [*parts, combine(model, request, parts, pictures, IMAGES)]
+    return [*parts, combine(model, request, Finished(parts, pictures, lambda _: None), IMAGES)]

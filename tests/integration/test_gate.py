@@ -15,10 +15,12 @@ from service.cli.gate import find_failures
 from service.engine.chunks import JobLimits
 from service.engine.images.archive import Dataset, DatasetLimits, open_dataset, pack_dataset
 from service.engine.images.decoding import ImageLimits
+from service.engine.images.photo import ImageFile
 from service.engine.images.preprocessing import Preprocessing
 from service.engine.methods import METHODS
 from service.engine.model import Model
-from service.engine.run import Request, run
+from service.engine.running.request import Request
+from service.engine.running.run import run
 from service.engine.versions.comparison import compute_versions, plan_versions, run_versions
 from service.keras.compute.probe import KerasProbe
 
@@ -104,7 +106,9 @@ def _compare(models: list[Model], method: str, *, over: bool = False, **params: 
         return run_versions(models, Request(chosen, asked, None, images=images), LIMITS, lambda _: None)
     photo = _photo(0, channels=1, size=(8, 8)) if method.startswith(AUTOENCODER) else _photo(0)
     image = photo if chosen.consumes == "image" else None
-    return run_versions(models, Request(chosen, asked, image), LIMITS, lambda _: None)
+    return run_versions(
+        models, Request(chosen, asked, None if image is None else ImageFile(image)), LIMITS, lambda _: None
+    )
 
 
 def _judge(networks: Networks, kind: str, method: str, *, over: bool, **params: Any) -> bool:
@@ -147,7 +151,9 @@ def test_each_picture_of_a_dataset_is_asked_about_one_class_and_its_maps_are_cor
     entries = result.values["versions"]
     images, expected, best = _photos(), {}, []
     for member in images.members:
-        asked = Request(METHODS["grad-cam"], METHODS["grad-cam"].params(), images.read(member.index, max_bytes=2**20))
+        asked = Request(
+            METHODS["grad-cam"], METHODS["grad-cam"].params(), ImageFile(images.read(member.index, max_bytes=2**20))
+        )
         target = run(models[1], asked, LIMITS[0]).target
         assert target is not None
         best.append(target.index)

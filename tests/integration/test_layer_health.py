@@ -15,7 +15,7 @@ from service.engine.images.decoding import ImageLimits
 from service.engine.images.preprocessing import Preprocessing
 from service.engine.methods.layers.layer_health import LAYER_HEALTH
 from service.engine.model import Model
-from service.engine.run import Request
+from service.engine.running.request import Request
 from service.errors import LayerNotFoundError, LayerWithoutKernelError
 from service.keras.compute.probe import KerasProbe
 

@@ -12,9 +12,11 @@ from PIL import Image
 from schemas.results import Result
 from service.engine.arrays import Array
 from service.engine.images.decoding import ImageLimits
+from service.engine.images.photo import ImageFile
 from service.engine.methods import METHODS
 from service.engine.model import Model
-from service.engine.run import Request, run
+from service.engine.running.request import Request
+from service.engine.running.run import run
 from service.errors import LayerNotFoundError, LayerWithoutKernelError
 from service.keras.compute.probe import KerasProbe
 from service.keras.files.loading import load_probe
@@ -135,4 +137,4 @@ def _run(model: Model, name: str, **params: object) -> Result:
     method = METHODS[name]
     buffer = io.BytesIO()
     Image.linear_gradient("L").save(buffer, "PNG")
-    return run(model, Request(method, method.params.model_validate(params), buffer.getvalue()), LIMITS)
+    return run(model, Request(method, method.params.model_validate(params), ImageFile(buffer.getvalue())), LIMITS)

@@ -21,9 +21,11 @@ from starlette.testclient import TestClient
 from service.app import create_app
 from service.engine.arrays import Pixels
 from service.engine.images.decoding import ImageLimits, decode, fit
+from service.engine.images.photo import ImageFile
 from service.engine.methods import METHODS
 from service.engine.model import Model
-from service.engine.run import Request, run
+from service.engine.running.request import Request
+from service.engine.running.run import run
 from service.keras.compute.probe import KerasProbe
 from service.keras.files.loading import load_probe
 from service.keras.graph.replay import infer, replay
@@ -217,7 +219,7 @@ def test_digits_are_read_when_they_come_as_png(
     for digit in digits[0][:40]:
         buffer = io.BytesIO()
         Image.fromarray(digit).save(buffer, "PNG")
-        result = run(model, Request(method, method.params(), buffer.getvalue()), LIMITS)
+        result = run(model, Request(method, method.params(), ImageFile(buffer.getvalue())), LIMITS)
         found.append(result.predictions[0].index)
     assert found == digits[1][:40].tolist()
 

@@ -12,9 +12,11 @@ from keras import layers
 from PIL import Image
 
 from service.engine.images.decoding import ImageLimits
+from service.engine.images.photo import ImageFile
 from service.engine.methods import METHODS
 from service.engine.model import Model
-from service.engine.run import Request, run
+from service.engine.running.request import Request
+from service.engine.running.run import run
 from service.keras.compute.probe import KerasProbe
 from service.keras.compute.tuning import Tuning
 from service.models.preprocessing import PRESETS
@@ -88,10 +90,10 @@ def _requests(models: list[Model]) -> list[tuple[Model, Request]]:
     mixed = []
     for number, (photo, model) in enumerate(product(photos, models)):
         predictions, heatmap = METHODS["predictions"], METHODS["grad-cam"]
-        mixed.append((model, Request(predictions, predictions.params(), photo)))
+        mixed.append((model, Request(predictions, predictions.params(), ImageFile(photo))))
         for layer, class_index in product(inner[model.name], (None, 0, 1)):
             params = heatmap.params(layer=layer, class_index=class_index, colormap=("jet", "gray")[number % 2])
-            mixed.append((model, Request(heatmap, params, photo)))
+            mixed.append((model, Request(heatmap, params, ImageFile(photo))))
     return mixed
 
 

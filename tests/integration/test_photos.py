@@ -29,6 +29,7 @@ from tests.oracle import (
     relative_error,
     snapshot,
 )
+from tests.unit.fakes import IDLE
 
 Load = Callable[[str], Model]
 LIMITS = ImageLimits(max_bytes=2**24, max_pixels=10**7)
@@ -204,7 +205,7 @@ def _seen_by(model: Model, path: Path) -> Array:
 
 
 def _heatmap(model: Model, path: Path, class_index: int | None = None) -> Heatmap:
-    return grad_cam(model.probe, _seen_by(model, path), GradCamParams(class_index=class_index))
+    return grad_cam(model.probe, _seen_by(model, path), GradCamParams(class_index=class_index), IDLE)
 
 
 def _evidence(answer: LayerGradients) -> Floats:

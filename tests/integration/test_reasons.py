@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from keras import layers
 
-from service.engine.method import refuse_without_classes, refuse_without_image, refuse_without_latent
+from service.engine.kinds.requirements import refuse_without_classes, refuse_without_image, refuse_without_latent
 from service.engine.model import Model
 from service.engine.ports.probe import BatchProbe
 from service.errors import ComputationFailedError, ModelFailedError

@@ -14,7 +14,7 @@ from service.engine.images.decoding import ImageLimits
 from service.engine.images.preprocessing import Preprocessing
 from service.engine.methods.layers.top_images import TOP_IMAGES
 from service.engine.model import Model
-from service.engine.run import Request
+from service.engine.running.request import Request
 from service.keras.compute.probe import KerasProbe
 
 L: Any = keras.layers

@@ -14,12 +14,14 @@ from schemas.results import Result
 from service.engine.chunks import JobLimits
 from service.engine.images.archive import DatasetLimits, open_dataset, pack_dataset
 from service.engine.images.decoding import ImageLimits
+from service.engine.images.photo import ImageFile
 from service.engine.images.preprocessing import Preprocessing
-from service.engine.method import Context
+from service.engine.kinds.context import Context
 from service.engine.methods import METHODS
 from service.engine.methods.features.filter_patterns import FilterPatternsParams, filter_patterns
 from service.engine.model import Model
-from service.engine.run import Request, run
+from service.engine.running.request import Request
+from service.engine.running.run import run
 from service.engine.versions.comparison import plan_versions, run_versions
 from service.errors import LayerNotFoundError, TooFewVersionsError, VersionsDifferError
 from service.keras.compute.probe import KerasProbe
@@ -53,7 +55,9 @@ def _photo() -> bytes:
 
 def _request(method: str, **params: Any) -> Request:
     chosen = METHODS[method]
-    return Request(chosen, chosen.params.model_validate(params), _photo() if chosen.consumes == "image" else None)
+    return Request(
+        chosen, chosen.params.model_validate(params), ImageFile(_photo()) if chosen.consumes == "image" else None
+    )
 
 
 def _compare(models: list[Model], method: str, **params: Any) -> Result:
@@ -110,7 +114,7 @@ def test_each_chunk_goes_through_all_versions_when_the_method_is_one_of_jobs(mod
     names = [image.name for image in result.images]
     assert names[0] == "versions"
     assert {f"v{version}--{name}" for version in "123" for name in ("grid", "filter-0", "filter-1")} < set(names)
-    context = Context([0, 1], UNIT, lambda _: None)
+    context = Context(UNIT, lambda _: None, [0, 1])
     params = FilterPatternsParams.model_validate(request.params.model_dump())
     changes = [filter_patterns(model.probe, None, params, context).changes for model in models]
     for pair, one, other in zip(result.values["neighbours"], changes, changes[1:], strict=False):

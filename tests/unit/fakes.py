@@ -10,6 +10,7 @@ import numpy as np
 
 from service.engine.arrays import Array
 from service.engine.images.preprocessing import Preprocessing
+from service.engine.kinds.context import Context
 from service.engine.model import Model
 from service.engine.ports.answers import (
     ChannelStatistics,
@@ -26,6 +27,10 @@ from service.engine.ports.ascent import Ascended, Ascent
 from service.engine.ports.network_info import Latent, LayerInfo, NetworkInfo
 from service.engine.ports.overrides import Overrides
 from service.errors import ClassOutOfRangeError, LayerNotFoundError, ModelFailedError, SizeUnsuitableError
+
+RAW = Preprocessing("none", (1.0,), (0.0,))
+# For methods that are called by hand.
+IDLE = Context(RAW, lambda _: None)
 
 
 class ClosedFormProbe:
@@ -185,9 +190,6 @@ def even_field(size: tuple[int, int], window: int) -> ReceptiveField:
 def image_of(seed: int) -> Array:
     """(4, 6, 3) float32 in 0…1, another for every seed."""
     return np.random.default_rng(seed).random((4, 6, 3), np.float32)
-
-
-RAW = Preprocessing("none", (1.0,), (0.0,))
 
 
 def closed_form_model(weights: Iterable[Iterable[float]], **changes: Any) -> Model:

@@ -8,8 +8,10 @@ import pytest
 
 from service.engine.allowance import FREE, Allowance, Memory
 from service.engine.images.decoding import ImageLimits
+from service.engine.images.photo import ImageFile
 from service.engine.methods import METHODS
-from service.engine.run import Request, run
+from service.engine.running.request import Request
+from service.engine.running.run import run
 from service.errors import DeadlineExceededError, ImageTooManyPixelsError, ServerBusyError
 from tests.unit.fakes import closed_form_model
 from tests.unit.test_run import WEIGHTS, a_photo
@@ -19,7 +21,7 @@ LIMITS = ImageLimits(max_bytes=2**20, max_pixels=10**6)
 
 def _request(allowance: Allowance) -> Request:
     method = METHODS["grad-cam"]
-    return Request(method, method.params(), a_photo(), allowance=allowance)
+    return Request(method, method.params(), ImageFile(a_photo()), allowance=allowance)
 
 
 def test_memory_comes_back_when_the_work_ends_or_fails():

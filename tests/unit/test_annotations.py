@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from service.engine.datasets.annotations.reading import Annotations
+from service.engine.annotations.reading import Annotations
 from service.engine.images.archive import Dataset, DatasetLimits, open_dataset
 from service.engine.images.decoding import ImageLimits
 from service.errors import AnnotationInvalidError

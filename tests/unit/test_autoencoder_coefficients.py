@@ -15,7 +15,7 @@ from service.engine.methods import METHODS
 from service.engine.model import Model
 from service.engine.ports.answers import Kernel
 from service.engine.ports.network_info import Latent, LayerInfo
-from service.engine.run import Request
+from service.engine.running.request import Request
 from service.errors import LayerNotFoundError, TooManyValuesError, UnitOutOfRangeError
 from tests.unit.fakes import ClosedFormProbe, autoencoder_model
 from tests.unit.test_autoencoder_latents import flat

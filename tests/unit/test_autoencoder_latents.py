@@ -18,7 +18,7 @@ from service.engine.images.decoding import ImageLimits
 from service.engine.methods import METHODS
 from service.engine.methods.autoencoders.projection import find_plane
 from service.engine.ports.network_info import Latent
-from service.engine.run import Request
+from service.engine.running.request import Request
 from service.errors import DatasetMissingError, LatentTooLargeError, NotFiniteError
 from tests.unit.fakes import ClosedFormProbe, autoencoder_model
 from tests.unit.test_over_images import dataset
@@ -156,7 +156,7 @@ class _BrokenProbe(ClosedFormProbe):
         return super().decode(latents) + np.float32(self.decoded)
 
 
-@pytest.mark.parametrize(("encoded", "decoded", "word"), [(np.nan, 0.0, "latent holds"), (1.0, np.inf, "decodes")])
+@pytest.mark.parametrize(("encoded", "decoded", "word"), [(np.nan, 0.0, "holds or answers"), (1.0, np.inf, "decodes")])
 def test_nothing_is_shown_when_the_network_is_broken(encoded: float, decoded: float, word: str):
     model = autoencoder_model()
     probe = _BrokenProbe([[1.0], [0.0], [0.0]])

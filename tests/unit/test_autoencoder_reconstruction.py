@@ -10,9 +10,11 @@ from service.engine.chunks import JobLimits, run_all
 from service.engine.drawing.png import decode_png
 from service.engine.drawing.reconstructions import GAP
 from service.engine.images.decoding import ImageLimits
+from service.engine.images.photo import ImageFile
 from service.engine.images.preprocessing import Preprocessing
 from service.engine.methods import METHODS
-from service.engine.run import Request, run
+from service.engine.running.request import Request
+from service.engine.running.run import run
 from service.errors import DatasetEmptyError, MethodUnavailableError
 from tests.unit.fakes import autoencoder_model, closed_form_model
 from tests.unit.test_over_images import dataset
@@ -33,11 +35,11 @@ def _stripes(low: int, high: int) -> bytes:
 
 def test_errors_are_in_the_networks_units_when_a_picture_is_painted():
     image = _stripes(0, 102)
-    raw = run(autoencoder_model(), Request(METHOD, METHOD.params(), image), LIMITS)
+    raw = run(autoencoder_model(), Request(METHOD, METHOD.params(), ImageFile(image)), LIMITS)
     # All is decoded as 51: everywhere 51 too much or too little.
     assert (raw.values["mse"], raw.values["mae"]) == (pytest.approx(51**2), pytest.approx(51))
     assert raw.values["error"] == {"min": pytest.approx(-51), "max": pytest.approx(51)}
-    unit = run(autoencoder_model(preprocessing=UNIT), Request(METHOD, METHOD.params(), image), LIMITS)
+    unit = run(autoencoder_model(preprocessing=UNIT), Request(METHOD, METHOD.params(), ImageFile(image)), LIMITS)
     assert (unit.values["mse"], unit.values["mae"]) == (pytest.approx(0.04), pytest.approx(0.2))
     for values, span in ((raw.values, 255), (unit.values, 1)):
         assert values["units"]["span"] == pytest.approx(span)
@@ -46,12 +48,12 @@ def test_errors_are_in_the_networks_units_when_a_picture_is_painted():
 
 
 def test_noise_ratio_is_null_when_the_painting_is_perfect():
-    result = run(autoencoder_model(), Request(METHOD, METHOD.params(), _stripes(9, 9)), LIMITS)
+    result = run(autoencoder_model(), Request(METHOD, METHOD.params(), ImageFile(_stripes(9, 9))), LIMITS)
     assert (result.values["mse"], result.values["psnr"]) == (0, None)
 
 
 def test_too_bright_is_red_and_too_dark_is_blue_when_the_error_is_drawn():
-    result = run(autoencoder_model(), Request(METHOD, METHOD.params(), _stripes(0, 200)), LIMITS)
+    result = run(autoencoder_model(), Request(METHOD, METHOD.params(), ImageFile(_stripes(0, 200))), LIMITS)
     pictures = {image.name: decode_png(image.data) for image in result.images}
     assert list(pictures) == ["comparison", "input", "reconstruction", "error"]
     zoom = pictures["input"].shape[1] // 6
@@ -85,4 +87,8 @@ def test_dataset_is_refused_when_none_of_its_pictures_can_be_read():
 
 def test_network_is_refused_when_it_is_no_autoencoder():
     with pytest.raises(MethodUnavailableError, match="no autoencoder"):
-        run(closed_form_model([[1.0], [0.0], [0.0]]), Request(METHOD, METHOD.params(), _stripes(0, 9)), LIMITS)
+        run(
+            closed_form_model([[1.0], [0.0], [0.0]]),
+            Request(METHOD, METHOD.params(), ImageFile(_stripes(0, 9))),
+            LIMITS,
+        )

@@ -10,15 +10,15 @@ from service.engine.chunks import JobLimits, plan, run_all
 from service.engine.drawing.png import decode_png
 from service.engine.drawing.visuals import Tiles
 from service.engine.images.decoding import ImageLimits
-from service.engine.method import Batch, Context
+from service.engine.kinds.context import Batch, Context, Reduction
 from service.engine.methods import METHODS
 from service.engine.methods.autoencoders.traversal import (
     AutoencoderTraversalParams,
     autoencoder_traversal,
-    conclude,
+    reduce,
 )
 from service.engine.parameters import InvalidParametersError, validate
-from service.engine.run import Request
+from service.engine.running.request import Request
 from service.errors import PictureOutOfRangeError, UnitOutOfRangeError
 from tests.unit.fakes import autoencoder_model
 from tests.unit.test_autoencoder_latents import flat
@@ -70,9 +70,9 @@ def test_sheet_says_which_unit_each_row_is_of_and_what_value_each_tile_has():
     assert len(parts[0].values["values"]) == len(parts[0].values["units"])
     batches = [Batch(images.members, np.array([np.full((4, 6, 3), colour) for colour in COLOURS], np.float32))]
     params = AutoencoderTraversalParams(units="1", steps=3, low=-5, high=5.5, between="0,2")
-    found = autoencoder_traversal(model.probe, iter(batches), params, Context([0], model.preprocessing, print))
-    part = parts[0].model_copy(update={"values": found.numbers})
-    sheet, way = conclude(model.probe, [part], params).pictures
+    found = autoencoder_traversal(model.probe, iter(batches), params, Context(model.preprocessing, print, [0]))
+    reduction = Reduction(model.probe, model.preprocessing, print)
+    sheet, way = reduce([found.numbers], reduction, params).visuals
     assert isinstance(sheet, Tiles)
     assert isinstance(way, Tiles)
     assert (sheet.rows, sheet.words) == (("unit 1",), ("-5", "0.25", "5.5"))

@@ -1,22 +1,29 @@
 """Jobs over closed-form networks: how requests are cut, computed and combined, and what is refused at once."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from schemas.methods import MethodParams
-from schemas.results import Answer, Provenance, Timings
-from service.engine.arrays import Pixels
+from schemas.results import Provenance, Timings
+from schemas.values.base import Values
+from service.engine.arrays import Array
 from service.engine.chunks import JobLimits, Plan, combine, compute, plan
-from service.engine.drawing.visuals import Picture, Pictures
+from service.engine.drawing.visuals import Drawn, Picture, Pictures
 from service.engine.images.decoding import ImageLimits
-from service.engine.method import Axis, Context, Method, Whole
+from service.engine.images.photo import ImageFile
+from service.engine.kinds.context import Context, Reduction, Summary
+from service.engine.kinds.method import ItemsMethod
+from service.engine.kinds.packing import Chunk
 from service.engine.methods import METHODS
 from service.engine.ports.network_info import NetworkInfo
 from service.engine.ports.probe import Probe
-from service.engine.run import Request, run
+from service.engine.running.reduction import Finished
+from service.engine.running.request import Request
+from service.engine.running.run import run
 from service.errors import ImageInvalidError, ImageMissingError, JobTooLargeError, MethodUnavailableError
 from tests.unit.fakes import closed_form_model
 from tests.unit.test_run import WEIGHTS, a_photo
@@ -37,33 +44,43 @@ def _cut(_: Probe, params: StripesParams, __: int) -> list[list[int]]:
     return [items[start : start + 2] for start in range(0, len(items), 2)]
 
 
-def _stripes(_: Probe, __: None, ___: StripesParams, context: Context) -> Pictures:
+class StripesChunk(Chunk):
+    items: list[int]
+
+
+class StripesValues(Values):
+    items: list[int]
+
+
+def _stripes(_: Probe, __: Array | None, ___: StripesParams, context: Context) -> Pictures:
     context.report(0.5)
     pictures = tuple(Picture(f"stripe-{item}", np.full((2, 3, 3), item / 10, np.float32)) for item in context.items)
-    numbers = {"items": list(context.items)}
+    numbers = StripesChunk(items=list(context.items))
     return Pictures("maps", pictures, numbers, resolved={"size": 2}, plan={"device": "CPU"})
 
 
-def _combine(parts: Sequence[Answer], pictures: Iterable[tuple[str, Pixels]], _: StripesParams) -> Whole:
-    rows = [pixels for _, pixels in pictures]
-    items = [item for part in parts for item in part.values["items"]]
-    return Whole(iter([("all", np.concatenate(rows))]), {"items": items})
+def _reduce(chunks: Sequence[StripesChunk], reduction: Reduction, _: StripesParams) -> Summary:
+    rows = [pixels for _, pixels in reduction.pictures]
+    items = [item for chunk in chunks for item in chunk.items]
+    return Summary(iter([Drawn("all", np.concatenate(rows))]), StripesValues(items=items))
 
 
 def _never(_: NetworkInfo) -> str | None:
     return None
 
 
-STRIPES = Method(
+STRIPES = ItemsMethod(
     name="stripes",
     title="Stripes",
     description="For tests.",
-    kind="job",
-    consumes="none",
     params=StripesParams,
+    values=(StripesValues,),
+    chunk=StripesChunk,
+    unit="count",
+    cut=_cut,
     compute=_stripes,
+    reduce=_reduce,
     refuse=_never,
-    axis=Axis("count", _cut, _combine),
 )
 MODEL = closed_form_model(WEIGHTS)
 
@@ -73,7 +90,7 @@ def _stripes_request(**params: Any) -> Request:
 
 
 def _interactive(method: str, image: bytes | None) -> Request:
-    return Request(METHODS[method], METHODS[method].params(), image)
+    return Request(METHODS[method], METHODS[method].params(), None if image is None else ImageFile(image))
 
 
 def test_one_chunk_is_planned_when_the_method_has_no_axis():
@@ -100,7 +117,7 @@ def test_plan_refuses_when_the_image_cannot_be_used(image: bytes | None, error: 
 
 
 def test_plan_refuses_when_the_method_does_not_work_on_the_model():
-    picture_less = Method(**{**STRIPES.__dict__, "refuse": lambda _: "it has no stripes"})
+    picture_less = replace(STRIPES, refuse=lambda _: "it has no stripes")
     with pytest.raises(MethodUnavailableError, match="it has no stripes"):
         plan(MODEL, Request(picture_less, StripesParams(), None), IMAGES, JOBS)
 
@@ -142,7 +159,7 @@ def test_whole_has_all_numbers_and_its_own_pictures_when_chunks_are_combined():
     request = _stripes_request()
     parts = [compute(MODEL, request, items, IMAGES, lambda _: None) for items in ([0, 1], [2, 3], [4])]
     pictures = ((f"stripe-{item}", np.full((2, 3, 3), item, np.uint8)) for item in range(5))
-    whole = combine(MODEL, request, parts, pictures, IMAGES)
+    whole = combine(MODEL, request, Finished(parts, pictures, lambda _: None), IMAGES)
     assert whole.values == {"items": [0, 1, 2, 3, 4]}
     assert [(image.name, image.layer, image.width, image.height) for image in whole.images] == [("all", "maps", 3, 10)]
     assert whole.timings_seconds.compute == pytest.approx(sum(part.timings_seconds.compute for part in parts))
@@ -153,9 +170,8 @@ def test_every_device_is_told_when_chunks_were_computed_on_different_ones():
     request = _stripes_request()
     parts = [compute(MODEL, request, [item], IMAGES, lambda _: None) for item in range(3)]
     parts[1] = _computed_on(parts[1], "GPU")
-    assert combine(MODEL, request, parts, iter([("a", np.zeros((1, 1, 3), np.uint8))]), IMAGES).provenance.plan == {
-        "device": ["CPU", "GPU"]
-    }
+    finished = Finished(parts, iter([("a", np.zeros((1, 1, 3), np.uint8))]), lambda _: None)
+    assert combine(MODEL, request, finished, IMAGES).provenance.plan == {"device": ["CPU", "GPU"]}
 
 
 def _computed_on(part: Any, device: str) -> Any:

@@ -5,6 +5,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from schemas.values.base import to_json
+from schemas.values.versions import Neighbours
 from service.cli.gate import describe_pair, find_failures
 from service.engine.correlation import compare, correlate, summarise
 
@@ -14,7 +16,8 @@ ZEROS = np.zeros((2, 2), np.float32)
 
 
 def _summary(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
-    return {"from": "1", "to": "2"} | summarise([item.pack() for item in compare(first, second, VERSIONS)])
+    found = dict(summarise(compare(first, second, VERSIONS)))
+    return to_json(Neighbours.model_validate({"from": "1", "to": "2"} | found))
 
 
 def test_correlation_is_pearsons():

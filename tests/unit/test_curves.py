@@ -1,5 +1,8 @@
 """The numbers of several versions as curves: which are followed, in which order."""
 
+from types import SimpleNamespace
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -12,12 +15,13 @@ from service.engine.methods.autoencoders.latents import follow as follow_latents
 from service.engine.methods.layers.layer_health import follow as follow_layers
 
 
-def _codes(mean: list[float], std: list[float]) -> dict[str, dict[str, list[float]]]:
-    return {"ranges": {"mean": mean, "std": std}}
+def _latents(mean: list[float], std: list[float]) -> Any:
+    """What is looked at of them."""
+    return SimpleNamespace(ranges=SimpleNamespace(mean=mean, std=std))
 
 
 def test_each_unit_is_a_curve_in_the_order_of_versions():
-    curves = follow_latents([("1", _codes([0, 5], [1, 1])), ("3", _codes([2, 4], [1, 1]))])
+    curves = follow_latents([("1", _latents([0, 5], [1, 1])), ("3", _latents([2, 4], [1, 1]))])
     assert curves.groups == ("unit 0", "unit 0", "unit 1", "unit 1")
     assert curves.points.tolist() == [[1, 0], [3, 2], [1, 5], [3, 4]]
     assert curves.connected
@@ -25,7 +29,7 @@ def test_each_unit_is_a_curve_in_the_order_of_versions():
 
 def test_the_units_that_vary_most_are_followed_when_there_are_many():
     deviations = [float(number % 7) for number in range(30)]
-    curves = follow_latents([("1", _codes([0.0] * 30, deviations)), ("2", _codes([1.0] * 30, deviations))])
+    curves = follow_latents([("1", _latents([0.0] * 30, deviations)), ("2", _latents([1.0] * 30, deviations))])
     units = [int(str(name).split()[1]) for name in dict.fromkeys(curves.groups)]
     assert len(units) == MAX_CURVES
     assert units == sorted(units)
@@ -33,7 +37,8 @@ def test_the_units_that_vary_most_are_followed_when_there_are_many():
 
 
 def test_each_layer_is_a_curve_by_the_last_versions_names():
-    versions = [(str(number), {"layers": [{"layer": f"conv_{number}", "sparsity": number / 10}]}) for number in (1, 2)]
+    layers = {number: SimpleNamespace(layer=f"conv_{number}", sparsity=number / 10) for number in (1, 2)}
+    versions: Any = [(str(number), SimpleNamespace(layers=[layer])) for number, layer in layers.items()]
     curves = follow_layers(versions)
     assert curves.groups == ("conv_2", "conv_2")
     np.testing.assert_allclose(curves.points, [[1, 0.1], [2, 0.2]])

@@ -15,9 +15,10 @@ from service.engine.chunks import JobLimits, combine, compute, plan
 from service.engine.drawing.sheets import MAX_PIXELS, MAX_SIDE, Grid, lay_on_sheets, plan_grid
 from service.engine.images.decoding import ImageLimits
 from service.engine.images.preprocessing import Preprocessing
-from service.engine.method import Context
+from service.engine.kinds.context import Context
 from service.engine.methods.features.filter_patterns import (
     FILTER_PATTERNS,
+    FilterPatternsChunk,
     FilterPatternsParams,
     cut,
     filter_patterns,
@@ -25,7 +26,8 @@ from service.engine.methods.features.filter_patterns import (
 from service.engine.model import Model
 from service.engine.ports.ascent import Ascended, Ascent
 from service.engine.ports.network_info import LayerInfo
-from service.engine.run import Request
+from service.engine.running.reduction import Finished
+from service.engine.running.request import Request
 from service.errors import (
     FilterOutOfRangeError,
     JobTooLargeError,
@@ -48,7 +50,7 @@ def _probe(operations: int = 10**9, **network_info: Any) -> ClosedFormProbe:
 
 
 def _context(*items: int, preprocessing: Preprocessing = RAW) -> Context:
-    return Context(items, preprocessing, lambda _: None)
+    return Context(preprocessing, lambda _: None, items)
 
 
 def _work(model: Model, **params: Any) -> list[Result]:
@@ -57,7 +59,7 @@ def _work(model: Model, **params: Any) -> list[Result]:
     chunks = plan(model, request, IMAGES, JobLimits()).chunks
     parts = [compute(model, request, items, IMAGES, lambda _: None) for items in chunks]
     pictures = ((image.name, np.asarray(Image.open(io.BytesIO(image.data)))) for part in parts for image in part.images)
-    return [*parts, combine(model, request, parts, pictures, IMAGES)]
+    return [*parts, combine(model, request, Finished(parts, pictures, lambda _: None), IMAGES)]
 
 
 def test_versions_are_compared_by_what_was_made_of_the_noise():
@@ -134,11 +136,10 @@ def test_each_filter_climbs_its_own_noise_when_computed():
         assert np.array_equal(ascent.canvas.start[image], noise.astype(np.float32))
     assert [picture.name for picture in pictures.pictures] == ["filter-1", "filter-0"]
     climbed = ascent.canvas.start[0][..., 1].mean() + 3 * np.sqrt(3)
-    assert pictures.numbers["filters"][0] == {
-        "filter": 1,
-        "activation": pytest.approx(climbed, rel=1e-5),
-        "no_gradient": False,
-    }
+    assert isinstance(pictures.numbers, FilterPatternsChunk)
+    first = pictures.numbers.filters[0]
+    assert (first.filter, first.no_gradient) == (1, False)
+    assert first.activation == pytest.approx(climbed, rel=1e-5)
 
 
 def test_picture_has_a_deviation_of_a_tenth_around_half_when_drawn():

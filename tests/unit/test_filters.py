@@ -1,6 +1,7 @@
 """Layouts, norms and duplicates of kernels, on small ones written out."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -28,7 +29,7 @@ def _kernel(*shape: int, name: str = "kernel") -> Kernel:
 
 
 def _shapes(probe: KernelProbe, **params: object) -> dict[str, tuple[int, ...]]:
-    sheets = filters(probe, None, FiltersParams.model_validate(params))
+    sheets = filters(probe, FiltersParams.model_validate(params))
     return {tiles.name: tiles.values.shape for tiles in sheets.tiles}
 
 
@@ -48,7 +49,7 @@ def test_layout_follows_the_kernel_when_it_is_drawn(shape: Sequence[int], expect
 
 def test_rows_are_filters_when_the_tutorials_six_by_three_is_asked_for():
     kernel = _kernel(3, 3, 3, 64)
-    sheets = filters(KernelProbe(kernel), None, FiltersParams(filters="0-5", channels="0-2"))
+    sheets = filters(KernelProbe(kernel), FiltersParams(filters="0-5", channels="0-2"))
     colour, matrix = sheets.tiles
     assert matrix.columns == 3
     np.testing.assert_array_equal(matrix.values[3 * 4 + 1], kernel.values[:, :, 1, 4])
@@ -59,15 +60,15 @@ def test_rows_are_filters_when_the_tutorials_six_by_three_is_asked_for():
 def test_scale_is_that_of_what_is_drawn_when_asked_for():
     values = np.asarray([[-5, 3, 1], [0, 2, 9], [7, 7, 8]], np.float32)[None, None]
     probe = KernelProbe(Kernel("dense", "kernel", values))
-    (matrix,) = filters(probe, None, FiltersParams(filters="1", channels="0-1", scale="shown")).tiles
+    (matrix,) = filters(probe, FiltersParams(filters="1", channels="0-1", scale="shown")).tiles
     assert (matrix.low, matrix.high) == (2, 3)
-    (matrix,) = filters(probe, None, FiltersParams(filters="1", channels="0-1")).tiles
+    (matrix,) = filters(probe, FiltersParams(filters="1", channels="0-1")).tiles
     assert (matrix.low, matrix.high) == (-5, 9)
 
 
 def test_whole_kernel_is_in_the_colours_when_fewer_channels_are_drawn():
     kernel = _kernel(3, 3, 3, 2)
-    colour, _ = filters(KernelProbe(kernel), None, FiltersParams(filters="1", channels="0", scale="shown")).tiles
+    colour, _ = filters(KernelProbe(kernel), FiltersParams(filters="1", channels="0", scale="shown")).tiles
     assert (colour.low, colour.high) == (kernel.values[..., 1].min(), kernel.values[..., 1].max())
 
 
@@ -80,11 +81,11 @@ def test_duplicates_are_listed_when_filters_are_alike():
     values: Array = np.random.default_rng(1).normal(size=(3, 3, 4, 6)).astype(np.float32)
     values[..., 5] = 2 * values[..., 1]
     values[..., 3] = 0
-    numbers = filters(KernelProbe(Kernel("conv", "kernel", values)), None, FiltersParams()).numbers
-    assert [pair["filters"] for pair in numbers["near_duplicates"]] == [[1, 5]]
-    assert numbers["near_duplicates"][0]["cosine"] == pytest.approx(1)
+    numbers: Any = filters(KernelProbe(Kernel("conv", "kernel", values)), FiltersParams()).numbers
+    assert [pair.filters for pair in numbers.near_duplicates] == [[1, 5]]
+    assert numbers.near_duplicates[0].cosine == pytest.approx(1)
     expected = np.sqrt((values.astype(np.float64) ** 2).sum(axis=(0, 1, 2)))
-    np.testing.assert_allclose(numbers["norms"], expected, rtol=1e-6)
+    np.testing.assert_allclose(numbers.norms, expected, rtol=1e-6)
 
 
 def test_choice_is_refused_when_it_is_out_of_range():

@@ -15,9 +15,11 @@ from service.engine.arrays import Pixels
 from service.engine.drawing.map_over_picture import lay_over_picture, lay_over_taken
 from service.engine.images.decoding import ImageLimits, fit_into
 from service.engine.images.framing import frame
+from service.engine.images.photo import ImageFile
 from service.engine.images.preprocessing import Preprocessing
 from service.engine.methods import METHODS
-from service.engine.run import Request, run
+from service.engine.running.request import Request
+from service.engine.running.run import run
 from tests.unit.fakes import ClosedFormProbe, closed_form_model
 from tests.unit.test_judging import png
 
@@ -36,7 +38,7 @@ def _ask(picture: Pixels, fit: Fit, size: tuple[int, int], **facts: Any) -> Resu
     model = replace(closed_form_model(WEIGHTS, probe=ClosedFormProbe(WEIGHTS, size=size)), fit=fit, **facts)
     method = METHODS["grad-cam"]
     params = method.params.model_validate({"class_index": 0, "colormap": "gray", "values": "raw"})
-    return run(model, Request(method, params, png(picture)), LIMITS)
+    return run(model, Request(method, params, ImageFile(png(picture))), LIMITS)
 
 
 def _pixels(image: ResultImage) -> Pixels:

@@ -8,10 +8,13 @@ import pytest
 
 from schemas.models import Fit
 from schemas.results import Result
+from schemas.values.heatmaps import HeatmapValues
 from service.engine.arrays import Array, Pixels
 from service.engine.chunks import JobLimits, compute, run_all
-from service.engine.datasets.mean_maps import MAX_SIDE, unpack_map
+from service.engine.datasets.heat_groups import HeatmapNote
+from service.engine.datasets.mean_maps import MAX_SIDE
 from service.engine.images.framing import frame
+from service.engine.kinds.picture_items import Items, SliceChunk
 from tests.unit.fakes import ClosedFormProbe, closed_form_model
 from tests.unit.test_judging import LIMITS, items_of, png, request_for
 from tests.unit.test_over_images import dataset
@@ -86,7 +89,10 @@ def _keep(picture: Pixels, fit: Fit, input_size: tuple[int, int]) -> Array:
     model = replace(closed_form_model(WEIGHTS, probe=ClosedFormProbe(WEIGHTS, size=input_size)), fit=fit)
     request = request_for(dataset([("red/a.png", png(picture))]))
     part = compute(model, request, [0], LIMITS, lambda _: None)
-    return unpack_map(part.values["items"][0]["small_map"])
+    chunk = SliceChunk[Items[HeatmapValues, HeatmapNote]].model_validate(part.values)
+    note = chunk.found.items[0].note
+    assert note is not None
+    return note.small_map
 
 
 def test_mean_map_has_heat_in_the_window_alone_when_pictures_are_cut():

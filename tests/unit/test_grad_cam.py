@@ -5,7 +5,7 @@ import pytest
 from pydantic import ValidationError
 
 from service.engine.methods.heatmaps.grad_cam import GradCamParams, grad_cam
-from tests.unit.fakes import ClosedFormProbe
+from tests.unit.fakes import IDLE, ClosedFormProbe
 
 RED, GREEN = 0, 1
 
@@ -20,7 +20,7 @@ def _image() -> np.ndarray:
 def test_map_is_the_weighted_maps_when_the_class_weighs_one_channel():
     # Gradient of logit 0 is 2/24 on red alone, so the map is red / 12.
     probe = ClosedFormProbe([[2, 0], [0, 3], [0, 0]])
-    heatmap = grad_cam(probe, _image(), GradCamParams(class_index=0))
+    heatmap = grad_cam(probe, _image(), GradCamParams(class_index=0), IDLE)
     expected = np.zeros((4, 6))
     expected[1, 2] = 1.0
     np.testing.assert_allclose(heatmap.values, expected, atol=1e-6)
@@ -28,7 +28,7 @@ def test_map_is_the_weighted_maps_when_the_class_weighs_one_channel():
 
 def test_negative_evidence_is_cut_off_when_weights_are_negative():
     probe = ClosedFormProbe([[2, 0], [-3, 0], [0, 0]])
-    heatmap = grad_cam(probe, _image(), GradCamParams(class_index=0))
+    heatmap = grad_cam(probe, _image(), GradCamParams(class_index=0), IDLE)
     assert heatmap.values.min() == 0
     assert heatmap.values[3, 5] == 0
     assert heatmap.values[1, 2] == pytest.approx(1.0)
@@ -36,7 +36,7 @@ def test_negative_evidence_is_cut_off_when_weights_are_negative():
 
 def test_best_class_is_explained_when_none_is_asked_for():
     probe = ClosedFormProbe([[2, 0], [0, 3], [0, 0]])
-    heatmap = grad_cam(probe, _image(), GradCamParams())
+    heatmap = grad_cam(probe, _image(), GradCamParams(), IDLE)
     # Logits are 2 * 12/24 = 1 and 3 * 24/24 = 3.
     assert heatmap.target.index == 1
     assert heatmap.target.value == pytest.approx(3.0)

@@ -1,7 +1,7 @@
 """Heat maps over a dataset on a closed-form network: groups and mean maps, by hand."""
 
-import base64
 import io
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -9,9 +9,12 @@ import pytest
 from PIL import Image
 
 from schemas.results import Result
+from schemas.values.heatmaps import HeatmapValues
 from service.engine.chunks import JobLimits, compute, run_all
+from service.engine.datasets.heat_groups import HeatmapNote
 from service.engine.datasets.mean_maps import resample
 from service.engine.drawing.colormaps import lookup_table
+from service.engine.kinds.picture_items import Items, SliceChunk
 from tests.unit.fakes import ClosedFormProbe
 from tests.unit.test_judging import FILES, GREEN, LIMITS, MODEL, RED, items_of, picture, png, request_for, run_dataset
 from tests.unit.test_over_images import dataset
@@ -76,9 +79,11 @@ def test_map_of_each_picture_is_in_the_whole_when_it_is_asked_for(result: Result
     assert np.asarray(item["map"]).shape == (4, 6)
     images = dataset(FILES)
     part = compute(MODEL, request_for(images), [0], LIMITS, lambda _: None)
-    noted = part.values["items"][0]["small_map"]
-    assert noted["shape"] == [4, 6]
-    assert np.count_nonzero(np.frombuffer(base64.b64decode(noted["float32"]), "<f4")) == 1
+    chunk = SliceChunk[Items[HeatmapValues, HeatmapNote]].model_validate(json.loads(json.dumps(part.values)))
+    note = chunk.found.items[0].note
+    assert note is not None
+    assert note.small_map.shape == (4, 6)
+    assert np.count_nonzero(note.small_map) == 1
 
 
 def test_maps_are_divided_by_their_own_maxima_before_they_are_made_small():

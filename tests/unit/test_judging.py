@@ -19,7 +19,7 @@ from service.engine.chunks import JobLimits, plan, run_all
 from service.engine.images.archive import Dataset
 from service.engine.images.decoding import ImageLimits
 from service.engine.methods import METHODS
-from service.engine.run import Request
+from service.engine.running.request import Request
 from service.errors import AnnotationInvalidError
 from service.models.labels import read_labels
 from tests.unit.fakes import closed_form_model

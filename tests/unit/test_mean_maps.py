@@ -1,12 +1,10 @@
-"""Maps resampled, averaged and packed, by hand."""
-
-import json
+"""Maps resampled, averaged and made small, by hand."""
 
 import cv2
 import numpy as np
 import pytest
 
-from service.engine.datasets.mean_maps import MAX_SIDE, MeanMap, divide_by_maximum, pack_map, resample, unpack_map
+from service.engine.datasets.mean_maps import MAX_SIDE, MeanMap, divide_by_maximum, resample, shrink
 
 
 @pytest.mark.parametrize("shape", [(14, 21), (9, 9), (1, 1), (40, 13)])
@@ -31,13 +29,7 @@ def test_mean_is_that_of_maps_over_their_maxima_when_they_differ_in_strength():
     assert MeanMap((1, 2)).values.tolist() == [[0, 0]]
 
 
-def test_map_is_the_same_when_it_was_packed():
-    values = np.random.default_rng(1).random((3, 5)).astype(np.float32)
-    np.testing.assert_array_equal(unpack_map(json.loads(json.dumps(pack_map(values)))), values)
-
-
-def test_map_is_packed_small_when_its_layer_is_large():
-    values = np.ones((300, 150), np.float32)
-    packed = pack_map(values)
-    assert packed["shape"] == [MAX_SIDE, MAX_SIDE // 2]
-    np.testing.assert_allclose(unpack_map(packed), 1, rtol=1e-6)
+def test_map_is_made_small_when_its_layer_is_large():
+    small = shrink(np.ones((300, 150), np.float32))
+    assert small.shape == (MAX_SIDE, MAX_SIDE // 2)
+    np.testing.assert_allclose(small, 1, rtol=1e-6)

@@ -9,19 +9,23 @@ import pytest
 from PIL import Image
 
 from schemas.methods import MethodParams
-from schemas.results import Answer, Result
-from service.engine.arrays import Pixels
+from schemas.results import Result
+from schemas.values.datasets import DatasetValues
 from service.engine.chunks import JobLimits, plan, run_all
 from service.engine.datasets.batches import BATCH
-from service.engine.drawing.visuals import Numbers
+from service.engine.drawing.visuals import Drawn, Numbers
 from service.engine.images.archive import Dataset, DatasetLimits, open_dataset, pack_dataset
 from service.engine.images.decoding import ImageLimits
-from service.engine.method import Batch, Context, Method, OverImages, Whole
+from service.engine.images.photo import ImageFile
+from service.engine.kinds.context import Batch, Context, Reduction, Summary
+from service.engine.kinds.method import DatasetMethod
+from service.engine.kinds.packing import Chunk
 from service.engine.methods import METHODS
 from service.engine.model import Model
 from service.engine.ports.network_info import NetworkInfo
 from service.engine.ports.probe import Probe
-from service.engine.run import Request, run
+from service.engine.running.request import Request
+from service.engine.running.run import run
 from service.errors import DatasetEmptyError, DatasetMissingError, ImageMissingError
 from tests.unit.fakes import BatchingClosedFormProbe, closed_form_model
 
@@ -73,7 +77,9 @@ def test_each_picture_is_what_it_is_alone_when_it_comes_in_a_dataset():
     assert len(result.values["items"]) == 20
     for item, member in zip(result.values["items"], images.members, strict=True):
         alone = run(
-            model, Request(METHODS["grad-cam"], _grad_cam(None).params, images.read(member.index, 2**20)), LIMITS
+            model,
+            Request(METHODS["grad-cam"], _grad_cam(None).params, ImageFile(images.read(member.index, 2**20))),
+            LIMITS,
         )
         assert (item["index"], item["name"], item["label"]) == (member.index, member.name, member.label)
         assert item["target"] == alone.target.model_dump() if alone.target else None
@@ -121,32 +127,43 @@ class MeansParams(MethodParams):
     """No parameters."""
 
 
-def _means(_: Probe, batches: Iterator[Batch], __: MeansParams, ___: Context) -> Numbers:
+class MeansChunk(Chunk):
+    sizes: list[int]
+    means: list[float]
+
+
+class MeansValues(DatasetValues):
+    sizes: list[int]
+    means: list[float]
+
+
+def _means(_: Probe, batches: Iterator[Batch], __: MeansParams, ___: Context) -> Numbers[MeansChunk]:
     found = [(len(batch.members), batch.inputs.mean(axis=(1, 2, 3)).tolist()) for batch in batches]
-    return Numbers(
-        None, {"sizes": [size for size, _ in found], "means": [mean for _, means in found for mean in means]}
-    )
+    means = [mean for _, means in found for mean in means]
+    return Numbers(None, MeansChunk(sizes=[size for size, _ in found], means=means))
 
 
-def _join(parts: Sequence[Answer], _: Iterable[tuple[str, Pixels]], __: MeansParams) -> Whole:
-    numbers = {name: [item for part in parts for item in part.values[name]] for name in ("sizes", "means")}
-    return Whole([("sheet", np.zeros((2, 3, 3), np.uint8))], numbers)
+def _join(chunks: Sequence[MeansChunk], _: Reduction, __: MeansParams) -> Summary:
+    sizes = [size for chunk in chunks for size in chunk.sizes]
+    values = MeansValues(sizes=sizes, means=[mean for chunk in chunks for mean in chunk.means])
+    return Summary([Drawn("sheet", np.zeros((2, 3, 3), np.uint8))], values)
 
 
 def _never(_: NetworkInfo) -> str | None:
     return None
 
 
-MEANS = Method(
+MEANS = DatasetMethod(
     name="means",
     title="Means",
     description="For tests.",
-    kind="job",
-    consumes="images",
     params=MeansParams,
+    values=(MeansValues,),
+    chunk=MeansChunk,
     compute=_means,
+    reduce=_join,
     refuse=_never,
-    over_images=OverImages(slice=12, combine=_join),
+    slice=12,
 )
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from service.engine.datasets.pipelining import PASSES, ask_each
-from service.engine.method import Batch
+from service.engine.kinds.context import Batch
 
 
 def _batches(taken: list[int], count: int) -> Iterator[Batch]:

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from service.engine.datasets.annotations.regions import (
+from service.engine.annotations.regions import (
     Annotation,
     Polygon,
     RunLengths,

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from service.api.result_cache import Answer, ResultCache, find_tag, make_answer, make_key
+from service.engine.images.photo import ImageFile
 from service.engine.methods import METHODS
-from service.engine.run import Request
+from service.engine.running.request import Request
 from tests.unit.fakes import closed_form_model
 
 MODEL = closed_form_model([[1, 0], [0, 1], [0, 0]])
@@ -36,7 +37,7 @@ def an_answer(size: int = 4000) -> Answer:
 
 
 def a_request(image: bytes = b"picture", **params: Any) -> Request:
-    return Request(GRAD_CAM, GRAD_CAM.params(**params), image)
+    return Request(GRAD_CAM, GRAD_CAM.params(**params), None if image is None else ImageFile(image))
 
 
 def key(work: Request, media_type: str = "image/png") -> str:
@@ -108,7 +109,7 @@ def test_keys_differ_when_anything_that_counts_does():
 def test_the_picture_does_not_count_when_the_method_looks_at_none():
     filters = METHODS["filters"]
     params = filters.params(layer="maps")
-    assert key(Request(filters, params, None)) == key(Request(filters, params, b"picture"))
+    assert key(Request(filters, params, None)) == key(Request(filters, params, ImageFile(b"picture")))
 
 
 def test_a_tag_is_found_when_it_has_the_key_whatever_the_body_was():

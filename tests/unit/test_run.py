@@ -9,9 +9,11 @@ import pytest
 from PIL import Image
 
 from service.engine.images.decoding import ImageLimits
+from service.engine.images.photo import ImageFile
 from service.engine.methods import METHODS
 from service.engine.model import Model
-from service.engine.run import Request, run
+from service.engine.running.request import Request
+from service.engine.running.run import run
 from service.errors import ImageMissingError, MethodUnavailableError, NotFiniteError
 from tests.unit.fakes import ClosedFormProbe, closed_form_model
 
@@ -30,7 +32,7 @@ def a_photo(width: int = 30, height: int = 20) -> bytes:
 
 def _request(method: str = "grad-cam", *, image: bytes | None = None, **params: object) -> Request:
     chosen = METHODS[method]
-    return Request(chosen, chosen.params.model_validate(params), image or a_photo())
+    return Request(chosen, chosen.params.model_validate(params), ImageFile(image or a_photo()))
 
 
 def test_result_tells_all_when_a_heat_map_is_asked_for():

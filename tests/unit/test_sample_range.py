@@ -15,9 +15,11 @@ from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from service.engine.chunks import JobLimits, run_all
 from service.engine.images.decoding import ImageLimits, read_picture
+from service.engine.images.photo import ImageFile
 from service.engine.images.sample_range import SampleRange
 from service.engine.methods import METHODS
-from service.engine.run import Request, run
+from service.engine.running.request import Request
+from service.engine.running.run import run
 from service.errors import ImageInvalidError
 from tests.unit.fakes import closed_form_model
 from tests.unit.test_images import COLOUR, GRAY, _png
@@ -153,7 +155,7 @@ def test_owner_is_believed_when_model_toml_says_how_many_bits_are_used(greatest:
     decoded = read_picture(_save(_row(0, greatest)), LIMITS, bits=12)
     assert decoded.samples == SampleRange(bits, sure)
     model = replace(MODEL, sample_bits=12)
-    request = Request(METHODS["predictions"], METHODS["predictions"].params(), _save(_row(0, greatest)))
+    request = Request(METHODS["predictions"], METHODS["predictions"].params(), ImageFile(_save(_row(0, greatest))))
     assert run(model, request, LIMITS).provenance.plan["sample_range"]["sure"] == sure
     white_is_zero = read_picture(_tiff_white_is_zero(_row(0, 700)), LIMITS, bits=12)
     assert white_is_zero.samples == SampleRange(12, "stated", white_is_zero=True)
@@ -163,7 +165,7 @@ def test_range_is_told_when_a_picture_has_sixteen_bits():
     method = METHODS["predictions"]
 
     def plan_of(data: bytes) -> dict[str, Any]:
-        return run(MODEL, Request(method, method.params(), data), LIMITS).provenance.plan
+        return run(MODEL, Request(method, method.params(), ImageFile(data)), LIMITS).provenance.plan
 
     assert plan_of(_save(_row(0, 4000)))["sample_range"] == {"bits": 12, "maximum": 4095, "sure": "found"}
     assert plan_of(_save(_row(0, 65535)))["sample_range"]["bits"] == 16

@@ -12,12 +12,13 @@ from PIL import Image
 from schemas.results import ResultImage
 from service.engine.chunks import JobLimits
 from service.engine.images.decoding import ImageLimits
-from service.engine.method import AnyMethod
+from service.engine.images.photo import ImageFile
+from service.engine.kinds.method import AnyMethod
 from service.engine.methods import METHODS
 from service.engine.methods.heatmaps.grad_cam import GRAD_CAM
 from service.engine.methods.layers.filters import FILTERS
 from service.engine.parameters import validate
-from service.engine.run import Request
+from service.engine.running.request import Request
 from service.errors import ImageInvalidError, StorageFullError
 from service.jobs.artifacts import Artifacts, StorageLimits, StorageUnavailableError
 from service.jobs.store.port import QueueFullError, Rules
@@ -39,7 +40,7 @@ def _draft(
     method: AnyMethod = GRAD_CAM, *, name: str = "closed", image: bytes | None = None, rules: JobRules = RULES
 ) -> Draft:
     model = closed_form_model(WEIGHTS, name=name)
-    return draft_job([model], Request(method, validate(method.params, {}), image or _png()), rules)
+    return draft_job([model], Request(method, validate(method.params, {}), ImageFile(image or _png())), rules)
 
 
 def test_key_is_the_same_when_the_request_is():
@@ -55,9 +56,9 @@ def test_key_is_another_when_anything_is():
         _draft(name="other").duplicate_key,
         _draft(image=_png("blue")).duplicate_key,
         _draft(replace(GRAD_CAM, name="other")).duplicate_key,
-        draft_job([model], Request(GRAD_CAM, params, _png()), RULES).duplicate_key,
-        draft_job([replace(model, digest="1" * 64)], Request(GRAD_CAM, params, _png()), RULES).duplicate_key,
-        draft_job([replace(model, version="2")], Request(GRAD_CAM, params, _png()), RULES).duplicate_key,
+        draft_job([model], Request(GRAD_CAM, params, ImageFile(_png())), RULES).duplicate_key,
+        draft_job([replace(model, digest="1" * 64)], Request(GRAD_CAM, params, ImageFile(_png())), RULES).duplicate_key,
+        draft_job([replace(model, version="2")], Request(GRAD_CAM, params, ImageFile(_png())), RULES).duplicate_key,
     ]
     assert len(set(keys)) == len(keys)
 

@@ -21,6 +21,7 @@ from pydantic import Field, model_validator
 
 from schemas.methods import MethodParams
 from schemas.problems import ProblemError
+from schemas.values.base import NoValues
 from service.cli import main, make_program
 from service.cli.backends import Backend, Local
 from service.cli.exits import Exit, judge
@@ -31,8 +32,11 @@ from service.engine.chunks import JobLimits
 from service.engine.drawing.visuals import ScoreList
 from service.engine.images.archive import DatasetLimits
 from service.engine.images.decoding import ImageLimits
-from service.engine.method import AnyMethod, Compared, Method
+from service.engine.kinds.context import Context
+from service.engine.kinds.method import AnyMethod, ImageMethod, NetworkMethod
 from service.engine.methods import METHODS
+from service.engine.methods.heatmaps.grad_cam import GRAD_CAM
+from service.engine.ports.answers import Scores
 from service.engine.ports.probe import Probe
 from service.errors import ClassOutOfRangeError, ConvscopeError, ImageInvalidError, ModelFailedError
 from service.models.catalog import Catalog
@@ -41,7 +45,6 @@ from service.models.sources.folder import Folder
 from tests.unit.fakes import FakeLoader
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "terminal.md"
-GRAD_CAM = METHODS["grad-cam"]
 
 Run = Callable[..., Result]
 
@@ -61,23 +64,22 @@ class EchoParams(MethodParams):
         return given | {"layers": given["layers"].split(",")} if "layers" in given else given
 
 
-def _echo(probe: Probe, image: Array, params: EchoParams) -> ScoreList:
+def _echo(probe: Probe, image: Array, params: EchoParams, _: Context) -> ScoreList:
     if params.class_index == 9:
         raise ClassOutOfRangeError("there are 2 classes")
     return ScoreList(probe.scores(image))
 
 
-ECHO: AnyMethod = Method(
+ECHO = ImageMethod(
     name="echo",
     title="Echo",
     description="Says what it was asked.",
-    kind="interactive",
-    consumes="image",
     params=EchoParams,
+    values=(NoValues,),
     compute=_echo,
     refuse=lambda _: None,
     makes_pictures=False,
-    compared=Compared("the scores", lambda found: {"": found.scores.values}),
+    compared="the scores",
 )
 
 
@@ -319,7 +321,15 @@ def test_nothing_is_written_when_json_is_wanted(convscope: Run):
 
 
 def test_no_image_is_taken_when_the_method_consumes_none(convscope: Run):
-    method = replace(ECHO, consumes="none")
+    method = NetworkMethod(
+        name="echo",
+        title="Echo",
+        description="Looks at no picture.",
+        params=EchoParams,
+        values=(NoValues,),
+        compute=lambda *_: ScoreList(Scores(np.ones(2, np.float32))),
+        refuse=lambda _: None,
+    )
     result = convscope("echo", "--help", method=method)
     assert "IMAGE" not in result.stdout
     assert convscope("echo", "photos/red.png", method=method).exit_code == 2

@@ -15,7 +15,7 @@ from service.engine.images.decoding import ImageLimits
 from service.engine.methods.layers.top_images import TOP_IMAGES, UNITS, TopImagesParams
 from service.engine.model import Model
 from service.engine.ports.answers import ReceptiveField
-from service.engine.run import Request
+from service.engine.running.request import Request
 from service.errors import DatasetEmptyError, JobTooLargeError, LayerNotFoundError, NotFiniteError, UnitOutOfRangeError
 from tests.unit.fakes import ClosedFormProbe, closed_form_model, even_field
 

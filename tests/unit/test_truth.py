@@ -2,7 +2,7 @@
 
 import pytest
 
-from service.engine.datasets.annotations.ground_truth import find_class, same_name
+from service.engine.annotations.ground_truth import find_class, same_name
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from service.engine.images.archive import Dataset, DatasetLimits, open_dataset, 
 from service.engine.images.decoding import ImageLimits
 from service.engine.methods.layers.unit_activations import UNIT_ACTIVATIONS, UNITS, UnitActivationsParams, choose_shown
 from service.engine.model import Model
-from service.engine.run import Request
+from service.engine.running.request import Request
 from service.errors import DatasetEmptyError, JobTooLargeError, LayerNotFoundError, NotFiniteError, UnitOutOfRangeError
 from tests.unit.fakes import closed_form_model
 

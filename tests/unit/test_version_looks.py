@@ -5,13 +5,15 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pytest
 
 from service.engine.chunks import JobLimits
 from service.engine.correlation import Arrays
+from service.engine.drawing.renderers import RENDERERS
+from service.engine.drawing.visuals import Heatmap
 from service.engine.images.decoding import ImageLimits
-from service.engine.method import Compared
 from service.engine.methods import METHODS
-from service.engine.run import Request
+from service.engine.running.request import Request
 from service.engine.versions.comparison import plan_versions, run_versions
 from tests.unit.fakes import closed_form_model
 from tests.unit.test_over_images import dataset, photos
@@ -25,7 +27,7 @@ def _version(number: int) -> Any:
     return replace(closed_form_model(weights), version=str(number))
 
 
-def test_arrays_of_three_versions_are_held_when_ten_go_over_a_dataset():
+def test_arrays_of_three_versions_are_held_when_ten_go_over_a_dataset(monkeypatch: pytest.MonkeyPatch):
     alive = most = 0
 
     def die() -> None:
@@ -40,9 +42,9 @@ def test_arrays_of_three_versions_are_held_when_ten_go_over_a_dataset():
         most = max(most, alive)
         return {"": array}
 
-    method = replace(GRAD_CAM, compared=Compared("maps", find))
+    monkeypatch.setitem(RENDERERS, Heatmap, replace(RENDERERS[Heatmap], compared=find))
     models = [_version(number) for number in range(1, 11)]
-    request = Request(method, GRAD_CAM.params(), None, images=dataset(sorted(photos(40))))
+    request = Request(GRAD_CAM, GRAD_CAM.params(), None, images=dataset(sorted(photos(40))))
     result = run_versions(models, request, LIMITS, lambda _: None)
     assert [len(pair["items"]) for pair in result.values["neighbours"]] == [40] * 9
     chunk = max(map(len, plan_versions(models, request, *LIMITS).chunks))

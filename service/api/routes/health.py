@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request, Response
 from service.api.dependencies import ServicesDependency
 from service.api.metrics import CONTENT_TYPE
 from service.api.problems import respond
-from service.engine.run import software
+from service.engine.running.origin import software
 
 router = APIRouter(tags=["health"])
 

@@ -21,11 +21,13 @@ from service.api.requests.bodies import Body, announced_bytes, announces_dataset
 from service.api.requests.negotiation import JSON, PNG, choose
 from service.api.requests.preferences import read_preferences, wants_fresh
 from service.api.result_cache import Answer, find_tag, make_answer, make_key
-from service.engine import run as engine
 from service.engine.images.archive import Dataset, open_dataset
-from service.engine.method import AnyMethod
+from service.engine.images.photo import ImageFile
+from service.engine.kinds.method import AnyMethod
 from service.engine.model import Model
 from service.engine.parameters import validate
+from service.engine.running import request as engine
+from service.engine.running.run import run
 from service.errors import DatasetInvalidError, DatasetNotFoundError, TooFewVersionsError
 
 # Pictures up to this size are hashed in less time than it takes to find a thread for it.
@@ -134,7 +136,8 @@ async def _read(
                 body.images.close()
             raise
         try:
-            yield engine.Request(method, params, body.image, images=images), versions
+            image = None if body.image is None else ImageFile(body.image)
+            yield engine.Request(method, params, image, images=images), versions
         finally:
             if images is not None:
                 images.close()
@@ -179,7 +182,7 @@ async def _open_dataset(request: Request, services: Services, body: Body, name: 
 
 
 async def _make_key(model: Model, work: engine.Request, media_type: str) -> str:
-    if len(work.image or b"") <= _HASHED_AT_ONCE_BYTES:
+    if work.image is None or len(work.image.data) <= _HASHED_AT_ONCE_BYTES:
         return make_key(model, work, media_type)
     return await anyio.to_thread.run_sync(make_key, model, work, media_type)
 
@@ -190,7 +193,7 @@ async def _compute(request: Request, services: Services, model: Model, work: eng
     def compute() -> Answer:
         with services.allow() as allowance:
             waited = replace(work, queue_seconds=perf_counter() - received, allowance=allowance)
-            result = engine.run(model, waited, services.image_limits)
+            result = run(model, waited, services.image_limits)
         services.metrics.result(work.method.name, model.name, result.timings_seconds)
         body = result.images[0].data if work.first_picture_only else result.model_dump_json().encode()
         return make_answer(key, body)

@@ -13,7 +13,7 @@ from service.cli.datasets import PictureDataset, is_zip
 from service.cli.options import make_options
 from service.cli.output import OutputFolder, readable
 from service.cli.pictures import Picture, find_pictures
-from service.engine.method import AnyMethod
+from service.engine.kinds.method import AnyMethod
 from service.engine.parameters import InvalidParametersError, validate
 
 DEFAULT_MODEL = "shapes"

@@ -3,20 +3,22 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
+from schemas.values.datasets import BrightenedPicture, Skipped
+from service.engine.annotations.reading import Annotations
 from service.engine.arrays import Array
-from service.engine.datasets.annotations.reading import Annotations
 from service.engine.datasets.pipelining import ahead
 from service.engine.drawing.visuals import Visual
 from service.engine.images.archive import Dataset, Member
 from service.engine.images.decoding import ImageLimits
-from service.engine.method import Batch
+from service.engine.images.photo import ImageFile, Photo
+from service.engine.kinds.context import Batch
 from service.engine.model import Model
-from service.engine.photo import Photo, describe_range, see
-from service.engine.run import Request
+from service.engine.running.request import Request
+from service.engine.running.viewing import Decoding, describe_range, see
 from service.errors import ConvscopeError
 
 # Pictures that go through the network together.
@@ -44,8 +46,8 @@ class Slice:
     items: Sequence[int]
     limits: ImageLimits
     report: Callable[[float], None]
-    skipped: list[dict[str, Any]] = field(default_factory=list)
-    ranges: list[dict[str, Any]] = field(default_factory=list)
+    skipped: list[Skipped] = field(default_factory=list)
+    ranges: list[BrightenedPicture] = field(default_factory=list)
     annotations: Annotations | None = None
     classes: Mapping[int, int] = field(default_factory=dict)
     keep: Callable[[Member | None, Visual], None] = _forget
@@ -68,14 +70,16 @@ class Slice:
 
     def see(self, member: Member) -> Photo:
         """Decode a picture, and fit it to the network, on any thread. Raises what `see` raises."""
-        photo = see(self.model, self.images.read(member.index, self.limits.max_bytes), self.limits)
+        image = ImageFile(self.images.read(member.index, self.limits.max_bytes))
+        photo = see(self.model, image, Decoding(self.limits, kept=self.request.kept))
         if photo.samples is not None and photo.samples.is_brightened:
-            self.ranges.append({"index": member.index, "name": member.name} | describe_range(photo.samples))
+            told = describe_range(photo.samples).model_dump()
+            self.ranges.append(BrightenedPicture(index=member.index, name=member.name, **told))
         return photo
 
     def skip(self, member: Member, error: ConvscopeError) -> None:
         """Note that a picture cannot be used, and why."""
-        self.skipped.append({"index": member.index, "name": member.name, "code": error.code, "detail": error.detail})
+        self.skipped.append(Skipped(index=member.index, name=member.name, code=error.code, detail=error.detail))
 
 
 def decode_batches(work: Slice) -> Iterator[Batch]:

@@ -1,7 +1,6 @@
-"""Maps over pictures of any size, in relative coordinates: resampled, averaged, and packed as text. Plain NumPy."""
+"""Maps over pictures of any size, in relative coordinates: resampled, made small, and averaged. Plain NumPy."""
 
-import base64
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
@@ -44,18 +43,11 @@ def resample(values: Array, shape: tuple[int, int]) -> Array:
     return np.asarray(down @ values @ across.T, np.float32)
 
 
-def pack_map(values: Array) -> dict[str, Any]:
-    """A map as JSON: `shape`, and `float32` as base64, little-endian; no side longer than MAX_SIDE."""
+def shrink(values: Array) -> Array:
+    """A map of the same aspect with no side longer than MAX_SIDE."""
     factor = min(1.0, MAX_SIDE / max(values.shape))
     height, width = (max(1, round(side * factor)) for side in values.shape)
-    small = np.ascontiguousarray(resample(values, (height, width)), "<f4")
-    return {"shape": [height, width], "float32": base64.b64encode(small.tobytes()).decode("ascii")}
-
-
-def unpack_map(packed: dict[str, Any]) -> Array:
-    """What `pack_map` packed."""
-    values = np.frombuffer(base64.b64decode(packed["float32"]), "<f4")
-    return values.reshape(packed["shape"]).astype(np.float32)
+    return resample(values, (height, width))
 
 
 def _weights(old: int, new: int) -> Array:

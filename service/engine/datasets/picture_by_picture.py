@@ -9,20 +9,22 @@ from functools import partial
 from itertools import islice
 from typing import Any, Final
 
+from schemas.results import ResultImage
+from schemas.values.datasets import ClassName, PictureItem
+from service.engine.annotations.ground_truth import find_class
 from service.engine.arrays import Array
 from service.engine.batching import BatchingProbe
-from service.engine.datasets.annotations.ground_truth import find_class
-from service.engine.datasets.annotations.localisation import localise
 from service.engine.datasets.batch_barrier import BatchBarrier
 from service.engine.datasets.batches import BATCH, Slice
 from service.engine.datasets.pipelining import PASSES, ahead
-from service.engine.drawing.map_over_picture import lay_over_picture
-from service.engine.drawing.visuals import Heatmap, Visual
+from service.engine.drawing.visuals import Visual
 from service.engine.images.archive import Member
+from service.engine.images.photo import Photo
+from service.engine.kinds.picture_items import Item, NotedPicture, OverImages
 from service.engine.model import Model
-from service.engine.photo import Photo
 from service.engine.ports.probe import BatchProbe
-from service.engine.run import Finding, Request, find, look
+from service.engine.running.request import Request
+from service.engine.running.run import Finding, find, look
 from service.errors import ConvscopeError
 
 # Threads that decode and draw. More than there are cores would cost more in taking turns than they bring.
@@ -46,7 +48,16 @@ class _Seen:
     visual: Visual
 
 
-def find_each(work: Slice) -> Iterator[tuple[Member, Finding | ConvscopeError]]:
+@dataclass(frozen=True)
+class Outcome:
+    """What one picture came to, and its drawings."""
+
+    item: Item[Any, Any]
+    layer: str | None
+    images: list[ResultImage]
+
+
+def find_each(work: Slice, over_images: OverImages[Any]) -> Iterator[tuple[Member, Outcome | ConvscopeError]]:
     """What each picture came to, in order; each batch that is finished is reported."""
     members = work.members
     with (
@@ -55,11 +66,11 @@ def find_each(work: Slice) -> Iterator[tuple[Member, Finding | ConvscopeError]]:
     ):
         pictures = ahead(hands, partial(_decode, work), members, _HANDS)
         seen = _look_at_all(participants, work, pictures)
-        findings = ahead(hands, partial(_find, work), zip(members, seen, strict=True), BATCH)
-        for place, (member, finding) in enumerate(zip(members, findings, strict=True)):
+        outcomes = ahead(hands, partial(_find, work, over_images), zip(members, seen, strict=True), BATCH)
+        for place, (member, outcome) in enumerate(zip(members, outcomes, strict=True)):
             if place and place % BATCH == 0:
                 work.report(place / len(members))
-            yield member, finding
+            yield member, outcome
 
 
 def _decode(work: Slice, member: Member) -> _Picture | ConvscopeError:
@@ -107,55 +118,43 @@ def _look_together(
     return participants.map(go, range(len(pictures)), pictures)
 
 
-def _find(work: Slice, item: tuple[Member, _Seen | ConvscopeError]) -> Finding | ConvscopeError:
+def _find(
+    work: Slice, over_images: OverImages[Any], item: tuple[Member, _Seen | ConvscopeError]
+) -> Outcome | ConvscopeError:
     member, seen = item
     if isinstance(seen, ConvscopeError):
         return seen
-    method, params = work.request.method, work.request.params
     try:
         finding = find(work.model, replace(work.request, first_picture_only=True), seen.visual, seen.photo)
-        note = None if method.over_images is None else method.over_images.note
-        noted = {} if note is None else note(_lay_over_picture(seen), params)
-        judged = _judge(work.model, member, finding)
-        if work.annotations is not None:
-            judged["object"] = _localise(work, member, seen, judged["ground_truth"])
-            if crowds := work.annotations.count_crowds(member):
-                judged["crowds_left_out"] = crowds
+        # One name for each picture of the dataset: what a single image calls `overlay` is called by the picture.
+        images = [image.model_copy(update={"name": member.stem}) for image in finding.images]
+        facts = _describe(work.model, member, finding, images)
+        noted = NotedPicture(member, facts, seen.photo, work.annotations, work.limits)
+        note = None if over_images.note is None else over_images.note(seen.visual, noted)
     except ConvscopeError as error:
         return error
     work.keep(member, seen.visual)
-    # One name for each picture of the dataset: what a single image calls `overlay` is called by the picture it is of.
-    named = [image.model_copy(update={"name": member.stem}) for image in finding.images]
-    return replace(finding, images=named, values=finding.values | judged | noted)
+    return Outcome(Item[Any, Any](facts=facts, values=finding.values, note=note), finding.layer, images)
 
 
-def _lay_over_picture(seen: _Seen) -> Visual:
-    """A heat map as it lies over the whole picture, whatever of that the network saw."""
-    if not isinstance(seen.visual, Heatmap):
-        return seen.visual
-    return replace(seen.visual, values=lay_over_picture(seen.visual.values, seen.photo.framing))
+def _describe(model: Model, member: Member, finding: Finding, images: Sequence[ResultImage]) -> PictureItem:
+    """What the picture is, what was said of it, and whether that is what its folder's name says."""
+    shown = _find_class(model, member, finding)
+    return PictureItem(
+        index=member.index,
+        name=member.name,
+        label=member.label,
+        picture=images[0].name if images else None,
+        target=finding.target,
+        predictions=finding.predictions,
+        ground_truth=None if shown is None else ClassName(index=shown, label=model.label(shown)),
+        right=None if shown is None else finding.predictions[0].index == shown,
+    )
 
 
-def _judge(model: Model, member: Member, finding: Finding) -> dict[str, Any]:
-    """What the picture shows by its folder's name, and whether the model's best answer is that."""
+def _find_class(model: Model, member: Member, finding: Finding) -> int | None:
+    """The class that the picture shows by its folder's name; None where that says nothing."""
     classes = model.network_info.classes
     if not finding.predictions or member.label is None or classes is None:
-        return {"ground_truth": None, "right": None}
-    index = find_class(member.label, model.labels, classes)
-    if index is None:
-        return {"ground_truth": None, "right": None}
-    return {
-        "ground_truth": {"index": index, "label": model.label(index)},
-        "right": finding.predictions[0].index == index,
-    }
-
-
-def _localise(work: Slice, member: Member, seen: _Seen, ground_truth: dict[str, Any] | None) -> dict[str, Any] | None:
-    """How much of the map lies in the object of its class, or else of the picture's; None where none is marked."""
-    heatmap = seen.visual
-    assert isinstance(heatmap, Heatmap), "a method with a heat map's parameters returns one"
-    assert work.annotations is not None, "there are annotations, if only none"
-    names = [work.model.label(heatmap.target.index), *([ground_truth["label"]] if ground_truth else [])]
-    height, width = seen.photo.picture.shape[:2]
-    marked = work.annotations.find(member, (height, width), names, work.limits)
-    return None if marked is None else {"file": marked.file} | localise(heatmap.values, marked.mask, seen.photo.framing)
+        return None
+    return find_class(member.label, model.labels, classes)

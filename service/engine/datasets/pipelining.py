@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final, TypeVar
 
-from service.engine.method import Batch
+from service.engine.kinds.context import Batch
 
 # Batches that are in the network at once: one alone leaves a third of a core idle, as its threads wait for each other.
 PASSES: Final = 2

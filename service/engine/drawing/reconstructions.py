@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
+from schemas.values.autoencoders import Bounds, ErrorUnits, ReconstructionValues
 from service.engine.arrays import Array, Pixels
 from service.engine.drawing.cells import draw_cells
 from service.engine.drawing.colormaps import diverging_table
@@ -72,17 +73,17 @@ def _draw_named(tiles: Tiles, columns: int) -> Drawing:
     return draw_cells(CellSheet(tiles.name, tiles.layer, columns, rows, max(side, LEAST_NAMED_SIDE)), "gray")
 
 
-def measure_reconstruction(visual: Reconstruction, preprocessing: Preprocessing) -> dict[str, Any]:
+def measure_reconstruction(visual: Reconstruction, preprocessing: Preprocessing) -> ReconstructionValues:
     """Errors over all pixels and channels, in the network's units; `psnr` is null where there is no error."""
     difference = visual.decoded.astype(np.float64) - visual.original
     mse, span = float(np.mean(difference**2)), preprocessing.span
-    return {
-        "mse": mse,
-        "mae": float(np.mean(np.abs(difference))),
-        "psnr": 10 * float(np.log10(span**2 / mse)) if mse > 0 else None,
-        "units": {"preprocessing": preprocessing.name, "span": span},
-        "error": {"min": float(difference.min()), "max": float(difference.max())},
-    }
+    return ReconstructionValues(
+        mse=mse,
+        mae=float(np.mean(np.abs(difference))),
+        psnr=10 * float(np.log10(span**2 / mse)) if mse > 0 else None,
+        units=ErrorUnits(preprocessing=preprocessing.name, span=span),
+        error=Bounds(min=float(difference.min()), max=float(difference.max())),
+    )
 
 
 def _frame(panels: Sequence[Pixels]) -> Pixels:

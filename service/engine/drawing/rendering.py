@@ -2,12 +2,12 @@
 
 import re
 from dataclasses import dataclass, replace
-from typing import Any
 
 import cv2
 import numpy as np
 
 from schemas.rendering import Colormap, HeatmapRendering, TilesRendering
+from schemas.values.heatmaps import HeatmapValues
 from service.engine.arrays import Array, Pixels
 from service.engine.drawing.colormaps import DIVERGING, lookup_table
 from service.engine.drawing.map_over_picture import enlarge, lay_over_taken, share_in_border
@@ -26,6 +26,7 @@ EPSILON = 1e-12
 MAP_SIDE = 256
 # Pictures smaller than TINY_SIDE are enlarged to this side at least, by a whole factor, so that their pixels are kept.
 TINY_SIDE, MIN_OVERLAY_SIDE = 64, 224
+_EMPTY = "no positive evidence for this class at this layer: try another layer or class"
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9._-]")
 
 
@@ -64,7 +65,7 @@ def draw_heatmap(
     top, left, bottom, right = (edge * picture.shape[0] // framing.size[0] for edge in framing.taken)
     seen = picture[top:bottom, left:right]
     resized = lay_over_taken(heatmap.values, framing, _size(seen))
-    shades = _on(rendering.colormap, _shades(resized, rendering.scale_max))
+    shades = _on(rendering.colormap, _shades(resized, rendering.scale_max or heatmap.maximum))
     palette = lookup_table(rendering.colormap)
     # Ten times as fast as `palette[shades]`, and the same; it knows nothing of the order of channels.
     colours = cv2.applyColorMap(shades, palette.reshape(256, 1, 3))
@@ -115,28 +116,26 @@ def draw_pictures(pictures: Pictures) -> list[Drawing]:
     return drawings
 
 
-def measure_heatmap(heatmap: Heatmap, rendering: HeatmapRendering, framing: Framing | None = None) -> dict[str, Any]:
+def measure_heatmap(heatmap: Heatmap, rendering: HeatmapRendering, framing: Framing | None = None) -> HeatmapValues:
     """The numbers behind the picture, unscaled: extremes, shape, whether it is empty and why.
 
     Where the map is not that of the whole picture and nothing else: what of the picture it covers.
     """
     values = heatmap.values
     empty = bool(values.max() <= EPSILON)
-    numbers: dict[str, Any] = {
-        "min": float(values.min()),
-        "max": float(values.max()),
-        "shape": list(values.shape),
-        "empty": empty,
-    }
-    if empty:
-        numbers["reason"] = "no positive evidence for this class at this layer: try another layer or class"
-    if framing is not None and not framing.is_whole:
-        numbers["window"] = list(framing.window)
-        if not framing.fills_input:
-            numbers["heat_in_border"] = share_in_border(values, framing)
-    if rendering.values == "raw":
-        numbers["map"] = values.tolist()
-    return numbers
+    is_part = framing is not None and not framing.is_whole
+    return HeatmapValues(
+        min=float(values.min()),
+        max=float(values.max()),
+        shape=list(values.shape),
+        empty=empty,
+        reason=_EMPTY if empty else None,
+        window=list(framing.window) if framing is not None and is_part else None,
+        heat_in_border=share_in_border(values, framing)
+        if framing is not None and is_part and not framing.fills_input
+        else None,
+        map=values.tolist() if rendering.values == "raw" else None,
+    )
 
 
 def _size(array: Array | Pixels) -> tuple[int, int]:

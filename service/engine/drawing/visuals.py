@@ -2,20 +2,29 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Generic, Literal, TypeVar
 
+from pydantic import BaseModel
+
+from schemas.values.base import Values
 from service.engine.arrays import Array, Pixels
 from service.engine.ports.answers import Scores, Target
+
+C = TypeVar("C", bound=BaseModel)
 
 
 @dataclass(frozen=True)
 class Heatmap:
-    """A scalar map over the picture: `values` (h, w) float32 at the layer's own resolution, unscaled."""
+    """A scalar map over the picture: `values` (h, w) float32 at the layer's own resolution, unscaled.
+
+    `maximum` is the number that is drawn in full colour where the client does not say; else the map's own.
+    """
 
     values: Array
     layer: str
     target: Target
     scores: Scores
+    maximum: float | None = None
 
 
 @dataclass(frozen=True)
@@ -53,7 +62,7 @@ class Sheets:
     """Pictures of tiles, and the numbers behind them; `whole` is all that the tiles show some of, by name."""
 
     tiles: tuple[Tiles, ...]
-    numbers: dict[str, Any]
+    numbers: Values
     whole: Mapping[str, Array] = field(default_factory=dict)
 
     @property
@@ -83,7 +92,7 @@ class Pictures:
 
     layer: str
     pictures: tuple[Picture, ...]
-    numbers: dict[str, Any]
+    numbers: BaseModel
     resolved: Mapping[str, Any] = field(default_factory=dict)
     plan: Mapping[str, Any] = field(default_factory=dict)
     changes: Mapping[str, Array | None] = field(default_factory=dict)
@@ -109,14 +118,14 @@ class ScalarMap:
 
 
 @dataclass(frozen=True)
-class Numbers:
-    """No picture: what a slice of a dataset came to, to be combined with others. `layer` where there is but one.
+class Numbers(Generic[C]):
+    """No picture: what a slice of a dataset came to, to be reduced with others. `layer` where there is but one.
 
     `by_picture` are arrays of one picture each, by its name, that versions are compared by; they are not kept.
     """
 
     layer: str | None
-    numbers: dict[str, Any]
+    numbers: C
     by_picture: Mapping[str, Array] = field(default_factory=dict)
 
 
@@ -202,6 +211,27 @@ class Scatter:
     own_axes: bool = False
 
 
-# What a whole dataset or axis may be shown as; a name with pixels is drawn already.
-WholePicture = tuple[str, Pixels] | Bars | ScalarMap | Matrix | CellSheet | Scatter | Tiles
-Visual = Heatmap | Numbers | Reconstruction | ScoreList | Sheets | Pictures
+@dataclass(frozen=True)
+class Drawn:
+    """Pixels that are drawn already: (h, w) gray or (h, w, 3) uint8 RGB."""
+
+    name: str
+    pixels: Pixels
+
+
+# All kinds; how each is drawn stands in the table of `renderers`.
+Visual = (
+    Heatmap
+    | ScoreList
+    | Sheets
+    | Pictures
+    | Reconstruction
+    | Numbers[Any]
+    | Drawn
+    | Bars
+    | ScalarMap
+    | Matrix
+    | CellSheet
+    | Scatter
+    | Tiles
+)

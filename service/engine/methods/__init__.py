@@ -1,6 +1,6 @@
 """Every method there is. One line here makes a method's route, OpenAPI entry and `/v1/methods` entry."""
 
-from service.engine.method import AnyMethod
+from service.engine.kinds.method import AnyMethod
 from service.engine.methods.autoencoders.coefficients import AUTOENCODER_COEFFICIENTS
 from service.engine.methods.autoencoders.latents import AUTOENCODER_LATENTS
 from service.engine.methods.autoencoders.reconstruction import AUTOENCODER_RECONSTRUCTION

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from schemas.references import LayerReference
 from service.engine.methods.channel_selection import default_layer, select
-from service.engine.ports.probe import Probe
+from service.engine.ports.probe import NetworkProbe
 from service.errors import JobTooLargeError, UnitOutOfRangeError
 
 
@@ -15,7 +15,9 @@ class UnitChoice:
     default: int
     most: int
 
-    def find(self, probe: Probe, layer: LayerReference | None, units: str | None) -> tuple[str, list[int] | None]:
+    def find(
+        self, probe: NetworkProbe, layer: LayerReference | None, units: str | None
+    ) -> tuple[str, list[int] | None]:
         """The layer's path, and the units as far as the graph tells how many there are.
 
         Raises LayerNotFoundError and what `choose` raises.

@@ -6,14 +6,19 @@ arrays are ever held.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, islice, pairwise
 from time import perf_counter
-from typing import Any, Final
+from typing import Any, Final, Union
+
+from pydantic import BaseModel, TypeAdapter
 
 from schemas.results import Answer, Result, ResultImage
+from schemas.values.base import Values, to_json
+from schemas.values.datasets import DatasetValues
+from schemas.values.versions import Likeness, Neighbours, VersionsValues, VersionValues
 from service.engine.arrays import Pixels
-from service.engine.chunks import JobLimits, Plan, add_up, make_whole, plan, present_whole
+from service.engine.chunks import JobLimits, Plan, add_up, check_annotations, plan_one
 from service.engine.correlation import Arrays, compare, summarise
 from service.engine.datasets.batches import BATCH
 from service.engine.datasets.pipelining import PASSES
@@ -22,9 +27,14 @@ from service.engine.drawing.planes import draw_planes
 from service.engine.drawing.plots import draw_scatter
 from service.engine.drawing.png import decode_png
 from service.engine.images.decoding import ImageLimits
-from service.engine.method import AnyMethod
+from service.engine.kinds.method import AnyMethod, DatasetMethod, ImageMethod
+from service.engine.kinds.packing import Chunk
 from service.engine.model import Model
-from service.engine.run import Request, describe_origin, encode
+from service.engine.running.origin import describe_origin
+from service.engine.running.reduction import Finished, Reduced, reduce_chunks
+from service.engine.running.request import Request
+from service.engine.running.run import Finding, encode
+from service.engine.running.viewing import KeptPictures
 from service.engine.versions.layers import address, name_alike, require_same_layers
 from service.engine.versions.looks import Report, look_at_once, look_in_turn
 from service.errors import TooFewVersionsError
@@ -38,13 +48,31 @@ OWN_SCALE: Final = "each version on a scale of its own: shades cannot be compare
 PicturesOf = Callable[[str], Iterable[tuple[str, Pixels]]]
 
 
+class VersionsChunk(Chunk):
+    """One chunk of all versions: what each came to, and how alike neighbours are, array by array."""
+
+    versions: list[Answer]
+    neighbours: list[list[Likeness]]
+
+
+@dataclass(frozen=True)
+class FinishedVersions:
+    """All chunks of a job: what they came to, and their pictures. `report` may raise to stop the work."""
+
+    answers: Sequence[Answer]
+    pictures: PicturesOf
+    report: Report
+
+
 def plan_versions(models: Sequence[Model], request: Request, image_limits: ImageLimits, limits: JobLimits) -> Plan:
     """Check the request on every version. Raises a ConvscopeError."""
     if not 2 <= len(models) <= MAX_VERSIONS:
         raise TooFewVersionsError(f"{len(models)} versions were named: 2 to {MAX_VERSIONS} are compared")
     for model in models[1:]:
         require_same_layers(models[0], model)
-    works = [plan(model, address(request, models[-1], model), image_limits, limits) for model in models]
+    check_annotations(request)
+    seen = replace(request, kept=KeptPictures())
+    works = [plan_one(model, address(seen, models[-1], model), image_limits, limits) for model in models]
     if _is_quick(request):
         return Plan("versions", [list(range(len(models)))], combines=True)
     chunks = works[-1].chunks
@@ -72,50 +100,45 @@ def compute_versions(
         for model, result in zip(models, seen.results, strict=True)
         for image in result.images
     ]
-    values = {
-        "versions": [result.model_dump(exclude={"images"}) for result in seen.results],
-        "neighbours": [[likeness.pack() for likeness in likenesses] for likenesses in seen.likenesses],
-    }
+    chunk = VersionsChunk(versions=[_without_pictures(each) for each in seen.results], neighbours=seen.likenesses)
     timings = add_up([result.timings_seconds for result in seen.results], 0.0)
-    return seen.results[-1].model_copy(update={"images": images, "values": values, "timings_seconds": timings})
+    told = {"images": images, "values": to_json(chunk), "timings_seconds": timings}
+    return seen.results[-1].model_copy(update=told)
 
 
 def combine_versions(
-    models: Sequence[Model],
-    request: Request,
-    parts: Sequence[Answer],
-    pictures: PicturesOf,
-    image_limits: ImageLimits,
+    models: Sequence[Model], request: Request, finished: FinishedVersions, limits: ImageLimits
 ) -> Result:
-    """Each version's own whole, the first picture of every one side by side, and how alike neighbours are."""
+    """Each version's own answer, the first picture of every one side by side, and how alike neighbours are."""
     started = perf_counter()
-    found = [_Version(models, number, request, parts) for number in range(len(models))]
-    lists = zip(*(part.values["neighbours"] for part in parts), strict=True)
-    likenesses = [list(chain.from_iterable(each)) for each in lists]
-    wholes: list[Result] = []
+    chunks = [VersionsChunk.model_validate(answer.values) for answer in finished.answers]
+    likenesses = [list(chain.from_iterable(each)) for each in zip(*(chunk.neighbours for chunk in chunks), strict=True)]
+    found: list[Finding] = []
     before: Arrays = {}
-    for number, one in enumerate(found):
-        whole, arrays = one.combine(pictures, image_limits)
+    for number, model in enumerate(models):
+        answers = [chunk.versions[number] for chunk in chunks]
+        reduced = _reduce(models, number, request, replace(finished, answers=answers), limits)
         if number:
-            versions = models[number - 1].version, models[number].version
-            likenesses[number - 1] += [likeness.pack() for likeness in compare(before, arrays, versions)]
-        wholes.append(whole)
-        before = arrays
+            versions = models[number - 1].version, model.version
+            likenesses[number - 1] += compare(before, reduced.arrays, versions)
+        found.append(reduced.finding)
+        before = reduced.arrays
     neighbours = [
-        {"from": one.version, "to": other.version} | summarise(items)
+        Neighbours.model_validate({"from": one.version, "to": other.version, **dict(summarise(items))})
         for (one, other), items in zip(pairwise(models), likenesses, strict=True)
     ]
-    entries = [_describe(model, whole) for model, whole in zip(models, wholes, strict=True)]
-    for entry, pair in zip(entries[1:], neighbours, strict=True):
-        entry["correlation"] = pair["correlation"]
-    last = parts[-1]
+    last = finished.answers[-1]
+    correlations = [None, *(pair.correlation for pair in neighbours)]
+    entries = [_describe(*each) for each in zip(models, found, correlations, strict=True)]
+    values = _judge(request.method, neighbours, found, entries)
+    firsts = _firsts(models, found, finished.pictures)
     return Result(
         **{name: getattr(last, name) for name in ("model", "method", "layer", "target", "predictions")},
         version=",".join(model.version for model in models),
-        images=[*_draw(request, entries, _firsts(models, wholes, pictures)), *_name(models, wholes)],
-        values=_judge(request.method, neighbours) | _list_skipped(entries) | {"versions": entries},
+        images=[*_draw(request, entries, found, firsts), *_name(models, found)],
+        values=to_json(values),
         provenance=describe_origin(models[-1], request).model_copy(update={"plan": last.provenance.plan}),
-        timings_seconds=add_up([part.timings_seconds for part in parts], perf_counter() - started),
+        timings_seconds=add_up([answer.timings_seconds for answer in finished.answers], perf_counter() - started),
     )
 
 
@@ -140,7 +163,7 @@ def run_versions(
             if image.name.startswith(prefix):
                 yield image.name.removeprefix(prefix), decode_png(image.data)
 
-    whole = combine_versions(models, request, parts, read, limits[0])
+    whole = combine_versions(models, request, FinishedVersions(parts, read, lambda _: None), limits[0])
     return whole.model_copy(update={"images": [*whole.images, *images]})
 
 
@@ -148,84 +171,101 @@ def _is_quick(request: Request) -> bool:
     return request.method.kind == "interactive" and request.images is None
 
 
-@dataclass(frozen=True)
-class _Version:
-    """What all chunks say of one version."""
-
-    models: Sequence[Model]
-    number: int
-    request: Request
-    parts: Sequence[Answer]
-
-    def combine(self, pictures: PicturesOf, limits: ImageLimits) -> tuple[Result, Arrays]:
-        """Its whole, and the arrays that it is compared by where those are the whole's."""
-        started = perf_counter()
-        model, last = self.models[self.number], self.models[-1]
-        answers = [Answer.model_validate(part.values["versions"][self.number]) for part in self.parts]
-        if _is_quick(self.request):
-            return Result(**{name: getattr(answers[0], name) for name in Answer.model_fields}, images=[]), {}
-        own = address(self.request, last, model)
-        whole = make_whole(model, own, answers, pictures(_prefix(model)), limits)
-        return present_whole(model, own, answers, whole, started), name_alike(whole.arrays, model, last)
+def _without_pictures(result: Result) -> Answer:
+    return Answer(**{name: getattr(result, name) for name in Answer.model_fields})
 
 
-def _describe(model: Model, whole: Result) -> dict[str, Any]:
-    return {
-        "version": model.version,
-        "model_sha256": model.digest,
-        "layer": whole.layer,
-        "target": None if whole.target is None else whole.target.model_dump(),
-        "predictions": [prediction.model_dump() for prediction in whole.predictions],
-        "correlation": None,
-        "values": whole.values,
-    }
+def _reduce(
+    models: Sequence[Model], number: int, request: Request, finished: FinishedVersions, limits: ImageLimits
+) -> Reduced:
+    """One version's answer, and the arrays that it is compared by where those are of all chunks."""
+    model, last = models[number], models[-1]
+    if _is_quick(request):
+        return Reduced(_read(request.method, finished.answers[0]), {})
+    own = Finished(finished.answers, finished.pictures(_prefix(model)), finished.report)
+    reduced = reduce_chunks(model, address(request, last, model), own, limits)
+    return replace(reduced, arrays=name_alike(reduced.arrays, model, last))
 
 
-def _judge(method: AnyMethod, neighbours: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """What was compared, how alike neighbours are, and the least of that; null where one of them has a reason."""
-    reasons = [f"versions {one['from']} and {one['to']}: {one['reason']}" for one in neighbours if one["reason"]]
-    return {
-        "compared": None if method.compared is None else method.compared.array,
-        "neighbours": neighbours,
-        "min_correlation": None if reasons else min(pair["correlation"] for pair in neighbours),
-        "reason": reasons[0] if reasons else None,
-    }
+def _read(method: AnyMethod, answer: Answer) -> Finding:
+    """What a quick method found, as its chunk has it."""
+    models: Any = Union[method.values]  # noqa: UP007 - of a tuple
+    form: TypeAdapter[Values] = TypeAdapter(models)
+    return Finding(answer.layer, answer.target, answer.predictions, [], form.validate_python(answer.values))
 
 
-def _list_skipped(entries: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Pictures of a dataset that some version could not use, once each."""
-    if "skipped" not in entries[-1]["values"]:
-        return {}
-    found = {item["name"]: item for entry in entries for item in entry["values"]["skipped"]}
-    return {"images": entries[-1]["values"]["images"], "skipped": list(found.values())}
-
-
-def _firsts(models: Sequence[Model], wholes: Sequence[Result], pictures: PicturesOf) -> list[Pixels]:
-    """The first picture of each version that has one."""
-    found = (
-        decode_png(whole.images[0].data)
-        if whole.images
-        else next((pixels for _, pixels in pictures(_prefix(model))), None)
-        for model, whole in zip(models, wholes, strict=True)
+def _describe(model: Model, found: Finding, correlation: float | None) -> VersionValues:
+    return VersionValues(
+        version=model.version,
+        model_sha256=model.digest,
+        layer=found.layer,
+        target=found.target,
+        predictions=found.predictions,
+        correlation=correlation,
+        values=_as_values(found.values),
     )
-    return [pixels for pixels in found if pixels is not None]
 
 
-def _draw(request: Request, entries: Sequence[dict[str, Any]], firsts: Sequence[Pixels]) -> Iterator[ResultImage]:
+def _as_values(values: BaseModel) -> Values:
+    assert isinstance(values, Values), "what is answered has the form of answers"
+    return values
+
+
+def _judge(
+    method: AnyMethod, neighbours: list[Neighbours], found: Sequence[Finding], entries: list[VersionValues]
+) -> VersionsValues:
+    """What was compared, how alike neighbours are, and the least of that; null where one of them has a reason."""
+    reasons = [f"versions {one.older} and {one.newer}: {one.reason}" for one in neighbours if one.reason]
+    known = [pair.correlation for pair in neighbours if pair.correlation is not None]
+    values = [each.values for each in found if isinstance(each.values, DatasetValues)]
+    skipped = {item.name: item for each in values for item in each.skipped}
+    return VersionsValues(
+        compared=method.compared,
+        neighbours=neighbours,
+        min_correlation=None if reasons else min(known),
+        reason=reasons[0] if reasons else None,
+        images=values[-1].images if values else None,
+        skipped=list(skipped.values()) if values else None,
+        versions=entries,
+    )
+
+
+def _firsts(models: Sequence[Model], found: Sequence[Finding], pictures: PicturesOf) -> list[Pixels]:
+    """The first picture of each version that has one."""
+    firsts = (
+        decode_png(each.images[0].data)
+        if each.images
+        else next((pixels for _, pixels in pictures(_prefix(model))), None)
+        for model, each in zip(models, found, strict=True)
+    )
+    return [pixels for pixels in firsts if pixels is not None]
+
+
+def _draw(
+    request: Request, entries: Sequence[VersionValues], found: Sequence[Finding], firsts: Sequence[Pixels]
+) -> Iterator[ResultImage]:
     method, titles = request.method, list(map(_label, entries))
-    if method.plane is not None:
-        yield encode(draw_planes(titles, [method.plane(entry["values"]) for entry in entries]))
+    plane = method.plane if isinstance(method, DatasetMethod) else None
+    if plane is not None:
+        yield encode(draw_planes(titles, [plane(each.values) for each in found]))
     elif len(firsts) == len(entries):
-        has_own = method.own_scale and request.images is not None
-        yield encode(draw_side_by_side(list(zip(titles, firsts, strict=True)), OWN_SCALE if has_own else ""))
-    if method.over_versions is not None:
-        yield encode(draw_scatter(method.over_versions([(one["version"], one["values"]) for one in entries]), None))
+        note = OWN_SCALE if request.images is not None and _has_own_scale(method) else ""
+        yield encode(draw_side_by_side(list(zip(titles, firsts, strict=True)), note))
+    if isinstance(method, DatasetMethod) and method.over_versions is not None:
+        values: list[tuple[str, Any]] = [(one.version, each.values) for one, each in zip(entries, found, strict=True)]
+        yield encode(draw_scatter(method.over_versions(values), None))
 
 
-def _name(models: Sequence[Model], wholes: Sequence[Result]) -> Iterator[ResultImage]:
-    """The pictures of the wholes, named after their versions."""
-    for model, whole in zip(models, wholes, strict=True):
-        for image in whole.images:
+def _has_own_scale(method: AnyMethod) -> bool:
+    if isinstance(method, ImageMethod):
+        return method.over_dataset.own_scale
+    return isinstance(method, DatasetMethod) and method.own_scale
+
+
+def _name(models: Sequence[Model], found: Sequence[Finding]) -> Iterator[ResultImage]:
+    """The pictures of the answers, named after their versions."""
+    for model, each in zip(models, found, strict=True):
+        for image in each.images:
             yield image.model_copy(update={"name": f"{_prefix(model)}{image.name}"})
 
 
@@ -233,6 +273,6 @@ def _prefix(model: Model) -> str:
     return f"v{model.version}--"
 
 
-def _label(entry: dict[str, Any]) -> str:
-    correlation = entry["correlation"]
-    return f"version {entry['version']}" + ("" if correlation is None else f"   r = {correlation:.3f}")
+def _label(entry: VersionValues) -> str:
+    correlation = entry.correlation
+    return f"version {entry.version}" + ("" if correlation is None else f"   r = {correlation:.3f}")

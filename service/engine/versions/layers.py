@@ -4,11 +4,10 @@ Where layers were not named, each training gives them names of its own; they are
 """
 
 from dataclasses import replace
-from typing import Any
 
 from service.engine.correlation import Arrays
 from service.engine.model import Model
-from service.engine.run import Request
+from service.engine.running.request import Request
 from service.errors import VersionsDifferError
 
 
@@ -34,7 +33,7 @@ def address(request: Request, last: Model, model: Model) -> Request:
     def find(reference: str) -> str:
         return model.network_info.layers[places[last.probe.layer(reference).path]].path
 
-    named: dict[str, Any] = {}
+    named: dict[str, object] = {}
     if reference := getattr(request.params, "layer", None):
         named["layer"] = find(reference)
     if references := getattr(request.params, "layers", None):

@@ -4,23 +4,25 @@ The last is asked first, as it says which class all others are asked about. Of t
 by, those of three versions are held at a time.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from schemas.methods import MethodParams
-from schemas.rendering import HeatmapRendering
 from schemas.results import Result
-from service.engine.correlation import Arrays, Likeness, compare
+from schemas.values.versions import Likeness
+from service.engine.correlation import Arrays, compare
 from service.engine.datasets.batches import Slice
 from service.engine.datasets.over_images import compute_slice
-from service.engine.drawing.rendering import EPSILON
-from service.engine.drawing.visuals import Heatmap, Sheets, Visual
+from service.engine.drawing.renderers import renderer_of
+from service.engine.drawing.visuals import Visual
 from service.engine.images.archive import Member
 from service.engine.images.decoding import ImageLimits
-from service.engine.method import Context
+from service.engine.kinds.context import Context
 from service.engine.model import Model
-from service.engine.run import Observation, Request, observe, present, refuse
+from service.engine.running.request import Request, refuse
+from service.engine.running.run import Observation, observe, present
+from service.engine.running.viewing import KeptPictures
 from service.engine.versions.layers import address, name_alike
 
 Report = Callable[[float], None]
@@ -37,7 +39,7 @@ class Seen:
 
 def look_at_once(models: Sequence[Model], request: Request, limits: ImageLimits, report: Report) -> Seen:
     """A quick method on one picture, or none: drawn when all have been seen, on one scale."""
-    asked = request
+    asked = request = replace(request, kept=KeptPictures())
 
     def look(number: int) -> tuple[Observation, Arrays]:
         nonlocal asked
@@ -46,14 +48,16 @@ def look_at_once(models: Sequence[Model], request: Request, limits: ImageLimits,
         if number == len(models) - 1:
             asked = replace(request, params=_ask_for_class(request.params, observation.visual))
         arrays = _find_arrays(request, observation.visual)
-        return replace(observation, visual=_without_arrays(observation.visual)), arrays
+        renderer = renderer_of(observation.visual)
+        # What is not drawn may be large, and all versions are kept until they are.
+        return replace(observation, visual=renderer.drop_arrays(observation.visual)), arrays
 
     observations, likenesses = _go_through(models, look, report)
     visuals = [observation.visual for observation in observations]
-    drawn = replace(asked, params=_share_scale(asked.params, visuals))
+    shared = renderer_of(visuals[0]).share(visuals)
     results = [
-        present(model, address(drawn, models[-1], model), replace(observation, visual=visual))
-        for model, observation, visual in zip(models, observations, _share_bounds(visuals), strict=True)
+        present(model, address(asked, models[-1], model), replace(observation, visual=visual))
+        for model, observation, visual in zip(models, observations, shared, strict=True)
     ]
     return Seen(results, likenesses)
 
@@ -62,6 +66,7 @@ def look_in_turn(
     models: Sequence[Model], request: Request, items: Sequence[int], limits: ImageLimits, report: Report
 ) -> Seen:
     """One chunk of a job: some pictures of a dataset, or items of the method's axis. Each version is drawn alone."""
+    request = replace(request, kept=KeptPictures())
     classes: dict[int, int] = {}
     count = len(models)
 
@@ -74,11 +79,11 @@ def look_in_turn(
 
         if request.images is None:
             refuse(model, own)
-            observation = observe(model, own, limits, Context(items, model.preprocessing, report_share))
+            observation = observe(model, own, limits, Context(model.preprocessing, report_share, items))
             return present(model, own, observation), _find_arrays(own, observation.visual)
-        result, arrays = _look_at_slice(Slice(model, own, items, limits, report_share, classes=classes))
+        result, arrays, explained = _look_at_slice(Slice(model, own, items, limits, report_share, classes=classes))
         if getattr(request.params, "class_index", 0) is None:
-            classes.update(_find_classes(result))
+            classes.update(explained)
         return result, arrays
 
     return Seen(*_go_through(models, look, report))
@@ -109,15 +114,20 @@ def _go_through(
     return [*found, last], likenesses
 
 
-def _look_at_slice(work: Slice) -> tuple[Result, Arrays]:
+def _look_at_slice(work: Slice) -> tuple[Result, Arrays, dict[int, int]]:
+    """What was found, the arrays to compare, and the class that was explained in each picture, by its index."""
     kept: dict[int, Arrays] = {}
+    explained: dict[int, int] = {}
 
     def keep(member: Member | None, visual: Visual) -> None:
         arrays = _find_arrays(work.request, visual)
         kept[-1 if member is None else member.index] = arrays if member is None else _name_after(member, arrays)
+        target = renderer_of(visual).facts(visual).target
+        if member is not None and target is not None:
+            explained[member.index] = target.index
 
     result = compute_slice(replace(work, keep=keep))
-    return result, {name: array for index in sorted(kept) for name, array in kept[index].items()}
+    return result, {name: array for index in sorted(kept) for name, array in kept[index].items()}, explained
 
 
 def _name_after(member: Member, arrays: Arrays) -> Arrays:
@@ -127,45 +137,12 @@ def _name_after(member: Member, arrays: Arrays) -> Arrays:
 
 
 def _find_arrays(request: Request, visual: Visual) -> Arrays:
-    compared = request.method.compared
-    return {} if compared is None or compared.of_visual is None else compared.of_visual(visual)
-
-
-def _find_classes(result: Result) -> Mapping[int, int]:
-    """Which class was explained, by the picture's index."""
-    targets = ((item["index"], item["target"]) for item in result.values["items"])
-    return {index: target["index"] for index, target in targets if target is not None}
+    return {} if request.method.compared is None else renderer_of(visual).compared(visual)
 
 
 def _ask_for_class(params: MethodParams, visual: Visual) -> MethodParams:
     """The same class of every version, or maps would be compared that show different things."""
-    if isinstance(visual, Heatmap) and getattr(params, "class_index", 0) is None:
-        return params.model_copy(update={"class_index": visual.target.index})
+    target = renderer_of(visual).facts(visual).target
+    if target is not None and getattr(params, "class_index", 0) is None:
+        return params.model_copy(update={"class_index": target.index})
     return params
-
-
-def _without_arrays(visual: Visual) -> Visual:
-    """Without what is not drawn: it may be large, and all versions are kept until they are drawn."""
-    return replace(visual, whole={}) if isinstance(visual, Sheets) else visual
-
-
-def _share_scale(params: MethodParams, visuals: Sequence[Visual]) -> MethodParams:
-    maps = [visual.values for visual in visuals if isinstance(visual, Heatmap)]
-    if not maps or not isinstance(params, HeatmapRendering) or params.scale == "fixed":
-        return params
-    greatest = max(float(values.max()) for values in maps)
-    return params.model_copy(update={"scale": "fixed", "scale_max": greatest}) if greatest > EPSILON else params
-
-
-def _share_bounds(visuals: Sequence[Visual]) -> Iterator[Visual]:
-    """Tiles that are drawn between bounds get those of all versions; standardised ones need none."""
-    for visual in visuals:
-        if not isinstance(visual, Sheets):
-            yield visual
-            continue
-        tiles = []
-        for place, own in enumerate(visual.tiles):
-            others = [other.tiles[place] for other in visuals if isinstance(other, Sheets) and place < len(other.tiles)]
-            low, high = min(other.low for other in others), max(other.high for other in others)
-            tiles.append(replace(own, low=low, high=high))
-        yield replace(visual, tiles=tuple(tiles))

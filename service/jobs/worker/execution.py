@@ -16,11 +16,13 @@ from service.engine.chunks import JobLimits
 from service.engine.drawing.png import decode_png
 from service.engine.images.archive import Dataset, reopen_dataset
 from service.engine.images.decoding import ImageLimits
-from service.engine.method import AnyMethod
+from service.engine.images.photo import ImageFile
+from service.engine.kinds.method import AnyMethod
 from service.engine.model import Model
 from service.engine.parameters import validate
-from service.engine.run import Request
-from service.engine.versions.comparison import combine_versions, compute_versions
+from service.engine.running.reduction import Finished
+from service.engine.running.request import Request
+from service.engine.versions.comparison import FinishedVersions, combine_versions, compute_versions
 from service.errors import (
     ConvscopeError,
     MethodUnavailableError,
@@ -157,8 +159,8 @@ class Execution:
             parts = [chunk.part for chunk in self.store.get(record.id).chunks if chunk.part is not None]
             pictures = partial(self._pictures, parts, report)
             if is_several:
-                return combine_versions(models, request, parts, pictures, self.image_limits)
-            return chunks.combine(model, request, parts, pictures(), self.image_limits)
+                return combine_versions(models, request, FinishedVersions(parts, pictures, report), self.image_limits)
+            return chunks.combine(model, request, Finished(parts, pictures(), report), self.image_limits)
         if is_several:
             return compute_versions(models, request, record.chunks[claim.chunk], self.image_limits, report)
         return chunks.compute(model, request, record.chunks[claim.chunk], self.image_limits, report)
@@ -182,7 +184,8 @@ class Execution:
         params = validate(method.params, asked.params)
         if asked.images is not None:
             return Request(method, params, None, images=self._open_dataset(asked.images))
-        return Request(method, params, None if asked.image is None else self.artifacts.read_input(asked.image))
+        image = None if asked.image is None else ImageFile(self.artifacts.read_input(asked.image), asked.image)
+        return Request(method, params, image)
 
     def _open_dataset(self, sha256: str) -> Dataset:
         """The dataset of the latest chunk stays open: listing ten thousand pictures takes half a second."""

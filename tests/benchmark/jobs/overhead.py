@@ -10,7 +10,7 @@ from typing import Any
 from service.composition import READINESS_MODEL, image_limits, job_limits, open_catalog
 from service.engine import chunks
 from service.engine.methods import METHODS
-from service.engine.run import Request
+from service.engine.running.request import Request
 from service.settings import Settings
 from tests.benchmark.jobs.homes import Home, Params, moment
 from tests.benchmark.jobs.latency import longest_gap

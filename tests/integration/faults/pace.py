@@ -17,7 +17,7 @@ def steps_a_second(layer: str, filters: str, size: int) -> float:
     from service.engine.images.decoding import ImageLimits
     from service.engine.methods import METHODS
     from service.engine.model import Model
-    from service.engine.run import Request
+    from service.engine.running.request import Request
     from service.keras.files.loading import load_probe
     from service.models.preprocessing import PRESETS
 

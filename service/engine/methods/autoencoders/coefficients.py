@@ -8,7 +8,7 @@ what it decodes at the mean, all others staying there.
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,22 +16,24 @@ from pydantic import Field
 
 from schemas.methods import MethodParams
 from schemas.references import LayerReference, Selection
-from schemas.results import Answer
+from schemas.values.autoencoders import CoefficientsValues, DecoderEffects
 from service.engine.arrays import Array
 from service.engine.drawing.visuals import Numbers, Tiles
-from service.engine.method import Batch, Compared, Context, Method, OverImages, Whole, refuse_without_latent
+from service.engine.kinds.context import Batch, Context, Reduction, Summary
+from service.engine.kinds.method import DatasetMethod
+from service.engine.kinds.packing import PackedFloats
+from service.engine.kinds.requirements import refuse_without_latent
 from service.engine.methods.autoencoders.encoding import (
+    EncodedPictures,
     choose_units,
     encode_batches,
-    from_text,
     gather,
     latent_of,
     require_modest,
-    to_text,
 )
 from service.engine.methods.channel_selection import select
 from service.engine.ports.network_info import LayerInfo
-from service.engine.ports.probe import Probe
+from service.engine.ports.probe import AutoencoderProbe, NetworkProbe, Probe
 from service.errors import TooManyValuesError, UnitOutOfRangeError
 
 SLICE: Final = 128
@@ -54,10 +56,16 @@ class AutoencoderCoefficientsParams(MethodParams):
     )
 
 
+class CoefficientsChunk(EncodedPictures):
+    """And the sum of the units' gradients over the slice, (units, h, w, c); None where they are not needed."""
+
+    gradients: PackedFloats | None
+
+
 def autoencoder_coefficients(
     probe: Probe, batches: Iterator[Batch], params: AutoencoderCoefficientsParams, _: Context
-) -> Numbers:
-    """The latents of a slice, and the sum of its units' gradients, for `conclude`."""
+) -> Numbers[CoefficientsChunk]:
+    """The latents of a slice, and the sum of its units' gradients, for `reduce`."""
     layer, units = _choose(probe, params)
     wired = layer.path in latent_of(probe.network_info).wired
     total: NDArray[np.float64] | None = None
@@ -70,40 +78,42 @@ def autoencoder_coefficients(
                 total = (0.0 if total is None else total) + len(batch.members) * mean.astype(np.float64)
             yield batch
 
-    numbers = encode_batches(probe, add_up())
-    return Numbers(layer.path, numbers | {"gradients": None if total is None else to_text(total.astype(np.float32))})
+    found = encode_batches(probe, add_up())
+    gradients = None if total is None else total.astype(np.float32)
+    return Numbers(layer.path, CoefficientsChunk(**dict(found), gradients=gradients))
 
 
-def conclude(probe: Probe, parts: Sequence[Answer], params: AutoencoderCoefficientsParams) -> Whole:
+def reduce(chunks: Sequence[CoefficientsChunk], reduction: Reduction, params: AutoencoderCoefficientsParams) -> Summary:
     """The units' pictures on one scale, raw and normalised, and the decoder's effects."""
+    probe = reduction.probe
     layer, units = _choose(probe, params)
-    latents = gather(parts, latent_of(probe.network_info).units).values
+    latents = gather(chunks).values
     wired = layer.path in latent_of(probe.network_info).wired
-    maps = _read_weights(probe, layer, units) if wired else _add_up(probe, parts, len(latents))
+    maps = _read_weights(probe, layer, units) if wired else _average(chunks, len(latents))
     largest = np.abs(maps).max(axis=(1, 2, 3))
     normalised = np.asarray(maps / np.where(largest > 0, largest, 1)[:, None, None, None], np.float32)
     effects, shown, deviation = _decode_effects(probe, latents)
-    numbers = {
-        "layer": layer.path,
-        "kind": "weights" if wired else "mean input gradients",
-        "units": units,
-        "max_abs": largest.tolist(),
-        "norm": np.linalg.norm(maps.reshape(len(maps), -1), axis=1).tolist(),
-        "decoder": {
-            "units": shown,
-            "std": deviation[shown].tolist(),
-            "effect": np.sqrt((effects.astype(np.float64) ** 2).mean(axis=(1, 2, 3))).tolist(),
-        },
-    }
+    values = CoefficientsValues(
+        layer=layer.path,
+        kind="weights" if wired else "mean input gradients",
+        units=units,
+        max_abs=largest.tolist(),
+        norm=np.linalg.norm(maps.reshape(len(maps), -1), axis=1).tolist(),
+        decoder=DecoderEffects(
+            units=shown,
+            std=deviation[shown].tolist(),
+            effect=np.sqrt((effects.astype(np.float64) ** 2).mean(axis=(1, 2, 3))).tolist(),
+        ),
+    )
     sheets = [
         _lay("coefficients", layer.path, maps),
         _lay("coefficients-normalised", layer.path, normalised),
         _lay("decoder", latent_of(probe.network_info).layer, effects),
     ]
-    return Whole(sheets, numbers, _by_unit(probe, layer, units, maps if not wired else None))
+    return Summary(sheets, values, _by_unit(probe, layer, units, maps if not wired else None))
 
 
-def _choose(probe: Probe, params: AutoencoderCoefficientsParams) -> tuple[LayerInfo, list[int]]:
+def _choose(probe: NetworkProbe, params: AutoencoderCoefficientsParams) -> tuple[LayerInfo, list[int]]:
     """The layer, and its units or channels. Raises LayerNotFoundError, UnitOutOfRangeError or TooManyValuesError."""
     latent = latent_of(probe.network_info)
     facts = {layer.path: layer for layer in probe.network_info.layers}
@@ -129,7 +139,7 @@ def _positions(layer: LayerInfo, units: Sequence[int]) -> list[int]:
     return [place * inner[-1] + unit for unit in units]
 
 
-def _read_weights(probe: Probe, layer: LayerInfo, units: Sequence[int]) -> Array:
+def _read_weights(probe: NetworkProbe, layer: LayerInfo, units: Sequence[int]) -> Array:
     """(units, h, w, c): a dense layer's as it sees the flattened picture."""
     kernel = probe.kernels(layer.path)[0].values
     if len(layer.output_shape) == 2:
@@ -137,7 +147,7 @@ def _read_weights(probe: Probe, layer: LayerInfo, units: Sequence[int]) -> Array
     return np.moveaxis(kernel[..., list(units)], -1, 0)
 
 
-def _by_unit(probe: Probe, layer: LayerInfo, units: Sequence[int], gradients: Array | None) -> dict[str, Array]:
+def _by_unit(probe: NetworkProbe, layer: LayerInfo, units: Sequence[int], gradients: Array | None) -> dict[str, Array]:
     """Weights of all units, since they cost nothing; gradients of those that were asked for."""
     if gradients is None:
         units = range(layer.output_shape[-1] or 1)
@@ -145,13 +155,12 @@ def _by_unit(probe: Probe, layer: LayerInfo, units: Sequence[int], gradients: Ar
     return {f"unit {unit}": values for unit, values in zip(units, gradients, strict=True)}
 
 
-def _add_up(probe: Probe, parts: Sequence[Answer], count: int) -> Array:
-    sums = [from_text(part.values["gradients"]).astype(np.float64) for part in parts if part.values["gradients"]]
-    shape = [side or 1 for side in probe.network_info.input_shape or ()]
-    return np.asarray(sum(sums) / np.float64(count), np.float32).reshape(-1, *shape)
+def _average(chunks: Sequence[CoefficientsChunk], count: int) -> Array:
+    sums = [chunk.gradients.astype(np.float64) for chunk in chunks if chunk.gradients is not None]
+    return np.asarray(sum(sums) / np.float64(count), np.float32)
 
 
-def _decode_effects(probe: Probe, latents: Array) -> tuple[Array, list[int], NDArray[Any]]:
+def _decode_effects(probe: AutoencoderProbe, latents: Array) -> tuple[Array, list[int], NDArray[np.float64]]:
     """Of the units that vary most: (units, h, w, c), which those are, and the deviations of all."""
     mean, deviation = latents.mean(axis=0, dtype=np.float64), latents.std(axis=0, dtype=np.float64)
     units = choose_units(None, latents.shape[1], deviation, MOST_SHOWN)
@@ -169,24 +178,23 @@ def _lay(name: str, layer: str, maps: Array) -> Tiles:
     return Tiles(name, layer, tiles, "signed", high=float(np.abs(maps).max()), columns=columns)
 
 
-def _check(probe: Probe, params: AutoencoderCoefficientsParams) -> None:
+def _check(probe: NetworkProbe, params: AutoencoderCoefficientsParams) -> None:
     require_modest(probe.network_info)
     _choose(probe, params)
 
 
-AUTOENCODER_COEFFICIENTS = Method(
+AUTOENCODER_COEFFICIENTS = DatasetMethod(
     name="autoencoder-coefficients",
     title="Coefficients (autoencoder)",
     description="What each hidden unit of an autoencoder looks for, and what each unit of its latent decodes.",
-    kind="job",
-    consumes="images",
     params=AutoencoderCoefficientsParams,
+    values=(CoefficientsValues,),
+    chunk=CoefficientsChunk,
     compute=autoencoder_coefficients,
+    reduce=reduce,
     refuse=refuse_without_latent,
     check=_check,
-    compared=Compared(
-        "of each unit its coefficients; where they are weights of all units, where gradients of those asked for"
-    ),
-    over_images=OverImages(slice=SLICE, conclude=conclude),
+    compared="of each unit its coefficients; where they are weights of all units, where gradients of those asked for",
+    slice=SLICE,
     own_scale=True,
 )

@@ -1,35 +1,42 @@
 """The latents that an autoencoder gives to the pictures of a dataset, slice by slice and then all together."""
 
-import base64
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.results import Answer
+from schemas.values.base import Picture
 from service.engine.arrays import Array
 from service.engine.datasets.pipelining import ask_each
-from service.engine.method import Batch
+from service.engine.kinds.context import Batch
+from service.engine.kinds.packing import Chunk, PackedFloats
 from service.engine.methods.channel_selection import select
 from service.engine.ports.network_info import Latent, NetworkInfo
-from service.engine.ports.probe import Probe
-from service.errors import LatentTooLargeError, NotFiniteError, UnitOutOfRangeError
+from service.engine.ports.probe import AutoencoderProbe
+from service.errors import LatentTooLargeError, UnitOutOfRangeError
 
 MAX_UNITS: Final = 4096
 
 
+class EncodedPictures(Chunk):
+    """The latents of a slice of the dataset, as chunks keep them: (n, units), and which pictures they are of."""
+
+    pictures: list[Picture]
+    latents: PackedFloats
+
+
 @dataclass(frozen=True)
 class Latents:
-    """Of n pictures, in order: `members` say which they are, `values` is (n, units) float32."""
+    """Of n pictures, in order: `values` is (n, units) float32."""
 
-    members: list[dict[str, Any]]
+    pictures: list[Picture]
     values: Array
 
     @property
     def labels(self) -> tuple[str | None, ...]:
-        return tuple(member["label"] for member in self.members)
+        return tuple(picture.label for picture in self.pictures)
 
 
 def latent_of(network_info: NetworkInfo) -> Latent:
@@ -48,38 +55,25 @@ def require_modest(network_info: NetworkInfo) -> None:
         )
 
 
-def encode_batches(probe: Probe, batches: Iterable[Batch]) -> dict[str, Any]:
-    """The latents of a slice, as parts are kept."""
-    members: list[dict[str, Any]] = []
+def encode_batches(probe: AutoencoderProbe, batches: Iterable[Batch]) -> EncodedPictures:
+    """The latents of a slice. Raises NotFiniteError."""
+    pictures: list[Picture] = []
     found: list[Array] = []
     for batch, latents in ask_each(lambda batch: probe.encode(batch.inputs), batches):
-        members += [{"index": each.index, "name": each.name, "label": each.label} for each in batch.members]
+        pictures += [Picture(index=each.index, name=each.name, label=each.label) for each in batch.members]
         found.append(latents)
     values = np.concatenate(found) if found else np.zeros((0, latent_of(probe.network_info).units), np.float32)
-    return {"members": members, "latents": to_text(values)}
+    return EncodedPictures(pictures=pictures, latents=values)
 
 
-def gather(parts: Sequence[Answer], units: int) -> Latents:
-    """The latents of all slices. Raises NotFiniteError."""
-    members = [member for part in parts for member in part.values["members"]]
-    values = np.concatenate([from_text(part.values["latents"]).reshape(-1, units) for part in parts])
-    if not np.isfinite(values).all():
-        raise NotFiniteError("the latent holds NaN or infinity: check the network's weights and its preprocessing")
-    return Latents(members, values)
+def gather(chunks: Sequence[EncodedPictures]) -> Latents:
+    """The latents of all slices."""
+    pictures = [picture for chunk in chunks for picture in chunk.pictures]
+    return Latents(pictures, np.concatenate([chunk.latents for chunk in chunks]))
 
 
-def choose_units(selection: str | None, count: int, deviations: NDArray[Any], most: int) -> list[int]:
+def choose_units(selection: str | None, count: int, deviations: NDArray[np.float64], most: int) -> list[int]:
     """Those that are asked for, or else the `most` that vary most, in their order. Raises UnitOutOfRangeError."""
     if selection is not None:
         return select(selection, count, UnitOutOfRangeError)
     return sorted(np.argsort(-deviations, kind="stable")[:most].tolist())
-
-
-def to_text(values: Array) -> str:
-    """Float32 numbers as text."""
-    return base64.b64encode(np.ascontiguousarray(values, np.float32).tobytes()).decode("ascii")
-
-
-def from_text(text: str) -> Array:
-    """See `to_text`; flat."""
-    return np.frombuffer(base64.b64decode(text), np.float32)

@@ -4,19 +4,27 @@ The error is decoded minus original, so that red is too bright and blue too dark
 and channels, in the network's own units: PSNR is 10 log10(span² / MSE), with the span from black to white.
 """
 
-from collections.abc import Iterable, Sequence
-from typing import Any, Final
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
 
 import numpy as np
 from pydantic import Field
 
 from schemas.methods import MethodParams
-from schemas.results import Answer
+from schemas.values.autoencoders import (
+    ReconstructionItem,
+    ReconstructionsOverDataset,
+    ReconstructionValues,
+    WorstReconstruction,
+)
 from service.engine.arrays import Array, Pixels
 from service.engine.drawing.sheets import lay_on_sheets, plan_grid
-from service.engine.drawing.visuals import Reconstruction
-from service.engine.method import Compared, Method, OverImages, Whole, refuse_without_latent
-from service.engine.ports.probe import Probe
+from service.engine.drawing.visuals import Drawn, Reconstruction
+from service.engine.kinds.context import Context, Reduction, Summary
+from service.engine.kinds.method import ImageMethod
+from service.engine.kinds.picture_items import Item, Items, NoNote, OverImages, flatten
+from service.engine.kinds.requirements import refuse_without_latent
+from service.engine.ports.probe import AutoencoderProbe
 
 SLICE: Final = 16
 COLUMNS: Final = 2
@@ -28,49 +36,54 @@ class AutoencoderReconstructionParams(MethodParams):
     worst: int = Field(8, ge=1, le=64, description="Of a dataset, how many of the worst pictures to show together.")
 
 
-def autoencoder_reconstruction(probe: Probe, image: Array, _: AutoencoderReconstructionParams) -> Reconstruction:
+def autoencoder_reconstruction(
+    probe: AutoencoderProbe, image: Array, _: AutoencoderReconstructionParams, __: Context
+) -> Reconstruction:
     latent = probe.network_info.latent
     assert latent is not None, "refuse() lets only autoencoders through"
     decoded = probe.decode(probe.encode(image[None]))[0]
     return Reconstruction(latent.layer, image, decoded)
 
 
-def combine(
-    parts: Sequence[Answer], pictures: Iterable[tuple[str, Pixels]], params: AutoencoderReconstructionParams
-) -> Whole:
+def reduce(
+    found: Sequence[Item[ReconstructionValues, NoNote]], reduction: Reduction, params: AutoencoderReconstructionParams
+) -> Summary:
     """The mean errors of a dataset, and its worst pictures, the worst first."""
-    items = [item for part in parts for item in part.values["items"]]
-    ranked = sorted(items, key=lambda item: -item["mse"])[: params.worst]
-    names = [item["picture"] for item in ranked]
-    numbers: dict[str, Any] = {
-        "mse": float(np.mean([item["mse"] for item in items])),
-        "mae": float(np.mean([item["mae"] for item in items])),
-        "units": items[0]["units"],
-        "worst": [{name: item[name] for name in ("index", "name", "label", "mse")} for item in ranked],
-        "items": items,
-    }
-    return Whole(_show(names, pictures), numbers)
+    items = [ReconstructionItem.model_validate(flatten(item)) for item in found]
+    ranked = sorted(items, key=lambda item: -item.mse)[: params.worst]
+    values = ReconstructionsOverDataset(
+        mse=float(np.mean([item.mse for item in items])),
+        mae=float(np.mean([item.mae for item in items])),
+        units=items[0].units,
+        worst=[
+            WorstReconstruction(index=item.index, name=item.name, label=item.label, mse=item.mse) for item in ranked
+        ],
+        items=items,
+    )
+    names = [item.picture for item in ranked if item.picture is not None]
+    return Summary(_show(names, reduction.pictures), values)
 
 
-def _show(names: Sequence[str], pictures: Iterable[tuple[str, Pixels]]) -> Iterable[tuple[str, Pixels]]:
+def _show(names: Sequence[str], pictures: Iterable[tuple[str, Pixels]]) -> Iterator[Drawn]:
     """One sheet of the named pictures, in that order."""
     found = {name: pixels for name, pixels in pictures if name in names}
     ordered = [(name, found[name]) for name in names if name in found]
     if not ordered:
         return
     grid = plan_grid(ordered[0][1].shape[:2], len(ordered), columns=COLUMNS, margin=0)
-    yield "worst", next(lay_on_sheets([name for name, _ in ordered], ordered, grid))
+    yield Drawn("worst", next(lay_on_sheets([name for name, _ in ordered], ordered, grid)))
 
 
-AUTOENCODER_RECONSTRUCTION = Method(
+AUTOENCODER_RECONSTRUCTION = ImageMethod(
     name="autoencoder-reconstruction",
     title="Reconstruction (autoencoder)",
     description="The picture as an autoencoder decodes it again from its latent, and where it errs.",
-    kind="interactive",
-    consumes="image",
     params=AutoencoderReconstructionParams,
+    values=(ReconstructionValues,),
     compute=autoencoder_reconstruction,
     refuse=refuse_without_latent,
-    over_images=OverImages(combine, slice=SLICE),
-    compared=Compared("what is decoded, in the network's units", lambda seen: {"": seen.decoded}),
+    over_images=OverImages(
+        values=ReconstructionsOverDataset, chunk=Items[ReconstructionValues, NoNote], reduce=reduce, slice=SLICE
+    ),
+    compared="what is decoded, in the network's units",
 )

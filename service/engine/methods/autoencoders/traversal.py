@@ -4,29 +4,31 @@ A row for each unit: it goes through its range over the dataset, from the 1st to
 all others stay at their mean. Interpolation goes straight from one picture's latent to another's.
 """
 
-from collections.abc import Iterator, Sequence
-from typing import Annotated, Any, Final, Self
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Annotated, Final, Self
 
 import numpy as np
 from pydantic import Field, StringConstraints, model_validator
 
 from schemas.methods import MethodParams
 from schemas.references import Selection
-from schemas.results import Answer
+from schemas.values.autoencoders import Interpolation, TraversalValues
 from service.engine.arrays import Array
 from service.engine.drawing.visuals import Numbers, Tiles
-from service.engine.method import Batch, Compared, Context, Method, OverImages, Whole, refuse_without_latent
+from service.engine.kinds.context import Batch, Context, Reduction, Summary
+from service.engine.kinds.method import DatasetMethod
+from service.engine.kinds.packing import PackedFloats
+from service.engine.kinds.requirements import refuse_without_latent
 from service.engine.methods.autoencoders.encoding import (
+    EncodedPictures,
     Latents,
     choose_units,
     encode_batches,
-    from_text,
     gather,
     latent_of,
     require_modest,
-    to_text,
 )
-from service.engine.ports.probe import Probe
+from service.engine.ports.probe import AutoencoderProbe, NetworkProbe
 from service.errors import PictureOutOfRangeError
 
 SLICE: Final = 128
@@ -61,37 +63,45 @@ class AutoencoderTraversalParams(MethodParams):
         return tuple(map(int, self.between.split(","))) if self.between else ()
 
 
+class TraversalChunk(EncodedPictures):
+    """And the pictures to go between, (h, w, c) in the network's units, by their index."""
+
+    ends: dict[int, PackedFloats]
+
+
 def autoencoder_traversal(
-    probe: Probe, batches: Iterator[Batch], params: AutoencoderTraversalParams, _: Context
-) -> Numbers:
-    """The latents of a slice of the dataset, and the pictures to go between, for `conclude`."""
-    ends: dict[str, str] = {}
+    probe: AutoencoderProbe, batches: Iterator[Batch], params: AutoencoderTraversalParams, _: Context
+) -> Numbers[TraversalChunk]:
+    """The latents of a slice of the dataset, and the pictures to go between, for `reduce`."""
+    ends: dict[int, Array] = {}
 
     def keep_ends() -> Iterator[Batch]:
         for batch in batches:
             for member, values in zip(batch.members, batch.inputs, strict=True):
                 if member.index in params.ends:
-                    ends[str(member.index)] = to_text(values)
+                    ends[member.index] = values
             yield batch
 
     found = encode_batches(probe, keep_ends())
-    return Numbers(latent_of(probe.network_info).layer, found | {"ends": ends})
+    return Numbers(latent_of(probe.network_info).layer, TraversalChunk(**dict(found), ends=ends))
 
 
-def conclude(probe: Probe, parts: Sequence[Answer], params: AutoencoderTraversalParams) -> Whole:
+def reduce(chunks: Sequence[TraversalChunk], reduction: Reduction, params: AutoencoderTraversalParams) -> Summary:
     """A sheet of a row for each unit, and one row from a picture to the other."""
-    latents = gather(parts, latent_of(probe.network_info).units)
-    sheets, numbers = _traverse(probe, latents, params)
-    rows = sheets[0].values.reshape(len(numbers["units"]), params.steps, *sheets[0].values.shape[1:])
-    by_unit = {f"unit {unit}": row for unit, row in zip(numbers["units"], rows, strict=True)}
-    if params.ends:
-        originals = {index: text for part in parts for index, text in part.values["ends"].items()}
-        way, about = _interpolate(probe, latents, originals, params)
-        sheets, numbers = [*sheets, way], numbers | {"interpolation": about}
-    return Whole(sheets, numbers, by_unit)
+    latents = gather(chunks)
+    sheet, values = _traverse(reduction.probe, latents, params)
+    rows = sheet.values.reshape(len(values.units), params.steps, *sheet.values.shape[1:])
+    by_unit = {f"unit {unit}": row for unit, row in zip(values.units, rows, strict=True)}
+    if not params.ends:
+        return Summary([sheet], values, by_unit)
+    originals = {index: picture for chunk in chunks for index, picture in chunk.ends.items()}
+    way, about = _interpolate(reduction.probe, latents, originals, params)
+    return Summary([sheet, way], values.model_copy(update={"interpolation": about}), by_unit)
 
 
-def _traverse(probe: Probe, latents: Latents, params: AutoencoderTraversalParams) -> tuple[list[Tiles], dict[str, Any]]:
+def _traverse(
+    probe: AutoencoderProbe, latents: Latents, params: AutoencoderTraversalParams
+) -> tuple[Tiles, TraversalValues]:
     latent, values = latent_of(probe.network_info), latents.values
     mean, deviation = values.mean(axis=0, dtype=np.float64), values.std(axis=0, dtype=np.float64)
     units = choose_units(params.units, latent.units, deviation, MOST_ROWS)
@@ -103,26 +113,26 @@ def _traverse(probe: Probe, latents: Latents, params: AutoencoderTraversalParams
     for row, unit in enumerate(units):
         rows[row, :, unit] = ways[row]
     decoded = probe.decode(rows.reshape(-1, latent.units))
-    numbers = {
-        "steps": params.steps,
-        "range": "as asked" if params.low is not None else "1st to 99th percentile over the dataset",
-        "units": units,
-        "low": low.tolist(),
-        "high": high.tolist(),
-        "values": ways.tolist(),
-        "mean": mean[units].tolist(),
-        "std": deviation[units].tolist(),
-    }
+    found = TraversalValues(
+        steps=params.steps,
+        range="as asked" if params.low is not None else "1st to 99th percentile over the dataset",
+        units=units,
+        low=low.tolist(),
+        high=high.tolist(),
+        values=ways.tolist(),
+        mean=mean[units].tolist(),
+        std=deviation[units].tolist(),
+    )
     names, words = tuple(f"unit {unit}" for unit in units), tuple(f"{value:.3g}" for value in ways.flat)
     sheet = Tiles("traversal", latent.layer, decoded, "picture", columns=params.steps, rows=names, words=words)
-    return [sheet], numbers
+    return sheet, found
 
 
 def _interpolate(
-    probe: Probe, latents: Latents, originals: dict[str, str], params: AutoencoderTraversalParams
-) -> tuple[Tiles, dict[str, Any]]:
+    probe: AutoencoderProbe, latents: Latents, originals: Mapping[int, Array], params: AutoencoderTraversalParams
+) -> tuple[Tiles, Interpolation]:
     """The pictures themselves at both ends of what is decoded. Raises PictureOutOfRangeError."""
-    places = {member["index"]: place for place, member in enumerate(latents.members)}
+    places = {picture.index: place for place, picture in enumerate(latents.pictures)}
     for end in params.ends:
         if end not in places:
             raise PictureOutOfRangeError(
@@ -131,8 +141,8 @@ def _interpolate(
     first, last = (latents.values[places[end]] for end in params.ends)
     way = np.linspace(0, 1, params.steps, dtype=np.float32)[:, None]
     decoded = probe.decode(first + way * (last - first))
-    before, after = (_as_picture(originals[str(end)], decoded) for end in params.ends)
-    ends = [latents.members[places[end]] for end in params.ends]
+    before, after = (originals[end][None] for end in params.ends)
+    ends = [latents.pictures[places[end]] for end in params.ends]
     tiles = Tiles(
         "interpolation",
         latent_of(probe.network_info).layer,
@@ -140,32 +150,29 @@ def _interpolate(
         "picture",
         columns=params.steps + 2,
         rows=("from picture to picture",),
-        words=(ends[0]["name"], *(f"{share:.0%}" for share in way.flat), ends[1]["name"]),
+        words=(ends[0].name, *(f"{share:.0%}" for share in way.flat), ends[1].name),
     )
     shares = [float(share) for share in way.flat]
-    return tiles, {"between": ends, "shares": shares, "distance": float(np.linalg.norm(last - first))}
+    return tiles, Interpolation(between=ends, shares=shares, distance=float(np.linalg.norm(last - first)))
 
 
-def _as_picture(text: str, decoded: Array) -> Array:
-    return from_text(text).reshape(1, *decoded.shape[1:])
-
-
-def _check(probe: Probe, params: AutoencoderTraversalParams) -> None:
+def _check(probe: NetworkProbe, params: AutoencoderTraversalParams) -> None:
     require_modest(probe.network_info)
     units = latent_of(probe.network_info).units
     choose_units(params.units, units, np.zeros(units), MOST_ROWS)
 
 
-AUTOENCODER_TRAVERSAL = Method(
+AUTOENCODER_TRAVERSAL = DatasetMethod(
     name="autoencoder-traversal",
     title="Traversal (autoencoder)",
     description="What each unit of an autoencoder's latent changes in the reconstruction, and the way between two.",
-    kind="job",
-    consumes="images",
     params=AutoencoderTraversalParams,
+    values=(TraversalValues,),
+    chunk=TraversalChunk,
     compute=autoencoder_traversal,
+    reduce=reduce,
     refuse=refuse_without_latent,
     check=_check,
-    over_images=OverImages(slice=SLICE, conclude=conclude),
-    compared=Compared("of each unit that is gone through, so name 'units', what is decoded along its range"),
+    slice=SLICE,
+    compared="of each unit that is gone through, so name 'units', what is decoded along its range",
 )

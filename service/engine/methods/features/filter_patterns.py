@@ -6,24 +6,27 @@ part of the ascent, images of a batch do not mix, and where a ReLU lets nothing 
 before it.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Literal
+from collections.abc import Iterator, Sequence
+from typing import Literal
 
 import numpy as np
 from pydantic import Field
 
 from schemas.methods import MethodParams
 from schemas.references import LayerReference, Selection
-from schemas.results import Answer
-from service.engine.arrays import Array, Pixels
+from schemas.values.patterns import FilterPattern, FilterPatternsValues, PatternSheet
+from service.engine.arrays import Array
 from service.engine.drawing.sheets import lay_on_sheets, plan_grid
-from service.engine.drawing.visuals import Picture, Pictures
-from service.engine.method import Axis, Compared, Context, Method, Whole, refuse_without_kernel
+from service.engine.drawing.visuals import Drawn, Picture, Pictures
+from service.engine.kinds.context import Context, Reduction, Summary
+from service.engine.kinds.method import ItemsMethod
+from service.engine.kinds.packing import Chunk
+from service.engine.kinds.requirements import refuse_without_kernel
 from service.engine.methods.channel_selection import select
 from service.engine.ports.answers import LayerOnCanvas
 from service.engine.ports.ascent import Ascended, Ascent, Canvas, FilterMeans, Schedule
 from service.engine.ports.network_info import NetworkInfo
-from service.engine.ports.probe import Probe
+from service.engine.ports.probe import AscentProbe
 from service.errors import (
     FilterOutOfRangeError,
     JobTooLargeError,
@@ -77,7 +80,7 @@ class FilterPatternsParams(MethodParams):
     )
 
 
-def cut(probe: Probe, params: FilterPatternsParams, max_bytes: int = MAX_BYTES) -> list[list[int]]:
+def cut(probe: AscentProbe, params: FilterPatternsParams, max_bytes: int = MAX_BYTES) -> list[list[int]]:
     """Chunks of as many filters as one step of 0.7 s on two cores, and `max_bytes` of memory, can take."""
     view, size = _look(probe, params)
     filters = select(params.filters, view.filters, FilterOutOfRangeError)
@@ -92,7 +95,14 @@ def cut(probe: Probe, params: FilterPatternsParams, max_bytes: int = MAX_BYTES) 
     return [filters[start : start + batch] for start in range(0, len(filters), batch)]
 
 
-def filter_patterns(probe: Probe, _: Array | None, params: FilterPatternsParams, context: Context) -> Pictures:
+class FilterPatternsChunk(Chunk):
+    """What the filters of a chunk came to, and (h, w) of their pictures."""
+
+    filters: list[FilterPattern]
+    size: tuple[int, int]
+
+
+def filter_patterns(probe: AscentProbe, _: Array | None, params: FilterPatternsParams, context: Context) -> Pictures:
     view, size = _look(probe, params)
     start = np.stack([_noise(params.seed, number, (*size, _channels(probe))) for number in context.items])
     ascent = Ascent(
@@ -107,7 +117,7 @@ def filter_patterns(probe: Probe, _: Array | None, params: FilterPatternsParams,
     return Pictures(
         layer=view.layer,
         pictures=tuple(_draw(ascended, context.items, turned=turned)),
-        numbers=_measure(ascended, context.items) | {"size": list(size)},
+        numbers=FilterPatternsChunk(filters=_measure(ascended, context.items), size=size),
         resolved={"size": size[0]} if size[0] == size[1] else {},
         plan={
             "batch": ascended.batch,
@@ -121,29 +131,29 @@ def filter_patterns(probe: Probe, _: Array | None, params: FilterPatternsParams,
     )
 
 
-def combine(parts: Sequence[Answer], pictures: Iterable[tuple[str, Pixels]], params: FilterPatternsParams) -> Whole:
+def reduce(chunks: Sequence[FilterPatternsChunk], reduction: Reduction, params: FilterPatternsParams) -> Summary:
     """The grid, in as many sheets as it needs; a filter without a gradient is an empty cell."""
-    found = [item for part in parts for item in part.values["filters"]]
-    height, width = parts[0].values["size"]
-    grid = plan_grid((height, width), len(found), columns=params.columns, margin=params.margin)
+    found = [item for chunk in chunks for item in chunk.filters]
+    size = chunks[0].size
+    grid = plan_grid(size, len(found), columns=params.columns, margin=params.margin)
     sheets = [found[start : start + grid.cells] for start in range(0, len(found), grid.cells)]
     names = ["grid", *(f"grid-{number}" for number in range(2, len(sheets) + 1))]
-    numbers = {
-        "layer": parts[0].layer,
-        "seed": params.seed,
-        "size": [height, width],
-        "filters": found,
-        "no_gradient": [item["filter"] for item in found if item["no_gradient"]],
-        "sheets": [
-            {"name": name, "columns": grid.columns, "filters": [item["filter"] for item in sheet]}
+    values = FilterPatternsValues(
+        layer=reduction.layer,
+        seed=params.seed,
+        size=list(size),
+        filters=found,
+        no_gradient=[item.filter for item in found if item.no_gradient],
+        sheets=[
+            PatternSheet(name=name, columns=grid.columns, filters=[item.filter for item in sheet])
             for name, sheet in zip(names, sheets, strict=True)
         ],
-    }
-    cells = [_name(item["filter"]) for item in found]
-    return Whole(zip(names, lay_on_sheets(cells, pictures, grid), strict=True), numbers)
+    )
+    pixels = lay_on_sheets([_name(item.filter) for item in found], reduction.pictures, grid)
+    return Summary((Drawn(*each) for each in zip(names, pixels, strict=True)), values)
 
 
-def _look(probe: Probe, params: FilterPatternsParams) -> tuple[LayerOnCanvas, tuple[int, int]]:
+def _look(probe: AscentProbe, params: FilterPatternsParams) -> tuple[LayerOnCanvas, tuple[int, int]]:
     """The layer on the canvas that the request means, and the canvas's (h, w)."""
     layer = params.layer or _default_layer(probe.network_info)
     if params.size is not None:
@@ -165,7 +175,7 @@ def _own_size(network_info: NetworkInfo) -> tuple[int, int] | None:
     return (height, width) if height and width else None
 
 
-def _channels(probe: Probe) -> int:
+def _channels(probe: AscentProbe) -> int:
     assert probe.network_info.input_shape is not None, "refuse() lets only networks with an image input through"
     return probe.network_info.input_shape[2]
 
@@ -221,31 +231,29 @@ def _standardise(canvas: Array) -> Array:
     return np.asarray(np.clip(centred / (centred.std() + 1e-5) * 0.1 + 0.5, 0, 1), np.float32)
 
 
-def _measure(ascended: Ascended, filters: Sequence[int]) -> dict[str, Any]:
+def _measure(ascended: Ascended, filters: Sequence[int]) -> list[FilterPattern]:
     answers = zip(filters, ascended.activations.tolist(), ascended.moved.tolist(), strict=True)
-    return {
-        "filters": [
-            {"filter": number, "activation": activation, "no_gradient": not moved}
-            for number, activation, moved in answers
-        ]
-    }
+    return [
+        FilterPattern(filter=number, activation=activation, no_gradient=not moved)
+        for number, activation, moved in answers
+    ]
 
 
 def _name(number: int) -> str:
     return f"filter-{number}"
 
 
-FILTER_PATTERNS = Method(
+FILTER_PATTERNS = ItemsMethod(
     name="filter-patterns",
     title="Filter patterns",
     description="The picture that excites each filter of a layer most, found by gradient ascent on the input.",
-    kind="job",
-    consumes="none",
     params=FilterPatternsParams,
+    values=(FilterPatternsValues,),
+    chunk=FilterPatternsChunk,
+    unit="filters",
+    cut=cut,
     compute=filter_patterns,
+    reduce=reduce,
     refuse=refuse_without_kernel,
-    axis=Axis("filters", cut, combine),
-    compared=Compared(
-        "of each filter the canvas in the end less the noise that it began as", lambda pictures: pictures.changes
-    ),
+    compared="of each filter the canvas in the end less the noise that it began as",
 )

@@ -10,11 +10,14 @@ from pydantic import Field
 from schemas.methods import ClassScores
 from schemas.references import LayerReference
 from schemas.rendering import HeatmapRendering
+from schemas.values.heatmaps import HeatmapValues
 from service.engine.arrays import Array
 from service.engine.datasets.heat_groups import HEATMAPS_OVER_IMAGES
 from service.engine.drawing.visuals import Heatmap
-from service.engine.method import Compared, Method, refuse_without_spatial_layer
-from service.engine.ports.probe import Probe
+from service.engine.kinds.context import Context
+from service.engine.kinds.method import ImageMethod
+from service.engine.kinds.requirements import refuse_without_spatial_layer
+from service.engine.ports.probe import GradientsProbe
 
 
 class GradCamParams(ClassScores, HeatmapRendering):
@@ -29,31 +32,26 @@ class GradCamParams(ClassScores, HeatmapRendering):
     )
 
 
-def grad_cam(probe: Probe, image: Array, params: GradCamParams) -> Heatmap:
+def grad_cam(probe: GradientsProbe, image: Array, params: GradCamParams, _: Context) -> Heatmap:
     answer = probe.activations_and_gradients(image, layer=params.layer, class_index=params.class_index)
     weights = answer.gradients.mean(axis=(0, 1))  # (c,)
     values = np.maximum(answer.activations @ weights, 0)  # (h, w)
     return Heatmap(values, answer.layer, answer.target, answer.scores)
 
 
-def _check(probe: Probe, params: GradCamParams) -> None:
+def _check(probe: GradientsProbe, params: GradCamParams) -> None:
     probe.require_target(layer=params.layer, class_index=params.class_index)
 
 
-GRAD_CAM = Method(
+GRAD_CAM = ImageMethod(
     name="grad-cam",
     title="Class heat map (Grad-CAM)",
     description="Where in the picture the network finds its evidence for a class, as a heat map over the picture.",
-    kind="interactive",
-    consumes="image",
     params=GradCamParams,
+    values=(HeatmapValues,),
     compute=grad_cam,
     refuse=refuse_without_spatial_layer,
     check=_check,
     over_images=HEATMAPS_OVER_IMAGES,
-    compared=Compared(
-        "the heat map at the size that the layer has, of the class that the last version is asked about",
-        lambda heatmap: {"": heatmap.values},
-    ),
-    own_scale=True,
+    compared="the heat map at the size that the layer has, of the class that the last version is asked about",
 )

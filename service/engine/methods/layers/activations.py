@@ -4,19 +4,24 @@ Each channel is drawn as in the tutorials: its mean taken off, divided by its de
 no channel is dropped, a dead one is flat instead of NaN, and a layer without space is drawn as a strip of cells.
 """
 
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 import numpy as np
 from pydantic import Field, model_validator
 
 from schemas.references import LayerReference, LayerReferences, Selection
 from schemas.rendering import TilesRendering
+from schemas.values.base import Numbers
+from schemas.values.layers import ActivationsOfLayers, ActivationsValues
+from schemas.values.layers import LayerActivations as LayerActivationsValues
 from service.engine.arrays import Array
 from service.engine.drawing.visuals import Sheets, Tiles
-from service.engine.method import Compared, Method, refuse_without_image
+from service.engine.kinds.context import Context
+from service.engine.kinds.method import ImageMethod
+from service.engine.kinds.requirements import refuse_without_image
 from service.engine.methods.channel_selection import Page, default_layer, select, turn_to
 from service.engine.ports.answers import LayerActivations
-from service.engine.ports.probe import Probe
+from service.engine.ports.probe import LayersProbe, NetworkProbe
 from service.errors import ChannelOutOfRangeError, LayerNotDrawableError, TooManyValuesError
 
 MAX_RAW_VALUES = 1_000_000
@@ -50,24 +55,25 @@ class ActivationsParams(TilesRendering):
         return self
 
 
-def activations(probe: Probe, image: Array, params: ActivationsParams) -> Sheets:
+def activations(probe: LayersProbe, image: Array, params: ActivationsParams, _: Context) -> Sheets:
     layers = _asked_layers(probe, params)
     answers = probe.activations(image, layers)
     pairs = [_draw(answer, params) for answer in answers]
     numbers = [own for _, own in pairs]
     # A single layer's numbers stand at the top as well, where every other method has them.
+    is_one = len(numbers) == 1
     return Sheets(
         tuple(tiles for tiles, _ in pairs),
-        {"layers": numbers} | (numbers[0] if len(numbers) == 1 else {}),
+        ActivationsValues(**dict(numbers[0]), layers=numbers) if is_one else ActivationsOfLayers(layers=numbers),
         whole={answer.layer: answer.values for answer in answers},
     )
 
 
-def _asked_layers(probe: Probe, params: ActivationsParams) -> list[str]:
+def _asked_layers(probe: NetworkProbe, params: ActivationsParams) -> list[str]:
     return [*([params.layer] if params.layer else []), *params.layers] or [default_layer(probe.network_info)]
 
 
-def _draw(answer: LayerActivations, params: ActivationsParams) -> tuple[Tiles, dict[str, Any]]:
+def _draw(answer: LayerActivations, params: ActivationsParams) -> tuple[Tiles, LayerActivationsValues]:
     maps = _as_maps(answer)  # (c, h, w)
     page = _choose(params, len(maps))
     shown = maps[page.indices]
@@ -81,14 +87,8 @@ def _draw(answer: LayerActivations, params: ActivationsParams) -> tuple[Tiles, d
         high=float(maps.max()),
         columns=STRIP_COLUMNS if is_strip else None,
     )
-    numbers = _measure(answer.layer, maps, answer.values.shape) | {
-        "channels": page.indices,
-        "page": page.number,
-        "pages": page.count,
-    }
-    if params.values == "raw":
-        numbers["map"] = _raw(answer.values, page.indices, params)
-    return tiles, numbers
+    raw = _raw(answer.values, page.indices, params) if params.values == "raw" else None
+    return tiles, _measure(answer, maps, page, raw)
 
 
 def _as_maps(answer: LayerActivations) -> Array:
@@ -107,7 +107,7 @@ def _choose(params: ActivationsParams, count: int) -> Page:
     return turn_to(params.page, params.page_size, select(selection, count, ChannelOutOfRangeError))
 
 
-def _measure(layer: str, maps: Array, shape: tuple[int, ...]) -> dict[str, Any]:
+def _measure(answer: LayerActivations, maps: Array, page: Page, raw: Numbers | None) -> LayerActivationsValues:
     """Statistics over every channel of the layer, whatever is shown.
 
     A dead channel answers 0 everywhere; a constant one answers something, and the same everywhere.
@@ -115,47 +115,49 @@ def _measure(layer: str, maps: Array, shape: tuple[int, ...]) -> dict[str, Any]:
     flat = maps.reshape(len(maps), -1)
     dead = ~flat.any(axis=1)
     constant = (flat.min(axis=1) == flat.max(axis=1)) & ~dead if flat.shape[1] > 1 else np.zeros(len(flat), np.bool_)
-    return {
-        "layer": layer,
-        "shape": list(shape),
-        "min": float(flat.min()),
-        "max": float(flat.max()),
-        "mean": float(flat.mean(dtype=np.float64)),
-        "sparsity": float((flat == 0).mean()),
-        "dead_channels": np.flatnonzero(dead).tolist(),
-        "constant_channels": np.flatnonzero(constant).tolist(),
-        "empty": bool((flat == 0).all()),
-    }
+    return LayerActivationsValues(
+        layer=answer.layer,
+        shape=list(answer.values.shape),
+        min=float(flat.min()),
+        max=float(flat.max()),
+        mean=float(flat.mean(dtype=np.float64)),
+        sparsity=float((flat == 0).mean()),
+        dead_channels=np.flatnonzero(dead).tolist(),
+        constant_channels=np.flatnonzero(constant).tolist(),
+        empty=bool((flat == 0).all()),
+        channels=page.indices,
+        page=page.number,
+        pages=page.count,
+        map=raw,
+    )
 
 
-def _raw(values: Array, indices: list[int], params: ActivationsParams) -> Any:
+def _raw(values: Array, indices: list[int], params: ActivationsParams) -> Numbers:
     chosen = values[..., indices]
     if chosen.size > MAX_RAW_VALUES:
         raise TooManyValuesError(
             f"{chosen.size} raw numbers are more than the {MAX_RAW_VALUES} that an answer may hold: "
             "ask for fewer with 'channels' or 'page_size'"
         )
-    return chosen[..., 0].tolist() if params.channel is not None else chosen.tolist()
+    numbers: Numbers = (chosen[..., 0] if params.channel is not None else chosen).tolist()
+    return numbers
 
 
-def _check(probe: Probe, params: ActivationsParams) -> None:
+def _check(probe: NetworkProbe, params: ActivationsParams) -> None:
     for layer in _asked_layers(probe, params):
         shape = probe.layer(layer).output_shape
         if shape[-1] is not None:
             _choose(params, shape[-1])
 
 
-ACTIVATIONS = Method(
+ACTIVATIONS = ImageMethod(
     name="activations",
     title="Activations of a layer",
     description="What every channel of a layer answers to the picture: one map each, laid out as a grid.",
-    kind="interactive",
-    consumes="image",
     params=ActivationsParams,
+    values=(ActivationsValues, ActivationsOfLayers),
     compute=activations,
     refuse=refuse_without_image,
     check=_check,
-    compared=Compared(
-        "of each layer asked for the answers of all its channels, whichever are drawn", lambda sheets: sheets.whole
-    ),
+    compared="of each layer asked for the answers of all its channels, whichever are drawn",
 )

@@ -5,20 +5,23 @@ Deeper kernels are that matrix alone, 1 x 1 and dense ones a heat map of weights
 that of the whole kernel if not asked otherwise; `colormap=coolwarm` tells their sign, as the tutorials' weight maps do.
 """
 
-from typing import Any, Literal
+from functools import partial
+from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
 from schemas.references import LayerReference, Selection
 from schemas.rendering import Colormap, TilesRendering
-from service.engine.arrays import Array
+from schemas.values.layers import DuplicateFilters, FiltersValues, KernelValues
 from service.engine.drawing.visuals import Sheets, Tiles
-from service.engine.method import Compared, Method
+from service.engine.kinds.context import Context
+from service.engine.kinds.method import NetworkMethod
 from service.engine.methods.channel_selection import Page, select, turn_to
 from service.engine.ports.answers import Kernel
 from service.engine.ports.network_info import NetworkInfo
-from service.engine.ports.probe import Probe
+from service.engine.ports.probe import NetworkProbe
 from service.errors import ChannelOutOfRangeError, FilterOutOfRangeError
 
 # Two filters this much alike do one filter's work.
@@ -48,7 +51,7 @@ class FiltersParams(TilesRendering):
     page_size: int = Field(64, ge=1, le=1024, description="Filters on a page.")
 
 
-def filters(probe: Probe, _: Array | None, params: FiltersParams) -> Sheets:
+def filters(probe: NetworkProbe, params: FiltersParams, _: Context | None = None) -> Sheets:
     kernels = probe.kernels(params.layer or _first_with_kernel(probe.network_info))
     tiles: list[Tiles] = []
     numbers = []
@@ -61,7 +64,7 @@ def filters(probe: Probe, _: Array | None, params: FiltersParams) -> Sheets:
         numbers.append(own)
     return Sheets(
         tuple(tiles),
-        numbers[0] | ({"kernels": numbers} if len(numbers) > 1 else {}),
+        FiltersValues(**dict(numbers[0]), kernels=numbers if len(numbers) > 1 else None),
         whole={kernel.name: kernel.values for kernel in kernels},
     )
 
@@ -74,49 +77,49 @@ def _choose_channels(params: FiltersParams, count: int) -> list[int]:
     return select(params.channels or f"0-{min(count, 64) - 1}", count, ChannelOutOfRangeError)
 
 
-def _draw(kernel: Kernel, page: Page, channels: list[int], scale: str) -> tuple[list[Tiles], dict[str, Any]]:
+def _draw(kernel: Kernel, page: Page, channels: list[int], scale: str) -> tuple[list[Tiles], KernelValues]:
     values = kernel.values
     height, width, inputs, _ = values.shape
     chosen = values[:, :, channels][:, :, :, page.indices]
     measured = chosen if scale == "shown" else values
-    bounds: dict[str, Any] = {"scale": "bounds", "low": float(measured.min()), "high": float(measured.max())}
+    lay = partial(Tiles, scale="bounds", low=float(measured.min()), high=float(measured.max()))
     prefix = kernel.layer.replace("/", "--") + ("" if kernel.name == "kernel" else f"--{kernel.name}")
     if height == width == 1:
         # No space to tile: rows are filters, columns are inputs.
-        tiles = [Tiles(prefix, kernel.layer, chosen[0, 0].T[None], columns=1, **bounds)]
+        tiles = [lay(prefix, kernel.layer, chosen[0, 0].T[None], columns=1)]
     elif inputs == 1:
-        tiles = [Tiles(prefix, kernel.layer, np.moveaxis(chosen[:, :, 0], -1, 0), **bounds)]
+        tiles = [lay(prefix, kernel.layer, np.moveaxis(chosen[:, :, 0], -1, 0))]
     else:
         matrix = chosen.transpose(3, 2, 0, 1).reshape(-1, height, width)
-        tiles = [Tiles(f"{prefix}--channels", kernel.layer, matrix, columns=len(channels), **bounds)]
+        tiles = [lay(f"{prefix}--channels", kernel.layer, matrix, columns=len(channels))]
     if inputs == 3 and height * width > 1:
         colour = np.moveaxis(values[..., page.indices], -1, 0)  # (n, h, w, 3), in the order that the network takes
         if scale == "shown":
-            bounds |= {"low": float(colour.min()), "high": float(colour.max())}
-        tiles.insert(0, Tiles(f"{prefix}--rgb", kernel.layer, colour, **bounds))
+            lay = partial(lay, low=float(colour.min()), high=float(colour.max()))
+        tiles.insert(0, lay(f"{prefix}--rgb", kernel.layer, colour))
     return tiles, _measure(kernel, page, channels)
 
 
-def _measure(kernel: Kernel, page: Page, channels: list[int]) -> dict[str, Any]:
+def _measure(kernel: Kernel, page: Page, channels: list[int]) -> KernelValues:
     flat = kernel.values.reshape(-1, kernel.values.shape[3]).astype(np.float64)
     norms = np.linalg.norm(flat, axis=0)
-    return {
-        "layer": kernel.layer,
-        "kernel": kernel.name,
-        "shape": list(kernel.values.shape),
-        "min": float(flat.min()),
-        "max": float(flat.max()),
-        "empty": not flat.any(),
-        "filters": page.indices,
-        "channels": channels,
-        "page": page.number,
-        "pages": page.count,
-        "norms": norms.tolist(),
-        "near_duplicates": _near_duplicates(flat, norms),
-    }
+    return KernelValues(
+        layer=kernel.layer,
+        kernel=kernel.name,
+        shape=list(kernel.values.shape),
+        min=float(flat.min()),
+        max=float(flat.max()),
+        empty=not flat.any(),
+        filters=page.indices,
+        channels=channels,
+        page=page.number,
+        pages=page.count,
+        norms=norms.tolist(),
+        near_duplicates=_near_duplicates(flat, norms),
+    )
 
 
-def _near_duplicates(flat: Any, norms: Any) -> list[dict[str, Any]]:
+def _near_duplicates(flat: NDArray[np.float64], norms: NDArray[np.float64]) -> list[DuplicateFilters]:
     """Pairs of filters that point the same way, the most alike first, at most MAX_DUPLICATES."""
     if len(flat) == 1:
         # Single numbers are all parallel: nothing can be learnt from that.
@@ -125,7 +128,7 @@ def _near_duplicates(flat: Any, norms: Any) -> list[dict[str, Any]]:
     cosines = np.triu(unit.T @ unit, k=1)
     pairs = np.argwhere(cosines > DUPLICATE_COSINE)
     order = np.argsort(-cosines[tuple(pairs.T)], kind="stable")[:MAX_DUPLICATES]
-    return [{"filters": pair.tolist(), "cosine": float(cosines[tuple(pair)])} for pair in pairs[order]]
+    return [DuplicateFilters(filters=pair.tolist(), cosine=float(cosines[tuple(pair)])) for pair in pairs[order]]
 
 
 def _refuse(network_info: NetworkInfo) -> str | None:
@@ -134,20 +137,19 @@ def _refuse(network_info: NetworkInfo) -> str | None:
     return None
 
 
-def _check(probe: Probe, params: FiltersParams) -> None:
+def _check(probe: NetworkProbe, params: FiltersParams) -> None:
     # Nothing is computed here but from the weights: that is quick.
-    filters(probe, None, params)
+    filters(probe, params)
 
 
-FILTERS = Method(
+FILTERS = NetworkMethod(
     name="filters",
     title="Filters of a layer",
     description="The kernels that a layer has learned: in colour where it sees RGB, else a tile per input channel.",
-    kind="interactive",
-    consumes="none",
     params=FiltersParams,
+    values=(FiltersValues,),
     compute=filters,
     refuse=_refuse,
     check=_check,
-    compared=Compared("all weights of the layer's kernel, whatever is drawn of it", lambda sheets: sheets.whole),
+    compared="all weights of the layer's kernel, whatever is drawn of it",
 )

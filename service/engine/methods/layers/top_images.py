@@ -9,22 +9,25 @@ answers nothing but zeros is no picture that excites it.
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from pydantic import Field
 
 from schemas.methods import MethodParams
 from schemas.references import LayerReference, Selection
-from schemas.results import Answer
+from schemas.values.units import TopImage, TopImagesOfUnit, TopImagesValues
 from service.engine.arrays import Array, Pixels
 from service.engine.datasets.pipelining import ask_each
 from service.engine.drawing.visuals import Cell, CellRow, CellSheet, Numbers
-from service.engine.method import Album, Batch, Compared, Context, Method, OverImages, Whole, refuse_without_image
+from service.engine.finite import require_finite
+from service.engine.kinds.context import Album, Batch, Context, Reduction, Summary
+from service.engine.kinds.method import DatasetMethod
+from service.engine.kinds.packing import Chunk
+from service.engine.kinds.requirements import refuse_without_image
 from service.engine.methods.units import UnitChoice
 from service.engine.ports.answers import Box, ReceptiveField, UnitActivations
-from service.engine.ports.probe import Probe
-from service.errors import NotFiniteError
+from service.engine.ports.probe import LayersProbe, NetworkProbe
 
 SLICE: Final = 64
 UNITS: Final = UnitChoice(default=16, most=64)
@@ -56,15 +59,22 @@ class _Winner:
     patch: Box | None
 
 
-def top_images(probe: Probe, batches: Iterator[Batch], params: TopImagesParams, _: Context) -> Numbers:
+class TopImagesChunk(Chunk):
+    """The best of a slice, for each unit."""
+
+    units: list[TopImagesOfUnit]
+
+
+def top_images(
+    probe: LayersProbe, batches: Iterator[Batch], params: TopImagesParams, _: Context
+) -> Numbers[TopImagesChunk]:
     """The best of a slice of the dataset, for each unit."""
     layer, units = UNITS.find(probe, params.layer, params.units)
     fields: dict[tuple[int, int], ReceptiveField | None] = {}
     best: dict[int, list[_Winner]] = {}
     by_picture: dict[str, Array] = {}
     for batch, found in ask_each(lambda batch: probe.unit_activations(batch.inputs, layer), batches):
-        if not (np.isfinite(found.mean).all() and np.isfinite(found.greatest).all()):
-            raise NotFiniteError("the network answers NaN or infinity: check its weights and its preprocessing")
+        require_finite([found.mean, found.greatest])
         units = UNITS.choose(params.units, found.mean.shape[1]) if units is None else units
         by_picture |= {member.name: row for member, row in zip(batch.members, found.greatest, strict=True)}
         size = (batch.inputs.shape[1], batch.inputs.shape[2])
@@ -73,25 +83,25 @@ def top_images(probe: Probe, batches: Iterator[Batch], params: TopImagesParams, 
         for unit in units:
             fresh = _find_winners(batch, found, unit, _Patches(found.shape, size, fields[size]))
             best[unit] = _choose_best([*best.get(unit, []), *fresh], params.top)
-    ranked = {"units": [{"unit": unit, "images": list(map(_pack, best[unit]))} for unit in best]}
-    return Numbers(layer, ranked, by_picture)
+    return Numbers(layer, TopImagesChunk(units=[_rank(unit, best[unit]) for unit in best]), by_picture)
 
 
-def combine(parts: Sequence[Answer], _: Iterable[Any], params: TopImagesParams) -> Whole:
+def reduce(chunks: Sequence[TopImagesChunk], reduction: Reduction, params: TopImagesParams) -> Summary:
     """The best of all slices: names, values, places and patches."""
-    units = [{"unit": unit, "images": list(map(_pack, winners))} for unit, winners in _merge(parts, params)]
-    return Whole((), {"layer": _layer_of(parts), "units": units})
+    merged = _merge(chunks, params)
+    values = TopImagesValues(layer=reduction.layer, units=[_rank(unit, winners) for unit, winners in merged])
+    return Summary(_illustrate(merged, reduction, params.top), values)
 
 
-def illustrate(parts: Sequence[Answer], params: TopImagesParams, album: Album) -> Iterator[CellSheet]:
+def _illustrate(merged: Sequence[tuple[int, list[_Winner]]], reduction: Reduction, top: int) -> Iterator[CellSheet]:
     """A row for each unit: the patches, and the whole pictures with the patches marked."""
-    merged = _merge(parts, params)
+    album = reduction.album
     rows = [(f"unit {unit}" + ("" if winners else ", silent"), winners) for unit, winners in merged]
     if any(winner.patch for _, winners in rows for winner in winners):
         patches = (CellRow(label, tuple(_show_patch(winner, album) for winner in winners)) for label, winners in rows)
-        yield CellSheet("patches", _layer_of(parts), params.top, patches)
+        yield CellSheet("patches", reduction.layer, top, patches)
     whole = (CellRow(label, tuple(_show_image(winner, album) for winner in winners)) for label, winners in rows)
-    yield CellSheet("images", _layer_of(parts), params.top, whole)
+    yield CellSheet("images", reduction.layer, top, whole)
 
 
 @dataclass(frozen=True)
@@ -141,11 +151,11 @@ def _choose_best(winners: Iterable[_Winner], top: int) -> list[_Winner]:
     return sorted(winners, key=lambda winner: (-winner.value, winner.index))[:top]
 
 
-def _merge(parts: Sequence[Answer], params: TopImagesParams) -> list[tuple[int, list[_Winner]]]:
+def _merge(chunks: Sequence[TopImagesChunk], params: TopImagesParams) -> list[tuple[int, list[_Winner]]]:
     found: dict[int, list[_Winner]] = {}
-    for part in parts:
-        for item in part.values["units"]:
-            found.setdefault(item["unit"], []).extend(map(_unpack, item["images"]))
+    for chunk in chunks:
+        for item in chunk.units:
+            found.setdefault(item.unit, []).extend(map(_unpack, item.images))
     return [(unit, _choose_best(winners, params.top)) for unit, winners in found.items()]
 
 
@@ -172,48 +182,46 @@ def _cut(picture: Pixels, box: Box) -> Pixels:
     return patch
 
 
-def _pack(winner: _Winner) -> dict[str, Any]:
-    return {
-        "index": winner.index,
-        "name": winner.name,
-        "value": winner.value,
-        "position": None if winner.position is None else list(winner.position),
-        "patch": None if winner.patch is None else list(winner.patch),
-    }
+def _rank(unit: int, winners: Sequence[_Winner]) -> TopImagesOfUnit:
+    return TopImagesOfUnit(unit=unit, images=list(map(_pack, winners)))
 
 
-def _unpack(item: dict[str, Any]) -> _Winner:
-    position, patch = item["position"], item["patch"]
+def _pack(winner: _Winner) -> TopImage:
+    return TopImage(
+        index=winner.index,
+        name=winner.name,
+        value=winner.value,
+        position=None if winner.position is None else list(winner.position),
+        patch=None if winner.patch is None else list(winner.patch),
+    )
+
+
+def _unpack(item: TopImage) -> _Winner:
+    position, patch = item.position, item.patch
     return _Winner(
-        value=item["value"],
-        index=item["index"],
-        name=item["name"],
+        value=item.value,
+        index=item.index,
+        name=item.name,
         position=None if position is None else (position[0], position[1]),
         patch=None if patch is None else (patch[0], patch[1], patch[2], patch[3]),
     )
 
 
-def _layer_of(parts: Sequence[Answer]) -> str | None:
-    return next((part.layer for part in parts if part.layer), None)
-
-
-def _check(probe: Probe, params: TopImagesParams) -> None:
+def _check(probe: NetworkProbe, params: TopImagesParams) -> None:
     UNITS.find(probe, params.layer, params.units)
 
 
-TOP_IMAGES = Method(
+TOP_IMAGES = DatasetMethod(
     name="top-images",
     title="Pictures that excite a unit most",
     description="For each unit of a layer the pictures of a dataset that excite it most, and the patch where they do.",
-    kind="job",
-    consumes="images",
     params=TopImagesParams,
+    values=(TopImagesValues,),
+    chunk=TopImagesChunk,
     compute=top_images,
+    reduce=reduce,
     refuse=refuse_without_image,
     check=_check,
-    over_images=OverImages(combine, slice=SLICE, illustrate=illustrate),
-    compared=Compared(
-        "for each picture the greatest answers of all units of the layer, whichever are drawn",
-        lambda numbers: numbers.by_picture,
-    ),
+    slice=SLICE,
+    compared="for each picture the greatest answers of all units of the layer, whichever are drawn",
 )

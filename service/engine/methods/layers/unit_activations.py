@@ -5,9 +5,9 @@ one colour scale is for all of it. Of a unit with space the greatest answer and 
 for some pictures, of each folder as many, the maps themselves, each unit on a scale that is the same for all of them.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain, islice, zip_longest
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import numpy as np
 from pydantic import Field
@@ -15,17 +15,19 @@ from pydantic import Field
 from schemas.methods import MethodParams
 from schemas.references import LayerReference, Selection
 from schemas.rendering import Colormap
-from schemas.results import Answer
+from schemas.values.base import Picture
+from schemas.values.units import ShownMaps, UnitActivationsValues, UnitItem, UnitSummary
 from service.engine.arrays import Array
 from service.engine.datasets.mean_maps import resample
 from service.engine.datasets.pipelining import ask_each
 from service.engine.drawing.visuals import Cell, CellRow, CellSheet, Matrix, Numbers
 from service.engine.images.archive import Member
-from service.engine.method import Album, Batch, Compared, Context, Method, OverImages, Whole, refuse_without_image
+from service.engine.kinds.context import Batch, Context, Reduction, Summary
+from service.engine.kinds.method import DatasetMethod
+from service.engine.kinds.packing import Chunk, PackedFloats, PackedPixels
+from service.engine.kinds.requirements import refuse_without_image
 from service.engine.methods.units import UnitChoice
-from service.engine.packing import pack, unpack
-from service.engine.ports.probe import Probe
-from service.errors import NotFiniteError
+from service.engine.ports.probe import LayersProbe, NetworkProbe
 
 SLICE: Final = 64
 # What is kept of each picture until all are combined grows with them.
@@ -60,9 +62,28 @@ class UnitActivationsParams(MethodParams):
     )
 
 
+class UnitMaps(Chunk):
+    """The maps of some units for one picture: (units, h, w) in 0…255, each from its least to its greatest number."""
+
+    index: int
+    low: PackedFloats
+    high: PackedFloats
+    maps: PackedPixels
+
+
+class UnitActivationsChunk(Chunk):
+    """The answers of a slice: mean and greatest of each picture and unit (2, n, units); None where there are none."""
+
+    units: list[int]
+    shape: list[int]
+    pictures: list[Picture]
+    answers: PackedFloats | None
+    maps: list[UnitMaps]
+
+
 def unit_activations(
-    probe: Probe, batches: Iterator[Batch], params: UnitActivationsParams, context: Context
-) -> Numbers:
+    probe: LayersProbe, batches: Iterator[Batch], params: UnitActivationsParams, context: Context
+) -> Numbers[UnitActivationsChunk]:
     """The answers to a slice of the dataset, and the maps of the pictures that are shown."""
     layer, units = UNITS.find(probe, params.layer, params.units)
     members: list[Member] = []
@@ -80,34 +101,48 @@ def unit_activations(
         for member, image in zip(batch.members, batch.inputs, strict=True):
             if member.index in shown and len(shape) == 2:
                 maps[member.index] = _draw_maps(probe, image, layer, units[:MAP_UNITS])
-    if not members:
-        return Numbers(layer, {"items": []})
-    together = np.concatenate(answers, axis=1)
-    if not np.isfinite(together).all():
-        raise NotFiniteError("the network answers NaN or infinity: check its weights and its preprocessing")
-    items = [{"index": member.index, "name": member.name, "label": member.label} for member in members]
-    numbers = {"units": units, "shape": list(shape), "items": items, "answers": pack(together)}
-    return Numbers(layer, numbers | ({"maps": _pack_maps(maps)} if maps else {}), by_picture)
+    chunk = UnitActivationsChunk(
+        units=units or [],
+        shape=list(shape),
+        pictures=[Picture(index=member.index, name=member.name, label=member.label) for member in members],
+        answers=np.concatenate(answers, axis=1) if answers else None,
+        maps=[_pack_maps(index, maps[index]) for index in sorted(maps)],
+    )
+    return Numbers(layer, chunk, by_picture)
 
 
-def combine(parts: Sequence[Answer], _: Iterable[Any], params: UnitActivationsParams) -> Whole:
+def reduce(chunks: Sequence[UnitActivationsChunk], reduction: Reduction, params: UnitActivationsParams) -> Summary:
     """The grids, and what each unit answers over the whole dataset."""
-    parts = [part for part in parts if part.values["items"]]
-    first = parts[0].values
-    items = [item for part in parts for item in part.values["items"]]
-    means, greatest = np.concatenate([unpack(part.values["answers"]) for part in parts], axis=1)
-    names, units = tuple(item["name"] for item in items), tuple(map(str, first["units"]))
-    has_space = bool(first["shape"])
+    chunks = [chunk for chunk in chunks if chunk.pictures]
+    first = chunks[0]
+    pictures = [picture for chunk in chunks for picture in chunk.pictures]
+    means, greatest = np.concatenate([chunk.answers for chunk in chunks if chunk.answers is not None], axis=1)
+    names, units = tuple(picture.name for picture in pictures), tuple(map(str, first.units))
+    has_space = bool(first.shape)
     grids = {"greatest": greatest, "mean": means} if has_space else {"answers": greatest}
     drawn = {name: _scale(values) if params.scale == "per_unit" else values for name, values in grids.items()}
-    folders = tuple(item["label"] for item in items)
-    pictures = [Matrix(name, parts[0].layer, values, names, units, folders) for name, values in drawn.items()]
-    if params.values == "raw":
-        for item, *answers in zip(items[: MAX_RAW_VALUES // (len(units) * len(grids))], *grids.values(), strict=False):
-            item |= {name: row.tolist() for name, row in zip(grids, answers, strict=True)}
-    by_unit = [_describe(unit, names, means[:, at], greatest[:, at]) for at, unit in enumerate(first["units"])]
-    numbers = {"layer": parts[0].layer, "shape": first["shape"], "units": by_unit, "items": items}
-    return Whole(pictures, numbers | {"maps": _list_shown(parts, items)})
+    folders = tuple(picture.label for picture in pictures)
+    matrices = [Matrix(name, reduction.layer, each, names, units, folders) for name, each in drawn.items()]
+    shown = [maps for chunk in chunks for maps in chunk.maps]
+    most = MAX_RAW_VALUES // (len(units) * len(grids)) if params.values == "raw" else 0
+    values = UnitActivationsValues(
+        layer=reduction.layer,
+        shape=first.shape,
+        units=[_describe(unit, names, means[:, at], greatest[:, at]) for at, unit in enumerate(first.units)],
+        items=_list_items(pictures, grids, most),
+        maps=_list_shown(shown, pictures),
+    )
+    return Summary(chain(_illustrate(shown, pictures, first.units, reduction), matrices), values)
+
+
+def _list_items(pictures: Sequence[Picture], grids: Mapping[str, Array], most: int) -> list[UnitItem]:
+    """Every picture, and of the first `most` what the units answer."""
+
+    def list_one(at: int, picture: Picture) -> UnitItem:
+        told = {name: grid[at].tolist() for name, grid in grids.items()} if at < most else {}
+        return UnitItem.model_validate(dict(picture) | told)
+
+    return [list_one(at, picture) for at, picture in enumerate(pictures)]
 
 
 def choose_shown(members: Sequence[Member], most: int) -> set[int]:
@@ -125,48 +160,47 @@ def choose_shown(members: Sequence[Member], most: int) -> set[int]:
     return set(islice((index for index in turns if index is not None), most))
 
 
-def _list_shown(parts: Sequence[Answer], items: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def _list_shown(shown: Sequence[UnitMaps], pictures: Sequence[Picture]) -> ShownMaps:
     """Which pictures the sheet of maps has, and how many of the dataset's folders."""
-    shown = {packed["index"] for part in parts for packed in part.values.get("maps", [])}
-    found = [item for item in items if item["index"] in shown]
-    return {
-        "pictures": [item["name"] for item in found],
-        "folders": len({item["label"] for item in found}),
-        "of_folders": len({item["label"] for item in items}),
-    }
+    indices = {maps.index for maps in shown}
+    found = [picture for picture in pictures if picture.index in indices]
+    return ShownMaps(
+        pictures=[picture.name for picture in found],
+        folders=len({picture.label for picture in found}),
+        of_folders=len({picture.label for picture in pictures}),
+    )
 
 
-def _describe(unit: int, names: Sequence[str], means: Array, greatest: Array) -> dict[str, Any]:
-    return {
-        "unit": unit,
-        "mean": float(means.mean(dtype=np.float64)),
-        "greatest": float(greatest.max()),
-        "greatest_in": names[int(greatest.argmax())],
-        "silent": not (greatest.any() or means.any()),
-    }
+def _describe(unit: int, names: Sequence[str], means: Array, greatest: Array) -> UnitSummary:
+    return UnitSummary(
+        unit=unit,
+        mean=float(means.mean(dtype=np.float64)),
+        greatest=float(greatest.max()),
+        greatest_in=names[int(greatest.argmax())],
+        silent=not (greatest.any() or means.any()),
+    )
 
 
-def illustrate(parts: Sequence[Answer], _: UnitActivationsParams, album: Album) -> Iterator[CellSheet]:
+def _illustrate(
+    shown: Sequence[UnitMaps], pictures: Sequence[Picture], units: Sequence[int], reduction: Reduction
+) -> Iterator[CellSheet]:
     """Some pictures of each folder, each beside the maps of some units."""
-    shown = [packed for part in parts for packed in part.values.get("maps", [])]
     if not shown:
         return
-    first = next(part for part in parts if part.values.get("maps"))
-    names = {item["index"]: item["name"] for part in parts for item in part.values["items"]}
-    units = first.values["units"][:MAP_UNITS]
-    low = np.min([packed["low"] for packed in shown], axis=0)[:, None, None]
-    high = np.max([packed["high"] for packed in shown], axis=0)[:, None, None]
+    names = {picture.index: picture.name for picture in pictures}
+    low = np.min([maps.low for maps in shown], axis=0)[:, None, None]
+    high = np.max([maps.high for maps in shown], axis=0)[:, None, None]
     span = np.where(high > low, high - low, 1)
 
-    def draw(packed: dict[str, Any]) -> CellRow:
+    def draw(packed: UnitMaps) -> CellRow:
         maps = np.asarray((_unpack_maps(packed) - low) / span, np.float32)
-        cells = [Cell(values, f"unit {unit}") for values, unit in zip(maps, units, strict=True)]
-        return CellRow(names[packed["index"]], (Cell(album(packed["index"])), *cells))
+        cells = [Cell(values, f"unit {unit}") for values, unit in zip(maps, units[:MAP_UNITS], strict=True)]
+        return CellRow(names[packed.index], (Cell(reduction.album(packed.index)), *cells))
 
-    yield CellSheet("maps", first.layer, 1 + len(units), map(draw, shown))
+    yield CellSheet("maps", reduction.layer, 1 + len(units[:MAP_UNITS]), map(draw, shown))
 
 
-def _draw_maps(probe: Probe, image: Array, layer: str, units: list[int]) -> Array:
+def _draw_maps(probe: LayersProbe, image: Array, layer: str, units: list[int]) -> Array:
     """(units, h, w), no side longer than MAP_SIDE."""
     values = probe.activations(image, [layer])[0].values[..., units]
     factor = min(1.0, MAP_SIDE / max(values.shape[:2]))
@@ -174,21 +208,17 @@ def _draw_maps(probe: Probe, image: Array, layer: str, units: list[int]) -> Arra
     return np.stack([resample(values[..., unit], (height, width)) for unit in range(len(units))])
 
 
-def _pack_maps(maps: dict[int, Array]) -> list[dict[str, Any]]:
-    """In 0…255, each map from its own least to its greatest, which are kept: other slices have other ones."""
-    return [_pack_one(index, values) for index, values in sorted(maps.items())]
-
-
-def _pack_one(index: int, values: Array) -> dict[str, Any]:
+def _pack_maps(index: int, values: Array) -> UnitMaps:
+    """Each map from its own least to its greatest number, which are kept: other slices have other ones."""
     low, high = values.min(axis=(1, 2)), values.max(axis=(1, 2))
     span = np.where(high > low, high - low, 1)[:, None, None]
     shades = np.rint((values - low[:, None, None]) / span * 255).astype(np.uint8)
-    return {"index": index, "low": low.tolist(), "high": high.tolist(), "maps": pack(shades)}
+    return UnitMaps(index=index, low=low, high=high, maps=shades)
 
 
-def _unpack_maps(packed: dict[str, Any]) -> Array:
-    low, high = (np.asarray(packed[end], np.float32)[:, None, None] for end in ("low", "high"))
-    return np.asarray(low + unpack(packed["maps"]) * ((high - low) / np.float32(255)), np.float32)
+def _unpack_maps(packed: UnitMaps) -> Array:
+    low, high = packed.low[:, None, None], packed.high[:, None, None]
+    return np.asarray(low + packed.maps * ((high - low) / np.float32(255)), np.float32)
 
 
 def _scale(values: Array) -> Array:
@@ -197,24 +227,22 @@ def _scale(values: Array) -> Array:
     return np.asarray((values - low) / np.where(high > low, high - low, 1), np.float32)
 
 
-def _check(probe: Probe, params: UnitActivationsParams) -> None:
+def _check(probe: NetworkProbe, params: UnitActivationsParams) -> None:
     UNITS.find(probe, params.layer, params.units)
 
 
-UNIT_ACTIVATIONS = Method(
+UNIT_ACTIVATIONS = DatasetMethod(
     name="unit-activations",
     title="Activations of all units",
     description="How strongly every unit of a layer answers to each picture of a dataset, as a grid.",
-    kind="job",
-    consumes="images",
     params=UnitActivationsParams,
+    values=(UnitActivationsValues,),
+    chunk=UnitActivationsChunk,
     compute=unit_activations,
+    reduce=reduce,
     refuse=refuse_without_image,
     check=_check,
-    over_images=OverImages(combine, slice=SLICE, illustrate=illustrate),
-    compared=Compared(
-        "for each picture the greatest answers of all units of the layer, whichever are drawn",
-        lambda numbers: numbers.by_picture,
-    ),
+    slice=SLICE,
+    compared="for each picture the greatest answers of all units of the layer, whichever are drawn",
     own_scale=True,
 )

@@ -15,8 +15,8 @@ import numpy as np
 from PIL import Image
 
 from service.engine.allowance import FREE
-from service.engine.datasets.annotations import coco, voc
-from service.engine.datasets.annotations.regions import Annotation, Mask, draw, fit_mask
+from service.engine.annotations import coco, voc
+from service.engine.annotations.regions import Annotation, Mask, draw, fit_mask
 from service.engine.images.archive import MASKS, Dataset, Member, readable
 from service.engine.images.decoding import ImageLimits
 from service.errors import AnnotationInvalidError

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from service.engine.datasets.annotations.ground_truth import same_name
+from service.engine.annotations.ground_truth import same_name
 from service.errors import AnnotationInvalidError
 
 Mask = NDArray[np.bool_]

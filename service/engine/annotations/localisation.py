@@ -5,19 +5,18 @@ hottest pixel is (Zhang et al. 2016, https://arxiv.org/abs/1608.00507), `area` t
 saw that the object takes: what heat spread evenly would have for its energy.
 """
 
-from typing import Any
-
 import numpy as np
 
+from schemas.values.heatmaps import ObjectHeat
+from service.engine.annotations.regions import Mask
 from service.engine.arrays import Array
-from service.engine.datasets.annotations.regions import Mask
 from service.engine.drawing.map_over_picture import lay_over_taken
 from service.engine.drawing.rendering import EPSILON
 from service.engine.images.framing import Framing, frame
 
 
-def localise(heat: Array, mask: Mask, framing: Framing | None = None) -> dict[str, Any]:
-    """Measure a map (h, w) at any resolution, over the picture as the overlay is, against the object's pixels.
+def localise(heat: Array, mask: Mask, file: str, framing: Framing | None = None) -> ObjectHeat:
+    """Measure a map (h, w) at any resolution, over the picture as the overlay is, against the pixels that `file` marks.
 
     Only the part of the picture that the network saw counts.
     """
@@ -26,8 +25,10 @@ def localise(heat: Array, mask: Mask, framing: Framing | None = None) -> dict[st
     top, left, bottom, right = framing.taken
     mask = mask[top:bottom, left:right]
     values = np.maximum(lay_over_taken(heat, framing, (bottom - top, right - left)), 0)
-    numbers: dict[str, Any] = {"energy": 0.0, "pointing": False, "area": float(mask.mean())}
-    if values.max() > EPSILON:
-        numbers["energy"] = float(values[mask].sum(dtype=np.float64) / values.sum(dtype=np.float64))
-        numbers["pointing"] = bool(mask.ravel()[int(values.argmax())])
-    return numbers
+    is_empty = not values.max() > EPSILON
+    return ObjectHeat(
+        file=file,
+        energy=0.0 if is_empty else float(values[mask].sum(dtype=np.float64) / values.sum(dtype=np.float64)),
+        pointing=not is_empty and bool(mask.ravel()[int(values.argmax())]),
+        area=float(mask.mean()),
+    )

@@ -14,7 +14,7 @@ import numpy as np
 from pydantic import AfterValidator, BaseModel, Field, ValidationError
 
 from service.engine.allowance import FREE
-from service.engine.datasets.annotations.regions import (
+from service.engine.annotations.regions import (
     Annotation,
     Polygon,
     RunLengths,

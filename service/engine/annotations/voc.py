@@ -8,7 +8,7 @@ import math
 from typing import Final, NoReturn
 from xml.etree.ElementTree import Element, ParseError, TreeBuilder, XMLParser
 
-from service.engine.datasets.annotations.regions import Annotation, Thing, box, require_inside
+from service.engine.annotations.regions import Annotation, Thing, box, require_inside
 from service.errors import AnnotationInvalidError
 
 MAX_BYTES: Final = 2**18

@@ -1,0 +1,69 @@
+"""Numbers of several versions of a model side by side."""
+
+from pydantic import Field, SerializeAsAny
+
+from schemas.base import Schema
+from schemas.models import Prediction
+from schemas.results import Target
+from schemas.values.base import Values, is_none
+from schemas.values.datasets import Skipped
+
+
+class Likeness(Schema):
+    """How alike one array is in two versions. Without a correlation there is a reason, or it is left out."""
+
+    of: str = Field(description="What the array is of, such as a picture, a layer or a filter; empty for the only one.")
+    correlation: float | None = Field(None, description="Pearson's, -1…1.")
+    reason: str | None = Field(None, description="Why there is none; null for one that is left out.")
+
+
+class Worst(Schema):
+    """The array that is least alike."""
+
+    of: str
+    correlation: float
+
+
+class Likenesses(Schema):
+    """How alike two versions are, array by array."""
+
+    correlation: float | None = Field(description="The mean over all arrays that have one.")
+    worst: Worst | None
+    compared: int = Field(description="Arrays with a correlation.")
+    left_out: int = Field(description="Arrays that are constant and equal in both, a single number, or in neither.")
+    without: int = Field(description="Arrays with a reason instead.")
+    reason: str | None = Field(description="Why the comparison says less than it should; null where it does not.")
+    items: list[Likeness]
+
+
+class Neighbours(Likenesses):
+    """Two versions of which one follows the other."""
+
+    older: str = Field(alias="from")
+    newer: str = Field(alias="to")
+
+
+class VersionValues(Schema):
+    """What one version came to."""
+
+    version: str
+    model_sha256: str
+    layer: str | None
+    target: Target | None
+    predictions: list[Prediction]
+    correlation: float | None = Field(description="With the version before; null for the first.")
+    values: SerializeAsAny[Values] = Field(description="As the method has them for one version.")
+
+
+class VersionsValues(Values):
+    """Versions of a model side by side."""
+
+    compared: str | None = Field(description="What is held against each other, in words.")
+    neighbours: list[Neighbours]
+    min_correlation: float | None = Field(description="The least of all neighbours; null where one has a reason.")
+    reason: str | None = Field(description="The first reason; null where there is none.")
+    images: int | None = Field(None, exclude_if=is_none, description="Pictures of a dataset that were used.")
+    skipped: list[Skipped] | None = Field(
+        None, exclude_if=is_none, description="Pictures of a dataset that some version could not use."
+    )
+    versions: list[VersionValues]

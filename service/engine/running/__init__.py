@@ -1,0 +1,1 @@
+"""The one path of computation: request, picture, method, drawing; and chunks made one answer. Knows no datasets."""
