@@ -7,7 +7,7 @@ import json
 import zipfile
 import zlib
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import h5py
 
@@ -37,12 +37,12 @@ def inspect(path: Path, limits: ModelFileLimits = MODEL_FILE_LIMITS) -> Inspecte
     return Inspected(file_format, stored)
 
 
-def read_config(path: Path, file_format: Format, limits: ModelFileLimits = MODEL_FILE_LIMITS) -> Any:
+def read_config(path: Path, file_format: Format, limits: ModelFileLimits = MODEL_FILE_LIMITS) -> object:
     """The configuration in a file. Raises ModelFailedError where there is none."""
     return _keras_config(path, limits) if file_format == "keras" else _hdf5_config(path, limits)
 
 
-def _hdf5_config(path: Path, limits: ModelFileLimits) -> Any:
+def _hdf5_config(path: Path, limits: ModelFileLimits) -> object:
     try:
         with h5py.File(path, "r") as file:
             config = file.attrs.get("model_config")
@@ -70,7 +70,7 @@ def _format(path: Path, limits: ModelFileLimits) -> Format:
     raise ModelFailedError(f"'{path.name}' is neither a .keras archive nor an HDF5 file: save it with model.save()")
 
 
-def _keras_config(path: Path, limits: ModelFileLimits) -> Any:
+def _keras_config(path: Path, limits: ModelFileLimits) -> object:
     try:
         with zipfile.ZipFile(path) as archive:
             return _parse(archive.read("config.json"), path, limits)
@@ -78,7 +78,7 @@ def _keras_config(path: Path, limits: ModelFileLimits) -> Any:
         raise ModelFailedError(f"'{path.name}' is a damaged .keras archive") from error
 
 
-def _parse(text: str | bytes, path: Path, limits: ModelFileLimits) -> Any:
+def _parse(text: str | bytes, path: Path, limits: ModelFileLimits) -> object:
     require_short_text(text, path, limits)
     try:
         return json.loads(text)

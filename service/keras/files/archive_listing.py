@@ -54,7 +54,7 @@ def require_plain_archive(path: Path, limits: ModelFileLimits) -> None:
 
 
 @contextmanager
-def open_weights(path: Path) -> Iterator[Any]:
+def open_weights(path: Path) -> Iterator[io.IOBase | None]:
     """The stored arrays of an archive whose listing was checked, as a file to be sought in; None where it has none."""
     with zipfile.ZipFile(path) as archive:
         if WEIGHTS not in archive.namelist():

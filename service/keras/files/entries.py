@@ -1,9 +1,12 @@
 """Finding one's way in a model's configuration: layers, names, and who is called on whom. Knows no version of Keras."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TypeGuard
 
+# An object of a file's JSON. Nobody trusts the file: a member may be anything, and is tested where it is read.
 Entry = dict[str, Any]
+# `[layer, call, tensor, …]`, as `is_reference` tells it from a list of numbers.
+Reference = list[Any]
 
 # The members of a configuration by which a layer holds others: wrappers, recurrent layers, activations that are layers.
 _HOLDERS = ("layer", "forward_layer", "backward_layer", "cell", "cells", "activation", "recurrent_activation")
@@ -45,22 +48,22 @@ def name_of(entry: Entry) -> str:
     return str(config_of(entry).get("name") or entry.get("name") or entry.get("class_name"))
 
 
-def references(entry: Entry) -> Iterator[list[Any]]:
+def references(entry: Entry) -> Iterator[Reference]:
     """Every `[layer, call, tensor, …]` that a layer of this model is called on."""
     for layer in layers_of(entry):
         yield from _triples(layer.get("inbound_nodes"))
 
 
-def ends(entry: Entry) -> Iterator[list[Any]]:
+def ends(entry: Entry) -> Iterator[Reference]:
     yield from _triples([config_of(entry).get("input_layers"), config_of(entry).get("output_layers")])
 
 
-def is_reference(item: Any) -> bool:
+def is_reference(item: object) -> TypeGuard[Reference]:
     """Whether this is `[layer, call, tensor, …]`, and no list of numbers."""
     return isinstance(item, list) and len(item) >= 3 and isinstance(item[0], str) and isinstance(item[1], int)
 
 
-def _triples(tree: Any) -> Iterator[list[Any]]:
+def _triples(tree: object) -> Iterator[Reference]:
     waiting = [tree]
     while waiting:
         item = waiting.pop()

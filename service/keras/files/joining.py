@@ -1,7 +1,5 @@
 """An encoder and its decoder, two files, as the one network that they are."""
 
-from typing import Any
-
 import keras
 
 from service.errors import ModelFailedError
@@ -38,7 +36,7 @@ def _choose(paths: list[str], latent_layer: str | None) -> int:
     return paths.index(latent_layer)
 
 
-def _require_fit(latent: Any, encoder: Any, decoder: Any) -> None:
+def _require_fit(latent: keras.KerasTensor, encoder: keras.Model, decoder: keras.Model) -> None:
     trouble = None
     if len(decoder.inputs) != 1 or len(decoder.outputs) != 1:
         trouble = f"it has {len(decoder.inputs)} inputs and {len(decoder.outputs)} outputs instead of one each"

@@ -14,7 +14,8 @@ _SAFE_MODE: Final = "safe_mode_saving"
 
 class _Setting(NamedTuple):
     name: str
-    read: Callable[[], Any]
+    read: Callable[[], object]
+    # Takes what `read` gave.
     write: Callable[[Any], None]
 
 
@@ -25,7 +26,7 @@ def _switch(name: str) -> _Setting:
     return _Setting(name, getattr(config, f"is_{name}_enabled"), lambda value: turn[value]())
 
 
-def _write_custom_objects(known: dict[str, Any]) -> None:
+def _write_custom_objects(known: dict[str, object]) -> None:
     objects = keras.saving.get_custom_objects()
     objects.clear()
     objects.update(known)

@@ -6,7 +6,7 @@ file. Keras allocates what is declared. Reads no array.
 
 import os
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import h5py
 
@@ -49,7 +49,7 @@ class _Sum:
         self._path = path
         self.numbers = self.declared = self.stored = self._objects = 0
 
-    def __call__(self, name: str, found: Any) -> None:
+    def __call__(self, name: str, found: h5py.Dataset | h5py.Group) -> None:
         self._objects += 1
         if self._objects > _MAX_OBJECTS:
             raise ModelFailedError(f"'{self._path.name}' has more than {_MAX_OBJECTS} groups and arrays of weights")

@@ -7,11 +7,12 @@ import re
 from collections.abc import Iterator, Sequence
 from itertools import count, takewhile
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import h5py
 import keras
 import numpy as np
+from numpy.typing import NDArray
 
 from service.errors import ModelFailedError
 from service.keras.files.repair.model_edits import without_slashes
@@ -30,7 +31,7 @@ _OLD_NAMES = {
 
 class _Stored(NamedTuple):
     name: str
-    array: Any
+    array: NDArray[np.generic]
 
 
 def verify_weights(network: keras.Model, path: Path) -> None:
@@ -51,7 +52,7 @@ def verify_weights(network: keras.Model, path: Path) -> None:
         raise ModelFailedError(f"the file has no weights for '{missing[0]}' ({len(missing)} missing): save it again")
 
 
-def _match(arrays: Sequence[_Stored], weights: Sequence[Any], group: str) -> set[int]:
+def _match(arrays: Sequence[_Stored], weights: Sequence[keras.Variable], group: str) -> set[int]:
     """The weights, by id, that hold the stored arrays of one layer or nested model."""
     found: set[int] = set()
     for name, array in arrays:
@@ -68,7 +69,7 @@ def _match(arrays: Sequence[_Stored], weights: Sequence[Any], group: str) -> set
     return found
 
 
-def _likeness(stored: str, weight: Any) -> int:
+def _likeness(stored: str, weight: keras.Variable) -> int:
     """0 for a variable of another kind; more for the same kind, and the more the longer the layer's name that fits."""
     *owners, name = weight.path.split("/")
     # Keras counts variables that have no name of their own: `variable_7`.
@@ -85,7 +86,7 @@ def _likeness(stored: str, weight: Any) -> int:
     return 1 + (len(owners[-1]) if fits else 0)
 
 
-def _same(weight: Any, array: Any) -> bool:
+def _same(weight: keras.Variable, array: NDArray[np.generic]) -> bool:
     values = keras.ops.convert_to_numpy(weight)
     return values.shape == array.shape and np.array_equal(values, array.astype(values.dtype), equal_nan=True)
 

@@ -6,7 +6,7 @@ Keras, and takes any JSON.
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from service.keras.files.entries import Entry, config_of
 
@@ -27,7 +27,7 @@ class Work(NamedTuple):
     build: int
 
 
-def measure_work(entry: Any, most: int) -> Work:
+def measure_work(entry: object, most: int) -> Work:
     """Of a model and everything in it."""
     meter = _Meter(most * _READS_PER_CALL)
     work = meter.measure(entry, 0)
@@ -41,7 +41,7 @@ class _Meter:
         self.reads = 0
         self._most = most
 
-    def measure(self, entry: Any, depth: int) -> Work:
+    def measure(self, entry: object, depth: int) -> Work:
         if not isinstance(entry, dict) or depth > _DEPTH:
             return Work(1, 1)
         layers = _layers(entry)
@@ -53,7 +53,7 @@ class _Meter:
         works = [self.measure(layer, depth + 1) for layer in layers]
         return _sequential(works) if entry.get("class_name") == "Sequential" else self._functional(layers, works)
 
-    def _functional(self, layers: Sequence[Any], works: Sequence[Work]) -> Work:
+    def _functional(self, layers: Sequence[object], works: Sequence[Work]) -> Work:
         nodes = [_nodes(layer) for layer in layers]
         calls = sum(max(1, len(own)) * work.calls for own, work in zip(nodes, works, strict=True))
         self._order([_name(layer) for layer in layers], [[list(_references(node)) for node in own] for own in nodes])
@@ -86,28 +86,28 @@ def _sequential(works: Sequence[Work]) -> Work:
     return Work(calls, build)
 
 
-def _layers(entry: Entry) -> list[Any]:
+def _layers(entry: Entry) -> list[object]:
     config = entry.get("config")
     layers = config.get("layers") if isinstance(config, dict) else config
     return layers if isinstance(layers, list) and "class_name" in entry else []
 
 
-def _held(entry: Entry) -> Iterator[Any]:
+def _held(entry: Entry) -> Iterator[object]:
     for key in _HELD:
         item = config_of(entry).get(key)
         yield from item if isinstance(item, list) else [item] if isinstance(item, dict) else []
 
 
-def _nodes(layer: Any) -> list[Any]:
+def _nodes(layer: object) -> list[object]:
     nodes = layer.get("inbound_nodes") if isinstance(layer, dict) else None
     return nodes if isinstance(nodes, list) else []
 
 
-def _name(layer: Any) -> str:
+def _name(layer: object) -> str:
     return str(layer.get("name")) if isinstance(layer, dict) else ""
 
 
-def _references(node: Any) -> Iterator[tuple[str, int]]:
+def _references(node: object) -> Iterator[tuple[str, int]]:
     """Layer and number of its call, in the form of Keras 2 or 3."""
     waiting = [node]
     while waiting:

@@ -6,11 +6,12 @@ Imports no Keras, and knows neither formats nor what a layer is for. Nothing her
 from collections.abc import Iterator
 from math import prod
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from service.errors import ModelFailedError
 from service.keras.files.admission.build_work import measure_work
 from service.keras.files.admission.limits import ModelFileLimits, Stored, shown
+from service.keras.files.entries import Entry
 
 # Lists and objects within each other; a nested model adds about four.
 _MAX_DEPTH: Final = 256
@@ -42,7 +43,7 @@ def require_short_text(text: str | bytes, path: Path, limits: ModelFileLimits) -
         )
 
 
-def require_modest(config: Any, path: Path, limits: ModelFileLimits) -> None:
+def require_modest(config: object, path: Path, limits: ModelFileLimits) -> None:
     """Raise ModelFailedError where the configuration would take Keras, or ourselves, too long or too much memory."""
     for key, value in _walk(config, path):
         _require_short(key, value, limits)
@@ -65,13 +66,15 @@ def require_modest(config: Any, path: Path, limits: ModelFileLimits) -> None:
         )
 
 
-def require_stored(config: Any, path: Path, stored: Stored) -> None:
+def require_stored(config: object, path: Path, stored: Stored) -> None:
     """Raise ModelFailedError where one layer by itself has more weights than the file, whatever goes into it.
 
     What all layers have together is counted while they are built.
     """
     for _, value in _walk(config, path):
-        least = _least_weights(value) if isinstance(value, dict) else 0
+        if not isinstance(value, dict):
+            continue
+        least = _least_weights(value)
         # Half: weights of four bits lie two in a number.
         if not stored.holds(least // 2):
             raise ModelFailedError(
@@ -80,9 +83,9 @@ def require_stored(config: Any, path: Path, stored: Stored) -> None:
             )
 
 
-def _walk(config: Any, path: Path) -> Iterator[tuple[str | None, Any]]:
+def _walk(config: object, path: Path) -> Iterator[tuple[str | None, object]]:
     """Everything in the configuration, with the key it stands under."""
-    waiting: list[tuple[str | None, Any, int]] = [(None, config, 0)]
+    waiting: list[tuple[str | None, object, int]] = [(None, config, 0)]
     while waiting:
         key, item, depth = waiting.pop()
         yield key, item
@@ -94,7 +97,7 @@ def _walk(config: Any, path: Path) -> Iterator[tuple[str | None, Any]]:
             waiting += [(None, value, depth + 1) for value in item]
 
 
-def _require_short(key: str | None, value: Any, limits: ModelFileLimits) -> None:
+def _require_short(key: str | None, value: object, limits: ModelFileLimits) -> None:
     for text in (key, value):
         if isinstance(text, str) and len(text) > limits.name_length:
             raise ModelFailedError(
@@ -112,7 +115,7 @@ def _require_short(key: str | None, value: Any, limits: ModelFileLimits) -> None
         )
 
 
-def _require_modest_input(shape: Any, limits: ModelFileLimits) -> None:
+def _require_modest_input(shape: object, limits: ModelFileLimits) -> None:
     if not isinstance(shape, list) or not shape or isinstance(shape[0], list):
         return
     sides = [side for side in shape[1:] if isinstance(side, int)]
@@ -127,7 +130,7 @@ def _require_modest_input(shape: Any, limits: ModelFileLimits) -> None:
         )
 
 
-def _require_short_sequential(entry: dict[str, Any], path: Path) -> None:
+def _require_short_sequential(entry: Entry, path: Path) -> None:
     config = entry.get("config")
     # Before Keras 2.2.3 a Sequential's configuration was the list itself.
     layers = config.get("layers") if isinstance(config, dict) else config
@@ -138,7 +141,7 @@ def _require_short_sequential(entry: dict[str, Any], path: Path) -> None:
         )
 
 
-def _require_modest_spectrum(entry: dict[str, Any], limits: ModelFileLimits) -> None:
+def _require_modest_spectrum(entry: Entry, limits: ModelFileLimits) -> None:
     """Of sound; its matrix is no weight, and made as the layer is."""
     if _size(entry, "num_mel_bins") * _size(entry, "fft_length") > limits.input_numbers:
         raise ModelFailedError(
@@ -146,7 +149,7 @@ def _require_modest_spectrum(entry: dict[str, Any], limits: ModelFileLimits) -> 
         )
 
 
-def _least_weights(entry: dict[str, Any]) -> int:
+def _least_weights(entry: Entry) -> int:
     """Weights that a layer has for even a single number of input; 0 where that is not known."""
     config, kind = entry.get("config"), entry.get("class_name")
     if not isinstance(config, dict):
@@ -166,6 +169,6 @@ def _sizes(sides: list[int]) -> str:
     return " x ".join(map(str, sides[:4])) + (" x …" if len(sides) > 4 else "")
 
 
-def _size(config: dict[str, Any], key: str) -> int:
+def _size(config: Entry, key: str) -> int:
     value = config.get(key)
     return int(value) if isinstance(value, int | float) and 0 < value < _MAX_NUMBER else 0

@@ -6,7 +6,7 @@ CVE-2026-1462 were others). So it is asked to load only what is known. Imports n
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Final, NamedTuple, NoReturn
+from typing import Final, NamedTuple, NoReturn
 
 from service.errors import ModelFailedError
 from service.keras.files.admission.allowed_names import Place, allowed_names
@@ -73,7 +73,7 @@ class NameRefusedError(ModelFailedError):
 
 
 class _Item(NamedTuple):
-    value: Any
+    value: object
     place: Place
     # The layer or model that it belongs to, and the members on the way to it from there.
     owner: str
@@ -107,7 +107,7 @@ def _check(item: _Item) -> Iterator[_Item]:
     return iter(())
 
 
-def _check_object(entry: dict[str, Any], item: _Item) -> Iterator[_Item]:
+def _check_object(entry: Mapping[str, object], item: _Item) -> Iterator[_Item]:
     name, place = entry["class_name"], item.place
     if not isinstance(name, str):
         _refuse(item, name, "no name of a class")
@@ -130,7 +130,7 @@ def _check_object(entry: dict[str, Any], item: _Item) -> Iterator[_Item]:
     return _parts(entry, item)
 
 
-def _parts(entry: dict[str, Any], item: _Item) -> Iterator[_Item]:
+def _parts(entry: Mapping[str, object], item: _Item) -> Iterator[_Item]:
     """What an allowed object is made of."""
     config = entry.get("config")
     owner = _own_name(entry) if item.place in ("model", "layer") else ""
@@ -147,7 +147,7 @@ def _parts(entry: dict[str, Any], item: _Item) -> Iterator[_Item]:
             yield _below(inside, key, value, "data")
 
 
-def _arguments(config: Mapping[str, Any], item: _Item, *, has_module: bool) -> Iterator[_Item]:
+def _arguments(config: Mapping[str, object], item: _Item, *, has_module: bool) -> Iterator[_Item]:
     for key, value in config.items():
         place = _place_of(key)
         if not has_module and key != "name" and isinstance(value, str) and value in FUNCTIONS_BESIDE_LAYERS:
@@ -155,12 +155,12 @@ def _arguments(config: Mapping[str, Any], item: _Item, *, has_module: bool) -> I
         yield _below(item, key, value, place)
 
 
-def _members(value: Mapping[str, Any], item: _Item) -> Iterator[_Item]:
+def _members(value: Mapping[str, object], item: _Item) -> Iterator[_Item]:
     """Of a dictionary that is no object: what holds for it holds for everything in it."""
     return (_below(item, key, member, item.place) for key, member in value.items())
 
 
-def _check_value(entry: Mapping[str, Any], item: _Item) -> Iterator[_Item]:
+def _check_value(entry: Mapping[str, object], item: _Item) -> Iterator[_Item]:
     config = entry.get("config")
     dtype = config.get("dtype") if isinstance(config, dict) else None
     if dtype is not None and dtype not in allowed_names().dtypes:
@@ -169,7 +169,7 @@ def _check_value(entry: Mapping[str, Any], item: _Item) -> Iterator[_Item]:
     return (_below(item, key, value, place) for key, value in entry.items() if key != "class_name")
 
 
-def _check_function(entry: Mapping[str, Any], item: _Item) -> None:
+def _check_function(entry: Mapping[str, object], item: _Item) -> None:
     """A function by its name. Keras 3 finds it by `config`, or by `registered_name`, so that both have to be it."""
     name, module = entry.get("config"), entry.get("module")
     names = {name, entry.get("registered_name", name) or name} if isinstance(name, str) else set()
@@ -185,7 +185,7 @@ def _place_of(key: str) -> Place:
     return _ENDINGS.get(key.rpartition("_")[2], "data")
 
 
-def _own_name(entry: Mapping[str, Any]) -> str:
+def _own_name(entry: Mapping[str, object]) -> str:
     config = entry.get("config")
     name = (config.get("name") if isinstance(config, dict) else None) or entry.get("name")
     return name if isinstance(name, str) else ""
@@ -200,7 +200,7 @@ def _describe(place: Place, module: object) -> str:
     return f"no {place} of {source} that may be loaded: use {_ONES_OWN.get(place, 'plain values')}"
 
 
-def _refuse_latent(entry: Mapping[str, Any], item: _Item) -> NoReturn:
+def _refuse_latent(entry: Mapping[str, object], item: _Item) -> NoReturn:
     name = _own_name(entry) or item.owner or "unnamed"
     config = entry.get("config")
     if isinstance(config, dict) and entry["class_name"] in ("TFOpLambda", "SlicingOpLambda") and "function" in config:

@@ -4,11 +4,10 @@ TensorFlow tells who creates a variable, before it has memory. So the sum is exa
 their size from the graph included, and costs nothing; a configuration alone does not tell it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from inspect import getclosurevars
 from math import prod
-from typing import Any
 
 import tensorflow as tf
 
@@ -40,14 +39,14 @@ class WeightBudget:
         if self._reason is not None:
             raise ModelFailedError(self._reason) from cause
 
-    def _create(self, create_next: Any, **arguments: Any) -> Any:
+    def _create(self, create_next: Callable[..., tf.Variable], **arguments: object) -> tf.Variable:
         if self._reason is None:
             self._reason = self._count(arguments)
         if self._reason is not None:
             raise ModelFailedError(self._reason)
         return create_next(**arguments)
 
-    def _count(self, arguments: dict[str, Any]) -> str | None:
+    def _count(self, arguments: Mapping[str, object]) -> str | None:
         """Add one variable up; a sentence where it is too much."""
         path, shape, itemsize = _describe(arguments)
         numbers = prod(shape)
@@ -67,9 +66,9 @@ class WeightBudget:
         return None
 
 
-def _describe(arguments: dict[str, Any]) -> tuple[str, tuple[int, ...], int]:
+def _describe(arguments: Mapping[str, object]) -> tuple[str, tuple[int, ...], int]:
     """Path, shape and bytes of each number of a variable to be."""
-    value = arguments["initial_value"]
+    value: tf.Tensor | Callable[[], tf.Tensor] = arguments["initial_value"]
     if not callable(value):
         # It has its memory already.
         return str(arguments.get("name")), tuple(value.shape), value.dtype.size

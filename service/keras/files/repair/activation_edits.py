@@ -3,7 +3,7 @@
 Where it is fused into a layer with weights, they are scaled once they are loaded (`hard_sigmoid`). Imports no Keras.
 """
 
-from typing import Any, Final
+from typing import Final
 
 from service.keras.files.entries import Entry, config_of, held_by, layers_of, name_of
 
@@ -42,7 +42,7 @@ def _rescaling(layer: Entry, names: set[str]) -> Entry:
     while name in names:
         name += "_"
     names.add(name)
-    config: dict[str, Any] = {"name": name, "scale": SCALE, "offset": 0.0}
+    config: Entry = {"name": name, "scale": SCALE, "offset": 0.0}
     if "dtype" in config_of(layer):
         config["dtype"] = config_of(layer)["dtype"]
     return {"class_name": "Rescaling", "config": config}

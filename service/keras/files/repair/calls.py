@@ -4,10 +4,9 @@ Keras 3 reads the lists too, but takes a tensor among the arguments (MultiHeadAt
 Knows no layers and imports no Keras.
 """
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Sequence
 
-from service.keras.files.entries import Entry, is_reference, layers_of, name_of
+from service.keras.files.entries import Entry, Reference, is_reference, layers_of, name_of
 
 # What Keras 2 writes for a number where a layer's name is expected, as in `1 - x`.
 CONSTANT = "_CONSTANT_VALUE"
@@ -30,18 +29,18 @@ def tensors_among_arguments(entry: Entry) -> list[str]:
     return list(dict.fromkeys(changed))
 
 
-def references_of(node: Any) -> list[Any]:
+def references_of(node: object) -> list[Reference]:
     """The tensors that one call is given first, each with the call's arguments; none where it is no call of Keras 2."""
     calls = [node] if is_reference(node) else node
     return calls if isinstance(calls, list) and all(map(is_reference, calls)) else []
 
 
-def called(positions: list[Any], arguments: Any) -> Entry:
+def called(positions: Sequence[object], arguments: object) -> Entry:
     """A call as Keras 3 writes it."""
     return {"args": positions, "kwargs": arguments}
 
 
-def tensor_or_number(call: list[Any]) -> Any:
+def tensor_or_number(call: Reference) -> object:
     """What a reference stands for."""
     if call[0] == CONSTANT:
         return as_argument(call[2])
@@ -49,7 +48,7 @@ def tensor_or_number(call: list[Any]) -> Any:
     return {"class_name": "__keras_tensor__", "config": {"shape": [], "dtype": "float32", "keras_history": call[:3]}}
 
 
-def as_argument(value: Any) -> Any:
+def as_argument(value: object) -> object:
     """The same value with its references as tensors."""
     if is_reference(value):
         return tensor_or_number(value)
@@ -58,7 +57,7 @@ def as_argument(value: Any) -> Any:
     return {key: as_argument(item) for key, item in value.items()} if isinstance(value, dict) else value
 
 
-def _tensors(tree: Any) -> Iterator[Any]:
+def _tensors(tree: object) -> Iterator[Reference]:
     """The references among a call's arguments."""
     if is_reference(tree):
         yield tree

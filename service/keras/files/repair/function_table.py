@@ -6,7 +6,7 @@ Only plain functions of tensors, and only with the arguments that stand here. Im
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from itertools import accumulate
-from typing import Any, Final
+from typing import Final
 
 from service.keras.files.entries import Entry
 
@@ -22,8 +22,8 @@ class Function:
     operation: str
     operands: tuple[str, ...] = ()
     settings: Mapping[str, str] = field(default_factory=dict)
-    neutral: Mapping[str, Any] = field(default_factory=dict)
-    defaults: Mapping[str, Any] = field(default_factory=dict)
+    neutral: Mapping[str, object] = field(default_factory=dict)
+    defaults: Mapping[str, object] = field(default_factory=dict)
     # Whether the first operand is a list of tensors.
     takes_list: bool = False
     convert: Callable[[Entry], Entry | None] = lambda settings: settings

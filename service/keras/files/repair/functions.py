@@ -3,9 +3,7 @@
 What is not in the table, or has arguments that are not, stays what it was and is refused as code. Imports no Keras.
 """
 
-from typing import Any
-
-from service.keras.files.entries import Entry, config_of, is_reference, layers_of, name_of
+from service.keras.files.entries import Entry, Reference, config_of, is_reference, layers_of, name_of
 from service.keras.files.repair.calls import CONSTANT, as_argument, called, references_of, tensor_or_number
 from service.keras.files.repair.function_table import FUNCTIONS
 
@@ -36,7 +34,7 @@ def functions_of_tensorflow(entry: Entry) -> list[str]:
 _Mended = tuple[str, Entry, Entry] | None
 
 
-def _operate(layer: Entry, calls: list[Any]) -> _Mended:
+def _operate(layer: Entry, calls: list[Reference]) -> _Mended:
     """The operation, its settings and its call; None for a function or arguments that are not known."""
     function = FUNCTIONS.get(str(config_of(layer).get("function")))
     if function is None or not calls or (len(calls) > 1 and not function.takes_list):
@@ -44,7 +42,7 @@ def _operate(layer: Entry, calls: list[Any]) -> _Mended:
     arguments = dict(calls[0][3]) if len(calls[0]) > 3 else {}
     arguments.pop("name", None)
     tensors = [tensor_or_number(call) for call in calls]
-    positions = [tensors if function.takes_list else _operand(tensors[0])]
+    positions: list[object] = [tensors if function.takes_list else _operand(tensors[0])]
     positions += [_operand(as_argument(arguments.pop(name))) for name in function.operands if name in arguments]
     settings = {function.settings[key]: value for key, value in arguments.items() if key in function.settings}
     rest = {key: value for key, value in arguments.items() if key not in function.settings}
@@ -56,18 +54,18 @@ def _operate(layer: Entry, calls: list[Any]) -> _Mended:
     return None if converted is None else (function.operation, converted, called(positions, {}))
 
 
-def _operand(value: Any) -> Any:
+def _operand(value: object) -> object:
     """A list of numbers as an array, which operations add and multiply."""
     if not isinstance(value, list):
         return value
     return {"class_name": "__numpy__", "config": {"value": value, "dtype": "float32"}}
 
 
-def _holds_tensor(value: Any) -> bool:
+def _holds_tensor(value: object) -> bool:
     return is_reference(value) or (isinstance(value, list) and any(map(_holds_tensor, value)))
 
 
-def _slice(calls: list[Any]) -> _Mended:
+def _slice(calls: list[Reference]) -> _Mended:
     """`x[1:3]`; with `...`, the reversal of the last axis alone (`x[..., ::-1]`: RGB to BGR)."""
     if len(calls) != 1 or len(calls[0]) < 4 or calls[0][0] == CONSTANT or set(calls[0][3]) != {"slice_spec"}:
         return None
@@ -82,7 +80,7 @@ def _slice(calls: list[Any]) -> _Mended:
     return "numpy.GetItem", {}, called([tensor, key], {})
 
 
-def _is_slice(part: Any) -> bool:
+def _is_slice(part: object) -> bool:
     if not isinstance(part, dict) or part.keys() != {"start", "stop", "step"}:
         return False
     return all(value is None or isinstance(value, int) for value in part.values())

@@ -5,10 +5,11 @@ network that was loaded from an old file, after they were compared with the file
 """
 
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Final
 
 import keras
 import numpy as np
+from numpy.typing import NDArray
 
 from service.errors import ModelFailedError
 from service.keras.files.repair.activation_edits import SCALE
@@ -31,7 +32,7 @@ _CONVOLUTIONS: Final = tuple(
         *(("Depthwise", rank, "") for rank in (1, 2)),
     )
 )
-_KERNELS: Final[dict[Any, str]] = {
+_KERNELS: Final[dict[type[keras.Layer], str]] = {
     **dict.fromkeys((keras.layers.Dense, keras.layers.EinsumDense, *_CONVOLUTIONS), "kernel"),
     keras.layers.SeparableConv1D: "pointwise_kernel",
     keras.layers.SeparableConv2D: "pointwise_kernel",
@@ -59,7 +60,7 @@ def restore_hard_sigmoid(network: keras.Model) -> tuple[str, ...]:
     return (_SENTENCE + shown,) if names else ()
 
 
-def _layers(network: keras.Model) -> Iterator[tuple[Any, str]]:
+def _layers(network: keras.Model) -> Iterator[tuple[keras.Layer, str]]:
     """Every layer once, those within others too, with the name of the layer of a model that it belongs to."""
     waiting, seen = [(network, "")], set()
     while waiting:
@@ -73,7 +74,7 @@ def _layers(network: keras.Model) -> Iterator[tuple[Any, str]]:
         waiting += [(item, name) for value in held for item in (value if isinstance(value, list | tuple) else [value])]
 
 
-def _restore(layer: Any, name: str) -> bool:
+def _restore(layer: keras.Layer, name: str) -> bool:
     if hasattr(layer, "cell"):
         # It shows its cell's functions as its own.
         return False
@@ -93,19 +94,19 @@ def _restore(layer: Any, name: str) -> bool:
     return True
 
 
-def _scale_gates(cell: Any, gates: set[str], order: str) -> None:
+def _scale_gates(cell: keras.Layer, gates: set[str], order: str) -> None:
     units = cell.recurrent_kernel.shape[-1] // len(order)
     factors = np.repeat([SCALE if gate in gates else 1.0 for gate in order], units)
     _scale([cell.kernel, cell.recurrent_kernel, cell.bias], factors)
 
 
-def _scale(weights: list[Any], factors: Any) -> None:
+def _scale(weights: list[keras.Variable | None], factors: float | NDArray[np.float64]) -> None:
     for weight in weights:
         if weight is not None:
             weight.assign(np.asarray(keras.ops.convert_to_numpy(weight), np.float64) * factors)
 
 
-def _is_hard(function: Any) -> bool:
+def _is_hard(function: object) -> bool:
     if isinstance(function, keras.layers.Activation):
         return _is_hard(function.activation)
     return function is keras.activations.hard_sigmoid

@@ -1,6 +1,6 @@
 """Edits that concern one layer by itself. Each changes its entry in place and returns its name where it had to."""
 
-from typing import Any
+from collections.abc import Mapping
 
 from service.keras.files.admission.configuration import FUNCTIONS_BESIDE_LAYERS
 from service.keras.files.entries import Entry, config_of, held_by, name_of
@@ -18,7 +18,7 @@ _SEPARABLE = {
 _SPATIAL_DROPOUT = {"noise_shape": None, "trainable": _ANY}
 _RECURRENT = {"time_major": False}
 # Arguments that Keras 3 no longer takes, with the value at which they say nothing.
-_OBSOLETE: dict[str, dict[str, Any]] = {
+_OBSOLETE: Mapping[str, Mapping[str, object]] = {
     **dict.fromkeys(("DepthwiseConv1D", "DepthwiseConv2D"), _CONVOLUTION),
     **dict.fromkeys(("Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose"), _CONVOLUTION),
     **dict.fromkeys(("SeparableConv1D", "SeparableConv2D"), _SEPARABLE),
@@ -75,7 +75,7 @@ def numpy_scalars(entry: Entry) -> list[str]:
     return [name_of(entry)] if found else []
 
 
-def _number(value: Entry) -> Any:
+def _number(value: Entry) -> object:
     """The number or list in one of these; None for anything else."""
     if value.get("type") == "ndarray":
         return value.get("value")

@@ -1,9 +1,18 @@
 """Edits that concern a model and the layers in it. Each changes its entry in place and returns the layers' names."""
 
 from collections.abc import Iterable
-from typing import Any
 
-from service.keras.files.entries import Entry, children_of, config_of, ends, layers_of, name_of, references, walk
+from service.keras.files.entries import (
+    Entry,
+    Reference,
+    children_of,
+    config_of,
+    ends,
+    layers_of,
+    name_of,
+    references,
+    walk,
+)
 
 _MODELS = {"Sequential", "Model", "Functional"}
 # Where Keras 3 keeps its models, and what it calls them.
@@ -126,18 +135,18 @@ def without_slashes(name: str) -> str:
     return name.replace("/", "_")
 
 
-def _by_layer(found: Iterable[list[Any]]) -> dict[str, list[list[Any]]]:
-    layers: dict[str, list[list[Any]]] = {}
+def _by_layer(found: Iterable[Reference]) -> dict[str, list[Reference]]:
+    layers: dict[str, list[Reference]] = {}
     for reference in found:
         layers.setdefault(reference[0], []).append(reference)
     return layers
 
 
-def _shape_argument(entry: Entry) -> Any:
+def _shape_argument(entry: Entry) -> object:
     return config_of(entry).get("batch_input_shape")
 
 
-def _input_shape(entry: Entry) -> Any:
+def _input_shape(entry: Entry) -> object:
     """The shape that a layer or a model with one input takes, batch axis included."""
     while (shape := _shape_argument(entry) or config_of(entry).get("batch_shape")) is None:
         layers = layers_of(entry)

@@ -13,11 +13,12 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Final
+from typing import Final
 
 import h5py
 import keras
 import numpy as np
+from numpy.typing import NDArray
 
 from service.errors import ModelFailedError
 from service.keras.files.entries import Entry, config_of, layers_of, name_of
@@ -72,7 +73,7 @@ def _stored_places(entry: Entry, file: h5py.File, place: str) -> Iterator[tuple[
             yield (name_of(layer),), own
 
 
-def _network_places(model: Any, place: str) -> Iterator[tuple[Names, str]]:
+def _network_places(model: keras.Model, place: str) -> Iterator[tuple[Names, str]]:
     """Where Keras 3 looks for the weights of the layers of a model."""
     counts: dict[str, int] = {}
     for layer in model.layers:
@@ -112,7 +113,7 @@ def _verify(network: keras.Model, file: h5py.File, places: dict[Names, str]) -> 
         raise ModelFailedError(f"the file has no weights for layer '{'/'.join(lacking[0])}'")
 
 
-def _leaves(model: Any) -> Iterator[tuple[Names, Any]]:
+def _leaves(model: keras.Model) -> Iterator[tuple[Names, keras.Layer]]:
     for layer in model.layers:
         inner = layer if isinstance(layer, keras.Model) else getattr(layer, "layer", None)
         if isinstance(inner, keras.Model):
@@ -121,7 +122,7 @@ def _leaves(model: Any) -> Iterator[tuple[Names, Any]]:
             yield (layer.name,), layer
 
 
-def _same(stored: list[h5py.Dataset], weights: list[Any]) -> bool:
+def _same(stored: list[h5py.Dataset], weights: list[NDArray[np.generic]]) -> bool:
     """Whether these are the same arrays, in whatever order."""
     left = [*stored]
     for weight in weights:
@@ -133,7 +134,7 @@ def _same(stored: list[h5py.Dataset], weights: list[Any]) -> bool:
     return all(any(_equal(weight, array) for weight in weights) for array in left)
 
 
-def _equal(weight: Any, array: h5py.Dataset) -> bool:
+def _equal(weight: NDArray[np.generic], array: h5py.Dataset) -> bool:
     # The shape first: what the file says of it may be anything.
     return weight.shape == array.shape and np.array_equal(
         weight, np.asarray(array).astype(weight.dtype), equal_nan=weight.dtype.kind == "f"

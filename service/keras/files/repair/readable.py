@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import h5py
 
@@ -93,7 +93,7 @@ def _numbers(version: str) -> Version:
     return tuple(int(part) for part in version.split(".")[:2] if part.isdecimal())
 
 
-def _copy_archive(path: Path, copy: Path, config: Any) -> None:
+def _copy_archive(path: Path, copy: Path, config: object) -> None:
     with zipfile.ZipFile(path) as source, zipfile.ZipFile(copy, "w") as target:
         for member in source.infolist():
             if member.filename == "config.json":

@@ -5,7 +5,7 @@ stateful layer goes on where the picture before ended. Imports no Keras.
 """
 
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Final
 
 from service.errors import ModelFailedError
 from service.keras.files.entries import Entry, config_of, layers_of, name_of, walk
@@ -29,7 +29,7 @@ def require_inference(config: Entry) -> None:
                 )
 
 
-def _nodes(layer: Entry) -> Iterator[Any]:
+def _nodes(layer: Entry) -> Iterator[object]:
     """The calls of a layer, in Keras 2's form or in Keras 3's."""
     nodes = layer.get("inbound_nodes")
     waiting = [*nodes] if isinstance(nodes, list) else []
@@ -41,7 +41,7 @@ def _nodes(layer: Entry) -> Iterator[Any]:
             yield node
 
 
-def _trains(node: Any) -> bool:
+def _trains(node: object) -> bool:
     if isinstance(node, list):
         return any(isinstance(part, dict) and part.get("training") is True for part in node)
     arguments = node.get("kwargs") if isinstance(node, dict) else None
