@@ -16,7 +16,7 @@ from service.keras.compute.compiling import compile_graph, computing, require_fi
 from service.keras.compute.memory_budget import MemoryBudget
 from service.keras.compute.traces import Built, Traces
 from service.keras.graph.bottleneck import NoCodeError, find_decoded, find_latent
-from service.keras.graph.replay import Call, Value, Wiring, functional
+from service.keras.graph.replay import Call, Value, Wiring, graph_of
 from service.keras.graph.subgraph import compute_subgraph, find_subgraph
 from service.keras.graph.upright import turn, turn_back, upright_shape
 
@@ -93,7 +93,7 @@ class Coding:
         return tf.cast(turn(decoded, picture), tf.float32)
 
     def _reach(self, images: Any, value: Value) -> Any:
-        symbol = functional(self.network).inputs[0]
+        symbol = graph_of(self.network).inputs[0]
         part = find_subgraph(self.wiring.inputs, [value])
         (tensor,) = compute_subgraph(self.network, self.wiring, part, [tf.cast(images, symbol.dtype)])
         return tf.cast(tensor, tf.float32)

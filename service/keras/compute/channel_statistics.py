@@ -14,7 +14,7 @@ from service.engine.ports.answers import ChannelStatistics
 from service.keras.compute.compiling import compile_graph, require_finite
 from service.keras.compute.folding import UNFOLDED, Folding
 from service.keras.compute.traces import Built
-from service.keras.graph.replay import Call, Wiring, functional
+from service.keras.graph.replay import Call, Wiring, graph_of
 from service.keras.graph.subgraph import compute_subgraph, find_subgraph
 from service.keras.graph.upright import turn
 
@@ -23,7 +23,7 @@ def trace_channel_statistics(
     network: keras.Model, wiring: Wiring, calls: Sequence[Call], folding: Folding | None, max_bytes: int
 ) -> Built:
     """`(images, signs)` to six tensors for each layer; see `ChannelStatistics`."""
-    symbol = functional(network).inputs[0]
+    symbol = graph_of(network).inputs[0]
     part = find_subgraph(wiring.inputs, [call.outputs[0] for call in calls])
     folded = folding.apply(part, max_bytes=max_bytes) if folding else UNFOLDED
 

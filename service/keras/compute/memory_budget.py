@@ -13,7 +13,7 @@ from service.engine.arrays import Array
 from service.keras.compute.compiling import compile_graph
 from service.keras.compute.traces import Built, Traces
 from service.keras.graph.axes.axes import has_batch
-from service.keras.graph.replay import Site, Value, Wiring, functional, infer, replay
+from service.keras.graph.replay import Site, Value, Wiring, graph_of, infer, replay
 
 # float32, of a layer's input and of its output: what else is alive is small beside the widest of them.
 _BYTES_PER_NUMBER: Final = 2 * 4
@@ -73,7 +73,7 @@ class MemoryBudget:
             sizes.extend(int(tensor.shape.num_elements() or 0) for tensor in tree.flatten(found))
             return found
 
-        symbol = functional(self._network).inputs[0]
+        symbol = graph_of(self._network).inputs[0]
         try:
             compile_graph(
                 lambda image: replay(self._network, [tf.cast(image, symbol.dtype)], measure),

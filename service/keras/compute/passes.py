@@ -19,7 +19,7 @@ from service.keras.compute.gradients import differentiate
 from service.keras.compute.scoring import first_tensor, is_plain_dense, pick_logits, preactivation, score
 from service.keras.compute.traces import Built, Traces
 from service.keras.graph.head import Head
-from service.keras.graph.replay import Call, Hook, Site, Value, Wiring, functional, infer
+from service.keras.graph.replay import Call, Hook, Site, Value, Wiring, graph_of, infer
 from service.keras.graph.subgraph import Subgraph, compute_subgraph, find_cut, find_subgraph
 from service.keras.graph.upright import turn
 
@@ -62,11 +62,11 @@ class Passes:
     def scores_plainly(self, images: Any) -> Any:
         """The scores, operation by operation as the network has them: nothing folded, nothing compiled."""
         plain = replace(self, folding=None)
-        images = tf.cast(images, functional(self.network).inputs[0].dtype)
+        images = tf.cast(images, graph_of(self.network).inputs[0].dtype)
         return plain._finish(plain._rest(self.wiring.inputs[0].call), [images])[1]
 
     def _trace_to(self, call: Call) -> Built:
-        symbol = functional(self.network).inputs[0]
+        symbol = graph_of(self.network).inputs[0]
         part = find_subgraph(self.wiring.inputs, find_cut(self.wiring, call))
         folded = self._fold(part, call)
 

@@ -42,7 +42,7 @@ from service.keras.graph.layer_info import describe_layer
 from service.keras.graph.lookup import find_kernels, find_layer, find_layer_with_filters
 from service.keras.graph.network_info import examine, find_latent_layer
 from service.keras.graph.receptive_field import find_receptive_field
-from service.keras.graph.replay import Call, functional, infer, replay, wire
+from service.keras.graph.replay import Call, graph_of, infer, replay, wire
 from service.keras.graph.subgraph import compute_subgraph, find_subgraph
 from service.keras.graph.upright import require_known_axes, turn
 
@@ -228,7 +228,7 @@ class KerasProbe:
             return
         shapes = [value.shape[1:] for value in self._wiring.inputs]
         sizes = [[size or open_size[min(axis, 1)] for axis, size in enumerate(shape)] for shape in shapes]
-        symbols = functional(self._network).inputs
+        symbols = graph_of(self._network).inputs
         zeros = [tf.zeros([1, *size], symbol.dtype) for size, symbol in zip(sizes, symbols, strict=True)]
         replay(self._network, zeros, lambda _, node, args, kwargs: infer(node, args, kwargs))
 
@@ -258,4 +258,4 @@ class KerasProbe:
         return tf.TensorSpec([None, *(self.network_info.input_shape or ())], tf.float32)
 
     def _enter(self, images: Any) -> Any:
-        return tf.cast(images, functional(self._network).inputs[0].dtype)
+        return tf.cast(images, graph_of(self._network).inputs[0].dtype)

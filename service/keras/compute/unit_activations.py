@@ -11,7 +11,7 @@ from service.engine.ports.answers import UnitActivations
 from service.keras.compute.compiling import compile_graph, require_finite
 from service.keras.compute.folding import UNFOLDED, Folding
 from service.keras.compute.traces import Built
-from service.keras.graph.replay import Call, Wiring, functional
+from service.keras.graph.replay import Call, Wiring, graph_of
 from service.keras.graph.subgraph import compute_subgraph, find_subgraph
 from service.keras.graph.upright import turn
 
@@ -20,7 +20,7 @@ def trace_unit_activations(
     network: keras.Model, wiring: Wiring, call: Call, folding: Folding | None, max_bytes: int
 ) -> Built:
     """`(images,)` to the shape of a map, and three tensors (n, c): mean, greatest, and the place of that."""
-    symbol = functional(network).inputs[0]
+    symbol = graph_of(network).inputs[0]
     part = find_subgraph(wiring.inputs, [call.outputs[0]])
     folded = folding.apply(part, max_bytes=max_bytes) if folding else UNFOLDED
 

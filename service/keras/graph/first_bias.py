@@ -5,13 +5,13 @@ adds it along the width: https://github.com/keras-team/keras, `backend/tensorflo
 would depend on the size of the picture.
 """
 
-from typing import Any
+from collections.abc import Callable
 
 import keras
 import tensorflow as tf
 
 
-def has_first_bias(layer: Any) -> bool:
+def has_first_bias(layer: keras.Operation) -> bool:
     """Whether the layer is such a one: a convolution of whatever kind."""
     return (
         isinstance(layer, keras.layers.Layer)
@@ -21,7 +21,9 @@ def has_first_bias(layer: Any) -> bool:
     )
 
 
-def compute_with_first_bias(layer: Any, *args: Any, activation: Any, **kwargs: Any) -> Any:
+def compute_with_first_bias(
+    layer: keras.Layer, *args: object, activation: Callable[[tf.Tensor], tf.Tensor] | None, **kwargs: object
+) -> tf.Tensor:
     """What the layer computes, with another last activation or None; the layer is not touched."""
     twin = object.__new__(type(layer))
     twin.__dict__.update(layer.__dict__, activation=None, use_bias=False)

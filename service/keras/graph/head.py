@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import keras
 
@@ -145,7 +145,7 @@ def _before_pooling(value: Value) -> Call:
     return value.call
 
 
-def activation_of(operation: Any) -> Activation:
+def activation_of(operation: keras.Operation) -> Activation:
     """The activation that an operation is, or ends with, by Keras's own name for it."""
     if type(operation).__name__ in _ACTIVATIONS - {"Activation"}:
         return _named(operation)
@@ -160,7 +160,7 @@ def is_between_0_and_1(call: Call) -> bool:
     return getattr(function, "__name__", type(function).__name__).lower().replace("_", "") in _LIKE_SIGMOID
 
 
-def _named(function: Any) -> Activation:
+def _named(function: object) -> Activation:
     # A function of keras.activations or keras.ops, or a layer used as one.
     name = getattr(function, "__name__", type(function).__name__)
     names: dict[str, Activation] = {
@@ -194,7 +194,7 @@ def _passes_on(call: Call) -> bool:
     return name in IDENTITIES | RESHAPES or (name == "Activation" and activation_of(call.operation) == "linear")
 
 
-def _is_fused(operation: Any) -> bool:
+def _is_fused(operation: keras.Operation) -> bool:
     quantized = getattr(operation, "quantization_mode", None) is not None
     return isinstance(operation, _FUSED) and not quantized
 

@@ -1,7 +1,6 @@
 """A layer's kernels with their axes in one order: (h, w, inputs, filters)."""
 
 from collections.abc import Iterator
-from typing import Any
 
 import keras
 import numpy as np
@@ -13,7 +12,7 @@ from service.engine.ports.answers import Kernel
 NAMES = ("kernel", "depthwise_kernel", "pointwise_kernel")
 
 
-def read_kernels(path: str, layer: Any) -> Iterator[Kernel]:
+def read_kernels(path: str, layer: keras.Operation) -> Iterator[Kernel]:
     """The layer's kernels that can be drawn; none for a layer without weights, or with kernels of other ranks."""
     for name in NAMES:
         weight = getattr(layer, name, None)
@@ -24,7 +23,7 @@ def read_kernels(path: str, layer: Any) -> Iterator[Kernel]:
             yield Kernel(path, name, values)
 
 
-def _in_order(values: Array, name: str, layer: Any) -> Array | None:
+def _in_order(values: Array, name: str, layer: keras.Operation) -> Array | None:
     if values.ndim == 2:
         return values[None, None]
     if values.ndim == 3:

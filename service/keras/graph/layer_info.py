@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -11,6 +11,9 @@ from service.keras.graph.axes.axes import find_order
 from service.keras.graph.head import Head, activation_of
 from service.keras.graph.replay import Call, Value, Wiring
 from service.keras.graph.upright import has_space, is_map, upright_shape
+
+if TYPE_CHECKING:
+    import keras
 
 # Layers, and operations of `keras.ops`, that only finish what the layer before them has computed.
 _ACTIVATIONS: Final = {
@@ -122,7 +125,7 @@ def _finishes(call: Call) -> bool:
     return name in _ACTIVATIONS and call.outputs[0].shape == call.inputs[0].shape
 
 
-def _weight_shape(layer: Any, *names: str) -> tuple[int, ...] | None:
+def _weight_shape(layer: "keras.Operation", *names: str) -> tuple[int, ...] | None:
     for name in names:
         weight = getattr(layer, name, None)
         if weight is not None and hasattr(weight, "shape"):
@@ -130,5 +133,5 @@ def _weight_shape(layer: Any, *names: str) -> tuple[int, ...] | None:
     return None
 
 
-def _count(weights: Iterable[Any]) -> int:
+def _count(weights: Iterable["keras.Variable"]) -> int:
     return int(sum(np.prod(weight.shape) for weight in weights))

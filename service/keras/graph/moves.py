@@ -1,13 +1,16 @@
 """Where the positions of a layer's output come from along one axis: one table, from Keras's class names to moves."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final, Protocol, Self
+from typing import TYPE_CHECKING, Final, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from service.keras.graph.axes.steps import space_of
+
+if TYPE_CHECKING:
+    import keras
 
 Places = NDArray[np.int64]
 _ROUNDING: Final = 1e-6
@@ -169,7 +172,7 @@ class Resize:
         return np.where(is_inside[:, None], np.clip(found, 0, self.before - 1), found).astype(np.int64)
 
 
-def find_moves(operation: Any, places: tuple[int, ...], rank: int) -> tuple[Move, Move] | None:
+def find_moves(operation: "keras.Operation", places: tuple[int, ...], rank: int) -> tuple[Move, Move] | None:
     """Along the axes of height and width, which are `places[0]` and `places[1]` of what goes in; `places[2]` channels.
 
     None for what is not known.
@@ -187,54 +190,54 @@ def find_moves(operation: Any, places: tuple[int, ...], rank: int) -> tuple[Move
     return None if down is None or across is None else (down, across)
 
 
-def _is_over(operation: Any, channels: int, rank: int) -> bool:
+def _is_over(operation: "keras.Operation", channels: int, rank: int) -> bool:
     """Whether it works along the channels alone."""
     axes = getattr(operation, "axis", None)
     axes = [axes] if isinstance(axes, int) else list(axes or range(rank))
     return {place % rank for place in axes} == {channels}
 
 
-def _stay(_: Any, __: int) -> Move | None:
+def _stay(_: "keras.Operation", __: int) -> Move | None:
     return Stay()
 
 
-def _convolve(layer: Any, at: int) -> Move | None:
+def _convolve(layer: "keras.Operation", at: int) -> Move | None:
     return Window(layer.kernel_size[at], layer.dilation_rate[at], layer.strides[at], layer.padding == "same")
 
 
-def _transpose(layer: Any, at: int) -> Move | None:
+def _transpose(layer: "keras.Operation", at: int) -> Move | None:
     return Spread(layer.kernel_size[at], layer.dilation_rate[at], layer.strides[at], layer.padding == "same")
 
 
-def _pool(layer: Any, at: int) -> Move | None:
+def _pool(layer: "keras.Operation", at: int) -> Move | None:
     size, steps = (_both(each) for each in (layer.pool_size, layer.strides or layer.pool_size))
     return Window(size[at], 1, steps[at], layer.padding == "same")
 
 
-def _both(size: Any) -> tuple[int, ...]:
+def _both(size: int | Sequence[int]) -> tuple[int, ...]:
     return (size, size) if isinstance(size, int) else tuple(size)
 
 
-def _pad(layer: Any, at: int) -> Move | None:
+def _pad(layer: "keras.Operation", at: int) -> Move | None:
     return Shift(*layer.padding[at])
 
 
-def _crop(layer: Any, at: int) -> Move | None:
+def _crop(layer: "keras.Operation", at: int) -> Move | None:
     before, after = layer.cropping[at]
     return Shift(-before, -after)
 
 
-def _centre(layer: Any, at: int) -> Move | None:
+def _centre(layer: "keras.Operation", at: int) -> Move | None:
     return Centre((layer.height, layer.width)[at])
 
 
-def _upsample(layer: Any, at: int) -> Move | None:
+def _upsample(layer: "keras.Operation", at: int) -> Move | None:
     if layer.interpolation == "nearest":
         return Repeat(layer.size[at])
     return Resize(is_linear=True, times=layer.size[at]) if layer.interpolation == "bilinear" else None
 
 
-def _resize(layer: Any, at: int) -> Move | None:
+def _resize(layer: "keras.Operation", at: int) -> Move | None:
     is_cut = layer.crop_to_aspect_ratio or layer.pad_to_aspect_ratio
     if is_cut or getattr(layer, "antialias", False) or layer.interpolation not in ("nearest", "bilinear"):
         return None
@@ -242,15 +245,15 @@ def _resize(layer: Any, at: int) -> Move | None:
     return Resize(is_linear=layer.interpolation == "bilinear", target=size[at])
 
 
-def _to_depth(layer: Any, _: int) -> Move | None:
+def _to_depth(layer: "keras.Operation", _: int) -> Move | None:
     return Window(layer.block_size, 1, layer.block_size, is_same=False)
 
 
-def _to_space(layer: Any, _: int) -> Move | None:
+def _to_space(layer: "keras.Operation", _: int) -> Move | None:
     return Repeat(layer.block_size)
 
 
-def _patches(layer: Any, at: int) -> Move | None:
+def _patches(layer: "keras.Operation", at: int) -> Move | None:
     size, gap, step = (_both(each)[at] for each in (layer.size, layer.dilation_rate, layer.strides))
     return Window(size, gap, step, layer.padding == "same")
 
@@ -271,7 +274,7 @@ _STAYING: Final = """
     Add Subtract Multiply Average TrueDivide Divide Where
     Dense Permute Transpose Moveaxis Swapaxes GetItem
 """
-_RULES: Final[dict[str, Callable[[Any, int], Move | None]]] = {
+_RULES: Final[dict[str, Callable[["keras.Operation", int], Move | None]]] = {
     **dict.fromkeys((*_STAYING.split(), *_OVER_AXES), _stay),
     **dict.fromkeys(("Conv2D", "DepthwiseConv2D", "SeparableConv2D"), _convolve),
     **dict.fromkeys(("MaxPooling2D", "AveragePooling2D", "MaxPool", "AveragePool"), _pool),

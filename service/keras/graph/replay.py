@@ -7,7 +7,7 @@ nodes itself. Every private Keras name that the engine relies on is in here, and
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import NamedTuple, Protocol, TypeVar
 
 import keras
 from keras import tree
@@ -25,28 +25,45 @@ class Site(NamedTuple):
     occurrence: int
 
 
-Hook = Callable[[Site, Any, tuple[Any, ...], dict[str, Any]], Any]
+class Node(Protocol):
+    """A call as Keras keeps it: what is called, and the symbols that come out."""
+
+    operation: keras.Operation
+    outputs: list[keras.KerasTensor]
 
 
-def replay(network: keras.Model, inputs: Sequence[Any], hook: Hook) -> list[Any]:
+# `(site, node, args, kwargs)` to what the call gives: one or several, in whatever tree Keras puts them.
+Hook = Callable[[Site, Node, tuple[object, ...], dict[str, object]], object]
+# What goes through the graph in the place of its symbols: tensors, or values of the static graph.
+Live = TypeVar("Live")
+
+
+def replay(network: keras.Model, inputs: Sequence[Live], hook: Hook) -> list[Live]:
     """Walk the network in execution order and return its flat outputs.
 
     `hook(site, node, args, kwargs)` computes each call that is not itself a Functional or Sequential model;
     `node.operation` is the layer or operation. Nothing in the network is changed.
     """
-    return _walk(functional(network), inputs, "", Counter(), hook)
+    return _walk(graph_of(network), inputs, "", Counter(), hook)
 
 
-def functional(network: Any) -> Any:
+def functional(operation: keras.Operation) -> keras.Model | None:
     """The Functional graph of a model, or None where the operation is a leaf of the replay."""
-    if isinstance(network, keras.Sequential):
-        return network._functional
+    if isinstance(operation, keras.Sequential):
+        return operation._functional
     # A class of somebody's own may override `call`, which the nodes would not show.
-    is_keras_own = type(network).__module__.startswith("keras.")
-    return network if is_keras_own and hasattr(network, "_nodes_by_depth") else None
+    is_keras_own = type(operation).__module__.startswith("keras.")
+    return operation if is_keras_own and hasattr(operation, "_nodes_by_depth") else None
 
 
-def infer(node: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def graph_of(network: keras.Model) -> keras.Model:
+    """The Functional graph of a network that was loaded: no other is served."""
+    graph = functional(network)
+    assert graph is not None
+    return graph
+
+
+def infer(node: Node, args: tuple[object, ...], kwargs: dict[str, object]) -> object:
     """Call the node's operation in inference mode."""
     operation = node.operation
     if getattr(operation, "_call_has_training_arg", False):
@@ -59,12 +76,12 @@ def infer(node: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     return operation(*args, **kwargs)
 
 
-def plainly(_: Site, node: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def plainly(_: Site, node: Node, args: tuple[object, ...], kwargs: dict[str, object]) -> object:
     """The hook that computes every call as it is."""
     return infer(node, args, kwargs)
 
 
-def _walk(function: Any, inputs: Sequence[Any], prefix: str, calls: Counter[str], hook: Hook) -> list[Any]:
+def _walk(function: keras.Model, inputs: Sequence[Live], prefix: str, calls: Counter[str], hook: Hook) -> list[Live]:
     live = {id(symbol): value for symbol, value in zip(function.inputs, inputs, strict=True)}
     for depth in sorted(function._nodes_by_depth, reverse=True):
         for node in function._nodes_by_depth[depth]:
@@ -102,11 +119,11 @@ class Call:
 
     site: Site
     order: int
-    operation: Any
+    operation: keras.Operation
     inputs: tuple[Value, ...]
     outputs: tuple[Value, ...] = ()
-    args: tuple[Any, ...] = ()
-    kwargs: dict[str, Any] = field(default_factory=dict)
+    args: tuple[object, ...] = ()
+    kwargs: dict[str, object] = field(default_factory=dict)
 
     @property
     def is_input(self) -> bool:
@@ -144,18 +161,18 @@ def wire(network: keras.Model) -> Wiring:
     """Rank the graph once, without running it. A path called several times leads to its last call."""
     calls: list[Call] = []
 
-    def add(call: Call, symbols: Sequence[Any]) -> list[Value]:
+    def add(call: Call, symbols: Sequence[keras.KerasTensor]) -> list[Value]:
         call.outputs = tuple(Value(tuple(symbol.shape), call) for symbol in symbols)
         label(call)
         calls.append(call)
         return list(call.outputs)
 
-    def note(site: Site, node: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Value]:
+    def note(site: Site, node: Node, args: tuple[object, ...], kwargs: dict[str, object]) -> list[Value]:
         inputs = tuple(item for item in tree.flatten((args, kwargs)) if isinstance(item, Value))
         return add(Call(site, len(calls), node.operation, inputs, args=args, kwargs=kwargs), node.outputs)
 
     inputs: list[Value] = []
-    for symbol in functional(network).inputs:
+    for symbol in graph_of(network).inputs:
         layer = symbol._keras_history.operation
         inputs += add(Call(Site(layer.name, 0), len(calls), layer, ()), [symbol])
     outputs = replay(network, inputs, note)

@@ -2,13 +2,16 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
 
 import keras
 from keras import tree
 
 from service.keras.graph.axes.axes import has_batch
-from service.keras.graph.replay import Call, Hook, Site, Value, Wiring, plainly, replay
+from service.keras.graph.replay import Call, Hook, Node, Site, Value, Wiring, plainly, replay
+
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 _ABSENT: Final = object()
 
@@ -59,12 +62,12 @@ def find_cut(wiring: Wiring, call: Call) -> tuple[Value, ...]:
 
 
 def compute_subgraph(
-    network: keras.Model, wiring: Wiring, part: Subgraph, tensors: Sequence[Any], operate: Hook = plainly
-) -> list[Any]:
+    network: keras.Model, wiring: Wiring, part: Subgraph, tensors: Sequence["tf.Tensor"], operate: Hook = plainly
+) -> list["tf.Tensor"]:
     """The tensors that are wanted, from those given; `operate` computes each call in between."""
-    live: dict[Value, Any] = dict(zip(part.given, tensors, strict=True))
+    live: dict[Value, tf.Tensor] = dict(zip(part.given, tensors, strict=True))
 
-    def hook(here: Site, node: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def hook(here: Site, node: Node, args: tuple[object, ...], kwargs: dict[str, object]) -> list["tf.Tensor"]:
         values = wiring.by_site[here].outputs
         made = operate(here, node, args, kwargs) if here in part.calls else [_ABSENT] * len(values)
         return [live.setdefault(value, tensor) for value, tensor in zip(values, tree.flatten(made), strict=True)]

@@ -1,7 +1,5 @@
 """Tensors of a network turned so that they lie as the picture does: (n, h, w, c), or with channels last."""
 
-from typing import Any
-
 import tensorflow as tf
 
 from service.engine.ports.network_info import is_spatial
@@ -20,14 +18,14 @@ _WORDS = {
 }
 
 
-def turn(value: Value, tensor: Any) -> Any:
+def turn(value: Value, tensor: tf.Tensor) -> tf.Tensor:
     """The tensor upright: itself where it lies so already, or where nobody can know."""
     order = find_order(value.axes)
     is_turned = order is not None and order != tuple(range(len(order)))
     return tf.transpose(tensor, order) if is_turned else tensor
 
 
-def turn_back(value: Value, tensor: Any) -> Any:
+def turn_back(value: Value, tensor: tf.Tensor) -> tf.Tensor:
     """The tensor as the network has it, from what `turn` made of it."""
     order = find_order(value.axes)
     is_turned = order is not None and order != tuple(range(len(order)))

@@ -16,7 +16,7 @@ from service.keras.compute.ascent import one_filter
 from service.keras.compute.folding import UNFOLDED, Folding
 from service.keras.compute.scoring import first_tensor, preactivation
 from service.keras.graph.head import activation_of
-from service.keras.graph.replay import Call, Site, Wiring, functional, infer, replay
+from service.keras.graph.replay import Call, Site, Wiring, graph_of, infer, replay
 from service.keras.graph.subgraph import find_subgraph
 from service.keras.graph.upright import turn
 
@@ -105,7 +105,7 @@ def truncate(
             made[id(found.output)] = made[0] = found
             return found.output
 
-        replay(network, [_enter(images, functional(network).inputs[0].dtype)], hook)
+        replay(network, [_enter(images, graph_of(network).inputs[0].dtype)], hook)
         # The layer itself comes last of its ancestors. One that is narrow lies as it should.
         found = made[0]
         if picked is not None:

@@ -1,8 +1,8 @@
 """What the first pass of a network would cost, known before it runs: operations, and bytes of its widest layer."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from math import prod
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import keras
 import tensorflow as tf
@@ -11,7 +11,7 @@ from service.errors import ModelFailedError
 from service.keras.compute.compiling import compile_graph
 from service.keras.files.admission.limits import ModelFileLimits, shown
 from service.keras.graph.cost import count_operations, count_widest
-from service.keras.graph.replay import Call, functional, plainly, replay, wire
+from service.keras.graph.replay import Call, graph_of, plainly, replay, wire
 
 # What a probe takes where a network leaves its size open.
 OPEN_SIZE: Final = (224, 224)
@@ -30,7 +30,7 @@ class _Cost(NamedTuple):
 
 def require_affordable_pass(network: keras.Model, input_size: tuple[int, int] | None, limits: ModelFileLimits) -> None:
     """Raise ModelFailedError where one picture would take too long or too much memory. Runs nothing."""
-    shapes = [_close(value.shape, input_size or OPEN_SIZE) for value in functional(network).inputs]
+    shapes = [_close(value.shape, input_size or OPEN_SIZE) for value in graph_of(network).inputs]
     for shape in shapes:
         if prod(shape) > limits.input_numbers:
             raise ModelFailedError(
@@ -57,7 +57,7 @@ def require_affordable_pass(network: keras.Model, input_size: tuple[int, int] | 
         )
 
 
-def _close(shape: Any, size: tuple[int, int]) -> list[int]:
+def _close(shape: Sequence[int | None], size: tuple[int, int]) -> list[int]:
     """One picture's shape, its batch axis included, with `size` wherever it is open."""
     return [1, *(side or size[min(axis, 1)] for axis, side in enumerate(shape[1:]))]
 
@@ -90,14 +90,14 @@ def _add_up(calls: tuple[Call, ...]) -> _Cost | None:
     return _Cost(operations, widest)
 
 
-def _hides(operation: Any) -> bool:
+def _hides(operation: keras.Operation) -> bool:
     name = type(operation).__name__
     is_layer = isinstance(operation, keras.layers.Layer)
     # An operation of `keras.ops` has no kernel to be seen.
     return any(word in name for word in _HIDING) or (not is_layer and "Conv" in name)
 
 
-def _multiplications(operation: Any, going_in: int, coming_out: int) -> Iterator[int]:
+def _multiplications(operation: keras.Operation, going_in: int, coming_out: int) -> Iterator[int]:
     """Of each of a layer's kernels; a depthwise one has but one channel for each number."""
     name = type(operation).__name__
     for weight in getattr(operation, "weights", ()):
@@ -115,7 +115,7 @@ def _numbers(shape: tuple[int | None, ...]) -> int | None:
 
 def _trace(network: keras.Model, shapes: list[list[int]]) -> _Cost | None:
     """By a graph that is let go; None where the network does not take these sizes, which its run will tell."""
-    symbols = functional(network).inputs
+    symbols = graph_of(network).inputs
     signature = [tf.TensorSpec(shape, symbol.dtype) for shape, symbol in zip(shapes, symbols, strict=True)]
     try:
         graph = compile_graph(lambda *images: replay(network, images, plainly), *signature).graph

@@ -6,7 +6,7 @@ number in its place where it gives the shape that it was given.
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Final
+from typing import Final, TypeVar
 
 import keras
 
@@ -48,6 +48,9 @@ from service.keras.graph.axes.reshapes import (
 )
 from service.keras.graph.axes.steps import Rule, Step, leave_unknown, merge, mix_all, space_of, stay
 
+# An axis, or its size.
+Item = TypeVar("Item")
+
 
 def find_axes(step: Step) -> list[Axes]:
     """The axes of each output, not yet of known size."""
@@ -64,7 +67,7 @@ def _one_by_one(step: Step) -> Axes | list[Axes]:
     """A layer, of whatever kind, on each place of the first axis after the batch."""
     inner = step.operation.layer
 
-    def without(row: Sequence[Any]) -> tuple[Any, ...]:
+    def without(row: Sequence[Item]) -> tuple[Item, ...]:
         return (row[0], *row[2:])
 
     if inner.__class__.__module__.startswith("keras.src.models"):

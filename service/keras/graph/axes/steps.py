@@ -1,8 +1,7 @@
 """One call and the axes of its tensors, as rules take it; what most rules need. Knows no kind of layer."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
 
 import keras
 
@@ -13,9 +12,9 @@ from service.keras.graph.axes.axes import BATCH, Axes, Axis, Shape, axis, has_ba
 class Step:
     """One call: its operation, how it was called, the axes and shapes that go in, and the shapes that come out."""
 
-    operation: Any
-    args: tuple[Any, ...]
-    kwargs: dict[str, Any]
+    operation: keras.Operation
+    args: tuple[object, ...]
+    kwargs: dict[str, object]
     given: tuple[Axes, ...]
     shapes: tuple[Shape, ...]
     made: tuple[Shape, ...]
@@ -29,13 +28,13 @@ class Step:
 Rule = Callable[[Step], Axes | list[Axes]]
 
 
-def space_of(operation: Any, rank: int) -> tuple[int, ...]:
+def space_of(operation: keras.Operation, rank: int) -> tuple[int, ...]:
     """Which axes a layer with windows takes for its space, slowest first."""
     form = getattr(operation, "data_format", None) or keras.config.image_data_format()
     return tuple(range(2, rank)) if form == "channels_first" else tuple(range(1, rank - 1))
 
 
-def channels_of(operation: Any, rank: int) -> int:
+def channels_of(operation: keras.Operation, rank: int) -> int:
     return ({*range(1, rank)} - {*space_of(operation, rank)}).pop()
 
 
@@ -76,5 +75,5 @@ def cut_along(step: Step, places: set[int]) -> Axes:
     )
 
 
-def as_list(places: Any) -> list[int]:
+def as_list(places: int | Iterable[int]) -> list[int]:
     return [places] if isinstance(places, int) else list(places)
