@@ -9,7 +9,7 @@ import pytest
 from service.keras.compute.traces import Built, Traces
 
 
-def _build(size: int = 0) -> Built:
+def _build(size: int = 0) -> Built[object]:
     return Built(object(), size)
 
 
@@ -40,7 +40,7 @@ def test_least_recently_used_is_dropped_when_the_cache_is_full():
 def test_next_one_tries_again_when_building_failed():
     traces = Traces(2)
 
-    def fail() -> Built:
+    def fail() -> Built[object]:
         raise ValueError("no gradient")
 
     with pytest.raises(ValueError, match="no gradient"):

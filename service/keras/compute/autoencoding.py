@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 import keras
 import numpy as np
@@ -12,7 +12,7 @@ import tensorflow as tf
 from service.engine.arrays import Array
 from service.engine.ports.network_info import Latent
 from service.errors import MethodUnavailableError
-from service.keras.compute.compiling import compile_graph, computing, require_finite
+from service.keras.compute.compiling import ConcreteFunction, compile_graph, computing, require_finite
 from service.keras.compute.memory_budget import MemoryBudget
 from service.keras.compute.traces import Built, Traces
 from service.keras.graph.bottleneck import NoCodeError, find_decoded, find_latent
@@ -61,7 +61,7 @@ class Coding:
     def unit_gradients(self, images: Array, call: Call, units: Sequence[int]) -> Array:
         """See Probe."""
 
-        def build() -> Built:
+        def build() -> Built[ConcreteFunction]:
             numbers = tf.TensorSpec([None], tf.int32)
             return Built(compile_graph(partial(self._differentiate, call.outputs[0]), self._pictures(), numbers))
 
@@ -72,7 +72,7 @@ class Coding:
         require_finite(call.site.path, *means)
         return np.average(means, axis=0, weights=[len(images[part]) for part in parts]).astype(np.float32)
 
-    def _differentiate(self, value: Value, images: Any, units: Any) -> Any:
+    def _differentiate(self, value: Value, images: tf.Tensor, units: tf.Tensor) -> tf.Tensor:
         with tf.GradientTape(persistent=True) as tape:
             tape.watch(images)
             answers = tf.reshape(turn(value, self._reach(images, value)), [tf.shape(images)[0], -1])
@@ -81,18 +81,18 @@ class Coding:
         jacobian = tape.jacobian(wanted, images, experimental_use_pfor=False)
         return tf.reduce_sum(jacobian, axis=1)
 
-    def _encode(self, images: Any) -> Any:
+    def _encode(self, images: tf.Tensor) -> tf.Tensor:
         latent, value = self._require()
         return tf.reshape(turn(value, self._reach(images, value)), [-1, latent.units])
 
-    def _decode(self, latents: Any) -> Any:
+    def _decode(self, latents: tf.Tensor) -> tf.Tensor:
         latent, value = self._require()
         decoded = find_decoded(self.wiring)
         given = turn_back(value, tf.reshape(latents, [-1, *latent.shape]))
         (picture,) = compute_subgraph(self.network, self.wiring, find_subgraph([value], [decoded]), [given])
         return tf.cast(turn(decoded, picture), tf.float32)
 
-    def _reach(self, images: Any, value: Value) -> Any:
+    def _reach(self, images: tf.Tensor, value: Value) -> tf.Tensor:
         symbol = graph_of(self.network).inputs[0]
         part = find_subgraph(self.wiring.inputs, [value])
         (tensor,) = compute_subgraph(self.network, self.wiring, part, [tf.cast(images, symbol.dtype)])

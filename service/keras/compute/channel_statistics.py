@@ -4,14 +4,13 @@ The maps themselves never leave TensorFlow: of a deep network they are a hundred
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from service.engine.ports.answers import ChannelStatistics
-from service.keras.compute.compiling import compile_graph, require_finite
+from service.keras.compute.compiling import ConcreteFunction, compile_graph, require_finite
 from service.keras.compute.folding import UNFOLDED, Folding
 from service.keras.compute.traces import Built
 from service.keras.graph.replay import Call, Wiring, graph_of
@@ -21,13 +20,13 @@ from service.keras.graph.upright import turn
 
 def trace_channel_statistics(
     network: keras.Model, wiring: Wiring, calls: Sequence[Call], folding: Folding | None, max_bytes: int
-) -> Built:
+) -> Built[ConcreteFunction]:
     """`(images, signs)` to six tensors for each layer; see `ChannelStatistics`."""
     symbol = graph_of(network).inputs[0]
     part = find_subgraph(wiring.inputs, [call.outputs[0] for call in calls])
     folded = folding.apply(part, max_bytes=max_bytes) if folding else UNFOLDED
 
-    def compute(images: Any, signs: Any) -> list[list[Any]]:
+    def compute(images: tf.Tensor, signs: tf.Tensor) -> list[list[tf.Tensor]]:
         tensors = compute_subgraph(network, wiring, part, [tf.cast(images, symbol.dtype)], folded.operate())
         upright = [turn(call.outputs[0], tensor) for call, tensor in zip(calls, tensors, strict=True)]
         return [_gather_statistics(tf.cast(tensor, tf.float32), signs) for tensor in upright]
@@ -36,7 +35,7 @@ def trace_channel_statistics(
     return Built(compile_graph(compute, pictures, tf.TensorSpec([None, None, None], tf.float32)), folded.bytes)
 
 
-def join_channel_statistics(path: str, answers: Sequence[Sequence[Any]]) -> ChannelStatistics:
+def join_channel_statistics(path: str, answers: Sequence[Sequence[tf.Tensor]]) -> ChannelStatistics:
     """What one layer answered to all pictures, from the tensors of each part of them."""
     positions, *by_picture, sketches = zip(*answers, strict=True)
     mean, greatest, least, zeros = (np.concatenate([part.numpy() for part in parts]) for parts in by_picture)
@@ -46,7 +45,7 @@ def join_channel_statistics(path: str, answers: Sequence[Sequence[Any]]) -> Chan
     return ChannelStatistics(path, int(positions[0]), mean, greatest, least, zeros, sketch)
 
 
-def _gather_statistics(tensor: Any, signs: Any) -> list[Any]:
+def _gather_statistics(tensor: tf.Tensor, signs: tf.Tensor) -> list[tf.Tensor]:
     count, channels = tf.shape(tensor)[0], tensor.shape[-1]
     answers = tf.reshape(tensor, [count, -1, channels])
     zeros = tf.reduce_mean(tf.cast(tf.equal(answers, 0.0), tf.float32), axis=1)
@@ -60,7 +59,7 @@ def _gather_statistics(tensor: Any, signs: Any) -> list[Any]:
     ]
 
 
-def _sketch(answers: Any, signs: Any) -> Any:
+def _sketch(answers: tf.Tensor, signs: tf.Tensor) -> tf.Tensor:
     """(k, c): the sum over pictures of each one's signs times its answers, at positions spread evenly over the map."""
     positions, room = tf.shape(answers)[1], tf.shape(signs)[2]
     # Rows that are gathered are copied whole: twice as fast as a slice with a step.

@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -25,6 +24,8 @@ logger = logging.getLogger(__name__)
 BEST_CLASS = -1
 # Of scores, between a network as it is and folded.
 FOLDING_TOLERANCE = 1e-3
+# Of one picture: activations, gradients, scores, the differentiated number, and the class that it belongs to.
+_Row = tuple[Array, Array, Array, np.float32, np.int32]
 
 
 class Classifying:
@@ -71,7 +72,7 @@ class Classifying:
                     *self._at(call, images[part]), tf.constant(asked[part], tf.int32)
                 )
                 rows = zip(*(answer.numpy() for answer in answers), strict=True)
-            found += [self._describe(call, *row) for row in rows]
+            found += [self._describe(call, row) for row in rows]
         return found
 
     def find_target(self, path: str | None, *asked: int | None) -> Call:
@@ -105,7 +106,7 @@ class Classifying:
             raise MethodUnavailableError("this network takes no single picture or gives no class scores")
         return self._network_info.classes
 
-    def _at(self, call: Call, images: Sequence[Array]) -> list[Any]:
+    def _at(self, call: Call, images: Sequence[Array]) -> list[tf.Tensor]:
         """The tensors at a layer, batch first; of pictures that were seen before without computing them."""
         trace = self._passes.to_layer(call)
         if call.is_input or not self._reuse.keeps:
@@ -123,11 +124,11 @@ class Classifying:
                 return list(fresh)
         return [_batch(arrays) for arrays in zip(*filter(None, kept), strict=True)]
 
-    def _describe(self, call: Call, activations: Array, gradients: Array, *numbers: Any) -> LayerGradients:
+    def _describe(self, call: Call, row: _Row) -> LayerGradients:
+        activations, gradients, scores, value, class_index = row
         # Layers of open size show their true size only when they run.
         if activations.shape[:2] == (1, 1):
             raise not_spatial(self._wiring, call)
-        scores, value, class_index = numbers
         index = int(class_index)
         assert self._network_info.target_kind is not None
         target = Target(index, float(scores[index]), self._network_info.target_kind, float(value))
@@ -145,6 +146,6 @@ def find_waypoint(wiring: Wiring, sources: set[Value], default_layer: str | None
     return wiring.inputs[0].call if call is None or sources.isdisjoint(call.outputs) else call
 
 
-def _batch(arrays: Sequence[Array]) -> Any:
+def _batch(arrays: Sequence[Array]) -> tf.Tensor:
     """One tensor, batch first. A single array is not copied twice."""
     return tf.constant(arrays[0][None] if len(arrays) == 1 else np.stack(arrays))

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TypeAlias
 
 import numpy as np
 import tensorflow as tf
@@ -10,8 +10,10 @@ import tensorflow as tf
 from service.engine.arrays import Array
 from service.errors import ComputationFailedError, NotFiniteError
 
+ConcreteFunction: TypeAlias = tf.types.experimental.ConcreteFunction
 
-def compile_graph(function: Callable[..., Any], *signature: tf.TensorSpec) -> Any:
+
+def compile_graph(function: Callable[..., object], *signature: tf.TensorSpec) -> ConcreteFunction:
     # AutoGraph would rewrite the walker; a concrete function never retraces.
     return tf.function(function, autograph=False).get_concrete_function(*signature)
 

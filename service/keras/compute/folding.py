@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import keras
 import numpy as np
@@ -22,7 +22,7 @@ import tensorflow as tf
 from service.engine.arrays import Array
 from service.keras.compute.scoring import first_tensor
 from service.keras.graph.head import activation_of
-from service.keras.graph.replay import Call, Hook, Site, Wiring, plainly
+from service.keras.graph.replay import Call, Hook, Node, Site, Wiring, plainly
 from service.keras.graph.subgraph import Subgraph
 
 
@@ -74,7 +74,7 @@ class Folded:
         """A hook that computes them so, and all else `otherwise`."""
         folded = {*(after.site for after in self.pairs.values()), *self.paddings.values()}
 
-        def hook(here: Site, node: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        def hook(here: Site, node: Node, args: tuple[object, ...], kwargs: dict[str, object]) -> object:
             if here in folded:
                 return first_tensor(args, kwargs)
             if here not in self.fixed:
@@ -128,22 +128,22 @@ def _find_paddings(wiring: Wiring) -> dict[Site, Call]:
     return paddings
 
 
-def _is_same(padding: Call, layer: Any) -> bool:
+def _is_same(padding: Call, layer: keras.Layer) -> bool:
     """Whether "same" padding of the convolution would put the same zeros around the maps."""
-    sizes = padding.inputs[0].shape[1:3]
-    if padding.operation.data_format != "channels_last" or None in sizes:
+    sizes = [size for size in padding.inputs[0].shape[1:3] if size is not None]
+    if padding.operation.data_format != "channels_last" or len(sizes) != 2:
         return False
     given = [tuple(sides) for sides in padding.operation.padding]
     return given == [_same(size, layer, axis) for axis, size in enumerate(sizes)]
 
 
-def _same(size: Any, layer: Any, axis: int) -> tuple[int, int]:
+def _same(size: int, layer: keras.Layer, axis: int) -> tuple[int, int]:
     stride, reach = layer.strides[axis], (layer.kernel_size[axis] - 1) * layer.dilation_rate[axis]
     zeros = max((-(-size // stride) - 1) * stride + reach + 1 - size, 0)
     return zeros // 2, zeros - zeros // 2
 
 
-def _is_plain_normalisation(operation: Any) -> bool:
+def _is_plain_normalisation(operation: keras.Operation) -> bool:
     return (
         type(operation) is keras.layers.BatchNormalization
         and operation.axis in (-1, 3)
@@ -151,7 +151,7 @@ def _is_plain_normalisation(operation: Any) -> bool:
     )
 
 
-def _is_fixable(operation: Any) -> bool:
+def _is_fixable(operation: keras.Operation) -> bool:
     return (
         type(operation) in _CONVOLVE
         and getattr(operation, "groups", 1) == 1
@@ -164,16 +164,16 @@ def _is_fixable(operation: Any) -> bool:
     )
 
 
-def _count_bytes(layer: Any) -> int:
+def _count_bytes(layer: keras.Layer) -> int:
     return 4 * int(np.prod(layer.kernel.shape))
 
 
-def _take(layer: Any) -> tuple[Array, Array | None]:
+def _take(layer: keras.Layer) -> tuple[Array, Array | None]:
     """The kernel and the bias as they are, float32."""
     return np.asarray(layer.kernel), None if layer.bias is None else np.asarray(layer.bias)
 
 
-def _fold(layer: Any, norm: Any) -> tuple[Array, Array]:
+def _fold(layer: keras.Layer, norm: keras.layers.BatchNormalization) -> tuple[Array, Array]:
     """The kernel and the shift, float32, computed in float64."""
     variance, mean = (np.asarray(weight, np.float64) for weight in (norm.moving_variance, norm.moving_mean))
     scale = 1 / np.sqrt(variance + norm.epsilon)
@@ -189,17 +189,17 @@ def _fold(layer: Any, norm: Any) -> tuple[Array, Array]:
     return kernel.astype(np.float32), shift.astype(np.float32)
 
 
-def _convolve(layer: Any, inputs: Any, kernel: Any, padding: str) -> Any:
+def _convolve(layer: keras.Layer, inputs: tf.Tensor, kernel: tf.Tensor, padding: str) -> tf.Tensor:
     # As Keras calls it: a dilated `conv2d` has no gradient on the CPU.
     return tf.nn.convolution(inputs, kernel, layer.strides, padding, dilations=layer.dilation_rate)
 
 
-def _convolve_depthwise(layer: Any, inputs: Any, kernel: Any, padding: str) -> Any:
+def _convolve_depthwise(layer: keras.Layer, inputs: tf.Tensor, kernel: tf.Tensor, padding: str) -> tf.Tensor:
     strides = (1, *layer.strides, 1)
     return tf.nn.depthwise_conv2d(inputs, kernel, strides, padding, dilations=layer.dilation_rate)
 
 
-_CONVOLVE: Final[dict[type, Callable[[Any, Any, Any, str], Any]]] = {
+_CONVOLVE: Final[dict[type[keras.Layer], Callable[[keras.Layer, tf.Tensor, tf.Tensor, str], tf.Tensor]]] = {
     keras.layers.Conv2D: _convolve,
     keras.layers.DepthwiseConv2D: _convolve_depthwise,
 }

@@ -1,7 +1,7 @@
 """Gradients in float32 of what was computed in half precision, where small ones would vanish."""
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 import tensorflow as tf
 
@@ -10,7 +10,7 @@ import tensorflow as tf
 _SCALES: Final = (2.0**15, 2.0**8, 1.0)
 
 
-def differentiate(values: Any, tensor: Any, *, stopped: Sequence[Any] = ()) -> Any:
+def differentiate(values: tf.Tensor, tensor: tf.Tensor, *, stopped: Sequence[tf.Tensor] = ()) -> tf.Tensor:
     """The gradient of each image's own of `values` (n,) with respect to `tensor` (n, …), in float32.
 
     Images of a batch do not mix in inference mode, so that it is the gradient of the sum. Zeros where nothing connects
@@ -27,10 +27,10 @@ def differentiate(values: Any, tensor: Any, *, stopped: Sequence[Any] = ()) -> A
     return gradient
 
 
-def _holds_half(graph: Any) -> bool:
+def _holds_half(graph: tf.Graph) -> bool:
     return any(output.dtype == tf.float16 for operation in graph.get_operations() for output in operation.outputs)
 
 
-def _is_finite(gradient: Any) -> Any:
+def _is_finite(gradient: tf.Tensor) -> tf.Tensor:
     """Of each image, in a shape that goes with all of its numbers."""
     return tf.reduce_all(tf.math.is_finite(gradient), axis=list(range(1, gradient.shape.rank)), keepdims=True)

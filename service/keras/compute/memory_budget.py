@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from functools import partial
 from math import inf, prod
-from typing import Any, Final
+from typing import Final
 
 import keras
 import tensorflow as tf
@@ -13,7 +13,7 @@ from service.engine.arrays import Array
 from service.keras.compute.compiling import compile_graph
 from service.keras.compute.traces import Built, Traces
 from service.keras.graph.axes.axes import has_batch
-from service.keras.graph.replay import Site, Value, Wiring, graph_of, infer, replay
+from service.keras.graph.replay import Node, Site, Value, Wiring, graph_of, infer, replay
 
 # float32, of a layer's input and of its output: what else is alive is small beside the widest of them.
 _BYTES_PER_NUMBER: Final = 2 * 4
@@ -58,17 +58,17 @@ class MemoryBudget:
         # Layers grow as the picture does, near enough: a trace for each size that comes would take seconds. That it is
         # always the same size makes the parts the same, whatever came before.
         for traced in ((*_TRACED, shape[2]), shape):
-            density: float | None = self._known.get(traced, partial(self._trace, traced))
+            density = self._known.get(traced, partial(self._trace, traced))
             if density is not None:
                 return density * prod(shape[:2])
         # What the network has against this size the pass itself will say, of one picture at a time.
         return inf
 
-    def _trace(self, shape: tuple[int, ...]) -> Built:
+    def _trace(self, shape: tuple[int, ...]) -> Built[float | None]:
         """Numbers in the widest tensor for each pixel of a picture; None where the network is for other sizes."""
         sizes = [prod(shape)]
 
-        def measure(_: Site, node: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        def measure(_: Site, node: Node, args: tuple[object, ...], kwargs: dict[str, object]) -> object:
             found = infer(node, args, kwargs)
             sizes.extend(int(tensor.shape.num_elements() or 0) for tensor in tree.flatten(found))
             return found

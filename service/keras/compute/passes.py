@@ -4,22 +4,22 @@ The first half alone is most of the work, and depends on the picture only: with 
 second half. Both have the batch axis open and are traced once per layer.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
 
 import keras
 import tensorflow as tf
 
+from service.engine.arrays import Array
 from service.engine.ports.network_info import Task
-from service.keras.compute.compiling import compile_graph
+from service.keras.compute.compiling import ConcreteFunction, compile_graph
 from service.keras.compute.folding import UNFOLDED, Folded, Folding
 from service.keras.compute.gradients import differentiate
 from service.keras.compute.scoring import first_tensor, is_plain_dense, pick_logits, preactivation, score
 from service.keras.compute.traces import Built, Traces
 from service.keras.graph.head import Head
-from service.keras.graph.replay import Call, Hook, Site, Value, Wiring, graph_of, infer
+from service.keras.graph.replay import Call, Hook, Node, Site, Value, Wiring, graph_of, infer
 from service.keras.graph.subgraph import Subgraph, compute_subgraph, find_cut, find_subgraph
 from service.keras.graph.upright import turn
 
@@ -44,50 +44,50 @@ class Passes:
     max_bytes: int
     usual: Call
 
-    def to_layer(self, call: Call) -> Any:
+    def to_layer(self, call: Call) -> ConcreteFunction:
         """`(images)` to the tensors at the layer, batch first; see `find_cut`."""
         return self.traces.get(("to", call.site), lambda: self._trace_to(call))
 
-    def to_scores(self, call: Call) -> Any:
+    def to_scores(self, call: Call) -> ConcreteFunction:
         """`(*tensors)` to the scores (n, classes)."""
         return self.traces.get(("scores", call.site), lambda: self._trace_scores(call))
 
-    def to_gradients(self, call: Call) -> Any:
+    def to_gradients(self, call: Call) -> ConcreteFunction:
         """`(*tensors, classes)` to (activations, gradients, scores, values, indices); class -1 means the best.
 
         Activations and gradients are upright, whatever the tensors are.
         """
         return self.traces.get(("gradients", call.site), lambda: self._trace_gradients(call))
 
-    def scores_plainly(self, images: Any) -> Any:
+    def scores_plainly(self, images: Array) -> tf.Tensor:
         """The scores, operation by operation as the network has them: nothing folded, nothing compiled."""
         plain = replace(self, folding=None)
         images = tf.cast(images, graph_of(self.network).inputs[0].dtype)
         return plain._finish(plain._rest(self.wiring.inputs[0].call), [images])[1]
 
-    def _trace_to(self, call: Call) -> Built:
+    def _trace_to(self, call: Call) -> Built[ConcreteFunction]:
         symbol = graph_of(self.network).inputs[0]
         part = find_subgraph(self.wiring.inputs, find_cut(self.wiring, call))
         folded = self._fold(part, call)
 
-        def compute(images: Any) -> list[Any]:
+        def compute(images: tf.Tensor) -> list[tf.Tensor]:
             images = tf.cast(images, symbol.dtype)
             return compute_subgraph(self.network, self.wiring, part, [images], folded.operate())
 
         return Built(compile_graph(compute, tf.TensorSpec([None, *symbol.shape[1:]], tf.float32)), folded.bytes)
 
-    def _trace_scores(self, call: Call) -> Built:
+    def _trace_scores(self, call: Call) -> Built[ConcreteFunction]:
         rest = self._rest(call)
 
-        def compute(*tensors: Any) -> Any:
+        def compute(*tensors: tf.Tensor) -> tf.Tensor:
             return self._finish(rest, tensors)[1]
 
         return Built(compile_graph(compute, *self._specs(call)), rest.folded.bytes)
 
-    def _trace_gradients(self, call: Call) -> Built:
+    def _trace_gradients(self, call: Call) -> Built[ConcreteFunction]:
         rest = self._rest(call)
 
-        def compute(*given: Any) -> tuple[Any, ...]:
+        def compute(*given: tf.Tensor) -> tuple[tf.Tensor, ...]:
             *tensors, classes = given
             layer, scores, pick = self._finish(rest, tensors)
             best = tf.argmax(scores, axis=-1, output_type=tf.int32)
@@ -108,7 +108,9 @@ class Passes:
         part = find_subgraph(find_cut(self.wiring, call), wanted)
         return _Rest(part, self._fold(part, call))
 
-    def _finish(self, rest: "_Rest", tensors: Any) -> tuple[Any, Any, Callable[[Any], Any]]:
+    def _finish(
+        self, rest: "_Rest", tensors: Sequence[tf.Tensor]
+    ) -> tuple[tf.Tensor, tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
         """The layer's output, the scores, and a function from class indices to the differentiable numbers.
 
         From the tensors at the layer.
@@ -139,7 +141,7 @@ class Passes:
     def _noting(self, noted: "list[_Noted]") -> Hook:
         """A hook that takes the head's activation apart and notes what comes before it."""
 
-        def hook(here: Site, node: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        def hook(here: Site, node: Node, args: tuple[object, ...], kwargs: dict[str, object]) -> object:
             head = self.head
             if head.source != "preactivation" or head.call is None or here != head.call.site:
                 return infer(node, args, kwargs)
@@ -162,12 +164,12 @@ class _Rest:
 class _Noted:
     """The logits, and what computes them from what."""
 
-    logits: Any
-    layer: Any
-    inputs: Any
+    logits: tf.Tensor
+    layer: keras.Layer
+    inputs: tf.Tensor
 
 
-def _flat(tensor: Any) -> Any:
+def _flat(tensor: tf.Tensor) -> tf.Tensor:
     """(n, …, classes) to (n, classes) float32."""
     tensor = tf.cast(tensor, tf.float32)
     if tensor.shape.rank == 2:

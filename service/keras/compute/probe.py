@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
 
 import keras
 import numpy as np
@@ -25,12 +24,12 @@ from service.engine.ports.network_info import LayerInfo
 from service.engine.ports.overrides import NO_OVERRIDES, Overrides
 from service.errors import MethodUnavailableError
 from service.keras.compute.ascent.canvases import Canvases
-from service.keras.compute.ascent.gradient_ascent import climb, compile_loop
+from service.keras.compute.ascent.gradient_ascent import Loop, climb, compile_loop
 from service.keras.compute.ascent.truncation import truncate
 from service.keras.compute.autoencoding import find_coding
 from service.keras.compute.channel_statistics import join_channel_statistics, trace_channel_statistics
 from service.keras.compute.classification import Classifying, find_sources, find_waypoint
-from service.keras.compute.compiling import compile_graph, computing
+from service.keras.compute.compiling import ConcreteFunction, compile_graph, computing
 from service.keras.compute.folding import UNFOLDED, Folding
 from service.keras.compute.memory_budget import MemoryBudget
 from service.keras.compute.passes import Passes
@@ -128,7 +127,7 @@ class KerasProbe:
         """See Probe."""
         calls = [self._find_readable(layer) for layer in layers]
 
-        def build() -> Built:
+        def build() -> Built[ConcreteFunction]:
             share = self._max_bytes // _SHARE_OF_STATISTICS
             return trace_channel_statistics(self._network, self._wiring, calls, self._folding, share)
 
@@ -145,7 +144,7 @@ class KerasProbe:
         """See Probe."""
         call = self._find_readable(layer)
 
-        def build() -> Built:
+        def build() -> Built[ConcreteFunction]:
             share = self._max_bytes // _SHARE_OF_STATISTICS
             return trace_unit_activations(self._network, self._wiring, call, self._folding, share)
 
@@ -207,7 +206,7 @@ class KerasProbe:
         self.layer_on_canvas(objective.layer, shape[:2])
         call = find_layer_with_filters(self._wiring, objective.layer)
 
-        def build() -> Built:
+        def build() -> Built[Loop]:
             part = truncate(self._network, self._wiring, call, self._folding, self._max_bytes // _SHARE_OF_ASCENT)
             return Built(compile_loop(part, shape, canvas.preprocessing), part.bytes)
 
@@ -242,13 +241,13 @@ class KerasProbe:
         if self.network_info.input_shape is None:
             raise MethodUnavailableError("no single picture goes into this network")
 
-    def _trace_activations(self) -> Built:
+    def _trace_activations(self) -> Built[ConcreteFunction]:
         values = tuple(call.outputs[0] for call in self._wiring.calls)
         part = find_subgraph(self._wiring.inputs, values)
         share = self._max_bytes // _SHARE_OF_ACTIVATIONS
         folded = self._folding.apply(part, max_bytes=share, normalisation=False) if self._folding else UNFOLDED
 
-        def compute(images: Any) -> list[Any]:
+        def compute(images: tf.Tensor) -> list[tf.Tensor]:
             found = compute_subgraph(self._network, self._wiring, part, [self._enter(images)], folded.operate())
             return [tf.cast(turn(value, tensor), tf.float32) for value, tensor in zip(values, found, strict=True)]
 
@@ -257,5 +256,5 @@ class KerasProbe:
     def _image_spec(self) -> tf.TensorSpec:
         return tf.TensorSpec([None, *(self.network_info.input_shape or ())], tf.float32)
 
-    def _enter(self, images: Any) -> Any:
+    def _enter(self, images: tf.Tensor) -> tf.Tensor:
         return tf.cast(images, graph_of(self._network).inputs[0].dtype)

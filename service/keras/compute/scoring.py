@@ -1,7 +1,5 @@
 """From a network's last tensors to scores for clients and numbers to differentiate. Knows no graph and no traces."""
 
-from typing import Any
-
 import keras
 import tensorflow as tf
 from keras import tree
@@ -14,12 +12,12 @@ from service.keras.graph.head import Head
 _TINY = 1e-30
 
 
-def first_tensor(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def first_tensor(args: tuple[object, ...], kwargs: dict[str, object]) -> tf.Tensor:
     """The tensor that an operation was called on, however it was passed."""
     return next(item for item in tree.flatten((args, kwargs)) if tf.is_tensor(item))
 
 
-def preactivation(layer: Any, inputs: Any) -> Any:
+def preactivation(layer: keras.Layer, inputs: tf.Tensor) -> tf.Tensor:
     """What a layer with a fused activation computes before it, without touching the layer."""
     if has_first_bias(layer):
         return compute_with_first_bias(layer, inputs, activation=None)
@@ -29,12 +27,12 @@ def preactivation(layer: Any, inputs: Any) -> Any:
     return twin(inputs)
 
 
-def is_plain_dense(layer: Any) -> bool:
+def is_plain_dense(layer: keras.Layer) -> bool:
     """Whether `pick_logits` knows how the layer computes."""
     return type(layer) is keras.layers.Dense and layer.compute_dtype == "float32" and not layer.quantization_mode
 
 
-def pick_logits(layer: Any, inputs: Any, indices: Any) -> Any:
+def pick_logits(layer: keras.Layer, inputs: tf.Tensor, indices: tf.Tensor) -> tf.Tensor:
     """Of each image the logit of its own class, (n,), from the inputs (n, features) of a plain Dense layer.
 
     Differentiated, the choice among all logits would send zeros back through the kernels of all other classes.
@@ -44,7 +42,7 @@ def pick_logits(layer: Any, inputs: Any, indices: Any) -> Any:
     return values + tf.gather(tf.convert_to_tensor(layer.bias), indices) if layer.use_bias else values
 
 
-def score(head: Head, task: Task, output: Any, logits: Any) -> tuple[Any, Any]:
+def score(head: Head, task: Task, output: tf.Tensor, logits: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Scores as clients see them, and the numbers whose gradient explains them, both (n, classes) float32.
 
     `output` and `logits` are (n, units); without reachable logits the latter are not looked at.

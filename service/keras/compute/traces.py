@@ -7,16 +7,18 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from threading import Lock
 from time import perf_counter
-from typing import Any
+from typing import Generic, TypeVar, cast
+
+Trace = TypeVar("Trace")
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Built:
+class Built(Generic[Trace]):
     """A trace, and the bytes of the weights that it holds itself."""
 
-    trace: Any
+    trace: Trace
     bytes: int = 0
 
 
@@ -31,7 +33,7 @@ class Traces:
         self._limit = limit
         self._max_bytes = max_bytes
         self._lock = Lock()
-        self._futures: OrderedDict[Hashable, Future[Any]] = OrderedDict()
+        self._futures: OrderedDict[Hashable, Future[object]] = OrderedDict()
         self._bytes: dict[Hashable, int] = {}
         self.built = 0
 
@@ -41,7 +43,7 @@ class Traces:
         with self._lock:
             return sum(self._bytes.values())
 
-    def get(self, key: Hashable, build: Callable[[], Built]) -> Any:
+    def get(self, key: Hashable, build: Callable[[], Built[Trace]]) -> Trace:
         """Return the trace of `key`, building it if there is none; others who ask meanwhile wait for the same one."""
         with self._lock:
             future = self._futures.get(key)
@@ -53,7 +55,8 @@ class Traces:
                 self._bytes.pop(self._futures.popitem(last=False)[0], None)
         if mine:
             self._build(key, future, build)
-        return future.result()
+        # What stands under a key was built for that key.
+        return cast("Trace", future.result())
 
     def clear(self) -> None:
         """Let all of them go."""
@@ -61,7 +64,7 @@ class Traces:
             self._futures.clear()
             self._bytes.clear()
 
-    def _build(self, key: Hashable, future: Future[Any], build: Callable[[], Built]) -> None:
+    def _build(self, key: Hashable, future: Future[object], build: Callable[[], Built[Trace]]) -> None:
         started = perf_counter()
         try:
             built = build()
@@ -76,7 +79,7 @@ class Traces:
             logger.info("trace %d of a model built in %.1f s", self.built, perf_counter() - started)
             future.set_result(built.trace)
 
-    def _weigh(self, key: Hashable, future: Future[Any], size: int) -> None:
+    def _weigh(self, key: Hashable, future: Future[object], size: int) -> None:
         if size and self._futures.get(key) is future:
             self._bytes[key] = size
         # The oldest first; the newest stays, whatever its size.

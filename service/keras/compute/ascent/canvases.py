@@ -52,8 +52,7 @@ class Canvases:
             yield from ((other, other) for other in _SIDES if other > side)
 
     def _find(self, call: Call, size: tuple[int, int]) -> LayerOnCanvas | None:
-        found: LayerOnCanvas | None = self._known.get((call.site, size), lambda: Built(self._trace(call, size)))
-        return found
+        return self._known.get((call.site, size), lambda: Built(self._trace(call, size)))
 
     def _trace(self, call: Call, size: tuple[int, int]) -> LayerOnCanvas | None:
         part = truncate(self._network, self._wiring, call)

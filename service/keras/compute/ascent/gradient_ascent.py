@@ -5,7 +5,6 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -17,7 +16,7 @@ from service.engine.ports.ascent import Ascended, Canvas, Schedule
 from service.errors import ComputationFailedError
 from service.keras.compute.ascent.one_filter import Picked
 from service.keras.compute.ascent.truncation import Truncated, Truncation
-from service.keras.compute.compiling import compile_graph
+from service.keras.compute.compiling import ConcreteFunction, compile_graph
 from service.keras.compute.gradients import differentiate
 
 logger = logging.getLogger(__name__)
@@ -37,8 +36,8 @@ class Loop:
     `narrow` where the last layer computes of each image the wanted filter alone.
     """
 
-    climb: Callable[..., Any]
-    measure: Callable[..., Any]
+    climb: ConcreteFunction
+    measure: ConcreteFunction
     narrow: bool
 
 
@@ -46,7 +45,7 @@ class Loop:
 class Wanted:
     """Of image i filter `filters[i]`; with `picked`, the layer answers with nothing else."""
 
-    filters: Any
+    filters: tf.Tensor
     picked: Picked | None
 
 
@@ -54,16 +53,18 @@ def compile_loop(part: Truncation, shape: tuple[int, ...], preprocessing: Prepro
     """Compile for canvases of (h, w, c)."""
     epsilon = EPSILON * _scale(preprocessing)
 
-    def step(canvas: Any, wanted: Wanted, step_size: Any) -> tuple[Any, Any]:
+    def step(canvas: tf.Tensor, wanted: Wanted, step_size: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         gradient = _gradient(part.compute(_enter(canvas, preprocessing), wanted.picked), wanted, canvas)
         size = tf.sqrt(tf.reduce_mean(tf.square(gradient), axis=(1, 2, 3), keepdims=True))
         return canvas + step_size * (gradient / (size + epsilon)), _any_per_image(gradient)
 
-    def climb(canvas: Any, filters: Any, step_size: Any, steps: Any) -> tuple[Any, Any]:
+    def climb(
+        canvas: tf.Tensor, filters: tf.Tensor, step_size: tf.Tensor, steps: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         # Here and not in the loop, which would pick them anew in every step.
         wanted = Wanted(filters, part.pick(filters))
 
-        def body(done: Any, canvas: Any, moved: Any) -> tuple[Any, Any, Any]:
+        def body(done: tf.Tensor, canvas: tf.Tensor, moved: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
             canvas, moves = step(canvas, wanted, step_size)
             return done + 1, canvas, moved | moves
 
@@ -71,7 +72,7 @@ def compile_loop(part: Truncation, shape: tuple[int, ...], preprocessing: Prepro
         _, canvas, moved = tf.while_loop(lambda done, *_: done < steps, body, (0, canvas, still))
         return canvas, moved
 
-    def measure(canvas: Any, filters: Any) -> Any:
+    def measure(canvas: tf.Tensor, filters: tf.Tensor) -> tf.Tensor:
         wanted = Wanted(filters, part.pick(filters))
         return _means(part.compute(_enter(canvas, preprocessing), wanted.picked).output, wanted)
 
@@ -185,7 +186,7 @@ def _scale(preprocessing: Preprocessing | None) -> float:
     return 1.0 if preprocessing is None else float(np.sqrt(np.mean(np.square(preprocessing.scale))))
 
 
-def _enter(canvas: Any, preprocessing: Preprocessing | None) -> Any:
+def _enter(canvas: tf.Tensor, preprocessing: Preprocessing | None) -> tf.Tensor:
     """From a canvas in 0…255 RGB to the network's units; differentiable."""
     if preprocessing is None:
         return canvas
@@ -195,7 +196,7 @@ def _enter(canvas: Any, preprocessing: Preprocessing | None) -> Any:
     return values[..., ::-1] if preprocessing.channel_order == "bgr" else values
 
 
-def _means(output: Any, wanted: Wanted) -> Any:
+def _means(output: tf.Tensor, wanted: Wanted) -> tf.Tensor:
     """Of image i the mean over space of its own filter: (n,) float32."""
     output = tf.cast(output, tf.float32)
     if wanted.picked is not None:
@@ -204,7 +205,7 @@ def _means(output: Any, wanted: Wanted) -> Any:
     return tf.gather(means, wanted.filters, batch_dims=1)
 
 
-def _gradient(found: Truncated, wanted: Wanted, canvas: Any) -> Any:
+def _gradient(found: Truncated, wanted: Wanted, canvas: tf.Tensor) -> tf.Tensor:
     """Of each image's own objective with respect to its canvas, (n, h, w, c).
 
     Where an activation lets nothing through for an image, its objective is what lies before the activation.
@@ -216,5 +217,5 @@ def _gradient(found: Truncated, wanted: Wanted, canvas: Any) -> Any:
     return differentiate(objective, canvas)
 
 
-def _any_per_image(tensor: Any) -> Any:
+def _any_per_image(tensor: tf.Tensor) -> tf.Tensor:
     return tf.reduce_any(tensor != 0, axis=list(range(1, tensor.shape.rank)))

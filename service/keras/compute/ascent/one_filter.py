@@ -4,8 +4,8 @@ A kernel's window is taken apart: for each of its places a plane, which is the i
 matrix product for all places), and the sum of the planes, each shifted by its place. Knows no objectives.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import keras
 import tensorflow as tf
@@ -20,8 +20,8 @@ _ELEMENTWISE = {"linear", "relu", "relu6", "leaky_relu", "elu", "selu", "gelu", 
 class Picked:
     """Of image i its filter's own `kernels`, (n, places, channels), and `biases`, (n, 1, 1), or None."""
 
-    kernels: Any
-    biases: Any
+    kernels: tf.Tensor
+    biases: tf.Tensor | None
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class _Axis:
         return (self.places - 1) * self.dilation
 
 
-def is_worthwhile(layer: Any) -> bool:
+def is_worthwhile(layer: keras.Operation) -> bool:
     """Whether the layer can be computed so, and has more filters than that makes planes."""
     # A subclass may compute anything, a quantised layer has no kernel of its own, and half precision adds up otherwise.
     if type(layer) not in (keras.layers.Conv2D, keras.layers.Dense) or layer.compute_dtype not in (
@@ -55,7 +55,7 @@ def is_worthwhile(layer: Any) -> bool:
     return layer.groups == 1 and layer.data_format == "channels_last" and planes <= layer.filters
 
 
-def pick(layer: Any, filters: Any) -> Picked:
+def pick(layer: keras.Layer, filters: tf.Tensor) -> Picked:
     """`filters` (n,) int32."""
     kernel = tf.convert_to_tensor(layer.kernel)
     table = tf.reshape(kernel, [-1, *kernel.shape[-2:]])
@@ -64,7 +64,7 @@ def pick(layer: Any, filters: Any) -> Picked:
     return Picked(tf.cast(kernels, layer.compute_dtype), biases)
 
 
-def compute(layer: Any, images: Any, picked: Picked) -> Any:
+def compute(layer: keras.Layer, images: tf.Tensor, picked: Picked) -> tf.Tensor:
     """What the layer answers before its activation, (n, …, 1). Raises ValueError where its kernel does not fit."""
     images = tf.cast(images, layer.compute_dtype)
     if isinstance(layer, keras.layers.Dense):
@@ -82,7 +82,7 @@ def compute(layer: Any, images: Any, picked: Picked) -> Any:
     return tf.reshape(sums, [-1, *shape, 1])
 
 
-def _axis(layer: Any, size: int, axis: int) -> _Axis:
+def _axis(layer: keras.Layer, size: int, axis: int) -> _Axis:
     places, stride, dilation = layer.kernel_size[axis], layer.strides[axis], layer.dilation_rate[axis]
     reach = (places - 1) * dilation
     zeros = max((-(-size // stride) - 1) * stride + reach + 1 - size, 0) if layer.padding == "same" else 0
@@ -91,7 +91,7 @@ def _axis(layer: Any, size: int, axis: int) -> _Axis:
     return _Axis(places, dilation, stride, zeros // 2, zeros - zeros // 2)
 
 
-def _correlate(images: Any, kernels: Any, rows: _Axis, columns: _Axis) -> Any:
+def _correlate(images: tf.Tensor, kernels: tf.Tensor, rows: _Axis, columns: _Axis) -> tf.Tensor:
     """(n, h, w, c) with (n, places, c) to (n, h', w'), at every place that a stride of one would give."""
     height, width, channels = images.shape[1:]
     places = [(row * rows.dilation, column * columns.dilation)
@@ -99,17 +99,17 @@ def _correlate(images: Any, kernels: Any, rows: _Axis, columns: _Axis) -> Any:
     around = [[rows.before, rows.after], [columns.before, columns.after]]
     size = [height + sum(around[0]) - rows.reach, width + sum(around[1]) - columns.reach]
 
-    def shifted(planes: Any, down: int, right: int, size: list[int]) -> Any:
+    def shifted(planes: tf.Tensor, down: int, right: int, size: list[int]) -> tf.Tensor:
         return planes[:, down : down + size[0], right : right + size[1]]
 
     # The derivative that TensorFlow would find pads every plane by itself: twice as slow.
     @tf.custom_gradient  # type: ignore[untyped-decorator]
-    def add_up(images: Any) -> tuple[Any, Any]:
+    def add_up(images: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
         planes = tf.matmul(kernels, tf.reshape(images, [-1, height * width, channels]), transpose_b=True)
         planes = tf.pad(tf.reshape(planes, [-1, len(places), height, width]), [[0, 0], [0, 0], *around])
         maps = tf.add_n([shifted(planes[:, place], *at, size) for place, at in enumerate(places)])
 
-        def differentiate(slopes: Any) -> Any:
+        def differentiate(slopes: tf.Tensor) -> tf.Tensor:
             slopes = tf.pad(slopes, [[0, 0], [rows.reach] * 2, [columns.reach] * 2])
             planes = tf.stack([shifted(slopes, rows.before + rows.reach - down, columns.before + columns.reach - right,
                                        [height, width]) for down, right in places], axis=1)  # fmt: skip

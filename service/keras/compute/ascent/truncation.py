@@ -6,7 +6,6 @@ that is cheaper, each image is given one filter of the layer alone.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import keras
 import tensorflow as tf
@@ -16,7 +15,7 @@ from service.keras.compute.ascent import one_filter
 from service.keras.compute.folding import UNFOLDED, Folding
 from service.keras.compute.scoring import first_tensor, preactivation
 from service.keras.graph.head import activation_of
-from service.keras.graph.replay import Call, Site, Wiring, graph_of, infer, replay
+from service.keras.graph.replay import Call, Node, Site, Wiring, graph_of, infer, replay
 from service.keras.graph.subgraph import find_subgraph
 from service.keras.graph.upright import turn
 
@@ -53,9 +52,9 @@ class Truncated:
     activation `unactivated` is the output, which is its own source.
     """
 
-    output: Any
-    unactivated: Any
-    sources: list[Any]
+    output: tf.Tensor
+    unactivated: tf.Tensor
+    sources: list[tf.Tensor]
 
 
 @dataclass(frozen=True)
@@ -66,8 +65,8 @@ class Truncation:
     own filter alone; without, and where pick gives None, all filters.
     """
 
-    compute: Callable[[Any, one_filter.Picked | None], Truncated]
-    pick: Callable[[Any], one_filter.Picked | None]
+    compute: Callable[[tf.Tensor, one_filter.Picked | None], Truncated]
+    pick: Callable[[tf.Tensor], one_filter.Picked | None]
     narrow: bool
     bytes: int
 
@@ -86,11 +85,11 @@ def truncate(
     operate = folded.operate()
     narrow = one_filter.is_worthwhile(call.operation)
 
-    def compute(images: Any, picked: one_filter.Picked | None) -> Truncated:
+    def compute(images: tf.Tensor, picked: one_filter.Picked | None) -> Truncated:
         # By id of a tensor of the tail, which stays alive in there.
         made: dict[int, Truncated] = {}
 
-        def hook(here: Site, node: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        def hook(here: Site, node: Node, args: tuple[object, ...], kwargs: dict[str, object]) -> object:
             if here not in part.calls:
                 return [_ABSENT] * len(node.outputs)
             if here not in tail:
@@ -113,13 +112,13 @@ def truncate(
         output, unactivated = (turn(call.outputs[0], tensor) for tensor in (found.output, found.unactivated))
         return Truncated(output, unactivated, found.sources)
 
-    def pick(filters: Any) -> one_filter.Picked | None:
+    def pick(filters: tf.Tensor) -> one_filter.Picked | None:
         return one_filter.pick(call.operation, filters) if narrow else None
 
     return Truncation(compute, pick, narrow, folded.bytes)
 
 
-def _enter(images: Any, dtype: str) -> Any:
+def _enter(images: tf.Tensor, dtype: str) -> tf.Tensor:
     """Pictures as the network takes them; where those are whole numbers, as they are: a gradient ends at rounding."""
     return images if tf.as_dtype(dtype).is_integer else tf.cast(images, dtype)
 
@@ -137,12 +136,12 @@ def _tail(call: Call) -> set[Site]:
     return tail
 
 
-def _activate(layer: Any, before: Any) -> Truncated:
+def _activate(layer: keras.Layer, before: tf.Tensor) -> Truncated:
     output = before if layer.activation is None else layer.activation(before)
     return Truncated(output, before, [before])
 
 
-def _split(node: Any, args: tuple[Any, ...], kwargs: dict[str, Any], made: dict[int, Truncated]) -> Truncated:
+def _split(node: Node, args: tuple[object, ...], kwargs: dict[str, object], made: dict[int, Truncated]) -> Truncated:
     operation = node.operation
     if isinstance(operation, FUSED) and activation_of(operation) != "linear":
         return _activate(operation, preactivation(operation, first_tensor(args, kwargs)))
