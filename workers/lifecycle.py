@@ -6,7 +6,7 @@ import signal
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
 from celery.signals import (
@@ -36,6 +36,10 @@ from service.jobs.worker.execution import Execution, Retries
 from service.logs import PlainFormatter
 from service.models.catalog import Catalog
 from workers.app import app, settings
+
+if TYPE_CHECKING:
+    from celery.app.utils import Settings as CelerySettings
+    from celery.worker.consumer import Consumer
 
 logger = logging.getLogger(__name__)
 
@@ -84,13 +88,13 @@ def _notifier() -> CeleryNotifier:
 
 @after_setup_logger.connect
 @after_setup_task_logger.connect
-def _write_plainly(logger: logging.Logger, **_: Any) -> None:
+def _write_plainly(logger: logging.Logger, **_: object) -> None:
     for handler in logger.handlers:
         handler.setFormatter(PlainFormatter(app.conf.worker_log_format))
 
 
 @celeryd_init.connect
-def _prepare_children(conf: Any, options: dict[str, Any], **_: Any) -> None:
+def _prepare_children(conf: "CelerySettings", options: dict[str, Any], **_: object) -> None:
     make_data_folder(settings)
     concurrency = int(options.get("concurrency") or conf.worker_concurrency)
     os.environ[_NAME] = f"worker-{uuid4().hex}"
@@ -98,7 +102,7 @@ def _prepare_children(conf: Any, options: dict[str, Any], **_: Any) -> None:
 
 
 @worker_process_init.connect
-def _warm_up(**_: Any) -> None:
+def _warm_up(**_: object) -> None:
     """Import TensorFlow and run a model, so that the first job need not wait for it."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
@@ -112,7 +116,7 @@ def _warm_up(**_: Any) -> None:
 class _Pool:
     """The children of this worker, as the reconciler's Supervisor."""
 
-    def __init__(self, consumer: Any) -> None:
+    def __init__(self, consumer: "Consumer") -> None:
         self.name = os.environ[_NAME]
         self._consumer = consumer
 
@@ -124,7 +128,7 @@ class _Pool:
 
 
 @worker_ready.connect
-def _look_after_jobs(sender: Any, **_: Any) -> None:
+def _look_after_jobs(sender: "Consumer", **_: object) -> None:
     jobs = settings.jobs
     Reconciler(
         _store(), open_artifacts(settings), _notifier(), _Pool(sender), jobs.sweep_seconds, jobs.cancel_seconds
@@ -132,7 +136,7 @@ def _look_after_jobs(sender: Any, **_: Any) -> None:
 
 
 @worker_shutting_down.connect
-def _hand_back(**_: Any) -> None:
+def _hand_back(**_: object) -> None:
     """SIGTERM reaches the parent alone: the children learn from the store to hand back what they hold."""
     with suppress(JobsUnavailableError):
         _store().release(os.environ[_NAME])

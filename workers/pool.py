@@ -7,7 +7,7 @@ that are warm.
 import sys
 from collections.abc import Callable
 from threading import Event
-from typing import Any, Final
+from typing import Final
 
 from celery.concurrency import asynpool, prefork
 
@@ -22,9 +22,9 @@ def ask_for_replacement() -> None:
 class Child(asynpool.Worker):  # type: ignore[misc]
     """Leaves before it takes the next task, where it has asked to."""
 
-    wait_for_job: Callable[[], Any]
+    wait_for_job: Callable[[], object]
 
-    def workloop(self, *arguments: Any, **named: Any) -> Any:
+    def workloop(self, *arguments: object, **named: object) -> object:
         self.wait_for_job = _unless_replaced(self.wait_for_job)
         return super().workloop(*arguments, **named)
 
@@ -39,8 +39,8 @@ class Pool(prefork.TaskPool):  # type: ignore[misc]
     Pool = _Processes
 
 
-def _unless_replaced(wait: Callable[[], Any]) -> Callable[[], Any]:
-    def wait_or_leave() -> Any:
+def _unless_replaced(wait: Callable[[], object]) -> Callable[[], object]:
+    def wait_or_leave() -> object:
         if _replaced.is_set():
             # A status by which the pool knows that nothing is wrong.
             sys.exit(0)
