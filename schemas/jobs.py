@@ -20,7 +20,7 @@ class StoredImage(ImageFacts):
     sha256: str
 
 
-class Part(Answer):
+class ChunkResult(Answer):
     """What one chunk of a job came to."""
 
     images: list[StoredImage]

@@ -5,13 +5,13 @@ from datetime import UTC, datetime
 
 from schemas.jobs import (
     FINAL_STATES,
+    ChunkResult,
     Job,
     JobImage,
     JobLinks,
     JobRecord,
     JobResult,
     JobSummary,
-    Part,
     Progress,
     StoredImage,
 )
@@ -20,7 +20,7 @@ from service.jobs.store.port import Chunk, Snapshot
 
 
 def summarize(snapshot: Snapshot) -> JobSummary:
-    """Everything but pictures and numbers; also of a snapshot without parts."""
+    """Everything but pictures and numbers; also of a snapshot without results."""
     record, asked = snapshot.record, snapshot.record.request
     route = job_route(record.id)
     return JobSummary(
@@ -51,23 +51,23 @@ def describe(snapshot: Snapshot) -> Job:
 
 def make_result(snapshot: Snapshot) -> JobResult | None:
     """The numbers of the chunk that combined, or of the only one, and all pictures; None before the job succeeded."""
-    parts = list(_parts(snapshot))
-    if snapshot.state != "succeeded" or not parts:
+    results = list(_results(snapshot))
+    if snapshot.state != "succeeded" or not results:
         return None
-    images = [_link(snapshot.record.id, image) for part in parts for image in part.images]
-    return JobResult(**_members(parts[0], Answer), images=images)
+    images = [_link(snapshot.record.id, image) for result in results for image in result.images]
+    return JobResult(**_members(results[0], Answer), images=images)
 
 
 def stored_images(snapshot: Snapshot) -> list[StoredImage]:
     """Every picture so far: those of the whole first, then the chunks' own in order."""
-    return [image for part in _parts(snapshot) for image in part.images]
+    return [image for result in _results(snapshot) for image in result.images]
 
 
 def images_since(snapshot: Snapshot, revision: int) -> list[JobImage]:
     """The pictures of chunks that have succeeded after that revision, in the order in which they did."""
-    chunks = [chunk for chunk in snapshot.chunks if chunk.part is not None and chunk.revision > revision]
+    chunks = [chunk for chunk in snapshot.chunks if chunk.result is not None and chunk.revision > revision]
     chunks.sort(key=lambda chunk: chunk.revision)
-    return [_link(snapshot.record.id, image) for chunk in chunks if chunk.part for image in chunk.part.images]
+    return [_link(snapshot.record.id, image) for chunk in chunks if chunk.result for image in chunk.result.images]
 
 
 def measure_progress(snapshot: Snapshot) -> Progress:
@@ -89,13 +89,13 @@ def job_route(job: str) -> str:
     return f"/v1/jobs/{job}"
 
 
-def _parts(snapshot: Snapshot) -> Iterator[Part]:
+def _results(snapshot: Snapshot) -> Iterator[ChunkResult]:
     chunks = snapshot.chunks
     if snapshot.record.combines:
         chunks = (chunks[_combining(snapshot.record)], *chunks[: _combining(snapshot.record)])
     for chunk in chunks:
-        if chunk.part is not None:
-            yield chunk.part
+        if chunk.result is not None:
+            yield chunk.result
 
 
 def _combining(record: JobRecord) -> int:

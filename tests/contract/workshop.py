@@ -13,7 +13,7 @@ import uvicorn
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
-from schemas.jobs import JobError, JobRecord, JobRequest, Part, StoredImage
+from schemas.jobs import ChunkResult, JobError, JobRecord, JobRequest, StoredImage
 from schemas.results import Provenance, ResultImage, Timings
 from service.api.dependencies import Services
 from service.api.routes.methods import make_router
@@ -88,7 +88,7 @@ class Workshop:
         assert claim is not None
         return claim
 
-    def finish(self, claim: Claim) -> Part:
+    def finish(self, claim: Claim) -> ChunkResult:
         """Two pictures for a chunk, one for the whole."""
         count = len(claim.record.chunks)
         names = ["sheet"] if claim.chunk == count else [f"filter-{item}" for item in claim.record.chunks[claim.chunk]]
@@ -102,9 +102,9 @@ class Workshop:
         assert self.store.finish(claim, JobError(code=code, detail="it went wrong")) == "continue"
 
 
-def make_part(images: list[StoredImage], note: str) -> Part:
+def make_part(images: list[StoredImage], note: str) -> ChunkResult:
     """An answer of one chunk; `note` stands among its numbers."""
-    return Part(
+    return ChunkResult(
         model="tiny",
         version="1",
         method="grad-cam",

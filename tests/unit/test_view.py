@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from schemas.jobs import JobError, JobRecord, JobRequest, JobState, Part, StoredImage
+from schemas.jobs import ChunkResult, JobError, JobRecord, JobRequest, JobState, StoredImage
 from schemas.results import Provenance, Timings
 from service.jobs.store.port import Chunk, ChunkState, Snapshot
 from service.jobs.view import describe, images_since, make_result, measure_progress, summarize
@@ -16,12 +16,12 @@ RECORD = JobRecord(
 )  # fmt: skip
 
 
-def _part(note: str, *names: str) -> Part:
+def _part(note: str, *names: str) -> ChunkResult:
     images = [
         StoredImage(name=name, layer=None, width=1, height=1, file=f"results/x/{name}.png", sha256=name)
         for name in names
     ]
-    return Part(
+    return ChunkResult(
         model="m",
         version="2",
         method="f",
@@ -36,7 +36,7 @@ def _part(note: str, *names: str) -> Part:
 
 
 def _chunk(
-    state: ChunkState, *, attempts: int = 1, progress: float = 0, revision: int = 0, part: Part | None = None
+    state: ChunkState, *, attempts: int = 1, progress: float = 0, revision: int = 0, part: ChunkResult | None = None
 ) -> Chunk:
     return Chunk(state, attempts, progress, revision, part)
 

@@ -28,7 +28,7 @@ CREATE TABLE chunks (
     attempts INTEGER NOT NULL DEFAULT 0,
     progress REAL NOT NULL DEFAULT 0,
     revision INTEGER NOT NULL DEFAULT 0,
-    part TEXT,
+    result TEXT,
     PRIMARY KEY (job, number)
 );
 CREATE INDEX chunks_queued ON chunks (queue, position) WHERE position IS NOT NULL;

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, Protocol
 
-from schemas.jobs import JobError, JobRecord, JobState, Part
+from schemas.jobs import ChunkResult, JobError, JobRecord, JobState
 from service.errors import ConvscopeError
 
 # More requests of one job than these are not counted: so many deletes forget it at the latest.
@@ -94,12 +94,12 @@ class Chunk:
     attempts: int
     progress: float
     revision: int
-    part: Part | None
+    result: ChunkResult | None
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A job as it stands. `chunks` is complete but, in a listing, for the parts."""
+    """A job as it stands. `chunks` is complete but, in a listing, for the results."""
 
     record: JobRecord
     state: JobState
@@ -185,7 +185,7 @@ class JobStore(Protocol):
         ...
 
     def list(self, *, limit: int, after: str | None = None) -> Sequence[Snapshot]:
-        """Jobs, newest first, without their parts; `after` is the last id of the page before.
+        """Jobs, newest first, without their results; `after` is the last id of the page before.
 
         Raises what `get` raises where the job `after` is gone.
         """
@@ -203,7 +203,7 @@ class JobStore(Protocol):
         """Report the share done, 0…1, and renew the lease. The progress shown never decreases within an attempt."""
         ...
 
-    def finish(self, claim: Claim, outcome: Part | JobError) -> Order:
+    def finish(self, claim: Claim, outcome: ChunkResult | JobError) -> Order:
         """Commit what the chunk came to: `continue`, also when repeated; any other order says that nothing was.
 
         The last chunk makes the job succeed (or, with `combines`, the last but one queues the combining chunk, at the

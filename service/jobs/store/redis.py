@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 from uuid import uuid4
 
-from schemas.jobs import JobError, JobRecord, JobState, Part
+from schemas.jobs import ChunkResult, JobError, JobRecord, JobState
 from service.jobs.store import errors
 from service.jobs.store.port import (
     MAX_REQUESTS,
@@ -104,10 +104,10 @@ class RedisJobStore:
     def beat(self, claim: Claim, progress: float) -> Order:
         return self._order("beat", claim, min(progress, 1.0), self._rules.lease_seconds)
 
-    def finish(self, claim: Claim, outcome: Part | JobError) -> Order:
+    def finish(self, claim: Claim, outcome: ChunkResult | JobError) -> Order:
         text = outcome.model_dump_json()
-        part, error = ("", text) if isinstance(outcome, JobError) else (text, "")
-        return self._order("finish", claim, part, error, self._rules.result_seconds)
+        result, error = ("", text) if isinstance(outcome, JobError) else (text, "")
+        return self._order("finish", claim, result, error, self._rules.result_seconds)
 
     def hand_back(self, claim: Claim) -> None:
         self._scripts.run("hand_back", claim.record.id, claim.chunk, claim.fence)
@@ -173,7 +173,7 @@ def _pairs(flat: Sequence[str]) -> dict[str, str]:
     return dict(zip(flat[::2], flat[1::2], strict=True))
 
 
-def _snapshot(fields: dict[str, Any], parts: dict[str, str]) -> Snapshot:
+def _snapshot(fields: dict[str, Any], results: dict[str, str]) -> Snapshot:
     return Snapshot(
         record=JobRecord.model_validate_json(fields["record"]),
         state=fields["state"],
@@ -183,19 +183,19 @@ def _snapshot(fields: dict[str, Any], parts: dict[str, str]) -> Snapshot:
         finished=_time(fields.get("finished")),
         expires=float(fields["expires"]),
         error=JobError.model_validate_json(fields["error"]) if "error" in fields else None,
-        chunks=tuple(_chunks(fields, parts)),
+        chunks=tuple(_chunks(fields, results)),
     )
 
 
-def _chunks(fields: dict[str, Any], parts: dict[str, str]) -> Iterator[Chunk]:
+def _chunks(fields: dict[str, Any], results: dict[str, str]) -> Iterator[Chunk]:
     for number in range(int(fields["count"])):
-        part = parts.get(str(number))
+        result = results.get(str(number))
         yield Chunk(
             state=fields[f"c{number}.state"],
             attempts=int(fields.get(f"c{number}.attempts", 0)),
             progress=float(fields.get(f"c{number}.progress", 0)),
             revision=int(fields.get(f"c{number}.revision", 0)),
-            part=None if part is None else Part.model_validate_json(part),
+            result=None if result is None else ChunkResult.model_validate_json(result),
         )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from schemas.jobs import JobError, JobRecord, JobState, Part
+from schemas.jobs import ChunkResult, JobError, JobRecord, JobState
 from service.jobs.store import errors
 from service.jobs.store import sqlite_chunks as chunks
 from service.jobs.store.port import Claim, Order, Overdue, Rules, Snapshot, Submission, Sweep, Worker
@@ -78,7 +78,7 @@ class SqliteJobStore:
             row = db.execute("SELECT * FROM jobs WHERE id = ?", (job,)).fetchone()
             if row is None:
                 raise absent(db, job)
-            return snapshot(db, row, parts=True)
+            return snapshot(db, row, results=True)
 
     def revision(self, job: str) -> int:
         with self._file.reading() as db:
@@ -96,7 +96,7 @@ class SqliteJobStore:
                     raise absent(db, after)
                 before = row["sequence"]
             query = "SELECT * FROM jobs WHERE sequence < coalesce(?, 1 << 62) ORDER BY sequence DESC LIMIT ?"
-            return [snapshot(db, row, parts=False) for row in db.execute(query, (before, limit)).fetchall()]
+            return [snapshot(db, row, results=False) for row in db.execute(query, (before, limit)).fetchall()]
 
     def claim(self, queue: str, worker: Worker) -> Claim | None:
         now = time.time()
@@ -123,14 +123,14 @@ class SqliteJobStore:
             chunks.advance(db, claim, min(progress, 1.0))
             return "release" if chunks.is_released(db, claim, now) else "continue"
 
-    def finish(self, claim: Claim, outcome: Part | JobError) -> Order:
+    def finish(self, claim: Claim, outcome: ChunkResult | JobError) -> Order:
         with self._file.writing() as db:
             standing = chunks.standing(db, claim)
             if standing == "cancel" or standing == "fenced":  # noqa: PLR1714 - mypy narrows no dataset
                 return standing
             if standing == "running" and isinstance(outcome, JobError):
                 chunks.fail(db, claim.record.id, claim.chunk, outcome, at=self._moment())
-            elif standing == "running" and isinstance(outcome, Part):
+            elif standing == "running" and isinstance(outcome, ChunkResult):
                 chunks.succeed(db, claim, outcome, at=self._moment())
         return "continue"
 

@@ -4,7 +4,7 @@ import sqlite3
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from schemas.jobs import JobError, JobRecord, JobState, Part
+from schemas.jobs import ChunkResult, JobError, JobRecord, JobState
 from service.jobs.store import errors
 from service.jobs.store.port import MAX_REQUESTS, Claim, Rules, Worker
 
@@ -104,14 +104,14 @@ def is_worker_released(db: sqlite3.Connection, name: str, now: float) -> bool:
     return db.execute("SELECT 1 FROM releases WHERE worker = ? AND ends > ?", (name, now)).fetchone() is not None
 
 
-def succeed(db: sqlite3.Connection, claim: Claim, part: Part, *, at: Moment) -> None:
+def succeed(db: sqlite3.Connection, claim: Claim, result: ChunkResult, *, at: Moment) -> None:
     job = claim.record.id
     let_go(db, claim.fence)
     change(db, job)
     db.execute(
-        "UPDATE chunks SET state = 'succeeded', lease = NULL, progress = 1, part = ?, "
+        "UPDATE chunks SET state = 'succeeded', lease = NULL, progress = 1, result = ?, "
         "revision = (SELECT revision FROM jobs WHERE id = ?2) WHERE job = ?2 AND number = ?3",
-        (part.model_dump_json(), job, claim.chunk),
+        (result.model_dump_json(), job, claim.chunk),
     )
     left = db.execute(
         "SELECT state, count(*) FROM chunks WHERE job = ? AND state != 'succeeded' GROUP BY state", (job,)

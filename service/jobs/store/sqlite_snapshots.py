@@ -3,15 +3,15 @@
 import sqlite3
 import time
 
-from schemas.jobs import JobError, JobRecord, Part
+from schemas.jobs import ChunkResult, JobError, JobRecord
 from service.jobs.store import errors
 from service.jobs.store.port import Chunk, JobExpiredError, JobNotFoundError, Snapshot
 
 
-def snapshot(db: sqlite3.Connection, row: sqlite3.Row, *, parts: bool) -> Snapshot:
-    part = "part" if parts else "NULL AS part"
+def snapshot(db: sqlite3.Connection, row: sqlite3.Row, *, results: bool) -> Snapshot:
+    result = "result" if results else "NULL AS result"
     chunks = db.execute(
-        f"SELECT state, attempts, progress, revision, {part} FROM chunks WHERE job = ? ORDER BY number",  # noqa: S608 - our own text
+        f"SELECT state, attempts, progress, revision, {result} FROM chunks WHERE job = ? ORDER BY number",  # noqa: S608 - our own text
         (row["id"],),
     )
     return Snapshot(
@@ -33,5 +33,5 @@ def absent(db: sqlite3.Connection, job: str) -> JobNotFoundError | JobExpiredErr
 
 
 def _chunk(row: sqlite3.Row) -> Chunk:
-    part = Part.model_validate_json(row["part"]) if row["part"] else None
-    return Chunk(row["state"], row["attempts"], row["progress"], row["revision"], part)
+    result = ChunkResult.model_validate_json(row["result"]) if row["result"] else None
+    return Chunk(row["state"], row["attempts"], row["progress"], row["revision"], result)

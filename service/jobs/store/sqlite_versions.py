@@ -10,18 +10,38 @@ from typing import Final
 
 from service.jobs.store.port import JobsUnavailableError
 
-VERSION: Final = 2
+VERSION: Final = 3
 _SCHEMA: Final = Path(__file__).with_name("jobs.sql")
+# Of a chunk's job: how many chunks it has but for the reducing one, and where they stand beside those of others.
+_COUNT: Final = "(SELECT json_array_length(record, '$.chunks') FROM jobs WHERE id = job)"
+_PLACE: Final = "(SELECT sequence FROM jobs WHERE id = job) * 1000000 + number"
+_HALF_DONE: Final = (
+    "SELECT chunks.job FROM chunks JOIN jobs ON jobs.id = chunks.job "
+    "WHERE chunks.state = 'succeeded' AND jobs.state IN ('queued', 'running')"
+)
+_ANEW: Final = "result = NULL, fence = -1, lease = NULL, progress = 0, attempts = 0"
 # What brings a file of an earlier version to the next.
 _MIGRATIONS: Final = {
     1: (
         "CREATE TABLE requests (job TEXT NOT NULL, id TEXT NOT NULL UNIQUE)",
         "CREATE INDEX requests_by_job ON requests (job)",
         "INSERT INTO requests SELECT id, id FROM jobs",
-    )
+    ),
+    # What chunks hand to the reducer has another form: jobs under way that have some of it are computed anew.
+    2: (
+        "ALTER TABLE chunks RENAME COLUMN part TO result",
+        f"UPDATE chunks SET {_ANEW}, state = 'queued', position = {_PLACE} WHERE job IN ({_HALF_DONE})",  # noqa: S608 - our own text
+        f"UPDATE chunks SET {_ANEW}, state = 'waiting', position = NULL WHERE number = {_COUNT} AND fence = -1",  # noqa: S608
+        "UPDATE chunks SET fence = 0 WHERE fence = -1",
+    ),
 }
-# By which tables a file is known that has lost its stamp, as a dump that was read in again has. Later ones first.
-_TABLES: Final = {2: {"jobs", "chunks", "requests"}, 1: {"jobs", "chunks"}}
+_LIST: Final = "SELECT * FROM pragma_table_info(?)"
+# By which columns a file is known that has lost its stamp, as a dump that was read in again has. Later ones first.
+_COLUMNS: Final = {
+    3: {"jobs.record", "chunks.result", "requests.id"},
+    2: {"jobs.record", "chunks.part", "requests.id"},
+    1: {"jobs.record", "chunks.part"},
+}
 
 
 def bring_up_to_date(db: sqlite3.Connection) -> None:
@@ -46,11 +66,12 @@ def _find_version(db: sqlite3.Connection) -> int:
     version = int(db.execute("PRAGMA user_version").fetchone()[0])
     if version > 0:
         return version
-    tables = {row[0] for row in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-    if version == 0 and not tables:
+    tables = "SELECT name FROM sqlite_master WHERE type = 'table'"
+    columns = {f"{table}.{row[1]}" for (table,) in db.execute(tables) for row in db.execute(_LIST, (table,))}
+    if version == 0 and not columns:
         return 0
-    for known, names in _TABLES.items():
-        if version == 0 and names <= tables:
+    for known, names in _COLUMNS.items():
+        if version == 0 and names <= columns:
             return known
     raise JobsUnavailableError(
         "The file of the job records, jobs.sqlite in CONVSCOPE_DATA, is another program's. Move it away."

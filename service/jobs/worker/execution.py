@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
-from schemas.jobs import JobError, JobRequest, JobVersion, Part
+from schemas.jobs import ChunkResult, JobError, JobRequest, JobVersion
 from schemas.results import Answer, Result
 from service.engine import chunks
 from service.engine.arrays import Pixels
@@ -120,10 +120,10 @@ class Execution:
         while self._datasets:
             self._datasets.popitem()[1].close()
 
-    def _attempt(self, claim: Claim, report: Report) -> Part | JobError | None:
-        """The chunk's part, or why there is none; None where another attempt may make it, after a pause."""
+    def _attempt(self, claim: Claim, report: Report) -> ChunkResult | JobError | None:
+        """The chunk's result, or why there is none; None where another attempt may make it, after a pause."""
         try:
-            return self._make_part(claim, report)
+            return self._make_result(claim, report)
         except (JobsUnavailableError, StoppedError):
             raise
         except Exception as error:
@@ -138,10 +138,10 @@ class Execution:
             logger.exception("job %s chunk %d failed unexpectedly", claim.record.id, claim.chunk)
             return JobError(code="internal_error", detail="an unexpected error; the worker's log has it")
 
-    def _make_part(self, claim: Claim, report: Report) -> Part:
+    def _make_result(self, claim: Claim, report: Report) -> ChunkResult:
         result = self._compute(claim, report)
         images = self.artifacts.write_pictures(claim.record.id, claim.chunk, claim.fence, result.images)
-        return Part(**_without_pictures(result), images=images)
+        return ChunkResult(**_without_pictures(result), images=images)
 
     def _pause(self, claim: Claim, report: Report) -> None:
         """The lease is kept meanwhile. Raises StoppedError where the job is cancelled, or the worker told to end."""
@@ -156,11 +156,11 @@ class Execution:
         request = self._request(claim)
         model, is_several = models[-1], len(models) > 1
         if claim.chunk == len(record.chunks):
-            parts = [chunk.part for chunk in self.store.get(record.id).chunks if chunk.part is not None]
-            pictures = partial(self._pictures, parts, report)
+            results = [chunk.result for chunk in self.store.get(record.id).chunks if chunk.result is not None]
+            pictures = partial(self._pictures, results, report)
             if is_several:
-                return combine_versions(models, request, FinishedVersions(parts, pictures, report), self.image_limits)
-            return chunks.combine(model, request, Finished(parts, pictures(), report), self.image_limits)
+                return combine_versions(models, request, FinishedVersions(results, pictures, report), self.image_limits)
+            return chunks.combine(model, request, Finished(results, pictures(), report), self.image_limits)
         if is_several:
             return compute_versions(models, request, record.chunks[claim.chunk], self.image_limits, report)
         return chunks.compute(model, request, record.chunks[claim.chunk], self.image_limits, report)
@@ -194,14 +194,14 @@ class Execution:
             self._datasets[sha256] = reopen_dataset(self.artifacts.open_dataset(sha256), sha256)
         return self._datasets[sha256]
 
-    def _pictures(self, parts: list[Part], report: Report, prefix: str = "") -> Iterator[tuple[str, Pixels]]:
-        """All pictures of the parts whose names start so, without that, read one by one."""
-        images = [image for part in parts for image in part.images if image.name.startswith(prefix)]
+    def _pictures(self, results: list[ChunkResult], report: Report, prefix: str = "") -> Iterator[tuple[str, Pixels]]:
+        """All pictures of the results whose names start so, without that, read one by one."""
+        images = [image for result in results for image in result.images if image.name.startswith(prefix)]
         for number, image in enumerate(images):
             report(number / len(images))
             yield image.name.removeprefix(prefix), decode_png(self.artifacts.read(image.file))
 
-    def _finish(self, claim: Claim, outcome: Part | JobError) -> str:
+    def _finish(self, claim: Claim, outcome: ChunkResult | JobError) -> str:
         end = time.monotonic() + FINISH_PATIENCE_SECONDS
         while True:
             try:

@@ -1,10 +1,10 @@
-"""Records, parts and workers for the tests of job stores."""
+"""Records, results and workers for the tests of job stores."""
 
 import time
 from collections.abc import Callable
 from itertools import count
 
-from schemas.jobs import JobError, JobRecord, JobRequest, Part, StoredImage
+from schemas.jobs import ChunkResult, JobError, JobRecord, JobRequest, StoredImage
 from schemas.results import Provenance, Timings
 from service.jobs.store.port import Claim, JobStore, Rules, Submission, Worker
 
@@ -27,8 +27,8 @@ def a_record(name: str = "", *, chunks: int = 1, combines: bool = False, image: 
     )
 
 
-def a_part(name: str = "filter-0") -> Part:
-    return Part(
+def a_chunk_result(name: str = "filter-0") -> ChunkResult:
+    return ChunkResult(
         model="shapes",
         version="1",
         method="filters",

@@ -11,7 +11,7 @@ from service.errors import ConvscopeError
 from service.jobs.store.port import Claim, JobStore, Rules, Snapshot
 from service.jobs.store.redis import RedisJobStore
 from service.jobs.store.sqlite import SqliteJobStore
-from tests.contract.job_store.jobs import ERROR, a_part, a_record, a_worker
+from tests.contract.job_store.jobs import ERROR, a_chunk_result, a_record, a_worker
 from tests.redis_server import RedisServer
 
 STEPS = 250
@@ -89,7 +89,11 @@ def _draw(dice: random.Random, jobs: list[JobRecord], claims: int) -> tuple[str,
     if call in {"beat", "finish", "hand_back"}:
         # Mostly a late claim, sometimes any: zombies too.
         number = claims - 1 - min(int(dice.expovariate(0.5)), claims - 1)
-        value = {"beat": (dice.random(),), "finish": (dice.choice([a_part(), a_part("b"), ERROR]),), "hand_back": ()}
+        value = {
+            "beat": (dice.random(),),
+            "finish": (dice.choice([a_chunk_result(), a_chunk_result("b"), ERROR]),),
+            "hand_back": (),
+        }
         return call, (Held(number), *value[call]), {}
     choices: dict[str, tuple[Any, ...]] = {
         "sweep": (),

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from schemas.jobs import JobError, Part
+from schemas.jobs import ChunkResult, JobError
 from service.jobs.store.port import (
     MAX_REQUESTS,
     Claim,
@@ -17,7 +17,17 @@ from service.jobs.store.port import (
     Rules,
     Submission,
 )
-from tests.contract.job_store.jobs import ERROR, Opening, a_part, a_record, a_worker, claim, states, submit, until
+from tests.contract.job_store.jobs import (
+    ERROR,
+    Opening,
+    a_chunk_result,
+    a_record,
+    a_worker,
+    claim,
+    states,
+    submit,
+    until,
+)
 
 
 def test_a_cancelled_job_has_ended_at_once(store: JobStore) -> None:
@@ -25,7 +35,7 @@ def test_a_cancelled_job_has_ended_at_once(store: JobStore) -> None:
     submit(store, record)
     submit(store, other)
     done, running = claim(store), claim(store)
-    store.finish(done, a_part())
+    store.finish(done, a_chunk_result())
     store.beat(running, 0.5)
     assert store.cancel(record.id) == "running"
     found = store.get(record.id)
@@ -34,7 +44,7 @@ def test_a_cancelled_job_has_ended_at_once(store: JobStore) -> None:
     assert found.expires == pytest.approx(found.finished + Rules().result_seconds)
     assert states(store, record.id) == ["succeeded", "cancelled", "cancelled", "cancelled"]
     assert store.sweep().queued == {"cpu": 1}
-    assert store.beat(running, 0.6) == store.beat(running, 0.6) == store.finish(running, a_part()) == "cancel"
+    assert store.beat(running, 0.6) == store.beat(running, 0.6) == store.finish(running, a_chunk_result()) == "cancel"
     assert store.get(record.id) == found
     assert claim(store).record == other
 
@@ -48,8 +58,8 @@ def test_a_job_is_cancelled_once(store: JobStore) -> None:
     assert store.get(record.id) == before
 
 
-@pytest.mark.parametrize(("outcome", "state"), [(a_part(), "succeeded"), (ERROR, "failed")])
-def test_a_job_that_has_ended_cannot_be_cancelled(store: JobStore, outcome: Part | JobError, state: str) -> None:
+@pytest.mark.parametrize(("outcome", "state"), [(a_chunk_result(), "succeeded"), (ERROR, "failed")])
+def test_a_job_that_has_ended_cannot_be_cancelled(store: JobStore, outcome: ChunkResult | JobError, state: str) -> None:
     submit(store, a_record())
     held = claim(store)
     store.finish(held, outcome)
@@ -65,7 +75,7 @@ def test_cancel_or_finish_wins_but_never_both(store: JobStore) -> None:
 
         def finish(held: Claim = held, start: threading.Barrier = start) -> Order:
             start.wait(10)
-            return store.finish(held, a_part())
+            return store.finish(held, a_chunk_result())
 
         with ThreadPoolExecutor(1) as pool:
             order = pool.submit(finish)
@@ -77,7 +87,7 @@ def test_cancel_or_finish_wins_but_never_both(store: JobStore) -> None:
             assert (order.result() == "continue") != cancelled
         found = store.get(held.record.id)
         assert found.state == ("cancelled" if cancelled else "succeeded")
-        assert (found.chunks[0].part is None) == cancelled
+        assert (found.chunks[0].result is None) == cancelled
 
 
 def test_a_deleted_job_is_forgotten_whatever_its_state(store: JobStore) -> None:
@@ -89,7 +99,7 @@ def test_a_deleted_job_is_forgotten_whatever_its_state(store: JobStore) -> None:
     for ask in (store.get, store.revision, store.cancel, store.delete):
         with pytest.raises(JobNotFoundError, match=record.id):
             ask(record.id)
-    assert store.beat(held, 0.5) == store.finish(held, a_part()) == "cancel"
+    assert store.beat(held, 0.5) == store.finish(held, a_chunk_result()) == "cancel"
     assert [job.record for job in store.list(limit=10)] == [other]
     assert store.sweep().queued == {"cpu": 1}
     assert store.inputs() == set()
@@ -181,7 +191,7 @@ def test_processes_are_overdue_when_they_hold_on_to_what_has_ended(store: JobSto
     assert store.overdue("mine", 60.0) == []
     assert store.overdue("another", 0.0) == []
     store.beat(held[0], 0.5)
-    store.finish(held[1], a_part())
+    store.finish(held[1], a_chunk_result())
     store.abandon(workers[3].process)
     assert store.overdue("mine", 0.0) == []
 
@@ -200,7 +210,7 @@ def test_a_final_job_expires_and_leaves_a_tombstone(make: Opening) -> None:
     ended, queued, running = a_record(image="a1"), a_record(image="b2"), a_record(image="b2")
     for record in (ended, running, queued):
         store.submit(record, duplicate_key=record.id)
-    store.finish(claim(store), a_part())
+    store.finish(claim(store), a_chunk_result())
     claim(store)
     assert store.inputs() == {"a1", "b2"}
     assert store.sweep().expired == (ended.id,)
@@ -235,6 +245,6 @@ def test_a_tombstone_crumbles_after_its_time(make: Opening) -> None:
 def test_a_final_job_stays_until_its_time(store: JobStore) -> None:
     submit(store, a_record())
     held = claim(store)
-    store.finish(held, a_part())
+    store.finish(held, a_chunk_result())
     assert store.sweep().expired == ()
     assert store.get(held.record.id).state == "succeeded"

@@ -7,21 +7,21 @@ from service.jobs.store.port import (
     JobStore,
     Rules,
 )
-from tests.contract.job_store.jobs import Opening, a_part, a_record, claim, submit
+from tests.contract.job_store.jobs import Opening, a_chunk_result, a_record, claim, submit
 
 
 def test_a_listing_is_newest_first_and_paged(store: JobStore) -> None:
     records = [a_record(chunks=2) for _ in range(25)]
     for record in records:
         submit(store, record)
-    store.finish(claim(store), a_part())
+    store.finish(claim(store), a_chunk_result())
     pages = [store.list(limit=10)]
     while len(pages[-1]) == 10:
         pages.append(store.list(limit=10, after=pages[-1][-1].record.id))
     listed = [job for page in pages for job in page]
     assert [job.record for job in listed] == records[::-1]
     assert [chunk.state for chunk in listed[-1].chunks] == ["succeeded", "queued"]
-    assert {chunk.part for job in listed for chunk in job.chunks} == {None}
+    assert {chunk.result for job in listed for chunk in job.chunks} == {None}
     with pytest.raises(JobNotFoundError):
         store.list(limit=10, after="never")
 
@@ -33,7 +33,7 @@ def test_outstanding_are_the_chunks_that_are_queued_or_running(store: JobStore) 
     assert store.outstanding() == {"cpu": 3}
     held = claim(store)
     assert store.outstanding() == {"cpu": 3}
-    store.finish(held, a_part())
+    store.finish(held, a_chunk_result())
     assert store.outstanding() == {"cpu": 2}
     held = claim(store)
     store.cancel(record.id)
@@ -73,7 +73,7 @@ def test_the_revision_never_shrinks_and_grows_with_each_change(store: JobStore) 
     look()
     store.hand_back(held)
     look()
-    store.finish(claim(store), a_part())
+    store.finish(claim(store), a_chunk_result())
     look()
     store.cancel(record.id)
     look()
@@ -89,4 +89,4 @@ def test_records_are_the_same_when_the_store_is_opened_again(make: Opening) -> N
     store.close()
     again = make(Rules())
     assert again.get(held.record.id) == before
-    assert again.finish(held, a_part()) == "continue"
+    assert again.finish(held, a_chunk_result()) == "continue"

@@ -4,7 +4,7 @@ from service.jobs.store.port import (
     JobStore,
     Rules,
 )
-from tests.contract.job_store.jobs import ERROR, Opening, a_part, a_record, a_worker, claim, submit
+from tests.contract.job_store.jobs import ERROR, Opening, a_chunk_result, a_record, a_worker, claim, submit
 
 
 def test_a_chunk_goes_to_the_tail_with_its_attempts_when_its_lease_ends(hasty: JobStore) -> None:
@@ -27,14 +27,14 @@ def test_a_zombie_is_fenced_whether_its_chunk_is_claimed_anew_or_not(hasty: JobS
     submit(hasty, a_record())
     zombie = claim(hasty)
     hasty.sweep()
-    assert hasty.beat(zombie, 0.9) == hasty.finish(zombie, a_part()) == "fenced"
+    assert hasty.beat(zombie, 0.9) == hasty.finish(zombie, a_chunk_result()) == "fenced"
     held = claim(hasty)
     assert hasty.beat(zombie, 0.9) == hasty.finish(zombie, ERROR) == "fenced"
     hasty.hand_back(zombie)
-    assert hasty.finish(held, a_part("right")) == "continue"
-    assert hasty.beat(zombie, 0.9) == hasty.finish(zombie, a_part("wrong")) == "fenced"
+    assert hasty.finish(held, a_chunk_result("right")) == "continue"
+    assert hasty.beat(zombie, 0.9) == hasty.finish(zombie, a_chunk_result("wrong")) == "fenced"
     found = hasty.get(held.record.id)
-    assert (found.state, found.chunks[0].part) == ("succeeded", a_part("right"))
+    assert (found.state, found.chunks[0].result) == ("succeeded", a_chunk_result("right"))
 
 
 def test_a_process_claims_something_new_when_its_lease_has_ended(hasty: JobStore) -> None:
@@ -60,7 +60,7 @@ def test_a_job_fails_when_too_many_workers_were_lost(hasty: JobStore) -> None:
     assert found.error.code == "worker_lost"
     assert "memory" in found.error.detail
     assert found.chunks[0].state == "failed"
-    assert hasty.finish(last, a_part()) == "fenced"
+    assert hasty.finish(last, a_chunk_result()) == "fenced"
     assert hasty.sweep().queued == {}
     assert hasty.claim("cpu", a_worker()) is None
 
@@ -90,7 +90,7 @@ def test_a_chunk_handed_back_is_the_next_and_costs_no_attempt(store: JobStore) -
     chunk = store.get(held.record.id).chunks[0]
     assert (chunk.state, chunk.attempts, chunk.progress) == ("queued", 0, 0.0)
     assert store.revision(held.record.id) == revision + 1
-    assert store.beat(held, 0.6) == store.finish(held, a_part()) == "fenced"
+    assert store.beat(held, 0.6) == store.finish(held, a_chunk_result()) == "fenced"
     again = claim(store)
     assert (again.chunk, again.attempt) == (0, 1)
     assert again.fence > held.fence
@@ -116,7 +116,7 @@ def test_a_released_process_may_still_finish(store: JobStore) -> None:
     submit(store, a_record())
     held = claim(store, a_worker("leaving"))
     store.release("leaving")
-    assert store.finish(held, a_part()) == "continue"
+    assert store.finish(held, a_chunk_result()) == "continue"
     assert store.get(held.record.id).state == "succeeded"
 
 

@@ -10,7 +10,7 @@ import pytest
 from schemas.jobs import JobRecord
 from service.jobs.store.port import JobNotFoundError, JobsUnavailableError, Rules, Submission
 from service.jobs.store.redis import RedisJobStore
-from tests.contract.job_store.jobs import ERROR, a_part, a_record, a_worker, claim, states, submit
+from tests.contract.job_store.jobs import ERROR, a_chunk_result, a_record, a_worker, claim, states, submit
 from tests.redis_server import RedisServer
 from tests.tcp_proxy import TcpProxy
 
@@ -50,7 +50,7 @@ def test_nothing_is_lost_when_the_server_is_killed(server: RedisServer, store: R
     for record in records:
         submit(store, record)
     done, running = claim(store), claim(store)
-    store.finish(done, a_part())
+    store.finish(done, a_chunk_result())
     store.beat(running, 0.5)
     store.cancel(records[1].id)
     before = store.list(limit=10), store.get(records[0].id)
@@ -60,7 +60,7 @@ def test_nothing_is_lost_when_the_server_is_killed(server: RedisServer, store: R
     server.start()
     assert (store.list(limit=10), store.get(records[0].id)) == before
     assert store.sweep().queued == {"cpu": 2}
-    assert store.finish(running, a_part()) == "continue"
+    assert store.finish(running, a_chunk_result()) == "continue"
     assert claim(store).fence > running.fence
 
 
@@ -119,7 +119,7 @@ def test_a_lost_reply_does_not_claim_twice(proxy: TcpProxy, far: RedisJobStore) 
 
 
 def test_a_lost_reply_does_not_finish_twice(proxy: TcpProxy, far: RedisJobStore) -> None:
-    for outcome, state in ((a_part(), "succeeded"), (ERROR, "failed")):
+    for outcome, state in ((a_chunk_result(), "succeeded"), (ERROR, "failed")):
         submit(far, a_record())
         held = claim(far)
         revision = far.revision(held.record.id)
@@ -195,7 +195,7 @@ def test_a_full_server_refuses_a_job_and_keeps_nothing_of_it(tmp_path: Path) -> 
         # What was accepted can be computed, and what frees memory is possible.
         held = claim(store)
         assert store.beat(held, 0.5) == "continue"
-        assert store.finish(held, a_part()) == "continue"
+        assert store.finish(held, a_chunk_result()) == "continue"
         store.release("worker")
         assert store.cancel(accepted[1].id) == "queued"
         assert store.known([record.id for record in accepted]) == {record.id for record in accepted}
@@ -210,7 +210,7 @@ def test_nothing_is_left_of_a_job_when_all_were_deleted(server: RedisServer, sto
     for _ in range(3):
         submit(store, a_record(chunks=3, combines=True, image="a1"))
     worker = a_worker()
-    store.finish(claim(store, worker), a_part())
+    store.finish(claim(store, worker), a_chunk_result())
     held = claim(store, worker)
     for job in store.list(limit=10):
         store.delete(job.record.id)
@@ -248,7 +248,7 @@ def test_a_job_of_an_earlier_version_keeps_the_request_that_made_it(server: Redi
 
 def test_records_of_another_form_are_refused_until_they_are_gone(server: RedisServer, store: RedisJobStore) -> None:
     job = submit(store, a_record()).id
-    server.command("SET", "convscope:form", "2")
+    server.command("SET", "convscope:form", "3")
     calls: list[Callable[[], object]] = [
         lambda: submit(store, a_record()),
         lambda: store.get(job),
@@ -259,14 +259,14 @@ def test_records_of_another_form_are_refused_until_they_are_gone(server: RedisSe
     for call in calls:
         with pytest.raises(JobsUnavailableError, match="another version"):
             call()
-    server.command("SET", "convscope:form", "1")
+    server.command("SET", "convscope:form", "2")
     # Nothing was done to them.
     assert [found.state for found in store.list(limit=10)] == ["queued"]
     store.delete(job)
     # No jobs, no form.
-    server.command("SET", "convscope:form", "2")
+    server.command("SET", "convscope:form", "3")
     assert submit(store, a_record()).created
-    assert server.command("GET", "convscope:form").split("\r\n")[1] == "1"
+    assert server.command("GET", "convscope:form").split("\r\n")[1] == "2"
 
 
 def _fill(store: RedisJobStore) -> list[JobRecord]:

@@ -20,11 +20,11 @@ import sys
 from pathlib import Path
 from service.jobs.store.sqlite import SqliteJobStore
 from service.jobs.store.port import Rules, Worker
-from tests.contract.job_store.jobs import a_part
+from tests.contract.job_store.jobs import a_chunk_result
 
 store = SqliteJobStore(Path(sys.argv[1]), Rules())
 while held := store.claim("cpu", Worker("worker", sys.argv[2])):
-    assert store.finish(held, a_part()) == "continue"
+    assert store.finish(held, a_chunk_result()) == "continue"
     print(held.record.id, held.chunk, flush=True)
 store.close()
 assert "redis" not in sys.modules

@@ -12,7 +12,7 @@ import pytest
 from service.jobs.store.port import JobsUnavailableError, Rules
 from service.jobs.store.sqlite import SqliteJobStore
 from service.jobs.store.sqlite_versions import VERSION
-from tests.contract.job_store.jobs import a_part, a_record, claim
+from tests.contract.job_store.jobs import a_chunk_result, a_record, claim
 
 FORMS = Path(__file__).with_name("forms")
 
@@ -38,7 +38,7 @@ def test_jobs_of_a_file_of_any_version_go_on(tmp_path: Path, version: int, stamp
     found = {job.record.id: job.state for job in store.list(limit=10)}
     assert found == {name: name for name in ("succeeded", "failed", "cancelled", "running", "queued")}
     done = store.get("succeeded")
-    assert [image.name for chunk in done.chunks if chunk.part for image in chunk.part.images] == [
+    assert [image.name for chunk in done.chunks if chunk.result for image in chunk.result.images] == [
         f"filter-{number}" for number in range(3)
     ]
     assert store.get("failed").error is not None
@@ -47,11 +47,33 @@ def test_jobs_of_a_file_of_any_version_go_on(tmp_path: Path, version: int, stamp
     for job in ("running", "queued", "running"):
         held = claim(store)
         assert held.record.id == job
-        store.finish(held, a_part())
+        store.finish(held, a_chunk_result())
     assert store.get("running").state == store.get("queued").state == "succeeded"
     # Sent twice, deleted twice.
     assert not store.submit(a_record(), duplicate_key="only running").created
     assert (store.delete("running"), store.delete("running")) == (False, True)
+    store.close()
+
+
+def test_job_is_computed_anew_when_half_of_it_has_an_earlier_form(tmp_path: Path) -> None:
+    half = """
+        UPDATE chunks SET state = 'succeeded', lease = NULL, progress = 1, part = '{"of": "another form"}'
+        WHERE job = 'running' AND number = 0;
+        UPDATE jobs SET record = json_set(record, '$.combines', json('true')) WHERE id = 'running';
+        INSERT INTO chunks (job, number, queue, state) VALUES ('running', 2, 'cpu', 'waiting');
+    """
+    script = (FORMS / "2.sql").read_text(encoding="utf-8") + half
+    store = SqliteJobStore(_write(tmp_path / "jobs.db", script), Rules())
+    store.sweep()
+    chunks = store.get("running").chunks
+    assert [(chunk.state, chunk.result) for chunk in chunks] == [("queued", None), ("queued", None), ("waiting", None)]
+    done = []
+    for _ in range(4):
+        held = claim(store)
+        store.finish(held, a_chunk_result())
+        done.append((held.record.id, held.chunk))
+    assert [number for job, number in done if job == "running"] == [0, 1, 2]
+    assert store.get("running").state == "succeeded"
     store.close()
 
 

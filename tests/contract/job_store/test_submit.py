@@ -14,7 +14,17 @@ from service.jobs.store.port import (
     Rules,
     Submission,
 )
-from tests.contract.job_store.jobs import ERROR, Opening, a_part, a_record, a_worker, claim, states, submit, until
+from tests.contract.job_store.jobs import (
+    ERROR,
+    Opening,
+    a_chunk_result,
+    a_record,
+    a_worker,
+    claim,
+    states,
+    submit,
+    until,
+)
 
 
 def test_a_submitted_job_stands_as_it_was_written(store: JobStore) -> None:
@@ -27,7 +37,7 @@ def test_a_submitted_job_stands_as_it_was_written(store: JobStore) -> None:
     assert before - 1 <= found.created <= time.time() + 1
     assert found.expires == pytest.approx(found.created + Rules().result_seconds)
     assert states(store, record.id) == ["queued", "queued", "waiting"]
-    assert [(chunk.attempts, chunk.progress, chunk.part) for chunk in found.chunks] == [(0, 0.0, None)] * 3
+    assert [(chunk.attempts, chunk.progress, chunk.result) for chunk in found.chunks] == [(0, 0.0, None)] * 3
     assert store.revision(record.id) == found.revision
 
 
@@ -45,7 +55,7 @@ def test_an_earlier_job_is_answered_while_it_is_queued_running_or_has_succeeded(
     assert store.submit(a_record(), duplicate_key="k") == earlier
     held = claim(store)
     assert store.submit(a_record(), duplicate_key="k") == earlier
-    store.finish(held, a_part())
+    store.finish(held, a_chunk_result())
     assert store.submit(a_record(), duplicate_key="k") == earlier
     assert store.submit(a_record(), duplicate_key="another").created
 

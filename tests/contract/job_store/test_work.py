@@ -8,7 +8,7 @@ from service.jobs.store.port import (
     JobStore,
     Rules,
 )
-from tests.contract.job_store.jobs import ERROR, Opening, a_part, a_record, a_worker, claim, states, submit
+from tests.contract.job_store.jobs import ERROR, Opening, a_chunk_result, a_record, a_worker, claim, states, submit
 
 
 def test_chunks_are_claimed_oldest_first_and_from_their_queue_alone(store: JobStore) -> None:
@@ -50,7 +50,7 @@ def test_the_same_claim_is_given_when_a_process_claims_again(store: JobStore) ->
     assert store.claim("gpu", worker) == held
     assert store.revision(held.record.id) == revision
     assert store.sweep().queued == {"cpu": 1}
-    store.finish(held, a_part())
+    store.finish(held, a_chunk_result())
     assert claim(store, worker).chunk == 1
 
 
@@ -74,7 +74,7 @@ def test_each_chunk_is_claimed_once_when_eight_threads_claim(store: JobStore) ->
         worker = a_worker()
         while held := store.claim("cpu", worker):
             seen.append((held.record.id, held.chunk))
-            assert store.finish(held, a_part()) == "continue"
+            assert store.finish(held, a_chunk_result()) == "continue"
 
     with ThreadPoolExecutor(8) as pool:
         for future in [pool.submit(work) for _ in range(8)]:
@@ -107,20 +107,20 @@ def test_a_beat_renews_the_lease(make: Opening) -> None:
 def test_a_worker_keeps_its_chunk_when_it_is_late_but_no_sweep_has_come(hasty: JobStore) -> None:
     submit(hasty, a_record())
     held = claim(hasty)
-    assert hasty.beat(held, 0.1) == hasty.finish(held, a_part()) == "continue"
+    assert hasty.beat(held, 0.1) == hasty.finish(held, a_chunk_result()) == "continue"
 
 
 def test_the_job_succeeds_with_its_last_chunk(store: JobStore) -> None:
     record = a_record(chunks=2)
     submit(store, record)
     first, second = claim(store), claim(store)
-    assert store.finish(second, a_part("b")) == "continue"
+    assert store.finish(second, a_chunk_result("b")) == "continue"
     halfway = store.get(record.id)
     assert halfway.state == "running"
-    assert store.finish(first, a_part("a")) == "continue"
+    assert store.finish(first, a_chunk_result("a")) == "continue"
     found = store.get(record.id)
     assert found.state == "succeeded"
-    assert [chunk.part for chunk in found.chunks] == [a_part("a"), a_part("b")]
+    assert [chunk.result for chunk in found.chunks] == [a_chunk_result("a"), a_chunk_result("b")]
     assert [chunk.progress for chunk in found.chunks] == [1.0, 1.0]
     assert [chunk.revision for chunk in found.chunks] == [found.revision, halfway.revision]
     assert found.finished is not None
@@ -131,9 +131,9 @@ def test_a_finish_is_one_when_repeated(store: JobStore) -> None:
     record = a_record(chunks=2)
     submit(store, record)
     held = claim(store)
-    assert store.finish(held, a_part("a")) == "continue"
+    assert store.finish(held, a_chunk_result("a")) == "continue"
     before = store.get(record.id)
-    assert store.finish(held, a_part("b")) == "continue"
+    assert store.finish(held, a_chunk_result("b")) == "continue"
     assert store.finish(held, ERROR) == "continue"
     assert store.beat(held, 0.5) == "fenced"
     assert store.get(record.id) == before
@@ -147,16 +147,16 @@ def test_the_combining_chunk_is_queued_at_the_head_when_all_others_have_succeede
     record, other = a_record(chunks=2, combines=True), a_record()
     submit(store, record)
     first, second = claim(store), claim(store)
-    store.finish(first, a_part())
+    store.finish(first, a_chunk_result())
     assert states(store, record.id) == ["succeeded", "running", "waiting"]
     submit(store, other)
-    store.finish(second, a_part())
+    store.finish(second, a_chunk_result())
     assert states(store, record.id) == ["succeeded", "succeeded", "queued"]
     combining = claim(store)
     assert (combining.record, combining.chunk) == (record, 2)
     assert store.get(record.id).state == "running"
     assert claim(store).record == other
-    store.finish(combining, a_part("whole"))
+    store.finish(combining, a_chunk_result("whole"))
     assert store.get(record.id).state == "succeeded"
 
 
@@ -170,5 +170,5 @@ def test_an_error_fails_the_job_and_cancels_its_other_chunks(store: JobStore) ->
     assert states(store, record.id) == ["failed", "cancelled", "cancelled", "cancelled"]
     assert store.sweep().queued == {}
     assert store.claim("cpu", a_worker()) is None
-    assert store.finish(second, a_part()) == "cancel"
+    assert store.finish(second, a_chunk_result()) == "cancel"
     assert store.get(record.id) == found

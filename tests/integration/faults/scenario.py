@@ -150,8 +150,8 @@ class Witness:
         attempts = self.attempts(job)
         for number, chunk in enumerate(snapshot.chunks):
             assert chunk.state == "succeeded"
-            assert chunk.part is not None
-            fences = {int(image.file.split("/")[-2].removeprefix(f"{number}-")) for image in chunk.part.images}
+            assert chunk.result is not None
+            fences = {int(image.file.split("/")[-2].removeprefix(f"{number}-")) for image in chunk.result.images}
             assert len(fences) == 1
             started = {attempt.fence for attempt in attempts if attempt.chunk == number}
             assert fences <= started, "a part of an attempt that nobody has begun"

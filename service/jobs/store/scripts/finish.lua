@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
-local job, number, fence, part, error, result_seconds = unpack(ARGV)
+local job, number, fence, result, error, result_seconds = unpack(ARGV)
 
 local found = standing(job, number, fence)
 if found ~= 'running' then
@@ -12,7 +12,7 @@ end
 local key = job_key(job)
 let_go(fence)
 call('ZREM', P .. 'leases', member(job, number))
-call('HSET', P .. 'parts:' .. job, number, part)
+call('HSET', P .. 'results:' .. job, number, result)
 call('HSET', key, field(number, 'state'), 'succeeded', field(number, 'progress'), '1',
     field(number, 'revision'), call('HINCRBY', key, 'revision', 1))
 local left = call('HINCRBY', key, 'left', -1)

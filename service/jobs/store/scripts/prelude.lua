@@ -5,7 +5,7 @@
 -- be finished, and what frees memory may always run.
 --
 -- job:ID          hash: the record, the job, and per chunk c0.state, .fence, .attempts, .progress, .revision
--- parts:ID        hash: chunk -> what it came to
+-- results:ID      hash: chunk -> what it came to
 -- queue:NAME      zset: 'ID:chunk' by position     leases   zset: 'ID:chunk' by the lease's end
 -- jobs            zset: ID by order of creation    expiry   zset: final jobs by their end
 -- active          set: jobs queued or running      queues   set: names of queues
@@ -22,7 +22,7 @@ local call = redis.call
 
 -- The form of these keys, and of the JSON in them: a change raises the number. Records without one are of the first.
 -- Nothing is brought over, as jobs are kept for a day: what has another form is left to the version that wrote it.
-local FORM = '1'
+local FORM = '2'
 local form = call('GET', P .. 'form') or '1'
 if form ~= FORM and call('EXISTS', P .. 'jobs') == 1 then
     return redis.error_reply('FORM ' .. form)
@@ -184,7 +184,7 @@ local function forget(job, at)
     if input and call('HINCRBY', P .. 'inputs', input, -1) <= 0 then
         call('HDEL', P .. 'inputs', input)
     end
-    call('UNLINK', key, P .. 'parts:' .. job, P .. 'requests:' .. job)
+    call('UNLINK', key, P .. 'results:' .. job, P .. 'requests:' .. job)
     call('SREM', P .. 'active', job)
     call('ZREM', P .. 'jobs', job)
     call('ZREM', P .. 'expiry', job)
