@@ -1,7 +1,7 @@
 """A job as clients see it, and its parts as store and workers pass them on."""
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from pydantic import Field
 
@@ -10,6 +10,8 @@ from schemas.results import Answer, ImageFacts
 from schemas.sentences import Sentence
 
 JobState = Literal["queued", "running", "succeeded", "failed", "cancelled"]
+# Of a model, compared by one job: all of them are loaded together.
+MAX_VERSIONS: Final = 50
 FINAL_STATES: frozenset[JobState] = frozenset(("succeeded", "failed", "cancelled"))
 
 

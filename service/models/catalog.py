@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from threading import Lock
 from typing import Final
 
+from schemas.jobs import MAX_VERSIONS
 from schemas.models import InputContract, ModelList, ModelState, ModelSummary
 from service.engine.model import Model
 from service.engine.nearest import find_nearest, shorten
@@ -23,9 +24,9 @@ from service.models.sources.source import ModelVersion, Source
 
 logger = logging.getLogger(__name__)
 
-# Of a list of versions, which is text from outside; no training leaves as many to compare.
-_MAX_VERSIONS: Final = 1000
-_MAX_VERSIONS_TEXT: Final = 20_000
+# Of a list of versions, which is text from outside and may name some of them twice.
+_MAX_NAMED: Final = 1000
+_MAX_NAMED_TEXT: Final = 20_000
 RESIDENT_ON_DEMAND: Final = 3
 
 
@@ -110,10 +111,10 @@ class Catalog:
         self.find(name)
         items = asked if isinstance(asked, list) else [asked]
         # A field of a form may come several times, each with several.
-        text = ",".join(map(str, items[:_MAX_VERSIONS]))
-        named = [part.strip() for part in text[:_MAX_VERSIONS_TEXT].split(",", _MAX_VERSIONS)]
-        if len(items) > _MAX_VERSIONS or len(text) > _MAX_VERSIONS_TEXT or len(named) > _MAX_VERSIONS:
-            raise TooFewVersionsError(f"at most {_MAX_VERSIONS} versions are named; 'all' stands for every one")
+        text = ",".join(map(str, items[:_MAX_NAMED]))
+        named = [part.strip() for part in text[:_MAX_NAMED_TEXT].split(",", _MAX_NAMED)]
+        if len(items) > _MAX_NAMED or len(text) > _MAX_NAMED_TEXT or len(named) > _MAX_NAMED:
+            raise TooFewVersionsError(f"at most {_MAX_NAMED} versions are named; 'all' stands for every one")
         known = [model_version.version for model_version in reversed(self._versions_of(name))]
         chosen = tuple(dict.fromkeys(known if named == ["all"] else filter(None, named)))
         if len(chosen) < 2:
@@ -121,6 +122,8 @@ class Catalog:
         for version in chosen:
             if version not in known:
                 raise _unknown_version(name, version, known[::-1])
+        if len(chosen) > MAX_VERSIONS:
+            raise TooFewVersionsError(f"{len(chosen)} versions were named: 2 to {MAX_VERSIONS} are compared")
         return chosen
 
     def request(self, name: str, version: str | None = None) -> Future[Load]:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from schemas.jobs import MAX_VERSIONS
 from service.engine.images.archive import pack_dataset
 from tests.contract.conftest import assert_problem
 from tests.contract.workshop import Workshop, open_workshop
@@ -23,6 +24,8 @@ def workshop(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Iter
     for version in ("1", "2", "10"):
         shutil.copytree(repository / "tiny" / "1", models / "twice" / version)
     shutil.copytree(repository / "tiny", models / "tiny")
+    for number in range(1, MAX_VERSIONS + 2):
+        shutil.copytree(repository / "tiny" / "1", models / "many" / str(number))
     with open_workshop(models, tmp_path_factory.mktemp("data")) as opened:
         yield opened
 
@@ -99,3 +102,11 @@ def test_versions_are_refused_when_they_are_none(workshop: Workshop, path: str, 
     if versions == {"1": 2}:
         code, status = "versions_invalid", 422
     assert_problem(response, status, code)
+
+
+def test_no_version_is_loaded_when_there_are_more_than_one_job_compares(workshop: Workshop, picture: bytes):
+    response = workshop.client.post("/v1/models/many/grad-cam", files={"image": picture, "versions": (None, "all")})
+    assert_problem(response, 422, "versions_invalid", "51 versions were named: 2 to 50 are compared")
+    for version in ("1", "2"):
+        looked = workshop.client.get(f"/v1/models/many/versions/{version}/layers")
+        assert_problem(looked, 409, "model_not_loaded")

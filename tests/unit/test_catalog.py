@@ -13,7 +13,8 @@ from threading import Event
 
 import pytest
 
-from service.errors import ModelFailedError, ModelNotFoundError, VersionNotFoundError
+from schemas.jobs import MAX_VERSIONS
+from service.errors import ModelFailedError, ModelNotFoundError, TooFewVersionsError, VersionNotFoundError
 from service.models.catalog import Catalog
 from service.models.sources.folder import Folder
 from tests.unit.fakes import FakeLoader
@@ -175,3 +176,13 @@ def test_model_is_served_when_its_digest_is_the_one_in_the_card(tmp_path: Path):
     _put(tmp_path, "cats", card=f'sha256 = "{digest.upper()}"')
     with _catalog(tmp_path) as catalog:
         assert catalog.model("cats").digest == digest
+
+
+@pytest.mark.parametrize("asked", ["all", ",".join(map(str, range(1, MAX_VERSIONS + 2)))])
+def test_versions_are_refused_when_they_are_more_than_one_job_compares(tmp_path: Path, asked: str):
+    for version in range(1, MAX_VERSIONS + 2):
+        _put(tmp_path, "cats", str(version))
+    with _catalog(tmp_path) as catalog:
+        with pytest.raises(TooFewVersionsError, match="51 versions were named: 2 to 50 are compared"):
+            catalog.versions("cats", asked)
+        assert len(catalog.versions("cats", ",".join(["1,2"] + [str(n) for n in range(1, MAX_VERSIONS + 1)]))) == 50

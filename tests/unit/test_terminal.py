@@ -524,3 +524,12 @@ def test_versions_are_compared_when_asked_and_end_the_command_as_a_gate(convscop
     assert "1-2 r = 1.000" in scores.stdout
     assert convscope("compare", "echo", photo, "--model", "closed", "--versions", "2").exit_code == Exit.PARAMETERS
     assert convscope("compare", "echo", photo, "--model", "closed", "--versions", "1,3").exit_code == Exit.MODEL
+
+
+def test_no_model_is_opened_when_more_versions_are_named_than_are_compared(convscope: Run, folder: Path):
+    # Each file would fail as it is opened, and the command with another code.
+    for version in range(2, 53):
+        shutil.copytree(folder / "models" / "sick" / "1", folder / "models" / "sick" / str(version))
+    refused = convscope("compare", "echo", str(folder / "photos" / "red.png"), "--model", "sick")
+    assert refused.exit_code == Exit.PARAMETERS
+    assert "52 versions were named: 2 to 50 are compared" in refused.stderr

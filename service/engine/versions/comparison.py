@@ -13,6 +13,7 @@ from typing import Any, Final, Union
 
 from pydantic import BaseModel, TypeAdapter
 
+from schemas.jobs import MAX_VERSIONS
 from schemas.results import Answer, Result, ResultImage
 from schemas.values.base import Values, to_json
 from schemas.values.datasets import DatasetValues
@@ -39,7 +40,6 @@ from service.engine.versions.layers import address, name_alike, require_same_lay
 from service.engine.versions.looks import Report, look_at_once, look_in_turn
 from service.errors import TooFewVersionsError
 
-MAX_VERSIONS: Final = 50
 # Pictures of a dataset in a chunk: of each the arrays of three versions are held.
 _SLICE: Final = BATCH * PASSES
 OWN_SCALE: Final = "each version on a scale of its own: shades cannot be compared between them"
