@@ -133,7 +133,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(HostGuard, names=HostNames((settings.host, *settings.hosts)))
     app.add_middleware(SecurityHeaders)
     problems.install(app)
-    openapi.install(app)
+    openapi.install(app, METHODS.values())
     documentation.install(app)
     pages.install(app)
     methods = make_router(METHODS.values())

@@ -2,30 +2,15 @@
 
 import base64
 import io
-from typing import Any, Final
+from typing import Final
 
 from PIL import Image
 
 from schemas.jobs import Job
+from service.api.fragments import Fragment, Responses
+from service.api.method_bodies import REFERENCE, component_name
 from service.engine.kinds.method import AnyMethod
 
-_IMAGE: Final = {
-    "type": "string",
-    "description": "The picture: a file in a form; base64 or a data URL in JSON.",
-}
-_DATASET: Final = {
-    "description": "A dataset, for a job over all of them: a ZIP, or several files. Folders in it are labels.",
-}
-_DATASET_NAME: Final = {
-    "type": "string",
-    "description": "A dataset that the service has by name.",
-    "examples": ["shapes"],
-}
-_VERSIONS: Final = {
-    "type": "string",
-    "description": "Versions of the model to be compared, in a job: `1,2,5`, or `all`, oldest first.",
-    "examples": ["1,2"],
-}
 _STATUSES: Final = (400, 404, 406, 408, 409, 410, 413, 415, 422, 503)
 _HEADERS: Final = {
     "Prefer": (
@@ -49,81 +34,56 @@ _JOB_HEADERS: Final = {
 }
 
 
-def request_body(method: AnyMethod) -> dict[str, Any]:
+def request_body(method: AnyMethod) -> Fragment:
     """`openapi_extra` of the route: the same parameters as a form and as JSON."""
-    schema = method.params.model_json_schema()
-    example: dict[str, Any] = {"image": {"image": _tiny_picture()}, "images": {"dataset": "shapes"}}.get(
-        method.consumes, {}
-    )
+    form, body = (component_name(method, kind) for kind in ("Form", "Body"))
+    example: Fragment = {"image": {"image": _tiny_picture()}, "images": {"dataset": "shapes"}}.get(method.consumes, {})
     return {
         "requestBody": {
             "required": method.consumes in ("image", "images"),
             "content": {
-                "multipart/form-data": {"schema": _with_pictures(schema, method, {"format": "binary"})},
+                "multipart/form-data": {"schema": {"$ref": REFERENCE.format(model=form)}},
                 "application/json": {
-                    "schema": _with_pictures(schema, method, {"contentEncoding": "base64"}),
-                    "example": example | _example(schema),
+                    "schema": {"$ref": REFERENCE.format(model=body)},
+                    "example": example | _examples(method),
                 },
             },
         }
     }
 
 
-def result_responses(method: AnyMethod) -> dict[int | str, dict[str, Any]]:
+def result_responses(method: AnyMethod) -> Responses:
     """The route's responses: 200 in each media type it has, and the problems."""
-    content: dict[str, Any] = {"application/json": {}}
+    content: Fragment = {"application/json": {}}
     if method.makes_pictures:
         content["image/png"] = {"schema": {"type": "string", "format": "binary"}}
-    if method.kind == "job":
-        done = (
-            "The result, with `Prefer: wait`; the job, where it had ended before or ended without a result; "
-            "a PNG with `Accept: image/png`."
-        )
-    else:
-        done = "The result; a PNG with `Accept: image/png`."
+    waited = (
+        "its result, with `Prefer: wait`; the job, where it had ended before or ended without a result; "
+        "a PNG with `Accept: image/png`."
+    )
+    done = f"Of the job: {waited}" if method.kind == "job" else f"The result. Where a job answers: {waited}"
     headers = {name: _header(*about) for name, about in _JOB_HEADERS.items()}
     job = {"description": "The job that computes it.", "model": Job, "headers": headers}
-    answers: dict[int | str, dict[str, Any]] = {200: {"description": done, "content": content}, 202: job}
+    answers: Responses = {200: {"description": done, "content": content}, 202: job}
     if method.kind == "interactive":
         answers[304] = {"description": "The answer is the one whose `ETag` came as `If-None-Match`."}
     return answers | {status: {} for status in _STATUSES}
 
 
-def parameters_of(method: AnyMethod) -> frozenset[str]:
-    """All that a request of the method may be made of, but for files."""
-    body = request_body(method)["requestBody"]["content"]["multipart/form-data"]["schema"]
-    return frozenset(body["properties"])
-
-
-def request_headers() -> dict[str, Any]:
+def request_headers() -> Fragment:
     """`openapi_extra`: what a request may say about the manner of its answer."""
     return {
         "parameters": [{"name": name, "in": "header", **_header(*about)} for name, about in _HEADERS.items()],
     }
 
 
-def _header(description: str, example: str) -> dict[str, Any]:
+def _header(description: str, example: str) -> Fragment:
     return {"description": description, "schema": {"type": "string"}, "example": example}
 
 
-def _with_pictures(schema: dict[str, Any], method: AnyMethod, form: dict[str, Any]) -> dict[str, Any]:
-    """The parameters, versions, and one of the ways in which a method is given pictures."""
-    schema = schema | {"properties": schema.get("properties", {}) | {"versions": _VERSIONS}}
-    if method.consumes not in ("image", "images"):
-        return schema
-    several = _DATASET | {"type": "array", "items": {"type": "string"} | form, "minItems": 1}
-    ways: dict[str, Any] = {"images": several, "dataset": _DATASET_NAME}
-    if method.consumes == "image":
-        ways = {"image": _IMAGE | form} | ways
-    return schema | {
-        "properties": ways | schema.get("properties", {}),
-        "anyOf": [{"required": [way]} for way in ways],
-    }
-
-
-def _example(schema: dict[str, Any]) -> dict[str, Any]:
-    properties = schema.get("properties", {})
-    return {name: field["examples"][0] for name, field in properties.items() if field.get("examples")}
+def _examples(method: AnyMethod) -> Fragment:
+    fields = method.params.model_json_schema().get("properties", {})
+    return {name: field["examples"][0] for name, field in fields.items() if field.get("examples")}
 
 
 def _tiny_picture() -> str:

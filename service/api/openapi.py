@@ -1,33 +1,39 @@
 """The OpenAPI document: FastAPI's, with every error described as the problem it really is."""
 
-from typing import Any, Final
+from collections.abc import Iterable, Iterator
+from typing import Final
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from schemas.problems import Problem
+from service.api.fragments import Fragment, Responses
+from service.api.method_bodies import REFERENCE, body_schemas
 from service.api.problem_types import PROBLEMS
 from service.api.problems import MEDIA_TYPE
+from service.engine.kinds.method import AnyMethod
 
 _ERRORS_FROM: Final = 400
-_REFERENCE = "#/components/schemas/{model}"
 
 
-def install(app: FastAPI) -> None:
-    """Make `app.openapi()` answer our document, built once."""
+def install(app: FastAPI, methods: Iterable[AnyMethod]) -> None:
+    """Make `app.openapi()` answer our document, built once; `methods` are those that have routes."""
+    methods = list(methods)
 
-    def openapi() -> dict[str, Any]:
-        app.openapi_schema = app.openapi_schema or _document(app)
+    def openapi() -> Fragment:
+        app.openapi_schema = app.openapi_schema or _document(app, methods)
         return app.openapi_schema
 
     app.openapi = openapi  # type: ignore[method-assign]
 
 
-def _document(app: FastAPI) -> dict[str, Any]:
+def _document(app: FastAPI, methods: Iterable[AnyMethod]) -> Fragment:
     document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
     components = document["components"]
-    problem = Problem.model_json_schema(ref_template=_REFERENCE)
+    problem = Problem.model_json_schema(ref_template=REFERENCE)
     components["schemas"] |= problem.pop("$defs") | {"Problem": problem}
+    for method in methods:
+        components["schemas"] |= body_schemas(method)
     for name in ("HTTPValidationError", "ValidationError"):
         components["schemas"].pop(name, None)
     statuses = sorted({kind.status for kind in PROBLEMS.values()})
@@ -38,7 +44,7 @@ def _document(app: FastAPI) -> dict[str, Any]:
     return document
 
 
-def _refer(responses: dict[str, Any]) -> Any:
+def _refer(responses: Responses) -> Iterator[tuple[int | str, Fragment]]:
     for status, response in responses.items():
         if int(status) < _ERRORS_FROM:
             for media in response.get("content", {}).values():
@@ -50,7 +56,7 @@ def _refer(responses: dict[str, Any]) -> Any:
             yield status, {"$ref": f"#/components/responses/Problem{status}"}
 
 
-def _problem(status: int) -> dict[str, Any]:
+def _problem(status: int) -> Fragment:
     codes = {code: kind for code, kind in PROBLEMS.items() if kind.status == status}
     examples = {
         code: {
@@ -67,5 +73,5 @@ def _problem(status: int) -> dict[str, Any]:
     }
     return {
         "description": "A problem: " + ", ".join(f"`{code}`" for code in codes),
-        "content": {MEDIA_TYPE: {"schema": {"$ref": _REFERENCE.format(model="Problem")}, "examples": examples}},
+        "content": {MEDIA_TYPE: {"schema": {"$ref": REFERENCE.format(model="Problem")}, "examples": examples}},
     }

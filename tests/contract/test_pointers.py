@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from service.api.examples import parameters_of
+from service.api.method_bodies import parameters_of
 from service.api.problems import find_parameter
 from service.engine.methods import METHODS
 from service.errors import ConvscopeError
@@ -38,16 +38,23 @@ def _subclasses(kind: type[ConvscopeError]) -> set[type[ConvscopeError]]:
     return {kind}.union(*(_subclasses(child) for child in kind.__subclasses__()))
 
 
+def _fields(document: dict[str, Any], name: str) -> list[set[str]]:
+    """What the method's bodies may have, the form's first."""
+    content = document["paths"][f"/v1/models/{{model}}/{name}"]["post"]["requestBody"]["content"]
+    schemas = document["components"]["schemas"]
+    bodies = (content[kind]["schema"]["$ref"] for kind in ("multipart/form-data", "application/json"))
+    return [set(schemas[body.rpartition("/")[2]]["properties"]) for body in bodies]
+
+
 @pytest.fixture(scope="module")
-def paths(client: TestClient) -> dict[str, Any]:
-    found: dict[str, Any] = client.get("/openapi.json").json()["paths"]
+def document(client: TestClient) -> dict[str, Any]:
+    found: dict[str, Any] = client.get("/openapi.json").json()
     return found
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_every_error_points_at_a_parameter_of_the_route(paths: dict[str, Any], name: str):
-    content = paths[f"/v1/models/{{model}}/{name}"]["post"]["requestBody"]["content"]
-    schemas = [set(content[kind]["schema"]["properties"]) for kind in ("multipart/form-data", "application/json")]
+def test_every_error_points_at_a_parameter_of_the_route(document: dict[str, Any], name: str):
+    schemas = _fields(document, name)
     parameters = parameters_of(METHODS[name])
     for field in {error.field for error in _subclasses(ConvscopeError)} - {None}:
         for given in (frozenset(), *(frozenset((each,)) for each in parameters)):
@@ -59,10 +66,9 @@ def test_every_error_points_at_a_parameter_of_the_route(paths: dict[str, Any], n
 @pytest.mark.parametrize("name", METHODS)
 @pytest.mark.parametrize("model", ["tiny", "features"])
 def test_what_is_wrong_is_found_in_the_schema_of_the_route(
-    client: TestClient, paths: dict[str, Any], picture: bytes, name: str, model: str
+    client: TestClient, document: dict[str, Any], picture: bytes, name: str, model: str
 ):
-    content = paths[f"/v1/models/{{model}}/{name}"]["post"]["requestBody"]["content"]
-    schema = set(content["multipart/form-data"]["schema"]["properties"])
+    schema = _fields(document, name)[0]
     pictures = [("image" if METHODS[name].consumes == "image" else "images", ("a.png", picture))]
     files = pictures if METHODS[name].consumes in ("image", "images") else None
     for parameter in schema & BAD.keys():

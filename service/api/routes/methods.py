@@ -6,17 +6,18 @@ from dataclasses import replace
 from functools import partial
 from http import HTTPStatus
 from time import perf_counter
-from typing import Any, Final
+from typing import Final
 
 import anyio.to_thread
 from fastapi import APIRouter, Request, Response
 
-from schemas.jobs import Job, JobResult
 from schemas.methods import MethodList, MethodParams
-from schemas.results import Result
 from service.api.dependencies import ModelName, ModelVersion, Services, ServicesDependency, until_gone
-from service.api.examples import parameters_of, request_body, request_headers, result_responses
+from service.api.examples import request_body, request_headers, result_responses
+from service.api.fragments import Fragment
 from service.api.job_requests import Asked, answer_with_job
+from service.api.method_answers import answer_model
+from service.api.method_bodies import parameters_of
 from service.api.requests.bodies import Body, announced_bytes, announces_dataset, count_nothing, read_body
 from service.api.requests.negotiation import JSON, PNG, choose
 from service.api.requests.preferences import read_preferences, wants_fresh
@@ -64,10 +65,10 @@ def _add_routes(router: APIRouter, method: AnyMethod) -> None:
         request.state.parameters = parameters - {"versions"}
         return await _answer(request, services, method, model, version)
 
-    shared: dict[str, Any] = {
+    shared: Fragment = {
         "methods": ["POST"],
         "description": method.description,
-        "response_model": JobResult | Job if method.kind == "job" else Result,
+        "response_model": answer_model(method),
         "responses": result_responses(method),
         "openapi_extra": request_body(method) | request_headers(),
     }
@@ -143,7 +144,7 @@ async def _read(
                 images.close()
 
 
-async def _validate(services: Services, method: AnyMethod, given: dict[str, Any]) -> MethodParams:
+async def _validate(services: Services, method: AnyMethod, given: dict[str, object]) -> MethodParams:
     """The parameters, checked on a thread where they are long. Raises InvalidParametersError."""
     params: MethodParams
     if len(given) <= _VALIDATED_AT_ONCE and all(map(_is_short, given.values())):
