@@ -7,7 +7,7 @@ PROCESSES ?= $(shell n=$$(getconf _NPROCESSORS_ONLN); echo $$((n < 4 ? n + 1 : 4
 COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" pyproject.toml
 
-.PHONY: help serve serve-redis test coverage chaos check bench tour mutations families legacy networks pictures gallery screenshots shape docs site demo lock audit clean
+.PHONY: help serve serve-redis test coverage chaos check bench tour mutations families foreign legacy networks pictures gallery screenshots shape docs site demo lock audit clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-12s %s\n", $$1, $$2}'
@@ -53,6 +53,10 @@ mutations: .venv/.develop  ## five thousand mutated pictures, datasets, JSON bod
 families: .venv/.develop  ## replay, logits and default layer on nine application families
 	$(BIN)/python -m tests.families
 
+foreign: .venv/.develop  ## a typed client that a foreign generator makes of the running service's OpenAPI, used and type-checked
+	@tests/foreign/install
+	$(BIN)/python -m pytest tests/foreign
+
 networks: .venv/.develop  ## three hundred random networks against eager Keras
 	$(BIN)/python -m tests.networks 300 0
 
@@ -87,16 +91,17 @@ demo: .venv/.develop  ## train the built-in models anew
 	$(BIN)/python -m service.demo.train_shapes
 	$(BIN)/python -m service.demo.train_glyphs
 
-lock: .venv/.develop  ## resolve both lock files anew
+lock: .venv/.develop  ## resolve the lock files anew
 	$(BIN)/$(COMPILE) --upgrade --output-file requirements.lock
 	$(BIN)/$(COMPILE) --upgrade --constraint requirements.lock --group develop --output-file requirements-dev.lock
 	$(BIN)/$(subst pyproject.toml,docs/site/requirements.in,$(COMPILE)) --upgrade --output-file docs/site/requirements.lock
+	$(BIN)/$(subst pyproject.toml,tests/foreign/requirements.in,$(COMPILE)) --upgrade --output-file tests/foreign/requirements.lock
 
 audit: .venv/.develop  ## known vulnerabilities among the locked packages
 	$(BIN)/pip-audit --require-hashes --disable-pip --requirement requirements-dev.lock
 
 clean:  ## remove the environment and caches
-	rm -rf .venv .venv-peers .venv-site .venv-legacy-* build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf .venv .venv-peers .venv-site .venv-foreign .venv-legacy-* build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 
 # pip compiles bytecode while it installs: importing TensorFlow without it takes 10 s more.
 .venv/.runtime: requirements.lock pyproject.toml

@@ -23,7 +23,10 @@ def test_workflow_tests_every_python_that_the_project_takes():
     lowest, beyond = map(int, re.findall(r"3\.(\d+)", project["requires-python"]))
     assert job["strategy"]["matrix"]["python"] == [f"3.{minor}" for minor in range(lowest, beyond)]
     assert "${{ matrix.python }}" in job["container"]
-    assert [step["run"] for step in job["steps"] if "run" in step] == ["make test"]
+    assert [step["run"] for step in job["steps"] if "run" in step] == ["make test", "make foreign"]
+    # The same on a machine of one's own.
+    commands = (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()[-2:]
+    assert commands == ["make test", "exec make foreign"]
 
 
 def test_actions_of_the_workflow_have_versions():
@@ -76,11 +79,16 @@ def test_every_page_is_on_the_site():
     assert "../decisions/*" in index
 
 
-def test_site_is_strict_and_locked():
+def test_site_is_strict():
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     assert "--fail-on-warning" in makefile.partition("\nsite:")[2].partition("\n\n")[0]
-    assert "--require-hashes" in (ROOT / "docs" / "site" / "install").read_text(encoding="utf-8")
-    lock = (ROOT / "docs" / "site" / "requirements.lock").read_text(encoding="utf-8")
-    wanted = (ROOT / "docs" / "site" / "requirements.in").read_text(encoding="utf-8").splitlines()[1:]
+
+
+@pytest.mark.parametrize("folder", ["docs/site", "tests/foreign"])
+def test_environments_of_their_own_are_locked(folder: str):
+    assert "--require-hashes" in (ROOT / folder / "install").read_text(encoding="utf-8")
+    lock = (ROOT / folder / "requirements.lock").read_text(encoding="utf-8")
+    wanted = (ROOT / folder / "requirements.in").read_text(encoding="utf-8").splitlines()[1:]
+    assert wanted
     assert "://" not in lock
     assert all(re.search(rf"^{name}==", lock, re.MULTILINE) for name in wanted)

@@ -58,7 +58,7 @@ def test_commands_of_documents_exist_when_they_call_make(page: Path):
 
 def test_readme_and_ci_call_the_two_commands():
     assert {"serve", "test"} <= called_targets(ROOT / "README.md")
-    assert "exec make test" in (ROOT / ".ci" / "run").read_text()
+    assert "\nmake test\n" in (ROOT / ".ci" / "run").read_text()
 
 
 def called_targets(page: Path) -> set[str]:
