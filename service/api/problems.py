@@ -3,7 +3,7 @@
 import errno
 import logging
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Final, TypedDict
 from urllib.parse import quote
 
 from fastapi import FastAPI, Request, Response
@@ -28,21 +28,30 @@ _ALSO: Final = {"channels": ("channel",), "images": ("dataset",), "image": ("ima
 _FULL: Final = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
 
 
+class Members(TypedDict, total=False):
+    """What a problem may have beside what all have: `errors`, or KServe's about a model."""
+
+    errors: list[ProblemError] | None
+    name: str
+    ready: bool
+    reason: str
+
+
 def respond(
     request: Request,
     code: str,
     detail: str,
     *,
     headers: dict[str, str] | None = None,
-    members: dict[str, Any] | None = None,
+    members: Members | None = None,
 ) -> Response:
-    """Build the problem+json response of a code; `members` are further members: `errors`, or extensions."""
-    kind, members = PROBLEMS[code], dict(members or {})
+    """Build the problem+json response of a code; `members` are further members."""
+    kind, members = PROBLEMS[code], Members(**(members or {}))
     problem = make_problem(request, code, detail, errors=members.pop("errors", None))
     headers = dict(headers or {})
     if kind.status == HTTPStatus.SERVICE_UNAVAILABLE and code not in NOT_PASSING:
         headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
-    content = problem.model_dump(exclude_none=True) | members
+    content = {**problem.model_dump(exclude_none=True), **members}
     return Response(to_json(content), kind.status, headers=headers, media_type=MEDIA_TYPE)
 
 

@@ -11,16 +11,21 @@ request; where all are being answered, it hears 503, but for probes.
 import asyncio
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Final, cast
+from typing import TYPE_CHECKING, Final, cast
 
 import h11
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.config import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.server import ServerState
 
 from service.api.access import PROBES
 from service.api.headers import secure
 from service.api.problems import respond
+
+if TYPE_CHECKING:
+    from uvicorn._types import ASGI3Application
 
 # As other servers have it: h11's own bound on a head that has not ended, and Apache's on its lines.
 _MAX_HEAD_BYTES: Final = 16 * 1024
@@ -50,7 +55,7 @@ class BoundedParser(h11.Connection):
     _pieces = 0
     _bytes = 0
 
-    def next_event(self) -> Any:
+    def next_event(self) -> h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]:
         """See h11. Raises RefusedError, once."""
         if self.their_state is h11.IDLE:
             self._pieces = self._bytes = 0
@@ -98,10 +103,18 @@ class Bounds:
 class BoundedProtocol(H11Protocol):
     """One connection."""
 
-    def __init__(self, *arguments: Any, bounds: Bounds, **options: Any) -> None:
-        super().__init__(*arguments, **options)
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, object],
+        _loop: asyncio.AbstractEventLoop | None = None,
+        *,
+        bounds: Bounds,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
         self.conn: BoundedParser = BoundedParser(h11.SERVER, _MAX_HEAD_BYTES)
-        self.app = cast("Any", partial(self._answer, cast("ASGIApp", self.app)))
+        self.app = cast("ASGI3Application", partial(self._answer, cast("ASGIApp", self.app)))
         self._bounds = bounds
         self._deadline: asyncio.TimerHandle | None = None
         self._stall: asyncio.TimerHandle | None = None

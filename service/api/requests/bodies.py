@@ -10,7 +10,7 @@ import math
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import IO, Any
+from typing import IO
 
 import anyio.to_thread
 from fastapi import Request
@@ -70,7 +70,7 @@ class BodyIncompleteError(ConvscopeError):
 class Body:
     """Parameters as they came (strings in a form), the image's bytes, and a dataset of images as an open ZIP."""
 
-    params: dict[str, Any]
+    params: dict[str, object]
     image: bytes | None = None
     images: IO[bytes] | None = None
 
@@ -198,7 +198,7 @@ async def _read_form(
     )
     form = await _parse_form(parser, stream)
     try:
-        params: dict[str, Any] = {}
+        params: dict[str, list[str]] = {}
         image: bytes | None = None
         images: list[UploadFile] = []
         for name, value in form.multi_items():
@@ -219,7 +219,7 @@ async def _read_form(
             elif value:
                 # An empty field is what a browser sends for one left blank.
                 params.setdefault(name, []).append(value)
-        flat = {name: values if values[1:] else values[0] for name, values in params.items()}
+        flat: dict[str, object] = {name: values if values[1:] else values[0] for name, values in params.items()}
         return Body(flat, image, await anyio.to_thread.run_sync(pack_files, images) if images else None)
     finally:
         await form.close()

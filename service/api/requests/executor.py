@@ -2,18 +2,18 @@
 
 import asyncio
 from collections import OrderedDict, deque
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeVar
+from typing import TypeVar, cast
 
 from service.errors import ConvscopeError, ServerBusyError
 
 T = TypeVar("T")
 # Ends when the client has left.
-Departure = Callable[[], Coroutine[Any, Any, None]]
+Departure = Callable[[], Awaitable[None]]
 
 
 class ClientGoneError(ConvscopeError):
@@ -22,8 +22,8 @@ class ClientGoneError(ConvscopeError):
 
 @dataclass(eq=False)
 class _Call:
-    function: Callable[[], Any]
-    future: asyncio.Future[Any]
+    function: Callable[[], object]
+    future: asyncio.Future[object]
     lane: str
     begun: bool = False
 
@@ -72,11 +72,12 @@ class BoundedExecutor:
         try:
             if departure is not None and not call.begun:
                 await self._wait_beside(call, departure)
-            answer: T = await asyncio.shield(call.future)
+            answer = await asyncio.shield(call.future)
         except asyncio.CancelledError:
             self._drop(call)
             raise
-        return answer
+        # Calls of all kinds wait in one lane.
+        return cast("T", answer)
 
     def close(self) -> None:
         """Give up what has not begun."""
@@ -118,7 +119,7 @@ class BoundedExecutor:
         call.future.cancel()
         return True
 
-    def _end(self, future: asyncio.Future[Any], work: asyncio.Future[Any]) -> None:
+    def _end(self, future: asyncio.Future[object], work: asyncio.Future[object]) -> None:
         self._free += 1
         if work.cancelled():
             future.cancel()
@@ -128,7 +129,7 @@ class BoundedExecutor:
             future.set_result(work.result())
         self._begin()
 
-    def _release(self, future: asyncio.Future[Any]) -> None:
+    def _release(self, future: asyncio.Future[object]) -> None:
         self._admitted -= 1
         if not future.cancelled():
             # Marks the exception as seen where the waiter has gone.

@@ -4,13 +4,14 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends, Header, Request
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from starlette.exceptions import HTTPException
 
 from service.api.dependencies import JobId, ServicesDependency
+from service.api.fragments import Responses
 from service.api.problems import make_problem
 from service.api.watching import JobServices
 from service.errors import ConvscopeError
@@ -24,7 +25,7 @@ _EXAMPLE: Final = (
     'event: image\ndata: {"name": "filter-12", "href": "/v1/jobs/0197f3c2a1b24c0e9d5f6a7b8c9d0e1f/images/filter-12"}\n'
     "id: 17\n\n"
 )
-_RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
+_RESPONSES: Final[Responses] = {
     200: {
         "description": "Events `job` (at first and with every change of state, the last one final), `progress`, "
         "`image` (each picture as it is ready), `error` (a problem: the job has been deleted). With `Last-Event-ID` "

@@ -2,12 +2,13 @@
 
 import logging
 from time import time
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 from fastapi import APIRouter, Query, Request, Response
 
 from schemas.jobs import Job, JobList
 from service.api.dependencies import ImageName, JobId, Services, ServicesDependency
+from service.api.fragments import Responses
 from service.api.requests.negotiation import JSON, PNG
 from service.api.watching import JobServices, require_id
 from service.errors import ConvscopeError
@@ -19,8 +20,8 @@ logger = logging.getLogger(__name__)
 
 router = APIRouter(tags=["jobs"], prefix="/v1/jobs")
 MAX_PAGE: Final = 200
-_ERRORS: Final[dict[int | str, dict[str, Any]]] = {404: {}, 410: {}, 503: {}}
-_PICTURE: Final[dict[int | str, dict[str, Any]]] = {
+_ERRORS: Final[Responses] = {404: {}, 410: {}, 503: {}}
+_PICTURE: Final[Responses] = {
     200: {
         "description": "The picture. It never changes: its ETag is its SHA-256.",
         "content": {PNG: {"schema": {"type": "string", "format": "binary"}}},

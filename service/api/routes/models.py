@@ -1,13 +1,14 @@
 """`/v1/models`: which models are served, and what is known of one. Looking loads none; `load` does."""
 
-from typing import Any
+from typing import Final
 
 import anyio.to_thread
 from fastapi import APIRouter, Request, Response
 
 from schemas.models import LayerList, ModelDetail, ModelList
 from service.api.dependencies import ModelName, ModelVersion, Services, ServicesDependency
-from service.api.problems import respond
+from service.api.fragments import Responses
+from service.api.problems import Members, respond
 from service.engine.methods import METHODS
 from service.engine.model import Model
 from service.errors import ModelFailedError, ModelNotLoadedError, WeightsUnavailableError
@@ -15,7 +16,7 @@ from service.models.doctor import describe, describe_unloaded
 from service.models.doctor import list_layers as list_layers_of
 
 router = APIRouter(tags=["models"], prefix="/v1/models")
-_ERRORS: dict[int | str, dict[str, Any]] = {404: {}, 503: {}}
+_ERRORS: Final[Responses] = {404: {}, 503: {}}
 
 
 @router.get("", summary="List the models")
@@ -69,7 +70,7 @@ async def _describe(request: Request, services: Services, name: str, version: st
         model = await services.loaded_model(name, version)
     except (ModelFailedError, WeightsUnavailableError) as error:
         # KServe's clients look for `name` and `ready`, also here.
-        members = {"name": name, "ready": False, "reason": error.detail}
+        members = Members(name=name, ready=False, reason=error.detail)
         return respond(request, error.code, error.detail, members=members)
     if model is not None:
         return await _describe_loaded(services, model)

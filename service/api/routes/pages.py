@@ -6,13 +6,14 @@ import mimetypes
 from collections.abc import Mapping
 from functools import cache
 from pathlib import PurePath
-from typing import Any, Final, get_args
+from typing import Final, get_args
 
 import anyio.to_thread
 import numpy as np
 from fastapi import APIRouter, FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
 
 from schemas.rendering import Colormap
 from service.api.requests.negotiation import PNG, choose
@@ -51,7 +52,7 @@ router = APIRouter(include_in_schema=False)
 class PageFiles(StaticFiles):
     """The page's files with the headers above; Starlette adds ETags and answers 304."""
 
-    async def get_response(self, path: str, scope: Any) -> Response:
+    async def get_response(self, path: str, scope: Scope) -> Response:
         response = await super().get_response(path, scope)
         suffix = PurePath(path).suffix
         media_type = _MEDIA_TYPES.get(suffix) or mimetypes.guess_type(path)[0] or "application/octet-stream"
@@ -81,7 +82,7 @@ async def start_page(request: Request) -> Response:
 
 
 @router.get("/ui/facts.json")
-async def facts() -> dict[str, Any]:
+async def facts() -> dict[str, list[str] | dict[str, str]]:
     """What the page must know to be drawn: its scenes, and every colour map as base64 of 256 RGB colours."""
     tables = {name: base64.b64encode(lookup_table(name).tobytes()).decode() for name in get_args(Colormap)}
     return {"scenes": list(SCENES), "colormaps": tables}
