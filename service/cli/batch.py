@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import click
 
@@ -13,7 +13,7 @@ from schemas.sentences import visible_json
 from service.cli.backends import Backend, Report, Work
 from service.cli.contact_sheet import Skipped, describe_dataset, describe_predictions, describe_versions
 from service.cli.exits import PROBLEMS, Exit, fail, judge, say
-from service.cli.gate import find_failures
+from service.cli.gate import Neighbours, find_failures
 from service.cli.interrupts import hold_interrupts
 from service.cli.output import OutputFolder, readable, to_line
 from service.cli.pictures import Picture, shorten
@@ -42,7 +42,7 @@ class Batch:
         self._output = output
         self._is_json = is_json
         self._skipped: list[Skipped] = []
-        self._compared: list[tuple[str, list[dict[str, Any]]]] = []
+        self._compared: list[tuple[str, list[Neighbours]]] = []
         self._done = 0
 
     def do(self, pictures: list[Picture | None], *, min_correlation: float | None = None) -> None:
@@ -112,7 +112,7 @@ class Batch:
         echo(visible_json(to_line(path, result, files)) if self._is_json else _sentence(path, result, files), err=False)
 
 
-def _about_range(samples: Mapping[str, Any] | None) -> str | None:
+def _about_range(samples: Mapping[str, object] | None) -> str | None:
     """Of a picture that is drawn brighter than sixteen bits are, though no file says so."""
     if samples is None or samples["sure"] != "found" or samples["bits"] == _SIXTEEN:
         return None

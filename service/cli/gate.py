@@ -1,15 +1,18 @@
 """Whether compared versions are alike enough. Knows results, no pictures."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+# What a result says of two neighbours, as its JSON has it: another version of the service may say more.
+Neighbours = Mapping[str, Any]
 
-def find_failures(neighbours: Iterable[dict[str, Any]], least: float) -> list[str]:
+
+def find_failures(neighbours: Iterable[Neighbours], least: float) -> list[str]:
     """Why neighbouring versions are not alike enough, in sentences; none where they are."""
     return [sentence for pair in neighbours if (sentence := _find_failure(pair, least))]
 
 
-def describe_pair(pair: dict[str, Any]) -> str:
+def describe_pair(pair: Neighbours) -> str:
     """How alike two neighbours are: the mean, and of several arrays the worst; or why that is not known."""
     known = "unknown" if pair["correlation"] is None else f"{pair['correlation']:.3f}"
     said = [f"{pair['from']}-{pair['to']} r = {known}"]
@@ -22,7 +25,7 @@ def describe_pair(pair: dict[str, Any]) -> str:
     return "; ".join(said)
 
 
-def _find_failure(pair: dict[str, Any], least: float) -> str | None:
+def _find_failure(pair: Neighbours, least: float) -> str | None:
     subject = f"versions {pair['from']} and {pair['to']}"
     if pair["reason"]:
         return f"{subject} cannot be compared: {pair['reason']}"

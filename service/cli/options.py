@@ -1,22 +1,22 @@
 """A method's parameters as options. Values are passed on as text: the pydantic model alone says what is wrong."""
 
 import types
-from collections.abc import Iterator
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Final, Literal, Union, get_args, get_origin
 
 import click
 from pydantic.fields import FieldInfo
 
 from schemas.methods import MethodParams
 
-_METAVARS = {int: "INTEGER", float: "NUMBER", str: "TEXT"}
+_METAVARS: Final[Mapping[object, str]] = {int: "INTEGER", float: "NUMBER", str: "TEXT"}
 _LISTS = (list, tuple, set, frozenset)
 
 
 class _Choice(click.Choice[str]):
     """Choices to show and to complete; refusing others is left to the pydantic model, with the API's sentence."""
 
-    def convert(self, value: Any, _: click.Parameter | None, __: click.Context | None) -> str:
+    def convert(self, value: object, _: click.Parameter | None, __: click.Context | None) -> str:
         return str(value)
 
 
@@ -34,7 +34,7 @@ def _option(name: str, field: FieldInfo, params: type[MethodParams]) -> click.Op
     return click.Option([flag, name], type=_type(kinds), metavar=_metavar(kinds), help=text)
 
 
-def _alternatives(annotation: Any) -> Iterator[Any]:
+def _alternatives(annotation: object) -> Iterator[object]:
     """The types that a value may have, None left out: `Annotated[int, …] | None` gives int."""
     origin = get_origin(annotation)
     if origin is Annotated:
@@ -46,13 +46,13 @@ def _alternatives(annotation: Any) -> Iterator[Any]:
         yield annotation
 
 
-def _type(kinds: list[Any]) -> click.ParamType[Any]:
+def _type(kinds: list[object]) -> click.ParamType[str]:
     if all(get_origin(kind) is Literal for kind in kinds):
         return _Choice([str(value) for kind in kinds for value in get_args(kind)])
     return click.STRING
 
 
-def _metavar(kinds: list[Any]) -> str | None:
+def _metavar(kinds: list[object]) -> str | None:
     """None where click writes the choices."""
     if all(get_origin(kind) is Literal for kind in kinds):
         return None

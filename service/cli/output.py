@@ -1,7 +1,6 @@
 """The output folder of a command: pictures as they come, `results.jsonl`, and the contact sheet at the end."""
 
 from pathlib import Path
-from typing import Any
 
 from pydantic_core import to_json
 
@@ -13,11 +12,10 @@ _MAX_NAME = 100
 
 def to_line(source: Path | None, result: Result, files: tuple[str, ...] = ()) -> str:
     """A result in one line of JSON: the API's own, without picture data, with `source` and each image's `file`."""
-    content: dict[str, Any] = {"source": None if source is None else readable(source)}
-    content |= result.model_dump(mode="json", exclude={"images": {"__all__": {"data"}}})
+    content = result.model_dump(mode="json", exclude={"images": {"__all__": {"data"}}})
     for image, file in zip(content["images"], files, strict=False):
         image["file"] = file
-    return to_json(content).decode()
+    return to_json({"source": None if source is None else readable(source)} | content).decode()
 
 
 def readable(path: Path) -> str:
