@@ -5,11 +5,11 @@ with Client("http://127.0.0.1:8000") as client:
     Path("overlay.png").write_bytes(result.images[0].data)
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Self
+from typing import IO, Self
 from urllib.parse import quote
 from uuid import uuid4
 
@@ -20,7 +20,7 @@ from schemas.jobs import Job, JobImage, JobList, JobResult, JobSummary, Progress
 from schemas.methods import MethodList
 from schemas.models import LayerList, ModelDetail, ModelList
 from schemas.results import Answer, Result, ResultImage
-from service.client.connection import Connection, ServiceError, read
+from service.client.connection import Connection, Part, ServiceError, read
 from service.client.watching import JobEvent, watch
 
 __all__ = ["Client", "JobEvent", "ServiceError"]
@@ -56,7 +56,7 @@ class Client:
         image: bytes | Path | None = None,
         images: bytes | Path | IO[bytes] | None = None,
         report: Callable[[float], None] | None = None,
-        **params: Any,
+        **params: object,
     ) -> Result:
         """Compute a result. Parameters are the API's own; one that is None stays at the service's default.
 
@@ -81,7 +81,7 @@ class Client:
         image: bytes | Path | None = None,
         images: bytes | Path | IO[bytes] | None = None,
         fresh: bool = False,
-        **params: Any,
+        **params: object,
     ) -> Job:
         """Have it computed as a job; the one of an earlier equal request, unless `fresh`."""
         headers = {"Prefer": "respond-async"} | ({"Cache-Control": "no-cache"} if fresh else {})
@@ -160,10 +160,15 @@ class Client:
         self.close()
 
     def _post(
-        self, method: str, route: str, headers: dict[str, str], pictures: dict[str, Any], params: dict[str, Any]
+        self,
+        method: str,
+        route: str,
+        headers: dict[str, str],
+        pictures: Mapping[str, bytes | Path | IO[bytes] | None],
+        params: Mapping[str, object],
     ) -> httpx2.Response:
         # Every field a part of a form, which takes the picture as it is: base64 in JSON would be a third larger.
-        parts: dict[str, Any] = {name: (None, _text(value)) for name, value in params.items() if value is not None}
+        parts: dict[str, Part] = {name: (None, _text(value)) for name, value in params.items() if value is not None}
         # The same key however often a busy service is asked: one job.
         headers = headers | {"Idempotency-Key": uuid4().hex}
         with ExitStack() as files:
@@ -205,7 +210,7 @@ def _segment(text: str) -> str:
     return quote(text, safe="")
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, list | tuple):

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import IO, TypedDict, TypeVar, Unpack
 
 import httpx2
 from pydantic import ValidationError
@@ -12,6 +12,15 @@ from schemas.base import Schema
 from schemas.problems import Problem, ProblemError
 
 S = TypeVar("S", bound=Schema)
+# Of a form: a file's name, None for a plain field, and what is in it.
+Part = tuple[str | None, str | bytes | IO[bytes]]
+
+
+class Content(TypedDict, total=False):
+    """What goes with a request."""
+
+    files: dict[str, Part]
+    headers: dict[str, str]
 
 
 class ServiceError(Exception):
@@ -44,11 +53,11 @@ class Connection:
     def close(self) -> None:
         self._http.close()
 
-    def call(self, answer: type[S], method: str, route: str, **content: Any) -> S:
+    def call(self, answer: type[S], method: str, route: str, **content: Unpack[Content]) -> S:
         """The answer of a route."""
         return read(answer, self.send(method, route, **content))
 
-    def send(self, method: str, route: str, **content: Any) -> httpx2.Response:
+    def send(self, method: str, route: str, **content: Unpack[Content]) -> httpx2.Response:
         """A successful response; a problem is raised."""
         deadline = time.monotonic() + self.patience_seconds
         while True:

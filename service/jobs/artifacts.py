@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path, PurePosixPath
-from typing import IO, Any, Final
+from typing import IO, Final
 
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
@@ -175,13 +175,13 @@ class Artifacts:
         )
 
     @cached_property
-    def _opened(self) -> tuple[Any, str]:
+    def _opened(self) -> tuple[fsspec.AbstractFileSystem, str]:
         # Late: the packages behind object storage take a second to import, and may be missing.
         files, root = fsspec.url_to_fs(self._url)
         return files, root
 
     @property
-    def _files(self) -> Any:
+    def _files(self) -> fsspec.AbstractFileSystem:
         return self._opened[0]
 
     def _path(self, *parts: str) -> str:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from typing import Any, Final, TypeVar
+from typing import Final, TypedDict, TypeGuard, TypeVar
 from uuid import uuid4
 
 from service.errors import ModelFailedError
@@ -26,6 +26,13 @@ _KEPT: Final = 256
 _MAX_BYTES: Final = 2**20
 # Ends within the same load after which it is not begun any more. One may be an operator's.
 _ENDS: Final = 2
+
+
+class Refusal(TypedDict):
+    """Why a file was refused, and when, in seconds since 1970."""
+
+    reason: str
+    at: int
 
 
 class LoadJournal:
@@ -48,14 +55,14 @@ class LoadJournal:
             loaded = begin()
             self._forget(key)
             return loaded
-        if reason := self._refused().get(key, {}).get("reason"):
-            raise ModelFailedError(f"{reason} (found at an earlier start; {advice})")
+        if (entry := self._refused().get(key)) and entry["reason"]:
+            raise ModelFailedError(f"{entry['reason']} (found at an earlier start; {advice})")
         with self._marked(key, advice):
             try:
                 return begin()
             except ModelFailedError as error:
                 if not _passes(error):
-                    self._write({**self._refused(), key: {"reason": error.detail, "at": int(time.time())}})
+                    self._write({**self._refused(), key: Refusal(reason=error.detail, at=int(time.time()))})
                 raise
 
     @contextmanager
@@ -91,7 +98,7 @@ class LoadJournal:
         """Marks of loads that nobody is at any more."""
         return [mark for mark in self._folder.glob(f"{key}.*.loading") if _is_left(mark)]
 
-    def _refused(self) -> dict[str, Any]:
+    def _refused(self) -> dict[str, Refusal]:
         try:
             with (self._folder / "refused.json").open("rb") as stream:
                 found = json.loads(stream.read(_MAX_BYTES))
@@ -107,7 +114,7 @@ class LoadJournal:
         for mark in self._left(key):
             mark.unlink(missing_ok=True)
 
-    def _write(self, entries: dict[str, Any]) -> None:
+    def _write(self, entries: dict[str, Refusal]) -> None:
         latest = sorted(entries.items(), key=lambda item: item[1]["at"])[-_KEPT:]
         try:
             with NamedTemporaryFile("w", dir=self._folder, prefix="refused.", delete=False) as stream:
@@ -117,7 +124,7 @@ class LoadJournal:
             logger.debug("a refused model file is not noted: %s", error)
 
 
-def _is_entry(entry: object) -> bool:
+def _is_entry(entry: object) -> TypeGuard[Refusal]:
     return isinstance(entry, dict) and isinstance(entry.get("reason"), str) and isinstance(entry.get("at"), int)
 
 

@@ -1,7 +1,7 @@
 """Job records on a Redis server, for several machines. What happens to them is written in `scripts/`."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, cast
 from uuid import uuid4
 
 from schemas.jobs import ChunkResult, JobError, JobRecord, JobState
@@ -9,6 +9,7 @@ from service.jobs.store import errors
 from service.jobs.store.port import (
     MAX_REQUESTS,
     Chunk,
+    ChunkState,
     Claim,
     Order,
     Overdue,
@@ -173,10 +174,10 @@ def _pairs(flat: Sequence[str]) -> dict[str, str]:
     return dict(zip(flat[::2], flat[1::2], strict=True))
 
 
-def _snapshot(fields: dict[str, Any], results: dict[str, str]) -> Snapshot:
+def _snapshot(fields: dict[str, str], results: dict[str, str]) -> Snapshot:
     return Snapshot(
         record=JobRecord.model_validate_json(fields["record"]),
-        state=fields["state"],
+        state=cast("JobState", fields["state"]),
         revision=int(fields["revision"]),
         created=float(fields["created"]),
         started=_time(fields.get("started")),
@@ -187,11 +188,11 @@ def _snapshot(fields: dict[str, Any], results: dict[str, str]) -> Snapshot:
     )
 
 
-def _chunks(fields: dict[str, Any], results: dict[str, str]) -> Iterator[Chunk]:
+def _chunks(fields: dict[str, str], results: dict[str, str]) -> Iterator[Chunk]:
     for number in range(int(fields["count"])):
         result = results.get(str(number))
         yield Chunk(
-            state=fields[f"c{number}.state"],
+            state=cast("ChunkState", fields[f"c{number}.state"]),
             attempts=int(fields.get(f"c{number}.attempts", 0)),
             progress=float(fields.get(f"c{number}.progress", 0)),
             revision=int(fields.get(f"c{number}.revision", 0)),

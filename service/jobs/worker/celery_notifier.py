@@ -7,7 +7,7 @@ setting that differs from Celery's default says why.
 import logging
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from typing import Any, Final
+from typing import Final
 
 from celery import Celery
 from kombu.entity import Queue
@@ -65,9 +65,7 @@ class CeleryNotifier:
     def __init__(self, app: Celery, redis_url: str) -> None:
         self._app = app
         # One quick question before each wake-up; where it fails, so would that.
-        self._redis: Any = Redis.from_url(
-            redis_url, socket_timeout=1, socket_connect_timeout=1, retry=Retry(NoBackoff(), 0)
-        )
+        self._redis = Redis.from_url(redis_url, socket_timeout=1, socket_connect_timeout=1, retry=Retry(NoBackoff(), 0))
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="notifier")
         self._waiting = 0
 

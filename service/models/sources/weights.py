@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 from threading import Event, Thread
-from typing import Any
 from urllib.error import HTTPError
 from urllib.request import urlopen
 from uuid import uuid4
@@ -157,7 +156,7 @@ def _within(seconds: float, ask: Callable[[], HTTPResponse]) -> HTTPResponse:
         raise
 
 
-def _close_late(answer: Future[Any]) -> None:
+def _close_late(answer: Future[HTTPResponse]) -> None:
     if answer.exception() is None:
         answer.result().close()
 
