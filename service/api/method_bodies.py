@@ -59,7 +59,8 @@ def _describe(method: AnyMethod, kind: Kind, parameters: dict[str, Fragment]) ->
     ways = _ways(method, _FILES[kind])
     description = f"Parameters of `{method.name}`."
     if ways:
-        description = f"Parameters of `{method.name}`, and its pictures: one of {', '.join(map('`{}`'.format, ways))}."
+        listed = ", ".join(f"`{way}`" for way in ways)
+        description = f"Parameters of `{method.name}`, and what it is to look at: one of {listed} is needed."
     return {
         "title": component_name(method, kind),
         "description": description,
