@@ -1,6 +1,9 @@
 """Numbers of several versions of a model side by side."""
 
-from pydantic import Field, SerializeAsAny
+from functools import cache, reduce
+from operator import or_
+
+from pydantic import Field, SerializeAsAny, create_model
 
 from schemas.base import Schema
 from schemas.models import Prediction
@@ -67,3 +70,21 @@ class VersionsValues(Values):
         None, exclude_if=is_none, description="Pictures of a dataset that some version could not use."
     )
     versions: list[VersionValues]
+
+
+@cache
+def versions_of(*models: type[Values]) -> type[VersionsValues]:
+    """`VersionsValues` of a method whose `values` for one version are one of the models, most particular first."""
+    name = models[0].__name__.removesuffix("Values")
+    entry = create_model(
+        f"{name}Version",
+        __base__=VersionValues,
+        __doc__="What one version came to.",
+        values=(reduce(or_, models), Field(description="As the method has them for one version.")),
+    )
+    return create_model(
+        f"{name}Versions",
+        __base__=VersionsValues,
+        __doc__="Versions of a model side by side.",
+        versions=(list[entry], ...),  # type: ignore[valid-type]
+    )

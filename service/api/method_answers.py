@@ -20,11 +20,9 @@ def answer_model(method: AnyMethod) -> object:
 
 
 def _own(method: AnyMethod, base: type[Answer]) -> type[Answer]:
-    """`base` under a name of the method's own, its values those that the method states, where it states some."""
+    """`base` under a name of the method's own, its values those that the method states."""
     name, said = component_name(method, base.__name__), f"A result of `{method.name}`."
-    if not method.value_models:
-        return create_model(name, __base__=base, __doc__=said)
+    # At once there is one picture, and one version of the model.
+    models = method.values if base is Result else method.value_models
     about = base.model_fields["values"].description
-    return create_model(
-        name, __base__=base, __doc__=said, values=(reduce(or_, method.value_models), Field(description=about))
-    )
+    return create_model(name, __base__=base, __doc__=said, values=(reduce(or_, models), Field(description=about)))

@@ -1,61 +1,52 @@
-"""A method that states the models of its values: what OpenAPI says of its answers."""
+"""What OpenAPI says of a method's answers: one of the models of its values, for one picture and for jobs."""
 
 from typing import Any
 
 import pytest
 from fastapi import FastAPI
-from pydantic import BaseModel, Field
+from pydantic import Field
 
-from schemas.methods import MethodKind, MethodParams
+from schemas.methods import MethodParams
+from schemas.values.base import Values
 from service.api import openapi
 from service.api.routes.methods import make_router
 from service.engine.drawing.visuals import ScoreList
-from service.engine.kinds.method import AnyMethod, Method
+from service.engine.kinds.method import ImageMethod
 
 
-class OneValues(BaseModel):
+class DarkValues(Values):
+    """The darkest place."""
+
+    row: int
+
+
+class BrightnessValues(Values):
     """Of one picture."""
 
     brightness: float = Field(description="Mean over the picture, 0…1.")
-
-
-class ManyValues(BaseModel):
-    """Of a dataset."""
-
-    pictures: int = Field(description="Pictures of the dataset.")
-    darkest: OneValues
-
-
-class Stating(Method[Any]):
-    @property
-    def value_models(self) -> tuple[type[BaseModel], ...]:
-        return (OneValues, ManyValues)
+    darkest: DarkValues
 
 
 def _compute(*_: object) -> ScoreList:
     raise AssertionError("only described here")
 
 
-def _method(of: type[AnyMethod], name: str, kind: MethodKind = "interactive") -> AnyMethod:
-    return of(
+def _method(name: str, *, takes_long: bool = False) -> ImageMethod[Any]:
+    return ImageMethod(
         name=name,
         title="Brightness",
         description="How bright a picture is.",
-        kind=kind,
-        consumes="image",
         params=MethodParams,
+        values=(BrightnessValues, DarkValues),
         compute=_compute,
         refuse=lambda _: None,
+        takes_long=takes_long,
     )
 
 
 @pytest.fixture(scope="module")
 def schemas() -> dict[str, Any]:
-    methods = [
-        _method(Stating, "mean-brightness"),
-        _method(Stating, "dark-pictures", kind="job"),
-        _method(Method, "silent"),
-    ]
+    methods = [_method("mean-brightness"), _method("slow-brightness", takes_long=True)]
     app = FastAPI()
     app.include_router(make_router(methods))
     openapi.install(app, methods)
@@ -63,22 +54,26 @@ def schemas() -> dict[str, Any]:
     return found
 
 
-@pytest.mark.parametrize("name", ["MeanBrightnessResult", "MeanBrightnessJobResult", "DarkPicturesJobResult"])
-def test_values_are_one_of_the_stated_models_when_there_are_several(schemas: dict[str, Any], name: str):
-    values = schemas[name]["properties"]["values"]
-    assert values["anyOf"] == [{"$ref": f"#/components/schemas/{model}"} for model in ("OneValues", "ManyValues")]
+def test_values_are_those_of_one_picture_when_the_answer_is_no_job(schemas: dict[str, Any]):
+    values = schemas["MeanBrightnessResult"]["properties"]["values"]
+    assert values["anyOf"] == [{"$ref": f"#/components/schemas/{name}"} for name in ("BrightnessValues", "DarkValues")]
     assert values["description"]
-    assert "values" in schemas[name]["required"]
+    assert "values" in schemas["MeanBrightnessResult"]["required"]
+    assert "SlowBrightnessResult" not in schemas
+
+
+@pytest.mark.parametrize("name", ["MeanBrightnessJobResult", "SlowBrightnessJobResult"])
+def test_values_may_be_of_a_dataset_or_of_versions_when_a_job_answers(schemas: dict[str, Any], name: str):
+    models = [one["$ref"].rsplit("/", 1)[1] for one in schemas[name]["properties"]["values"]["anyOf"]]
+    assert models == ["BrightnessValues", "DarkValues", "BrightnessOverDataset", "BrightnessVersions"]
+    items = schemas["BrightnessOverDataset"]["properties"]["items"]["items"]["anyOf"]
+    assert [one["$ref"].rsplit("/", 1)[1] for one in items] == ["BrightnessOfPicture", "DarkOfPicture"]
+    (one_version,) = schemas["BrightnessVersions"]["properties"]["versions"]["items"].values()
+    assert len(schemas[one_version.rsplit("/", 1)[1]]["properties"]["values"]["anyOf"]) == 3
 
 
 def test_value_models_are_components_as_they_describe_themselves(schemas: dict[str, Any]):
-    assert schemas["OneValues"]["description"] == "Of one picture."
-    assert schemas["OneValues"]["properties"]["brightness"]["description"] == "Mean over the picture, 0…1."
-    assert schemas["ManyValues"]["properties"]["darkest"] == {"$ref": "#/components/schemas/OneValues"}
+    assert schemas["BrightnessValues"]["description"] == "Of one picture."
+    assert schemas["BrightnessValues"]["properties"]["brightness"]["description"] == "Mean over the picture, 0…1."
+    assert schemas["BrightnessValues"]["properties"]["darkest"] == {"$ref": "#/components/schemas/DarkValues"}
     assert [name for name in schemas if "__" in name] == []
-
-
-def test_values_are_a_free_object_when_no_models_are_stated(schemas: dict[str, Any]):
-    values = schemas["SilentResult"]["properties"]["values"]
-    assert (values["type"], values["additionalProperties"]) == ("object", True)
-    assert set(schemas["SilentResult"]["properties"]) == set(schemas["MeanBrightnessResult"]["properties"])

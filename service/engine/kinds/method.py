@@ -11,6 +11,7 @@ from typing import Any, Generic, TypeVar
 from schemas.methods import Consumes, MethodDescription, MethodKind, MethodParams
 from schemas.rendering import HeatmapRendering
 from schemas.values.base import Values
+from schemas.values.versions import versions_of
 from service.engine.arrays import Array
 from service.engine.drawing.visuals import Numbers, Scatter, Visual
 from service.engine.kinds.context import Batch, Context, Reduction, Summary
@@ -55,9 +56,14 @@ class Method(Generic[P]):
         raise NotImplementedError
 
     @property
-    def value_models(self) -> tuple[type[Values], ...]:
-        """All that `values` of a result may be, but for those of several versions."""
+    def whole_values(self) -> tuple[type[Values], ...]:
+        """All that `values` of one version may be, that of a dataset among them."""
         return self.values
+
+    @property
+    def value_models(self) -> tuple[type[Values], ...]:
+        """All that `values` of a job's result may be: of one version, or of several."""
+        return (*self.whole_values, versions_of(*self.whole_values))
 
     @property
     def lays_maps(self) -> bool:
@@ -100,7 +106,7 @@ class ImageMethod(Method[P]):
         return self.over_images or list_pictures(*self.values)
 
     @property
-    def value_models(self) -> tuple[type[Values], ...]:
+    def whole_values(self) -> tuple[type[Values], ...]:
         return (*self.values, self.over_dataset.values)
 
 

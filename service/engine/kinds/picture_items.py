@@ -86,13 +86,17 @@ def flatten(item: Item[Any, Any]) -> dict[str, object]:
     return {**item.facts.model_dump(), **item.values.model_dump()}
 
 
+def _stem(values: type[Values]) -> str:
+    return values.__name__.removesuffix("Values")
+
+
 @cache
 def list_pictures(*values: type[Values]) -> OverImages[Any]:
     """For methods that say of a dataset what they say of each picture, and nothing of it as a whole."""
-    entries = tuple(create_model(f"{each.__name__}OfPicture", __base__=(PictureItem, each)) for each in values)
+    entries = tuple(create_model(f"{_stem(each)}OfPicture", __base__=(PictureItem, each)) for each in values)
     item: Any = Union[entries]  # noqa: UP007 - of a tuple
     whole = create_model(
-        f"{values[0].__name__}OverDataset",
+        f"{_stem(values[0])}OverDataset",
         __base__=PicturesOverDataset,
         __doc__="Every picture by itself.",
         items=(list[item], ...),
