@@ -26,7 +26,16 @@ from service.engine.ports.answers import (
 from service.engine.ports.ascent import Ascended, Ascent
 from service.engine.ports.network_info import Latent, LayerInfo, NetworkInfo
 from service.engine.ports.overrides import Overrides
-from service.errors import ClassOutOfRangeError, LayerNotFoundError, ModelFailedError, SizeUnsuitableError
+from service.errors import (
+    ClassOutOfRangeError,
+    LayerNotSpatialError,
+    LayerWithoutFilterError,
+    LayerWithoutKernelError,
+    MethodUnavailableError,
+    ModelFailedError,
+    SizeUnsuitableError,
+)
+from tests.unit.closed_form import Formula, enter, even_field, find_layer, leave, spread
 
 RAW = Preprocessing("none", (1.0,), (0.0,))
 # For methods that are called by hand.
@@ -34,124 +43,140 @@ IDLE = Context(RAW, lambda _: None)
 
 
 class ClosedFormProbe:
-    """Maps A = image (one channel per colour), logits = mean over space of A, times `weights` (channels, classes).
+    """Maps A = image times `gains` (one channel per colour), logits = mean over space of A, times `weights`.
 
-    So the gradient of logit t with respect to A is weights[:, t] / (h * w), everywhere the same.
+    So the gradient of logit t with respect to A is weights[:, t] / (h * w), everywhere the same. `weights` is
+    (channels, classes); a single column is a sigmoid's. A gain of zero makes a dead filter.
     """
 
-    def __init__(self, weights: Iterable[Iterable[float]], *, size: tuple[int, int] = (4, 6)) -> None:
+    def __init__(
+        self,
+        weights: Iterable[Iterable[float]],
+        *,
+        size: tuple[int, int] = (4, 6),
+        gains: Sequence[float] = (1.0, 1.0, 1.0),
+    ) -> None:
         self.weights = np.asarray(list(weights), np.float32)
+        self.formula = Formula(self.weights, np.asarray(gains, np.float32))
         self.operations = 10**9
         self.ascents: list[Ascent] = []
         height, width = size
+        columns = self.weights.shape[1]
         layers = (
             LayerInfo("maps", "Conv2D", (None, height, width, 3), (1, 1, 3, 3), (3,), 12),
-            LayerInfo("scores", "Dense", (None, self.weights.shape[1]), (3, 2), None, 6),
+            LayerInfo("scores", "Dense", (None, columns), (3, columns), None, 3 * columns),
         )
         self.network_info = NetworkInfo(
             input_shape=(height, width, 3),
-            task="classification",
-            classes=self.weights.shape[1],
+            task="binary" if self.formula.is_binary else "classification",
+            classes=self.formula.columns.shape[1],
             target_kind="logit",
             default_layer="maps",
             logits="the output itself",
             layers=layers,
-            parameters=18,
-            trainable_parameters=18,
+            parameters=12 + 3 * columns,
+            trainable_parameters=12 + 3 * columns,
         )
 
     def scores(self, image: Array) -> Scores:
-        logits = image.mean(axis=(0, 1)) @ self.weights
-        exponentials = np.exp(logits - logits.max())
-        return Scores(np.asarray(exponentials / exponentials.sum(), np.float32))
+        self._require_classes()
+        return Scores(self.formula.scores(image[None])[0])
 
     def activations(self, image: Array, layers: Sequence[str]) -> list[LayerActivations]:
-        answers = {"maps": image, "scores": self.scores(image).values}
-        return [LayerActivations(layer, answers[layer]) for layer in layers]
+        found = [self.layer(layer) for layer in layers]
+        return [LayerActivations(layer.path, self.formula.answers(layer.type, image[None])[0]) for layer in found]
 
     def channel_statistics(self, images: Array, layers: Sequence[str], signs: Array) -> list[ChannelStatistics]:
-        """Of `maps` alone; a channel that is negative everywhere is silent, as if a ReLU came next."""
-        answers = np.maximum(images, 0).reshape(len(images), -1, images.shape[-1])
-        positions = answers.shape[1]
-        sketch = np.einsum("nkp,npc->kc", signs[:, :, :positions], answers)
-        means = (answers.mean(axis=1), answers.max(axis=1), answers.min(axis=1), (answers == 0).mean(axis=1))
-        return [
-            ChannelStatistics(layer, positions, *(np.asarray(each, np.float32) for each in (*means, sketch)))
-            for layer in layers
-        ]
+        found = [self.layer(layer) for layer in layers]
+        return [self._describe(layer, images, signs) for layer in found]
+
+    def _describe(self, layer: LayerInfo, images: Array, signs: Array) -> ChannelStatistics:
+        answers = self.formula.answers(layer.type, images)
+        flat = answers.reshape(len(images), -1, answers.shape[-1])
+        numbers = (flat.mean(axis=1), flat.max(axis=1), flat.min(axis=1), (flat == 0).mean(axis=1), spread(flat, signs))
+        return ChannelStatistics(layer.path, flat.shape[1], *(np.asarray(each, np.float32) for each in numbers))
 
     def unit_activations(self, images: Array, layer: str) -> UnitActivations:
-        """Of `maps` the image itself, of `scores` its scores."""
-        answers = images if layer == "maps" else np.stack([self.scores(image).values for image in images])
+        found = self.layer(layer)
+        answers = self.formula.answers(found.type, images)
         flat = answers.reshape(len(images), -1, answers.shape[-1])
         place = flat.argmax(axis=1).astype(np.int32)
-        return UnitActivations(layer, answers.shape[1:-1], flat.mean(axis=1), flat.max(axis=1), place)
+        return UnitActivations(found.path, answers.shape[1:-1], flat.mean(axis=1), flat.max(axis=1), place)
 
     def receptive_field(self, layer: str, size: tuple[int, int]) -> ReceptiveField | None:
-        """Of `maps`: a position sees itself and its neighbours."""
-        return even_field(size, 3) if layer == "maps" else None
+        """Of `maps`: a position sees itself alone."""
+        return even_field(size, 1) if self.layer(layer).is_map else None
 
     def encode(self, images: Array) -> Array:
         """As an autoencoder its latent is the mean of each channel."""
-        return np.asarray(images.mean(axis=(1, 2)), np.float32)
+        self._require_latent()
+        return self.formula.answers("GlobalAveragePooling2D", images)
 
     def decode(self, latents: Array) -> Array:
         """Flat pictures of those means."""
+        self._require_latent()
         shape = (len(latents), *self.network_info.layers[0].output_shape[1:3], latents.shape[1])
         return np.asarray(np.broadcast_to(latents[:, None, None], shape), np.float32)
 
     def unit_gradients(self, images: Array, layer: str, units: Sequence[int]) -> Array:
-        """Of the means: unit k depends on channel k alone, everywhere the same, and the more the brighter is all."""
-        gradients = np.zeros((len(units), *images.shape[1:]), np.float32)
-        for row, unit in enumerate(units):
-            gradients[row, ..., unit] = images.mean() / images[0, ..., 0].size
-        return gradients
+        return self.formula.unit_gradients(self.layer(layer).type, images, units)
 
     def layer(self, reference: str) -> LayerInfo:
-        found = [layer for layer in self.network_info.layers if layer.path == reference]
-        if not found:
-            raise LayerNotFoundError(f"layer '{reference}' is not in this network")
-        return found[0]
+        return find_layer(self.network_info.layers, reference)
 
     def require_target(self, *, layer: str | None, class_index: int | None) -> None:
-        self.layer(layer or "maps")
-        if class_index is not None and class_index >= self.weights.shape[1]:
-            raise ClassOutOfRangeError(f"class {class_index} does not exist")
+        self._find_target(layer, class_index)
 
     def kernels(self, layer: str) -> list[Kernel]:
-        return [Kernel(layer, "kernel", self.weights[None, None])]
+        found = self.layer(layer)
+        if found.kernel_shape is None:
+            raise LayerWithoutKernelError(f"layer '{found.path}' has no kernel to show")
+        kernel = self.weights if found.type == "Dense" else np.diag(self.formula.gains)
+        return [Kernel(found.path, "kernel", kernel[None, None])]
 
     def activations_and_gradients(
         self, image: Array, *, layer: str | None = None, class_index: int | None = None
     ) -> LayerGradients:
+        found = self._find_target(layer, class_index)
         scores = self.scores(image)
         index = scores.top if class_index is None else class_index
-        gradients = np.broadcast_to(self.weights[:, index] / image[..., 0].size, image.shape)
-        value = float(image.mean(axis=(0, 1)) @ self.weights[:, index])
+        gradients = np.broadcast_to(self.formula.columns[:, index] / image[..., 0].size, image.shape)
+        value = float(self.formula.logits(image[None])[0, index])
         target = Target(index, float(scores.values[index]), "logit", value)
-        return LayerGradients(layer or "maps", image, np.asarray(gradients, np.float32), target, scores)
+        maps = self.formula.answers(found.type, image[None])[0]
+        return LayerGradients(found.path, maps, np.asarray(gradients, np.float32), target, scores)
 
     def layer_on_canvas(self, layer: str, size: tuple[int, int]) -> LayerOnCanvas:
-        """Layer `maps` with three filters, of which the last is dead; it needs two pixels a side."""
+        """Every layer needs two pixels a side."""
+        found = self.layer(layer)
+        if found.type in ("Flatten", "UpSampling2D"):
+            raise LayerWithoutFilterError(f"layer '{found.path}' has no filters to look for")
         if min(size) < 2:
-            raise SizeUnsuitableError(f"'{layer}' needs two pixels")
-        return LayerOnCanvas(layer, (*size, 3), self.operations, size[0] * size[1] * 3)
+            raise SizeUnsuitableError(f"'{found.path}' needs two pixels")
+        shape = (*size, 3) if len(found.output_shape) == 4 else (found.output_shape[-1] or 0,)
+        return LayerOnCanvas(found.path, shape, self.operations, size[0] * size[1] * 3)
 
     def ascend(self, ascent: Ascent, report: Callable[[float], None]) -> Ascended:
-        """Filter k is channel k, so each step adds sqrt(3) * step_size there; what is dead does not move."""
+        """The slopes are the same everywhere: of `maps` each step adds sqrt(3) * step_size to the filter's channel."""
         self.ascents.append(ascent)
+        self.layer_on_canvas(ascent.objective.layer, ascent.canvas.start.shape[1:3])
+        kind, prepared = self.layer(ascent.objective.layer).type, ascent.canvas.preprocessing
         schedule, filters = ascent.schedule, ascent.objective.filters
         canvas, frames = ascent.canvas.start.copy(), [ascent.canvas.start]
+        moved, rows = np.zeros(len(filters), np.bool_), range(len(filters))
         for step in range(1, schedule.steps + 1):
-            for image, number in enumerate(filters):
-                canvas[image, ..., number] += (number != 2) * np.sqrt(3) * schedule.step_size
+            slopes = leave(self.formula.slopes(kind, enter(canvas, prepared), filters)[rows, rows], prepared)
+            size = np.sqrt(np.square(slopes).mean(axis=1, keepdims=True))
+            canvas += schedule.step_size * np.divide(slopes, size, where=size > 0, out=slopes * 0)[:, None, None]
+            moved |= size[:, 0] > 0
             if schedule.keep_every and (step % schedule.keep_every == 0 or step == schedule.steps):
                 frames.append(canvas.copy())
             report(step / schedule.steps)
+        answers = self.formula.answers(kind, enter(canvas, prepared)).reshape(len(filters), -1, self._width(kind))
         return Ascended(
             canvas=canvas,
-            activations=np.asarray([canvas[i, ..., number].mean() for i, number in enumerate(filters)], np.float32),
-            moved=np.asarray([number != 2 for number in filters]),
+            activations=np.asarray(answers.mean(axis=1)[rows, list(filters)], np.float32),
+            moved=moved,
             frames=np.stack(frames)[: len(frames) if schedule.keep_every else 0],
             batch=len(filters),
             narrow=False,
@@ -159,12 +184,33 @@ class ClosedFormProbe:
             threads=1,
         )
 
+    def _width(self, kind: str) -> int:
+        return self.weights.shape[1] if kind == "Dense" else len(self.formula.gains)
+
+    def _find_target(self, layer: str | None, class_index: int | None) -> LayerInfo:
+        classes = self._require_classes()
+        if class_index is not None and not 0 <= class_index < classes:
+            raise ClassOutOfRangeError(f"class {class_index} does not exist")
+        found = self.layer(layer or self.network_info.default_layer or "maps")
+        if not found.is_map:
+            raise LayerNotSpatialError(f"layer '{found.path}' has no spatial axes")
+        return found
+
+    def _require_classes(self) -> int:
+        if self.network_info.classes is None:
+            raise MethodUnavailableError("this network gives no class scores")
+        return self.network_info.classes
+
+    def _require_latent(self) -> None:
+        if self.network_info.latent is None:
+            raise MethodUnavailableError("this network is no autoencoder")
+
 
 class BatchingClosedFormProbe(ClosedFormProbe):
     """The same for several images at once; notes how many came together."""
 
-    def __init__(self, weights: Iterable[Iterable[float]]) -> None:
-        super().__init__(weights)
+    def __init__(self, weights: Iterable[Iterable[float]], *, gains: Sequence[float] = (1.0, 1.0, 1.0)) -> None:
+        super().__init__(weights, gains=gains)
         self.batches: list[int] = []
 
     def scores_of(self, images: Sequence[Array]) -> list[Scores]:
@@ -179,12 +225,6 @@ class BatchingClosedFormProbe(ClosedFormProbe):
             self.activations_and_gradients(image, layer=layer, class_index=index)
             for image, index in zip(images, classes, strict=True)
         ]
-
-
-def even_field(size: tuple[int, int], window: int) -> ReceptiveField:
-    """Of maps of the picture's size: each position sees a window about itself."""
-    rows, columns = np.arange(size[0])[:, None] - window // 2, np.arange(size[1])[None] - window // 2
-    return ReceptiveField(rows, rows + window, columns, columns + window)
 
 
 def image_of(seed: int) -> Array:
@@ -204,8 +244,14 @@ def autoencoder_model(**changes: Any) -> Model:
     model = closed_form_model([[1.0, 0.0], [0.0, 1.0], [0.0, 0.0]], **changes)
     probe = model.probe
     assert isinstance(probe, ClosedFormProbe)
+    maps = probe.network_info.layers[0]
     probe.network_info = replace(
         probe.network_info,
+        layers=(
+            maps,
+            LayerInfo("means", "GlobalAveragePooling2D", (None, 3), None, None, 0),
+            LayerInfo("decoded", "UpSampling2D", maps.output_shape, None, None, 0, space="own"),
+        ),
         task="autoencoder",
         classes=None,
         target_kind=None,

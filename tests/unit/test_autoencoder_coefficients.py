@@ -1,6 +1,7 @@
 """Coefficients on an autoencoder whose latent is the mean of each channel, decoded as flat pictures."""
 
 import io
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from PIL import Image
 
 from schemas.results import Result
+from service.engine.arrays import Array
 from service.engine.chunks import JobLimits, plan, run_all
 from service.engine.images.decoding import ImageLimits
 from service.engine.methods import METHODS
@@ -35,6 +37,13 @@ def _run(model: Model, **params: Any) -> Result:
     return run_all(model, _request(**params), LIMITS, JobLimits(), lambda _: None)
 
 
+class _BrightProbe(ClosedFormProbe):
+    """Its gradients are greater the brighter the pictures are, so that no slice of them has those of all."""
+
+    def unit_gradients(self, images: Array, layer: str, units: Sequence[int]) -> Array:
+        return super().unit_gradients(images, layer, units) * images.mean()
+
+
 class _WiredProbe(ClosedFormProbe):
     """Two dense units, `hidden`, see the 4 x 6 x 3 numbers of the picture: the first the last of them alone."""
 
@@ -46,7 +55,7 @@ class _WiredProbe(ClosedFormProbe):
 
 def _models() -> tuple[Model, Model]:
     """One whose latent is not wired to the picture, and one with a dense layer that is."""
-    plain = autoencoder_model()
+    plain = autoencoder_model(probe=_BrightProbe([[1.0, 0.0], [0.0, 1.0], [0.0, 0.0]]))
     means = LayerInfo("means", "GlobalAveragePooling2D", (None, 3), None, None, 0)
     plain.probe.network_info = replace(plain.network_info, layers=(plain.network_info.layers[0], means))  # type: ignore[misc]
     probe = _WiredProbe([[1.0], [0.0], [0.0]])
@@ -64,7 +73,7 @@ def test_gradients_are_meant_over_all_pictures_when_no_unit_is_wired():
         "means",
         [0, 1, 2],
     )
-    # The fake's gradient is the mean of all numbers over 24 positions.
+    # The fake's gradients are the mean of all numbers over 24 positions.
     assert result.values["max_abs"] == pytest.approx([np.mean(COLOURS) / 24] * 3)
     assert result.values["norm"] == pytest.approx([np.mean(COLOURS) / np.sqrt(24)] * 3)
 

@@ -39,11 +39,13 @@ from tests.unit.fakes import RAW, ClosedFormProbe, closed_form_model
 
 IMAGES = ImageLimits(2**20, 10**6)
 WEIGHTS = [[1.0, 0.0], [0.0, 1.0], [0.0, 0.0]]
+# The last filter is dead.
+GAINS = (1.0, 1.0, 0.0)
 CAFFE = Preprocessing("caffe", (1.0,), (-1.0, -2.0, -3.0), "bgr")
 
 
 def _probe(operations: int = 10**9, **network_info: Any) -> ClosedFormProbe:
-    probe = ClosedFormProbe(WEIGHTS)
+    probe = ClosedFormProbe(WEIGHTS, gains=GAINS)
     probe.operations = operations
     probe.network_info = replace(probe.network_info, **network_info)
     return probe
@@ -159,7 +161,7 @@ def test_canvas_is_raw_and_turned_when_a_bgr_network_is_not_preprocessed():
     (rgb,) = filter_patterns(
         probe, None, FilterPatternsParams(size=8, steps=50), _context(0, preprocessing=CAFFE)
     ).pictures
-    assert rgb.values.mean(axis=(0, 1)).argmax() == 0
+    assert rgb.values.mean(axis=(0, 1)).argmax() == 2
 
 
 @pytest.mark.parametrize(
@@ -177,7 +179,7 @@ def test_size_is_refused_when_the_layer_cannot_take_it():
         cut(_probe(), FilterPatternsParams(size=1))
 
 
-@pytest.mark.parametrize(("default", "layer"), [("maps", "maps"), (None, "second")])
+@pytest.mark.parametrize(("default", "layer"), [("first", "first"), (None, "second")])
 def test_layer_is_the_last_with_maps_when_none_is_named(default: str | None, layer: str):
     facts = [LayerInfo(name, "Conv2D", (None, 4, 6, 3), (1, 1, 3, 3), None, 9) for name in ("first", "second")]
     facts += [LayerInfo("pool", "MaxPooling2D", (None, 2, 3, 3), None, None, 0)]
@@ -236,7 +238,7 @@ def test_animations_are_no_cells_when_frames_are_asked_for():
 
 
 def test_grid_is_empty_when_no_filter_has_a_gradient():
-    *parts, whole = _work(closed_form_model(WEIGHTS), filters="2", size=4, steps=1)
+    *parts, whole = _work(closed_form_model(WEIGHTS, probe=_probe()), filters="2", size=4, steps=1)
     assert (parts[0].images, whole.values["no_gradient"]) == ([], [2])
     assert not np.asarray(Image.open(io.BytesIO(whole.images[0].data))).any()
 

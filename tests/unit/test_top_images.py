@@ -17,11 +17,11 @@ from service.engine.model import Model
 from service.engine.ports.answers import ReceptiveField
 from service.engine.running.request import Request
 from service.errors import DatasetEmptyError, JobTooLargeError, LayerNotFoundError, NotFiniteError, UnitOutOfRangeError
-from tests.unit.fakes import ClosedFormProbe, closed_form_model, even_field
+from tests.unit.closed_form import even_field
+from tests.unit.fakes import ClosedFormProbe, closed_form_model
 
 LIMITS = ImageLimits(max_bytes=2**20, max_pixels=10**6)
 WEIGHTS = [[1.0, 0.0], [0.0, 1.0], [0.0, 0.0]]
-MODEL = closed_form_model(WEIGHTS)
 # Of a sheet: a cell's side with the gap, and the line below.
 SIDE, GAP, LINE = 112, 4, 16
 
@@ -35,6 +35,9 @@ class FieldProbe(ClosedFormProbe):
 
     def receptive_field(self, layer: str, size: tuple[int, int]) -> ReceptiveField | None:
         return None if self.window is None else even_field(size, self.window)
+
+
+MODEL = closed_form_model(WEIGHTS, probe=FieldProbe(3))
 
 
 def _picture(*spots: tuple[int, int, int, int]) -> bytes:
