@@ -14,7 +14,7 @@ from service.engine.arrays import Array
 from service.engine.images.preprocessing import Preprocessing
 from service.engine.ports.answers import ReceptiveField
 from service.engine.ports.network_info import LayerInfo
-from service.errors import LayerNotFoundError
+from service.errors import LayerNotFoundError, NotFiniteError
 
 
 @dataclass(frozen=True)
@@ -93,6 +93,13 @@ def find_layer(layers: Sequence[LayerInfo], reference: str) -> LayerInfo:
     if len(found) != 1:
         raise LayerNotFoundError(f"layer '{reference}' is not in this network, or is the name of several")
     return found[0]
+
+
+def require_finite(answers: Array) -> Array:
+    """The answers themselves."""
+    if not np.isfinite(answers).all():
+        raise NotFiniteError("the network answers NaN or infinity")
+    return answers
 
 
 def spread(answers: Array, signs: Array) -> Array:

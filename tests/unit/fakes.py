@@ -35,7 +35,7 @@ from service.errors import (
     ModelFailedError,
     SizeUnsuitableError,
 )
-from tests.unit.closed_form import Formula, enter, even_field, find_layer, leave, spread
+from tests.unit.closed_form import Formula, enter, even_field, find_layer, leave, require_finite, spread
 
 RAW = Preprocessing("none", (1.0,), (0.0,))
 # For methods that are called by hand.
@@ -91,14 +91,14 @@ class ClosedFormProbe:
         return [self._describe(layer, images, signs) for layer in found]
 
     def _describe(self, layer: LayerInfo, images: Array, signs: Array) -> ChannelStatistics:
-        answers = self.formula.answers(layer.type, images)
+        answers = require_finite(self.formula.answers(layer.type, images))
         flat = answers.reshape(len(images), -1, answers.shape[-1])
         numbers = (flat.mean(axis=1), flat.max(axis=1), flat.min(axis=1), (flat == 0).mean(axis=1), spread(flat, signs))
         return ChannelStatistics(layer.path, flat.shape[1], *(np.asarray(each, np.float32) for each in numbers))
 
     def unit_activations(self, images: Array, layer: str) -> UnitActivations:
         found = self.layer(layer)
-        answers = self.formula.answers(found.type, images)
+        answers = require_finite(self.formula.answers(found.type, images))
         flat = answers.reshape(len(images), -1, answers.shape[-1])
         place = flat.argmax(axis=1).astype(np.int32)
         return UnitActivations(found.path, answers.shape[1:-1], flat.mean(axis=1), flat.max(axis=1), place)
@@ -110,16 +110,16 @@ class ClosedFormProbe:
     def encode(self, images: Array) -> Array:
         """As an autoencoder its latent is the mean of each channel."""
         self._require_latent()
-        return self.formula.answers("GlobalAveragePooling2D", images)
+        return require_finite(self.formula.answers("GlobalAveragePooling2D", images))
 
     def decode(self, latents: Array) -> Array:
         """Flat pictures of those means."""
         self._require_latent()
         shape = (len(latents), *self.network_info.layers[0].output_shape[1:3], latents.shape[1])
-        return np.asarray(np.broadcast_to(latents[:, None, None], shape), np.float32)
+        return np.asarray(np.broadcast_to(require_finite(latents)[:, None, None], shape), np.float32)
 
     def unit_gradients(self, images: Array, layer: str, units: Sequence[int]) -> Array:
-        return self.formula.unit_gradients(self.layer(layer).type, images, units)
+        return require_finite(self.formula.unit_gradients(self.layer(layer).type, images, units))
 
     def layer(self, reference: str) -> LayerInfo:
         return find_layer(self.network_info.layers, reference)

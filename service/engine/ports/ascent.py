@@ -11,7 +11,10 @@ from service.engine.images.preprocessing import Preprocessing
 
 @dataclass(frozen=True)
 class FilterMeans:
-    """An objective: for image i the mean over space of what filter `filters[i]` of the layer answers."""
+    """An objective: for image i the mean over space of what filter `filters[i]` of the layer answers.
+
+    Where the layer's activation lets no gradient through, what lies before the activation is climbed instead.
+    """
 
     layer: str
     filters: tuple[int, ...]
@@ -32,7 +35,8 @@ class Canvas:
 class Schedule:
     """Steps of `step_size` along each image's gradient over its root mean square.
 
-    With `keep_every` k the start, every k-th and the last canvas are kept.
+    They are shorter where that is not far above 1e-5 in the network's units: a vanishing gradient is not blown up.
+    With `keep_every` k the start, every k-th and the last canvas are kept; with 0 none.
     """
 
     steps: int

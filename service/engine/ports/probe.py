@@ -2,7 +2,10 @@
 
 `image` is always (h, w, c) float32, `images` (n, h, w, c), already preprocessed for the network. Implementations run
 the network in inference mode, never change it, and may be called from several threads at once. A layer is named by its
-path, by its name where only one layer has it, or by its index in `network_info.layers`.
+path, by its name where only one layer has it, or by its index in `network_info.layers`; answers name it by its path.
+There is always one image at least. Whatever runs the network may raise ComputationFailedError.
+
+`tests/contract/probe` holds every implementation to what is said here.
 """
 
 from collections.abc import Callable, Sequence
@@ -34,7 +37,10 @@ class NetworkProbe(Protocol):
         ...
 
     def kernels(self, layer: str) -> list[Kernel]:
-        """The layer's kernels: one, or two for a separable convolution. Raises LayerWithoutKernelError."""
+        """The layer's kernels: one, or two for a separable convolution.
+
+        Raises LayerNotFoundError or LayerWithoutKernelError.
+        """
         ...
 
     def receptive_field(self, layer: str, size: tuple[int, int]) -> ReceptiveField | None:
@@ -48,25 +54,34 @@ class NetworkProbe(Protocol):
 class ScoresProbe(NetworkProbe, Protocol):
     """A network that says how much a picture is of each class."""
 
-    def scores(self, image: Array) -> Scores: ...
+    def scores(self, image: Array) -> Scores:
+        """Raises MethodUnavailableError where the network gives no class scores, or takes no single picture."""
+        ...
 
 
 class LayersProbe(NetworkProbe, Protocol):
     """A network whose layers can be looked into."""
 
     def activations(self, image: Array, layers: Sequence[str]) -> list[LayerActivations]:
-        """The outputs of layers, in one forward pass, in the order asked. Raises LayerNotFoundError."""
+        """The outputs of layers, in one forward pass, in the order asked.
+
+        Raises LayerNotFoundError, or LayerNotDrawableError where nobody can say which axis of an output is what.
+        """
         ...
 
     def channel_statistics(self, images: Array, layers: Sequence[str], signs: Array) -> list[ChannelStatistics]:
         """The answers of all channels of layers to (n, h, w, c), in one forward pass, in the order asked.
 
-        Raises LayerNotFoundError.
+        `signs` (n, k, places); see ChannelStatistics. Raises LayerNotFoundError, LayerNotDrawableError or
+        NotFiniteError.
         """
         ...
 
     def unit_activations(self, images: Array, layer: str) -> UnitActivations:
-        """The answers of all channels of a layer to (n, h, w, c). Raises LayerNotFoundError."""
+        """The answers of all channels of a layer to (n, h, w, c).
+
+        Raises LayerNotFoundError, LayerNotDrawableError or NotFiniteError.
+        """
         ...
 
 
@@ -79,14 +94,15 @@ class GradientsProbe(NetworkProbe, Protocol):
         """Differentiate the target with respect to a layer that has spatial axes.
 
         `layer` None takes the default layer, `class_index` None the best class. Raises LayerNotFoundError,
-        LayerNotSpatialError, LayerNotConnectedError or ClassOutOfRangeError.
+        LayerNotSpatialError, LayerNotConnectedError, ClassOutOfRangeError or MethodUnavailableError (see `scores`).
         """
         ...
 
     def unit_gradients(self, images: Array, layer: str, units: Sequence[int]) -> Array:
         """The mean over (n, h, w, c) of the gradients of k of a layer's units: (k, h, w, c).
 
-        Units are counted over the layer's output, flattened. Raises LayerNotFoundError.
+        Units are counted over the layer's output, flattened; those that do not exist are the caller's to refuse.
+        Raises LayerNotFoundError, LayerNotDrawableError or NotFiniteError.
         """
         ...
 
@@ -101,14 +117,16 @@ class AscentProbe(NetworkProbe, Protocol):
     def layer_on_canvas(self, layer: str, size: tuple[int, int]) -> LayerOnCanvas:
         """How a layer comes out of a canvas of (h, w), whatever size the network was made for; runs nothing.
 
-        Raises LayerNotFoundError, LayerWithoutFilterError or SizeUnsuitableError.
+        Raises LayerNotFoundError, LayerWithoutFilterError, SizeUnsuitableError, or MethodUnavailableError where no
+        single picture goes into the network.
         """
         ...
 
     def ascend(self, ascent: Ascent, report: Callable[[float], None]) -> Ascended:
         """Climb. Images do not influence each other.
 
-        `report(fraction)` is called several times a second, as far as single steps are quick enough, and may raise.
+        `report(fraction)` is called several times a second, as far as single steps are quick enough: with what never
+        falls and is 1 in the end. What it raises passes through.
         Where memory does not suffice, fewer images are computed together. Raises what `layer_on_canvas` raises, or
         ComputationFailedError.
         """
@@ -119,11 +137,14 @@ class AutoencoderProbe(NetworkProbe, Protocol):
     """A network that gives its input back."""
 
     def encode(self, images: Array) -> Array:
-        """An autoencoder's latents of (n, h, w, c), flattened: (n, units). Raises MethodUnavailableError."""
+        """An autoencoder's latents of (n, h, w, c), flattened: (n, units).
+
+        Raises NotFiniteError, or MethodUnavailableError where the network info has no latent.
+        """
         ...
 
     def decode(self, latents: Array) -> Array:
-        """What an autoencoder decodes from latents (n, units): (n, h, w, c). Raises MethodUnavailableError."""
+        """What an autoencoder decodes from latents (n, units): (n, h, w, c). Raises as `encode` does."""
         ...
 
 
@@ -135,10 +156,12 @@ class Probe(ScoresProbe, LayersProbe, GradientsProbe, AscentProbe, AutoencoderPr
 class BatchProbe(Probe, Protocol):
     """A Probe that answers for several images of one shape at once, in the order given."""
 
-    def scores_of(self, images: Sequence[Array]) -> list[Scores]: ...
+    def scores_of(self, images: Sequence[Array]) -> list[Scores]:
+        """See `scores`."""
+        ...
 
     def gradients_of(
         self, images: Sequence[Array], classes: Sequence[int | None], *, layer: str | None = None
     ) -> list[LayerGradients]:
-        """See `activations_and_gradients`; each image has a class of its own."""
+        """See `activations_and_gradients`; each image has a class of its own, or None."""
         ...
