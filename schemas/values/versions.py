@@ -86,5 +86,5 @@ def versions_of(*models: type[Values]) -> type[VersionsValues]:
         f"{name}Versions",
         __base__=VersionsValues,
         __doc__="Versions of a model side by side.",
-        versions=(list[entry], ...),  # type: ignore[valid-type]
+        versions=(list[entry], ...),
     )
