@@ -337,7 +337,7 @@ def test_a_default_layer_is_uncertain_when_the_network_cuts_borders_off():
 def test_the_machine_is_blamed_when_tensorflow_cannot_compute_a_network():
     with (
         pytest.raises(ComputationFailedError, match=r"on this machine: The Conv2D op supports NHWC alone$"),
-        computing(_image()),
+        computing(_image().shape),
     ):
         raise tf.errors.UnimplementedError(None, None, "The Conv2D op supports NHWC alone\n\t [[node]]")
 

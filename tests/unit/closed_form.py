@@ -86,7 +86,7 @@ class Formula:
 def find_layer(layers: Sequence[LayerInfo], reference: str) -> LayerInfo:
     """By path, by unique name or by index."""
     found = [layer for layer in layers if layer.path == reference]
-    if not found and reference.isdecimal():
+    if not found and reference.isdecimal() and len(reference) < 9:
         found = list(layers[int(reference) :][:1])
     if not found:
         found = [layer for layer in layers if layer.name == reference]

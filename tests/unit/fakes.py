@@ -28,6 +28,7 @@ from service.engine.ports.network_info import Latent, LayerInfo, NetworkInfo
 from service.engine.ports.overrides import Overrides
 from service.errors import (
     ClassOutOfRangeError,
+    ComputationFailedError,
     LayerNotSpatialError,
     LayerWithoutFilterError,
     LayerWithoutKernelError,
@@ -114,7 +115,8 @@ class ClosedFormProbe:
 
     def decode(self, latents: Array) -> Array:
         """Flat pictures of those means."""
-        self._require_latent()
+        if latents.shape[1] != self._require_latent().units:
+            raise ComputationFailedError("the latents are of another network")
         shape = (len(latents), *self.network_info.layers[0].output_shape[1:3], latents.shape[1])
         return np.asarray(np.broadcast_to(require_finite(latents)[:, None, None], shape), np.float32)
 
@@ -201,9 +203,10 @@ class ClosedFormProbe:
             raise MethodUnavailableError("this network gives no class scores")
         return self.network_info.classes
 
-    def _require_latent(self) -> None:
+    def _require_latent(self) -> Latent:
         if self.network_info.latent is None:
             raise MethodUnavailableError("this network is no autoencoder")
+        return self.network_info.latent
 
 
 class BatchingClosedFormProbe(ClosedFormProbe):

@@ -144,7 +144,10 @@ class AutoencoderProbe(NetworkProbe, Protocol):
         ...
 
     def decode(self, latents: Array) -> Array:
-        """What an autoencoder decodes from latents (n, units): (n, h, w, c). Raises as `encode` does."""
+        """What an autoencoder decodes from latents (n, units): (n, h, w, c). Raises as `encode` does.
+
+        Latents of another width are a ComputationFailedError.
+        """
         ...
 
 

@@ -40,7 +40,7 @@ class Coding:
         """See Probe."""
         self._require()
         trace = self.traces.get("encode", lambda: Built(compile_graph(self._encode, self._pictures())))
-        with computing(images[0]):
+        with computing(images[0].shape):
             latents = np.concatenate(
                 [trace(tf.constant(images[part])).numpy() for part in self.memory.parts_of(images)]
             )
@@ -54,7 +54,8 @@ class Coding:
         trace = self.traces.get("decode", lambda: Built(compile_graph(self._decode, spec)))
         picture = tuple(size or 1 for size in upright_shape(find_decoded(self.wiring))[1:])
         parts = self.memory.parts(len(latents), picture, _BATCH)
-        pictures = np.concatenate([trace(tf.constant(latents[part])).numpy() for part in parts])
+        with computing(picture):
+            pictures = np.concatenate([trace(tf.constant(latents[part])).numpy() for part in parts])
         require_finite(find_decoded(self.wiring).call.site.path, pictures)
         return pictures
 
@@ -67,7 +68,7 @@ class Coding:
 
         trace = self.traces.get(("unit gradients", call.site), build)
         parts = self.memory.parts_of(images)
-        with computing(images[0]):
+        with computing(images[0].shape):
             means = [trace(tf.constant(images[part]), tf.constant(units, tf.int32)).numpy() for part in parts]
         require_finite(call.site.path, *means)
         return np.average(means, axis=0, weights=[len(images[part]) for part in parts]).astype(np.float32)

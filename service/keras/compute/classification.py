@@ -54,7 +54,7 @@ class Classifying:
         call = self._passes.usual
         found: list[Scores] = []
         for part in self._memory.parts_of(images):
-            with computing(images[0]):
+            with computing(images[0].shape):
                 scores = self._passes.to_scores(call)(*self._at(call, images[part])).numpy()
             found += map(Scores, scores)
         return found
@@ -67,7 +67,7 @@ class Classifying:
         asked = [BEST_CLASS if index is None else index for index in classes]
         found: list[LayerGradients] = []
         for part in self._memory.parts_of(images):
-            with computing(images[0]):
+            with computing(images[0].shape):
                 answers = self._passes.to_gradients(call)(
                     *self._at(call, images[part]), tf.constant(asked[part], tf.int32)
                 )

@@ -27,9 +27,9 @@ def require_finite(path: str, *answers: Array) -> None:
 
 
 @contextmanager
-def computing(image: Array) -> Iterator[None]:
-    """Raise ComputationFailedError where TensorFlow gives up on a batch of such images."""
-    height, width = image.shape[:2]
+def computing(shape: tuple[int, ...]) -> Iterator[None]:
+    """Raise ComputationFailedError where TensorFlow gives up on a batch of images of (h, w, c)."""
+    height, width = shape[:2]
     try:
         yield
     except tf.errors.UnimplementedError as error:

@@ -116,7 +116,7 @@ class KerasProbe:
         if len(kept) < len(calls):
             # One trace gives every layer: a trace for each combination that clients think of would fill the cache.
             trace = self.traces.get("activations", self._trace_activations)
-            with computing(image):
+            with computing(image.shape):
                 answers = trace(tf.constant(image[None]))
                 kept = [answers[call.order].numpy()[0] for call in calls]
             for key, array in zip(keys, kept, strict=True):
@@ -132,7 +132,7 @@ class KerasProbe:
             return trace_channel_statistics(self._network, self._wiring, calls, self._folding, share)
 
         trace = self.traces.get(("channel_statistics", tuple(call.site for call in calls)), build)
-        with computing(images[0]):
+        with computing(images[0].shape):
             found = [
                 trace(tf.constant(images[part]), tf.constant(signs[part])) for part in self._memory.parts_of(images)
             ]
@@ -149,7 +149,7 @@ class KerasProbe:
             return trace_unit_activations(self._network, self._wiring, call, self._folding, share)
 
         trace = self.traces.get(("unit_activations", call.site), build)
-        with computing(images[0]):
+        with computing(images[0].shape):
             return join_unit_activations(
                 call.site.path, [trace(tf.constant(images[part])) for part in self._memory.parts_of(images)]
             )

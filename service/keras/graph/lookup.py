@@ -1,6 +1,7 @@
 """From what a client calls a layer to the call that is meant, or an error that names the nearest one that would do."""
 
 from collections.abc import Callable
+from typing import Final
 
 from service.engine.nearest import find_nearest, shorten
 from service.engine.ports.answers import Kernel
@@ -15,6 +16,7 @@ from service.keras.graph.kernels import read_kernels
 from service.keras.graph.replay import Call, Value, Wiring
 from service.keras.graph.upright import describe_axes, is_map
 
+_MOST_DIGITS: Final = 20
 # Whatever their last axis is, it is not filters.
 _REARRANGING = {"InputLayer", "Flatten", "Reshape", "RepeatVector", "ExpandDims"}
 _PASSING_ON = {"Dropout", "SpatialDropout2D", "GaussianNoise", "GaussianDropout", "AlphaDropout", "Identity", "Cast"}
@@ -29,7 +31,8 @@ def find_layer(wiring: Wiring, reference: str) -> Call:
         return wiring.by_path[reference]
     if reference.isdecimal():
         layers = wiring.layers
-        if int(reference) < len(layers):
+        # Python does not read thousands of digits.
+        if len(reference) < _MOST_DIGITS and int(reference) < len(layers):
             return layers[int(reference)]
         raise LayerNotFoundError(f"layer {shorten(reference)} is out of range: they count from 0 to {len(layers) - 1}")
     named = [path for path in wiring.by_path if path.rsplit("/", 1)[-1] == reference]

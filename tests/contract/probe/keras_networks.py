@@ -39,8 +39,8 @@ def plain() -> Subject:
 
 
 def tuned() -> Subject:
-    """Folded, merged, and with what was computed of a picture kept; two pictures are too many for one pass."""
-    return _subject(Tuning(reuse=ActivationCache(2**20), pass_bytes=2**12))
+    """Folded, merged, and with what was computed of a picture kept; one pass takes two pictures of the classifier."""
+    return _subject(Tuning(reuse=ActivationCache(2**20), pass_bytes=6000))
 
 
 def _subject(tuning: Tuning | None) -> Subject:

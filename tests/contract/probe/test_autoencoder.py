@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from service.engine.ports.network_info import Latent
-from service.errors import MethodUnavailableError
+from service.errors import ComputationFailedError, MethodUnavailableError
 from tests.contract.probe.comparing import assert_close, precise
 from tests.contract.probe.subjects import Network, Subject
 
@@ -47,6 +47,12 @@ def test_pictures_are_encoded_alike_alone_or_with_others(subject: Subject):
     together = subject.autoencoder.probe.encode(images)
     for number in (0, 4):
         assert_close(subject.autoencoder.probe.encode(images[number : number + 1])[0], together[number])
+
+
+def test_latents_of_another_width_cannot_be_decoded(subject: Subject):
+    network = subject.autoencoder
+    with pytest.raises(ComputationFailedError):
+        network.probe.decode(np.zeros((2, _latent(network).units + 1), np.float32))
 
 
 def test_coding_is_refused_where_there_is_no_latent(scoring: Network):

@@ -100,7 +100,7 @@ def test_first_class_that_does_not_exist_is_the_count_of_classes(scoring: Networ
 
 def test_unit_gradients_are_the_slopes_of_units_meant_over_pictures(subject: Subject):
     for network in (subject.classifier, subject.binary, subject.autoencoder):
-        images = network.pictures(2)
+        images = network.pictures(3)
         for path, output in network.oracle.outputs(precise(images)).items():
             count = output[0].size
             units = [count - 1, 0, count // 2]

@@ -56,7 +56,16 @@ def test_error_says_that_a_layer_is_not_found_when_nothing_or_too_much_is_called
 ):
     probe, images = subject.classifier.probe, subject.classifier.pictures(2)
     count = len(probe.network_info.layers)
-    for reference in ("nowhere", "no/where", f"{subject.layer}/", str(count), "-1", "", subject.shared_name):
+    for reference in (
+        "nowhere",
+        "no/where",
+        f"{subject.layer}/",
+        str(count),
+        "9" * 5000,
+        "-1",
+        "",
+        subject.shared_name,
+    ):
         # No layer at all means the default one, where there is a default.
         if reference or ask not in DEFAULTING:
             with pytest.raises(LayerNotFoundError):
