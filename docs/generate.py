@@ -1,4 +1,4 @@
-"""Writes what is generated: settings, OpenAPI, what versions are compared by, rooms. A test checks them."""
+"""Writes what is generated: settings, OpenAPI, methods, what versions are compared by, rooms. A test checks them."""
 
 import json
 import re
@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
+from docs.methods import methods_page
 from docs.rooms import arrows, rooms_table
 from service.app import create_app
 from service.engine.methods import METHODS
@@ -67,6 +68,7 @@ def _rows(model: type[BaseModel], prefix: str) -> Iterator[str]:
 PAGES = {
     DOCS / "settings.md": settings_page,
     DOCS / "openapi.json": openapi_page,
+    DOCS / "methods.md": methods_page,
     DOCS / "versions.md": versions_page,
     DOCS / "ARCHITECTURE.md": architecture_page,
 }

@@ -49,6 +49,9 @@ class MethodDescription(Schema):
     kind: MethodKind
     consumes: Consumes
     parameters: dict[str, Any] = Field(description="JSON Schema of the parameters.")
+    values: dict[str, Any] = Field(
+        description="JSON Schema of `values` in a result: of one picture or network, or of a dataset."
+    )
 
 
 class MethodList(Schema):

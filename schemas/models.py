@@ -14,8 +14,8 @@ Task = Literal["classification", "binary", "regression", "autoencoder", "feature
 
 
 class Prediction(Schema):
-    index: int = Field(examples=[3])
-    label: str = Field(examples=["star"])
+    index: int = Field(description="The class, from 0.", examples=[3])
+    label: str = Field(description="Its name.", examples=["star"])
     score: float = Field(description="Probability, or the value itself for a regression.", examples=[0.97])
 
 

@@ -1,9 +1,9 @@
 """The answer of a method: pictures, numbers, and all that is needed to make it again."""
 
 import base64
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, Field, PlainSerializer, WithJsonSchema
 
 from schemas.base import Schema
 from schemas.models import Prediction
@@ -21,14 +21,16 @@ Base64 = Annotated[
     WithJsonSchema({"type": "string", "contentEncoding": "base64", "contentMediaType": "image/png"}),
 ]
 
+V = TypeVar("V", bound=BaseModel)
+
 TargetKind = Literal["logit", "log_probability", "value"]
 
 
 class Target(Schema):
     """The number that was explained."""
 
-    index: int = Field(examples=[3])
-    label: str = Field(examples=["star"])
+    index: int = Field(description="The class, from 0.", examples=[3])
+    label: str = Field(description="Its name.", examples=["star"])
     score: float = Field(description="The model's own score of the class.", examples=[0.97])
     kind: TargetKind = Field(description="What was differentiated.")
     value: float = Field(description="The differentiated number itself.", examples=[7.31])
@@ -77,6 +79,10 @@ class Answer(Schema):
     values: dict[str, Any] = Field(description="The numbers behind the pictures, before any scaling.")
     provenance: Provenance
     timings_seconds: Timings
+
+    def values_as(self, model: type[V]) -> V:
+        """The numbers as a model of `schemas.values`, such as HeatmapValues. Raises pydantic's ValidationError."""
+        return model.model_validate(self.values)
 
 
 class Result(Answer):

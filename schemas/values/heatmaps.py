@@ -92,11 +92,11 @@ class HeatmapsOverDataset(DatasetValues, HeatmapSummary):
     right: HeatmapGroup = Field(description="Pictures that were answered right.")
     wrong: HeatmapGroup = Field(description="Pictures that were answered wrong.")
     classes: list[HeatmapClass] = Field(description="By the class shown where that is known, else by that explained.")
-    unmatched_labels: list[UnmatchedLabel]
+    unmatched_labels: list[UnmatchedLabel] = Field(description="Folders whose names mean none of the model's classes.")
     crowds_left_out: int | None = Field(
         None,
         exclude_if=is_none,
         description="Crowds of a COCO file, which are no object; left out where there are none.",
     )
-    mean_maps: MeanMaps
-    items: list[HeatmapItem]
+    mean_maps: MeanMaps = Field(description="The scale of the pictures of means.")
+    items: list[HeatmapItem] = Field(description="Every picture that was used.")

@@ -10,17 +10,17 @@ from schemas.values.datasets import DatasetValues, PictureItem
 class LayerActivations(Values):
     """What the channels of a layer answer: statistics over all of them, whatever is drawn."""
 
-    layer: str = Field(examples=["conv4"])
+    layer: str = Field(description="Its path.", examples=["conv4"])
     shape: list[int] = Field(description="Of the activations, without the batch axis.", examples=[[12, 12, 96]])
-    min: float
-    max: float
-    mean: float
+    min: float = Field(description="The least activation.")
+    max: float = Field(description="The greatest activation.")
+    mean: float = Field(description="The mean activation.")
     sparsity: float = Field(description="Share of exact zeros, 0…1.")
     dead_channels: list[int] = Field(description="Channels that are zero everywhere.")
     constant_channels: list[int] = Field(description="Channels that answer the same everywhere, and not zero.")
     empty: bool = Field(description="Whether every activation is zero.")
     channels: list[int] = Field(description="Channels that are drawn, in the order of the tiles.")
-    page: int
+    page: int = Field(description="The page that is drawn, from 1.")
     pages: int = Field(description="How many pages the chosen channels fill.")
     map: Numbers | None = Field(
         None,
@@ -32,7 +32,7 @@ class LayerActivations(Values):
 class ActivationsOfLayers(Values):
     """Activations of several layers, in the order asked."""
 
-    layers: list[LayerActivations]
+    layers: list[LayerActivations] = Field(description="Each layer by itself.")
 
 
 class ActivationsValues(LayerActivations, ActivationsOfLayers):
@@ -56,22 +56,22 @@ class ActivationsOverDataset(DatasetValues):
 class DuplicateFilters(Schema):
     """Two filters whose kernels point the same way."""
 
-    filters: list[int]
-    cosine: float
+    filters: list[int] = Field(description="Both of them.")
+    cosine: float = Field(description="Of the angle between their weights, -1…1.")
 
 
 class KernelValues(Values):
     """The weights of a kernel: statistics over all of them, whatever is drawn."""
 
-    layer: str = Field(examples=["conv1"])
+    layer: str = Field(description="Its path.", examples=["conv1"])
     kernel: str = Field(description="Keras's name of it.", examples=["kernel"])
     shape: list[int] = Field(description="Height, width, inputs and filters.", examples=[[3, 3, 3, 32]])
-    min: float
-    max: float
+    min: float = Field(description="The least weight.")
+    max: float = Field(description="The greatest weight.")
     empty: bool = Field(description="Whether every weight is zero.")
     filters: list[int] = Field(description="Filters that are drawn.")
     channels: list[int] = Field(description="Input channels that are drawn of each.")
-    page: int
+    page: int = Field(description="The page that is drawn, from 1.")
     pages: int = Field(description="How many pages the chosen filters fill.")
     norms: list[float] = Field(description="The Euclidean norm of each filter.")
     near_duplicates: list[DuplicateFilters] = Field(description="Most alike first, at most a hundred.")

@@ -9,7 +9,7 @@ from schemas.values.base import Values
 class FilterPattern(Schema):
     """What the ascent of one filter came to."""
 
-    filter: int
+    filter: int = Field(description="The filter, from 0.")
     activation: float = Field(description="The filter's mean answer to the last canvas.")
     no_gradient: bool = Field(description="Whether nothing changes the filter's answer, so that there is no picture.")
 
@@ -17,17 +17,17 @@ class FilterPattern(Schema):
 class PatternSheet(Schema):
     """One sheet of the grid."""
 
-    name: str
-    columns: int
-    filters: list[int]
+    name: str = Field(description="Its name among the images.")
+    columns: int = Field(description="Pictures in a row.")
+    filters: list[int] = Field(description="Its filters, row by row.")
 
 
 class FilterPatternsValues(Values):
     """The pictures that excite filters most."""
 
-    layer: str | None
-    seed: int
+    layer: str | None = Field(description="The layer's path.")
+    seed: int = Field(description="Of the noise from which the ascent starts.")
     size: list[int] = Field(description="Height and width of a picture in pixels.")
-    filters: list[FilterPattern]
+    filters: list[FilterPattern] = Field(description="Each filter by itself.")
     no_gradient: list[int] = Field(description="Filters without a picture.")
-    sheets: list[PatternSheet]
+    sheets: list[PatternSheet] = Field(description="What is where in the grid.")

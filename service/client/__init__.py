@@ -3,6 +3,7 @@
 with Client("http://127.0.0.1:8000") as client:
     result = client.run("grad-cam", "shapes", image=Path("star.png"), class_index=3)
     Path("overlay.png").write_bytes(result.images[0].data)
+    print(result.values_as(HeatmapValues).max)
 """
 
 from collections.abc import Callable, Iterator, Mapping

@@ -6,7 +6,11 @@ over a dataset as well, picture by picture. What is the same for all kinds is in
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import reduce
+from operator import or_
 from typing import Any, Generic, TypeVar
+
+from pydantic import TypeAdapter
 
 from schemas.methods import Consumes, MethodDescription, MethodKind, MethodParams
 from schemas.rendering import HeatmapRendering
@@ -78,6 +82,7 @@ class Method(Generic[P]):
             kind=self.kind,
             consumes=self.consumes,
             parameters=self.params.model_json_schema(),
+            values=TypeAdapter(reduce(or_, self.whole_values)).json_schema(mode="serialization"),
         )
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final, Generic, TypeVar, Union
 
-from pydantic import create_model
+from pydantic import Field, create_model
 
 from schemas.values.base import Values
 from schemas.values.datasets import BrightenedPicture, DatasetValues, PictureItem, PicturesOverDataset, Skipped
@@ -99,7 +99,7 @@ def list_pictures(*values: type[Values]) -> OverImages[Any]:
         f"{_stem(values[0])}OverDataset",
         __base__=PicturesOverDataset,
         __doc__="Every picture by itself.",
-        items=(list[item], ...),
+        items=(list[item], Field(description="Every picture that was used.")),
     )
     own: Any = Union[values]  # noqa: UP007
 
