@@ -19,7 +19,7 @@ from service.api.dependencies import Services, Times
 from service.api.headers import SecurityHeaders
 from service.api.metrics import Metrics, RequestMeter
 from service.api.requests.bodies import BodyLimits
-from service.api.requests.executor import BoundedExecutor, Places
+from service.api.requests.executor import BoundedExecutor, Slots
 from service.api.requests.uploads import Uploads
 from service.api.result_cache import ResultCache
 from service.api.routes import datasets, documentation, events, health, jobs, models, pages
@@ -150,8 +150,8 @@ def _open_jobs(settings: Settings, store: JobStore, artifacts: Artifacts, notifi
         submissions=Submissions(store, artifacts, notifier, max_queued=limits.queued_jobs),
         rules=job_rules(settings),
         executor=BoundedExecutor(running=_STORE_THREADS, waiting=_STORE_WAITING, name="jobs"),
-        streams=Places(limits.event_streams),
-        waiters=Places(limits.event_streams),
+        streams=Slots(limits.event_streams),
+        waiters=Slots(limits.event_streams),
         max_wait_seconds=settings.jobs.max_wait_seconds,
         stopping=Event(),
     )

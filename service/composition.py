@@ -59,8 +59,8 @@ def open_batcher(settings: Settings, observer: Observer) -> DynamicBatcher:
 def open_shared_catalog(settings: Settings, batcher: DynamicBatcher, observer: Observer) -> Catalog:
     """The same for such a process: questions are merged on the batcher, and pictures remembered."""
     limits = settings.limits
-    reuse = ActivationCache(limits.activation_cache_bytes, observer)
-    tuning = replace(_tuning(settings), reuse=reuse)
+    activation_cache = ActivationCache(limits.activation_cache_bytes, observer)
+    tuning = replace(_tuning(settings), activation_cache=activation_cache)
     sources = [Batched(source, batcher) for source in _sources(settings, tuning, threads=0)]
     return Catalog(sources, resident=limits.resident_applications)
 
@@ -184,13 +184,13 @@ class _KerasLoader:
         self._limits = limits
         self._threads = threads
 
-    def __call__(self, path: Path, stated: Overrides) -> Probe:
+    def __call__(self, path: Path, overrides: Overrides) -> Probe:
         with filtered_log():
             from service.keras.files.loading import configure_devices, load_probe
 
         configure_devices(self._threads)
         freeze_modules()
-        return load_probe(path, stated, tuning=self._tuning, limits=self._limits)
+        return load_probe(path, overrides, tuning=self._tuning, limits=self._limits)
 
 
 class _ApplicationLoader:

@@ -65,7 +65,7 @@ def main(name: str, process: str) -> None:
     wake_up.ready = True
     while not wake_up.over and _peak_bytes() < settings.worker.max_memory_bytes:
         if not _work(execution, Worker(name, process)):
-            execution.rest()
+            execution.release_inputs()
             wake_up.wait(settings.jobs.sweep_seconds)
             wake_up.clear()
     catalog.close()

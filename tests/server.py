@@ -25,6 +25,7 @@ class Server:
 
     # What is run in place of the program itself, by a test of the tests.
     program = "service.cli"
+    root = ROOT
 
     def __init__(self, log: Path, **environment: str) -> None:
         self.port = free_port()
@@ -49,7 +50,7 @@ class Server:
         """Start, also again after an end: the same port, and the log goes on."""
         command = [sys.executable, "-m", self.program, "serve"]
         with self._log.open("ab") as log:
-            self._process = subprocess.Popen(command, cwd=ROOT, env=self._environment, stdout=log, stderr=log)
+            self._process = subprocess.Popen(command, cwd=self.root, env=self._environment, stdout=log, stderr=log)
         self._wait_for("/livez")
 
     @property

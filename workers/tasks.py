@@ -30,4 +30,4 @@ def work(queue: str) -> None:
         if monotonic() > end:
             here.notifier.notify(queue, 1)
             return
-    here.execution.rest()
+    here.execution.release_inputs()

@@ -115,7 +115,7 @@ class _ExecutorCollector(Collector):
         taken.add_metric(["running"], executor.running)
         taken.add_metric(["waiting"], executor.waiting)
         yield taken
-        yield GaugeMetricFamily("convscope_executor_places", "Requests there is room for.", executor.places)
+        yield GaugeMetricFamily("convscope_executor_slots", "Requests there is room for.", executor.slots)
         yield GaugeMetricFamily(
             "convscope_batch_waiting", "Calls that wait for their computation.", self.device.waiting
         )

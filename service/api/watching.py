@@ -10,7 +10,7 @@ from threading import Event
 from time import monotonic
 from typing import Final, TypeVar
 
-from service.api.requests.executor import BoundedExecutor, Places
+from service.api.requests.executor import BoundedExecutor, Slots
 from service.engine.nearest import shorten
 from service.errors import ServerBusyError
 from service.jobs.artifacts import Artifacts
@@ -36,8 +36,8 @@ class JobServices:
     submissions: Submissions
     rules: JobRules
     executor: BoundedExecutor
-    streams: Places
-    waiters: Places
+    streams: Slots
+    waiters: Slots
     max_wait_seconds: int
     stopping: Event
 

@@ -61,7 +61,7 @@ class Reconciler:
     def close(self) -> None:
         self._closed.set()
 
-    def look(self) -> None:
+    def reconcile_once(self) -> None:
         """One round. Raises JobsUnavailableError or StorageUnavailableError; what was done stays done."""
         sweep = self.store.sweep()
         for queue, count in sweep.queued.items():
@@ -80,7 +80,7 @@ class Reconciler:
     def _run(self) -> None:
         while not self._closed.wait(self.sweep_seconds):
             try:
-                self.look()
+                self.reconcile_once()
             except ConvscopeError as error:
                 logger.warning("looking after the jobs failed: %s", error.detail)
             except Exception:

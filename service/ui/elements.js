@@ -16,6 +16,9 @@ export function el(tag, attributes = {}, ...children) {
 /** A name whose line may end after each `_` and `/`: classes and layers have long ones, without spaces. */
 export const breakable = (name) => name.split(/(?<=[_/])/).flatMap((part, place) => (place ? [el("wbr"), part] : [part]));
 
+/** Text with `code` in backticks. */
+export const withCode = (text) => text.split("`").map((part, index) => (index % 2 ? el("code", {}, part) : part));
+
 export const find = (selector) => document.querySelector(selector);
 
 /** Arrow keys, Home and End move the one tab stop among the items of a group; Enter and Space press, as ever. */

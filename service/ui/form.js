@@ -1,6 +1,6 @@
 // A form from a JSON Schema: enums, bounded numbers, booleans, lists, what may be null; any method's parameters.
 
-import { el } from "./elements.js";
+import { el, withCode } from "./elements.js";
 import { t } from "./messages.js";
 
 /** {node, suggest, read, refuse}: `values` are filled in. */
@@ -99,6 +99,3 @@ function bounds({ type, minimum, maximum, exclusiveMinimum, exclusiveMaximum, mu
     step: multipleOf ?? (whole ? 1 : "any"),
   };
 }
-
-/** Text with `code` in backticks. */
-const withCode = (text) => text.split("`").map((part, index) => (index % 2 ? el("code", {}, part) : part));

@@ -6,6 +6,7 @@ import { el, find } from "./elements.js";
 import { makeForm } from "./form.js";
 import { leaveJob, showJob } from "./job.js";
 import { layers } from "./layers.js";
+import { learn } from "./members.js";
 import { t } from "./messages.js";
 import { picture } from "./photo.js";
 import { isAborted, problemBox } from "./problem.js";
@@ -21,6 +22,7 @@ let shown;
 
 export async function prepareMethods() {
   [{ methods }, { datasets }] = await Promise.all([get("/v1/methods"), get("/v1/datasets")]);
+  learn(methods);
   // Whoever comes back from another view finds all as it was.
   watch(["method", "view"], () => shown?.name === nameOf(state.method) || show());
   // An answer of another model would mislead.

@@ -1,7 +1,8 @@
 // Any method's answer: its pictures, its predictions, and the numbers behind them.
 
 import { saveJson } from "./download.js";
-import { el } from "./elements.js";
+import { el, withCode } from "./elements.js";
+import { explain } from "./members.js";
 import { number, percent, t } from "./messages.js";
 import { figure, saveAll, withoutData } from "./pictures.js";
 
@@ -21,10 +22,14 @@ export function resultView(result) {
 /** Single numbers as a list, everything as JSON to unfold. */
 export function numbersOf(result) {
   const single = Object.entries(result.values).filter(([, value]) => ["number", "string", "boolean"].includes(typeof value));
-  const rows = single.map(([name, value]) => el("div", {}, el("dt", {}, name),
+  const { method, values, provenance, timings_seconds } = result;
+  const told = explain(method, values);
+  const meaning = new Map(told);
+  const rows = single.map(([name, value]) => el("div", { title: meaning.get(name) }, el("dt", {}, name),
     el("dd", {}, typeof value === "number" ? number(value) : String(value))));
-  const { values, provenance, timings_seconds } = result;
   return el("div", {}, rows.length > 0 && el("dl", { class: "facts" }, rows),
     el("details", {}, el("summary", {}, t("result.numbers")),
+      told.length > 0 && el("dl", { class: "members", lang: "en" }, told.flatMap(([name, about]) =>
+        [el("dt", {}, el("code", {}, name)), el("dd", {}, withCode(about))])),
       el("pre", { tabindex: 0, "aria-label": t("result.numbers") }, JSON.stringify({ values, provenance, timings_seconds }, null, 1))));
 }

@@ -46,7 +46,7 @@ def names(test_data: Path) -> list[str]:
 
 def open_probe(name: str, test_data: Path) -> KerasProbe:
     """As the service opens it with its default settings."""
-    tuning = Tuning(reuse=ActivationCache(Limits().activation_cache_bytes))
+    tuning = Tuning(activation_cache=ActivationCache(Limits().activation_cache_bytes))
     if name in APPLICATIONS:
         network = load_application(APPLICATIONS[name])._network
         _settle(network)

@@ -104,3 +104,11 @@ def test_versions_are_not_asked_for_when_the_model_has_one(visit: Visit):
     page = visit("/?view=methods&model=shapes&method=filters")
     expect(region(page, "Methods").get_by_role("button", name="Run", exact=True)).to_be_visible()
     expect(region(page, "Methods").get_by_label("Compare versions", exact=True)).to_be_hidden()
+
+
+def test_numbers_are_explained_when_they_are_unfolded(visit: Visit):
+    form = region(visit("/?view=methods&model=shapes&method=filters"), "Methods")
+    form.get_by_role("button", name="Run", exact=True).click()
+    form.locator("summary").click()
+    expect(form.get_by_text("The Euclidean norm of each filter.")).to_be_visible()
+    expect(form.get_by_title("The greatest weight.")).to_be_visible()

@@ -53,7 +53,7 @@ def test_places_are_shown_when_nothing_runs(client: TestClient):
     metrics = scrape(client)
     assert metrics['convscope_executor_requests{state="running"}'] == 0
     assert metrics['convscope_executor_requests{state="waiting"}'] == 0
-    assert metrics["convscope_executor_places"] == 80
+    assert metrics["convscope_executor_slots"] == 80
     assert metrics["convscope_batch_waiting"] == 0
 
 
@@ -72,7 +72,7 @@ def test_other_metrics_are_read_when_the_job_records_are_out_of_reach(tmp_path: 
     metrics = scrape(client)
     assert metrics["convscope_job_store_up"] == 0
     assert not [name for name in metrics if "chunks_outstanding" in name]
-    assert "convscope_executor_places" in metrics
+    assert "convscope_executor_slots" in metrics
 
 
 def test_applications_count_apart_when_there_are_several(make_client: MakeClient, client: TestClient, picture: bytes):

@@ -35,7 +35,10 @@ OLD = {
 }
 # As whole identifiers; what they are part of may be another's, such as `set_result`.
 OLD_NAMES = {
+    "Part": "ChunkResult",
+    "Whole": "Summary",
     "code_of": "latent_of",
+    "conclude": "reduce",
     "image_set": "dataset",
     "no_code": "no_latent",
     "open_set": "open_dataset",

@@ -60,7 +60,7 @@ class Workshop:
         worker, count = Worker("workshop", f"workshop-{uuid4().hex}"), 0
         while execution.work("cpu", worker):
             count += 1
-        execution.rest()
+        execution.release_inputs()
         return count
 
     def execution(self, retries: Retries | None = None) -> Execution:

@@ -89,11 +89,11 @@ def test_latent_is_the_narrowest_layer_when_nothing_is_stated(
 
 
 def test_layer_is_the_latent_when_it_is_stated():
-    probe = KerasProbe(_dense(), stated=Overrides(latent_layer="wide"))
+    probe = KerasProbe(_dense(), overrides=Overrides(latent_layer="wide"))
     assert probe.network_info.latent is not None
     assert (probe.network_info.latent.layer, probe.network_info.latent.units) == ("wide", 5)
     with pytest.raises(ModelFailedError, match="latent_layer: layer 'cod' is not"):
-        KerasProbe(_dense(), stated=Overrides(latent_layer="cod"))
+        KerasProbe(_dense(), overrides=Overrides(latent_layer="cod"))
 
 
 def _skipping() -> keras.Model:
@@ -138,7 +138,7 @@ def test_reason_is_told_when_a_network_is_no_autoencoder(build: Build, reason: s
 
 
 def test_stated_layer_is_refused_when_it_does_not_hold_all():
-    network_info = KerasProbe(_skipping(), stated=Overrides(latent_layer="deep")).network_info
+    network_info = KerasProbe(_skipping(), overrides=Overrides(latent_layer="deep")).network_info
     assert network_info.latent is None
     assert "more than layer 'deep' holds" in (network_info.no_latent or "")
 

@@ -251,7 +251,7 @@ def test_scores_are_each_pictures_own_when_windows_lie_beside_a_layer():
         side = L.Conv2D(6, 3, padding="same", name=f"side{number}")(side)
     maps = L.Add()([side, _windows(x, rows=8, columns=12, channels=6)])
     network = keras.Model(inputs, L.Dense(3, activation="softmax")(L.GlobalAveragePooling2D()(maps)))
-    probe = KerasProbe(network, tuning=Tuning(reuse=ActivationCache(2**24)))
+    probe = KerasProbe(network, tuning=Tuning(activation_cache=ActivationCache(2**24)))
     images = [_image(16, 24, 3), 1 - _image(16, 24, 3)]
     expected = [network(image[None]).numpy()[0] for image in images]
     for layer in ("patches", *(f"side{number}" for number in range(5))):

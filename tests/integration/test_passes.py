@@ -177,7 +177,7 @@ def test_folding_is_given_up_when_it_changes_the_scores(caplog: pytest.LogCaptur
     network = keras.Model(inputs, layers.Dense(3)(layers.GlobalAveragePooling2D()(maps)))
     norm.moving_mean.assign(np.full(4, 1e7))
     image = _images(1)[0]
-    probe = KerasProbe(network, stated=Overrides(task="regression"), tuning=FOLDED)
+    probe = KerasProbe(network, overrides=Overrides(task="regression"), tuning=FOLDED)
     with caplog.at_level(logging.WARNING):
         probe.run_once()
     assert "not folded" in caplog.text
@@ -262,7 +262,7 @@ def test_a_picture_is_computed_once_when_other_classes_and_scores_are_asked_for(
     counter = Counter()
     network, (image, other) = _network(counter), _images(2)
     plain = KerasProbe(network, tuning=PLAIN)
-    probe = KerasProbe(network, tuning=Tuning(reuse=ActivationCache(2**24)))
+    probe = KerasProbe(network, tuning=Tuning(activation_cache=ActivationCache(2**24)))
     expected = [plain.activations_and_gradients(image, class_index=index) for index in range(3)]
     counter.pictures = 0
     probe.scores(image)
@@ -280,7 +280,7 @@ def test_a_picture_is_computed_once_when_other_classes_and_scores_are_asked_for(
 
 def test_activations_are_computed_once_when_a_layer_is_asked_for_again():
     counter = Counter()
-    probe = KerasProbe(_network(counter), tuning=Tuning(reuse=ActivationCache(2**24)))
+    probe = KerasProbe(_network(counter), tuning=Tuning(activation_cache=ActivationCache(2**24)))
     image = _images(1)[0]
     first = probe.activations(image, ["add", "last"])
     again: Sequence[Any] = [probe.activations(image, [layer])[0] for layer in ("last", "add")]
@@ -293,8 +293,8 @@ def test_pictures_of_one_probe_are_not_another_probes():
     one, other = _network(), _network()
     kernel = other.get_layer("conv").kernel
     kernel.assign(-kernel)
-    reuse, image = ActivationCache(2**24), _images(1)[0]
+    activation_cache, image = ActivationCache(2**24), _images(1)[0]
     for network in (one, other):
         expected = network(image[None], training=False)[0].numpy()
-        probe = KerasProbe(network, tuning=Tuning(reuse=reuse))
+        probe = KerasProbe(network, tuning=Tuning(activation_cache=activation_cache))
         assert relative_error(probe.scores(image).values, expected) < 1e-5

@@ -121,7 +121,7 @@ def test_logits_are_differentiated_when_the_softmax_is_saturated():
 def test_sign_follows_the_class_when_one_sigmoid_stands_for_two(activation: str | None):
     inputs = picture()
     network = keras.Model(inputs, head(conv()(inputs), units=1, activation=activation))
-    probe = KerasProbe(network, stated=Overrides(task=None if activation else "binary"))
+    probe = KerasProbe(network, overrides=Overrides(task=None if activation else "binary"))
     kernel, bias = network.get_layer("scores").get_weights()
     pooled = np.asarray(probe.activations_and_gradients(IMAGE).activations).mean(axis=(0, 1))
     logit = float(pooled @ kernel[:, 0] + bias[0])
@@ -177,7 +177,7 @@ def test_value_itself_is_differentiated_when_the_output_is_a_regression():
 def test_softmax_is_added_when_a_classifier_gives_logits():
     inputs = picture()
     network = keras.Model(inputs, head(conv()(inputs), activation=None))
-    probe = KerasProbe(network, stated=Overrides(task="classification"))
+    probe = KerasProbe(network, overrides=Overrides(task="classification"))
     assert probe.network_info.target_kind == "logit"
     assert np.abs(logits_of(probe, 3) - output_of(network)).max() < 1e-6
     assert np.abs(probe.scores(IMAGE).values - softmax(output_of(network))).max() < 1e-6
@@ -189,7 +189,7 @@ def test_log_probability_is_differentiated_when_logits_cannot_be_reached():
     pooled = layers.GlobalAveragePooling2D()(conv()(inputs))
     scores = layers.EinsumDense("ab,bc->ac", 3, bias_axes="c", activation="softmax", name="scores")(pooled)
     network = keras.Model(inputs, scores)
-    probe = KerasProbe(network, stated=Overrides(task="classification"))
+    probe = KerasProbe(network, overrides=Overrides(task="classification"))
     assert probe.network_info.target_kind == "log_probability"
     assert np.abs(probe.scores(IMAGE).values - output_of(network)).max() < 1e-6
     assert np.abs(logits_of(probe, 3) - np.log(output_of(network))).max() < 1e-5
@@ -223,7 +223,7 @@ def test_scores_equal_the_network_when_a_classifier_averages_probabilities():
     inputs = picture()
     maps = conv()(inputs)
     network = keras.Model(inputs, layers.Average()([head(maps, name="one"), head(maps, name="two")]))
-    probe = KerasProbe(network, stated=Overrides(task="classification"))
+    probe = KerasProbe(network, overrides=Overrides(task="classification"))
     assert probe.network_info.target_kind == "log_probability"
     assert np.abs(probe.scores(IMAGE).values - output_of(network)).max() < 1e-6
 
@@ -231,7 +231,7 @@ def test_scores_equal_the_network_when_a_classifier_averages_probabilities():
 def test_target_is_finite_when_the_activation_is_log_softmax():
     inputs = picture()
     network = keras.Model(inputs, head(conv()(inputs), activation="log_softmax"))
-    probe = KerasProbe(network, stated=Overrides(task="classification"))
+    probe = KerasProbe(network, overrides=Overrides(task="classification"))
     assert np.isfinite(logits_of(probe, 3)).all()
 
 

@@ -271,7 +271,7 @@ class FakeLoader:
         self.gate = gate
         self.loaded: list[Path] = []
 
-    def __call__(self, path: Path, stated: Overrides) -> ClosedFormProbe:
+    def __call__(self, path: Path, overrides: Overrides) -> ClosedFormProbe:
         self.loaded.append(path)
         if self.gate is not None:
             assert self.gate.wait(10)

@@ -38,7 +38,7 @@ class BoundedExecutor:
         self._threads = ThreadPoolExecutor(running, thread_name_prefix=name)
         self._running = running
         self._free = running
-        self.places = running + waiting
+        self.slots = running + waiting
         self._admitted = 0
         self._lanes: OrderedDict[str, deque[_Call]] = OrderedDict()
 
@@ -53,7 +53,7 @@ class BoundedExecutor:
 
     def require_room(self) -> None:
         """Raise ServerBusyError when no further request may wait."""
-        if self._admitted >= self.places:
+        if self._admitted >= self.slots:
             raise ServerBusyError(f"{self._admitted} requests are already running or waiting: try again in a moment")
 
     async def run(self, function: Callable[[], T], lane: str = "", departure: Departure | None = None) -> T:
@@ -136,7 +136,7 @@ class BoundedExecutor:
             future.exception()
 
 
-class Places:
+class Slots:
     """So many at the same time. To be used from the event loop alone."""
 
     def __init__(self, count: int) -> None:

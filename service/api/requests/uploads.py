@@ -44,13 +44,13 @@ class Upload:
 
 
 class Uploads:
-    """So many places. To be used from the event loop alone.
+    """So many slots. To be used from the event loop alone.
 
     `slowest` is in bytes per second: what comes more slowly could not end in time anyhow.
     """
 
-    def __init__(self, places: int, *, slowest: float, grace_seconds: float = GRACE_SECONDS) -> None:
-        self._places = places
+    def __init__(self, slots: int, *, slowest: float, grace_seconds: float = GRACE_SECONDS) -> None:
+        self._slots = slots
         self._slowest = slowest
         self._grace_seconds = grace_seconds
         self._taken: set[Upload] = set()
@@ -82,8 +82,8 @@ class Uploads:
         refusal = ServerBusyError("as many datasets are received as may be at the same time: try again in a moment")
         if self._waiting >= _WAITING:
             raise refusal
-        # As many as there are places may dawdle, one party after the other, before it is this one's turn.
-        patience = self._grace_seconds * (1 + self._waiting // self._places) + 1
+        # As many as there are slots may dawdle, one party after the other, before it is this one's turn.
+        patience = self._grace_seconds * (1 + self._waiting // self._slots) + 1
         self._waiting += 1
         try:
             async with asyncio.timeout(patience), self._line:
@@ -96,7 +96,7 @@ class Uploads:
             self._waiting -= 1
 
     def _has_room(self) -> bool:
-        if len(self._taken) < self._places:
+        if len(self._taken) < self._slots:
             return True
         slow = [upload for upload in self._taken if upload.is_slow()]
         if not slow:

@@ -115,7 +115,7 @@ class Execution:
                 raise
         return True
 
-    def rest(self) -> None:
+    def release_inputs(self) -> None:
         """Let go of what is kept for the next chunk. To be called when there is nothing to do."""
         while self._datasets:
             self._datasets.popitem()[1].close()
@@ -128,7 +128,7 @@ class Execution:
             raise
         except Exception as error:
             # An open dataset may be what is broken, and would break the next chunk too.
-            self.rest()
+            self.release_inputs()
             if isinstance(error, _PASSING) and claim.attempt < self.retries.max_attempts:
                 logger.warning("job %s chunk %d is tried again: %s", claim.record.id, claim.chunk, error)
                 self._pause(claim, report)
@@ -190,7 +190,7 @@ class Execution:
     def _open_dataset(self, sha256: str) -> Dataset:
         """The dataset of the latest chunk stays open: listing ten thousand pictures takes half a second."""
         if sha256 not in self._datasets:
-            self.rest()
+            self.release_inputs()
             self._datasets[sha256] = reopen_dataset(self.artifacts.open_dataset(sha256), sha256)
         return self._datasets[sha256]
 

@@ -36,14 +36,14 @@ class Classifying:
         network_info: NetworkInfo,
         sources: set[Value],
         passes: Passes,
-        reuse: ActivationCache,
+        activation_cache: ActivationCache,
         memory: MemoryBudget,
     ) -> None:
         self._network_info = network_info
         self._wiring = passes.wiring
         self._sources = sources
         self._passes = passes
-        self._reuse = reuse
+        self._activation_cache = activation_cache
         self._memory = memory
         # Names what is kept of this network, and keeps nothing alive.
         self._owner = object()
@@ -109,17 +109,17 @@ class Classifying:
     def _at(self, call: Call, images: Sequence[Array]) -> list[tf.Tensor]:
         """The tensors at a layer, batch first; of pictures that were seen before without computing them."""
         trace = self._passes.to_layer(call)
-        if call.is_input or not self._reuse.keeps:
+        if call.is_input or not self._activation_cache.keeps:
             return list(trace(_batch(images)))
         keys = [(self._owner, call.site, fingerprint(image)) for image in images]
-        kept = [self._reuse.get(key) for key in keys]
+        kept = [self._activation_cache.get(key) for key in keys]
         missing = [place for place, arrays in enumerate(kept) if arrays is None]
         if missing:
             fresh = trace(_batch([images[place] for place in missing]))
             rows = [tensor.numpy() for tensor in fresh]
             for row, place in enumerate(missing):
                 kept[place] = [array[row] for array in rows]
-                self._reuse.put(keys[place], kept[place] or ())
+                self._activation_cache.put(keys[place], kept[place] or ())
             if len(missing) == len(images):
                 return list(fresh)
         return [_batch(arrays) for arrays in zip(*filter(None, kept), strict=True)]

@@ -52,31 +52,31 @@ _SHARE_OF_ASCENT, _SHARE_OF_STATISTICS, _SHARE_OF_ACTIVATIONS = 4, 4, 32
 class KerasProbe:
     """Answers from one loaded network, which it never changes.
 
-    What is `stated` overrules what the graph suggests. Raises LayerNotFoundError for an unknown default layer.
+    What `overrides` say overrules what the graph suggests. Raises LayerNotFoundError for an unknown default layer.
     """
 
     def __init__(
         self,
         network: keras.Model,
         *,
-        stated: Overrides = NO_OVERRIDES,
+        overrides: Overrides = NO_OVERRIDES,
         repairs: tuple[str, ...] = (),
         tuning: Tuning = UNTUNED,
     ) -> None:
         self._network = network
         self._wiring = wire(network)
         self._canvases = Canvases(network, self._wiring)
-        self._reuse = tuning.reuse or ActivationCache(0)
+        self._activation_cache = tuning.activation_cache or ActivationCache(0)
         # Names this probe's activations there, and keeps nothing alive.
         self._owner = object()
         self.traces = Traces(tuning.max_traces, tuning.max_bytes)
         self._memory = MemoryBudget(network, self._wiring, tuning.pass_bytes)
-        latent = find_latent_layer(self._wiring, stated)
+        latent = find_latent_layer(self._wiring, overrides)
         self._coding = find_coding(network, self._wiring, self.traces, latent, self._memory)
         head = find_head(self._wiring.outputs[0])
-        network_info = examine(network, self._wiring, head, stated)
+        network_info = examine(network, self._wiring, head, overrides)
         # Of a U-Net the output has the input's shape as well.
-        is_none = network_info.task == "autoencoder" and stated.task is None and self._coding.latent is None
+        is_none = network_info.task == "autoencoder" and overrides.task is None and self._coding.latent is None
         self.network_info = replace(
             network_info,
             task="features" if is_none else network_info.task,
@@ -91,7 +91,7 @@ class KerasProbe:
             network, self._wiring, head, self.network_info.task, self.traces, self._folding, self._max_bytes,
             usual=find_waypoint(self._wiring, sources, self.network_info.default_layer),
         )  # fmt: skip
-        self._classifying = Classifying(self.network_info, sources, passes, self._reuse, self._memory)
+        self._classifying = Classifying(self.network_info, sources, passes, self._activation_cache, self._memory)
 
     @property
     def batch_size(self) -> int | None:
@@ -112,7 +112,7 @@ class KerasProbe:
         calls = [self._find_readable(layer) for layer in layers]
         picture = fingerprint(image)
         keys = [(self._owner, call.site, picture) for call in calls]
-        kept = [arrays[0] for arrays in map(self._reuse.get, keys) if arrays is not None]
+        kept = [arrays[0] for arrays in map(self._activation_cache.get, keys) if arrays is not None]
         if len(kept) < len(calls):
             # One trace gives every layer: a trace for each combination that clients think of would fill the cache.
             trace = self.traces.get("activations", self._trace_activations)
@@ -120,7 +120,7 @@ class KerasProbe:
                 answers = trace(tf.constant(image[None]))
                 kept = [answers[call.order].numpy()[0] for call in calls]
             for key, array in zip(keys, kept, strict=True):
-                self._reuse.put(key, [array])
+                self._activation_cache.put(key, [array])
         return [LayerActivations(call.site.path, array) for call, array in zip(calls, kept, strict=True)]
 
     def channel_statistics(self, images: Array, layers: Sequence[str], signs: Array) -> list[ChannelStatistics]:

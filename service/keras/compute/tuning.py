@@ -10,14 +10,15 @@ from service.engine.activation_cache import ActivationCache
 class Tuning:
     """`max_traces` compiled graphs are kept per model, as far as the kernels in them take no more than `max_bytes`.
 
-    `fold` lets kernels be constants of the graph, with the batch normalisation after them folded in; `reuse` keeps what
-    was computed of a picture. No pass takes more pictures than `pass_bytes` has room for, by the widest layer.
+    `fold` lets kernels be constants of the graph, with the batch normalisation after them folded in. What was computed
+    of a picture is kept in the `activation_cache`. No pass takes more pictures than `pass_bytes` has room for, by the
+    widest layer.
     """
 
     max_traces: int = 64
     max_bytes: int = 2**29
     fold: bool = True
-    reuse: ActivationCache | None = None
+    activation_cache: ActivationCache | None = None
     pass_bytes: int = 2**29
 
 

@@ -43,7 +43,7 @@ def configure_devices(threads: int = 0) -> None:
 
 def load_probe(
     path: Path,
-    stated: Overrides = NO_OVERRIDES,
+    overrides: Overrides = NO_OVERRIDES,
     *,
     tuning: Tuning = UNTUNED,
     limits: ModelFileLimits = MODEL_FILE_LIMITS,
@@ -53,28 +53,28 @@ def load_probe(
     Raises ModelFailedError with a reason that a user can act on.
     """
     with unchanged_settings():
-        return _load_probe(path, stated, tuning, limits)
+        return _load_probe(path, overrides, tuning, limits)
 
 
-def _load_probe(path: Path, stated: Overrides, tuning: Tuning, limits: ModelFileLimits) -> KerasProbe:
-    network, repairs = _open(path, stated.input_size, limits)
-    if stated.decoder is not None:
-        network, stated, more = _join(network, stated, stated.decoder, limits)
+def _load_probe(path: Path, overrides: Overrides, tuning: Tuning, limits: ModelFileLimits) -> KerasProbe:
+    network, repairs = _open(path, overrides.input_size, limits)
+    if overrides.decoder is not None:
+        network, overrides, more = _join(network, overrides, overrides.decoder, limits)
         repairs += more
     if functional(network) is None:
         raise ModelFailedError(
             f"'{type(network).__name__}' is a subclassed model, whose layers cannot be followed: "
             "rebuild it as a Functional or Sequential model"
         )
-    require_affordable_pass(network, stated.input_size, limits)
+    require_affordable_pass(network, overrides.input_size, limits)
     _require_finite(network)
     try:
-        probe = KerasProbe(network, stated=stated, tuning=tuning, repairs=repairs)
+        probe = KerasProbe(network, overrides=overrides, tuning=tuning, repairs=repairs)
     except ModelFailedError:
         raise
     except ConvscopeError as error:
         raise ModelFailedError(f"model.toml: default_layer: {error.detail}") from error
-    run_once(probe, stated.input_size)
+    run_once(probe, overrides.input_size)
     return probe
 
 
@@ -146,12 +146,12 @@ def _require_allowed(file: Path, file_format: Format, limits: ModelFileLimits) -
 
 
 def _join(
-    encoder: keras.Model, stated: Overrides, file: Path, limits: ModelFileLimits
+    encoder: keras.Model, overrides: Overrides, file: Path, limits: ModelFileLimits
 ) -> tuple[keras.Model, Overrides, tuple[str, ...]]:
     """The network of both files, what is stated of it, and what had to be mended to read the decoder."""
     decoder, repairs = _open(file, None, limits)
-    network, latent_layer = join(encoder, decoder, stated.latent_layer)
-    return network, replace(stated, latent_layer=latent_layer), tuple(f"decoder: {repair}" for repair in repairs)
+    network, latent_layer = join(encoder, decoder, overrides.latent_layer)
+    return network, replace(overrides, latent_layer=latent_layer), tuple(f"decoder: {repair}" for repair in repairs)
 
 
 def _load(file: Path, path: Path) -> keras.Model:

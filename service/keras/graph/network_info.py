@@ -1,4 +1,4 @@
-"""A network examined as a whole: the facts of its graph, and over them what its owner has stated."""
+"""A network examined as a whole: the facts of its graph, and over them what its owner has overrides."""
 
 import keras
 import numpy as np
@@ -12,9 +12,9 @@ from service.keras.graph.lookup import find_layer, find_spatial_layer
 from service.keras.graph.replay import Call, Wiring
 
 
-def examine(network: keras.Model, wiring: Wiring, head: Head, stated: Overrides) -> NetworkInfo:
+def examine(network: keras.Model, wiring: Wiring, head: Head, overrides: Overrides) -> NetworkInfo:
     """All but repairs and the code. Raises ModelFailedError, or LayerNotFoundError for an unknown default layer."""
-    task, default_layer = stated.task, stated.default_layer
+    task, default_layer = overrides.task, overrides.default_layer
     units = unit_count(wiring.outputs[0]) if len(wiring.outputs) == 1 else None
     if task in ("classification", "binary", "regression") and units is None:
         raise ModelFailedError(f"model.toml: task: '{task}' needs a network with one vector as its output")
@@ -42,11 +42,11 @@ def examine(network: keras.Model, wiring: Wiring, head: Head, stated: Overrides)
     )
 
 
-def find_latent_layer(wiring: Wiring, stated: Overrides) -> Call | None:
+def find_latent_layer(wiring: Wiring, overrides: Overrides) -> Call | None:
     """The one that its owner named; None where nobody did. Raises ModelFailedError."""
-    if stated.latent_layer is None:
+    if overrides.latent_layer is None:
         return None
     try:
-        return find_layer(wiring, stated.latent_layer)
+        return find_layer(wiring, overrides.latent_layer)
     except LayerNotFoundError as error:
         raise ModelFailedError(f"model.toml: latent_layer: {error.detail}") from error

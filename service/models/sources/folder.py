@@ -20,7 +20,7 @@ from service.models.sources.source import ModelVersion
 class Loader(Protocol):
     """Turns a model file into a probe that has run once; raises ModelFailedError."""
 
-    def __call__(self, path: Path, stated: Overrides) -> Probe: ...
+    def __call__(self, path: Path, overrides: Overrides) -> Probe: ...
 
 
 class Folder:
@@ -60,9 +60,9 @@ def open_found(found: Found, loader: Loader, journal: LoadJournal | None = None)
     decoder = _require_decoder(found, config)
     digest = _digest(found.file, config, decoder)
     labels = read_labels(config.labels, found.folder)
-    stated = Overrides(config.task, config.default_layer, config.input_size, config.latent_layer, decoder)
-    load = partial(loader, found.file, stated)
-    probe = journal.load(f"{digest} {replace(stated, decoder=None)}", found.file.name, load) if journal else load()
+    overrides = Overrides(config.task, config.default_layer, config.input_size, config.latent_layer, decoder)
+    load = partial(loader, found.file, overrides)
+    probe = journal.load(f"{digest} {replace(overrides, decoder=None)}", found.file.name, load) if journal else load()
     classes = probe.network_info.classes
     if labels is not None and classes is not None and len(labels) != classes:
         raise ModelFailedError(f"model.toml gives {len(labels)} labels, but the network has {classes} classes")

@@ -40,7 +40,7 @@ def plain() -> Subject:
 
 def tuned() -> Subject:
     """Folded, merged, and with what was computed of a picture kept; one pass takes two pictures of the classifier."""
-    return _subject(Tuning(reuse=ActivationCache(2**20), pass_bytes=6000))
+    return _subject(Tuning(activation_cache=ActivationCache(2**20), pass_bytes=6000))
 
 
 def _subject(tuning: Tuning | None) -> Subject:

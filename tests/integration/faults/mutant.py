@@ -15,7 +15,7 @@ def switch_reconciler_off() -> None:
     def do_nothing(self: Reconciler) -> None:
         """Instead of a round."""
 
-    Reconciler.look = do_nothing  # type: ignore[method-assign]
+    Reconciler.reconcile_once = do_nothing  # type: ignore[method-assign]
 
 
 def switch_fencing_off() -> None:

@@ -1,0 +1,1 @@
+"""A method of each kind, as a contributor would add it: one file, one test file, its line in METHODS. No tests here."""
