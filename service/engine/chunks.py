@@ -9,6 +9,7 @@ from service.engine.annotations.reading import Annotations
 from service.engine.datasets.batches import Slice
 from service.engine.datasets.over_images import compute_slice
 from service.engine.drawing.png import decode_png
+from service.engine.finite import finite_values
 from service.engine.images.decoding import ImageLimits
 from service.engine.kinds.context import Context
 from service.engine.kinds.method import DatasetMethod, ImageMethod, ItemsMethod
@@ -63,7 +64,8 @@ def plan_one(model: Model, request: Request, image_limits: ImageLimits, job_limi
     _require_modest("size", request, job_limits.max_size)
     method = request.method
     if method.check is not None:
-        method.check(model.probe, request.params)
+        with finite_values():
+            method.check(model.probe, request.params)
     if request.images is not None:
         return _slice(request, len(request.images))
     if not isinstance(method, ItemsMethod):
