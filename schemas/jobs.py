@@ -69,6 +69,7 @@ class JobRequest(Schema):
 
     `image` is the SHA-256 of the picture among the artifacts, or `images` that of a dataset, a ZIP; `model_sha256` is
     that of the model which the parameters were checked against. Of several `versions`, in order, `version` is the last.
+    `params` are JSON of any method.
     """
 
     model: str

@@ -44,6 +44,8 @@ class ClassScores(MethodParams):
 
 
 class MethodDescription(Schema):
+    """A method as clients and the page see it; JSON Schemas are objects of any form."""
+
     name: str = Field(examples=["grad-cam"])
     title: str = Field(examples=["Class heat map (Grad-CAM)"])
     kind: MethodKind

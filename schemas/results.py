@@ -51,6 +51,8 @@ class ResultImage(ImageFacts):
 
 
 class Provenance(Schema):
+    """How a result came about. Parameters and plan are each method's own: JSON of no one form."""
+
     params: dict[str, Any] = Field(description="Every parameter as it was used, defaults included.")
     seed: int | None = Field(description="Null for methods without randomness.")
     image_sha256: str | None
@@ -68,7 +70,7 @@ class Timings(Schema):
 
 
 class Answer(Schema):
-    """A result but for its pictures."""
+    """A result but for its pictures. `values` are JSON of any method; `values_as` gives them the method's form."""
 
     model: str = Field(examples=["shapes"])
     version: str = Field(examples=["1"])

@@ -1,9 +1,10 @@
 """Flat parameters as they came, text or numbers, to a method's own model; what is wrong, as sentences."""
 
-from collections.abc import Sequence
-from typing import Any, Final, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Final, TypeVar
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from schemas.methods import MethodParams
 from schemas.problems import ProblemError
@@ -27,7 +28,7 @@ class InvalidParametersError(ConvscopeError):
         self.errors = list(errors)
 
 
-def validate(params: type[P], given: dict[str, Any]) -> P:
+def validate(params: type[P], given: Mapping[str, object]) -> P:
     """Validate flat parameters. Raises InvalidParametersError pointing at each."""
     unknown = [name for name in given if name not in params.model_fields]
     problems: list[ProblemError] = []
@@ -52,7 +53,7 @@ def pointer(*parts: object) -> str:
     return "#/" + "/".join(escaped)
 
 
-def _explain(item: Any, given: dict[str, Any]) -> ProblemError:
+def _explain(item: ErrorDetails, given: Mapping[str, object]) -> ProblemError:
     name = str(item["loc"][0]) if item["loc"] else ""
     detail = str(item["msg"]).removeprefix("Value error, ")
     if isinstance(given.get(name), list) and item["loc"] == (name,):

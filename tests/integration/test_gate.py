@@ -114,7 +114,7 @@ def _compare(models: list[Model], method: str, *, over: bool = False, **params: 
 def _judge(networks: Networks, kind: str, method: str, *, over: bool, **params: Any) -> bool:
     """Whether the gate lets it through."""
     result = _compare([networks["first"], networks[kind]], method, over=over, **params)
-    assert result.values["compared"] == METHODS[method].compared.array  # type: ignore[union-attr]
+    assert result.values["compared"] == METHODS[method].compared
     failures = find_failures(result.values["neighbours"], 0.9)
     assert bool(failures) == (result.values["reason"] is not None or result.values["min_correlation"] < 0.9)
     return not failures

@@ -124,6 +124,7 @@ def _output(method: AnyMethod, folder: Path | None, *, is_json: bool) -> OutputF
     return OutputFolder(folder or DEFAULT_FOLDER, method.name, method.title)
 
 
+# Click hands over what it has read as a dictionary of any types, by the names of the options.
 def _picture_dataset(method: AnyMethod, options: dict[str, Any]) -> PictureDataset | None:
     """The dataset that is meant; None where pictures are meant one by one, or none at all."""
     if "_images" not in options:
