@@ -1,5 +1,6 @@
 """Models, their layers and their predictions, as clients see them."""
 
+from datetime import datetime
 from typing import Literal
 
 from pydantic import Field
@@ -8,7 +9,7 @@ from schemas.base import Schema
 from schemas.methods import MethodAvailability
 from schemas.sentences import Sentence
 
-ModelState = Literal["ready", "available", "failed"]
+ModelState = Literal["available", "loading", "ready", "failed", "unloading"]
 Fit = Literal["stretch", "crop", "pad"]
 Task = Literal["classification", "binary", "regression", "autoencoder", "features"]
 
@@ -33,13 +34,27 @@ class InputContract(Schema):
     )
 
 
+class VersionState(Schema):
+    """A version that is in memory, on its way there, or failed to get there."""
+
+    version: str = Field(examples=["1"])
+    state: ModelState
+    reason: Sentence | None = Field(None, description="Why it failed to load.")
+    since: datetime
+    bytes: int = Field(description="Memory that it takes, weights and compiled graphs, or will take.")
+
+
 class ModelSummary(Schema):
     name: str = Field(examples=["shapes"])
     versions: list[str] = Field(description="Newest first.", examples=[["1"]])
-    state: ModelState
-    reason: Sentence | None = Field(None, description="Why the newest version failed to load.")
-    task: Task | None = Field(None, description="Null until the model is loaded.")
-    input: InputContract | None = Field(None, description="Null until loaded, or where no picture goes in.")
+    state: ModelState = Field(
+        description="Of the version that is served where none is named: `available` is loaded when somebody asks."
+    )
+    reason: Sentence | None = Field(None, description="Why that version, or the newest, failed to load.")
+    since: datetime | None = Field(None, description="Since when it is in that state; null where it is `available`.")
+    states: list[VersionState] = Field([], description="All versions that are not merely `available`.")
+    task: Task | None = Field(None, description="Null until the model has been loaded once.")
+    input: InputContract | None = Field(None, description="Null until loaded once, or where no picture goes in.")
 
 
 class ModelList(Schema):

@@ -105,7 +105,7 @@ def create_app(settings: Settings) -> FastAPI:
         make_data_folder(settings)
         logger.info(_MODES[settings.jobs_mode])
         begin = workforce.start if settings.worker.warm else _do_nothing
-        Thread(target=_warm_up, args=(services, begin), name="warm-up", daemon=True).start()
+        Thread(target=_warm_up, args=(services, settings, begin), name="warm-up", daemon=True).start()
         reconciler.start()
         yield
         services.jobs.stopping.set()
@@ -178,7 +178,7 @@ def _do_nothing() -> None:
     """The worker begins with the first job."""
 
 
-def _warm_up(services: Services, begin_work: Callable[[], None]) -> None:
+def _warm_up(services: Services, settings: Settings, begin_work: Callable[[], None]) -> None:
     """Run the built-in model for real, say that the service is ready, then begin with jobs and all other models."""
     try:
         _explain_nothing(services.catalog.model(READINESS_MODEL))
@@ -187,13 +187,9 @@ def _warm_up(services: Services, begin_work: Callable[[], None]) -> None:
     else:
         services.ready.set()
     begin_work()
-    for model in services.catalog.load_all():
-        if services.jobs.stopping.is_set():
-            return
-        try:
-            _explain_nothing(model)
-        except Exception as error:  # noqa: BLE001 - it fails again for whoever asks first, and tells why
-            logger.info("model %s is not warmed up: %r", model.name, error)
+    services.catalog.start(
+        settings.models_refresh_seconds, _explain_nothing, load_noticed=settings.models_mode == "all"
+    )
 
 
 def _explain_nothing(model: Model) -> None:

@@ -28,7 +28,8 @@ from service.keras.log_filter import filtered_log
 from service.models.catalog import Catalog
 from service.models.datasets import Datasets
 from service.models.load_journal import LoadJournal
-from service.models.memory import freeze_modules
+from service.models.memory import freeze_modules, measure_memory
+from service.models.residency import Residency
 from service.models.sources.applications import Applications
 from service.models.sources.batched import Batched
 from service.models.sources.folder import Folder, open_file
@@ -47,7 +48,13 @@ def open_catalog(settings: Settings, *, threads: int = 0) -> Catalog:
 
     `threads` is how many TensorFlow may use in this process, 0 as many as there are cores.
     """
-    return Catalog(_sources(settings, _tuning(settings), threads), resident=settings.limits.resident_applications)
+    return Catalog(_sources(settings, _tuning(settings), threads), _open_residency(settings))
+
+
+def _open_residency(settings: Settings) -> Residency:
+    """By default this process's share of half the memory: the service has one, and each process of jobs."""
+    processes = 1 + (settings.worker.concurrency if settings.redis_url else 1)
+    return Residency(settings.limits.model_bytes or measure_memory() // 2 // processes)
 
 
 def open_batcher(settings: Settings, observer: Observer) -> DynamicBatcher:
@@ -62,7 +69,7 @@ def open_shared_catalog(settings: Settings, batcher: DynamicBatcher, observer: O
     activation_cache = ActivationCache(limits.activation_cache_bytes, observer)
     tuning = replace(_tuning(settings), activation_cache=activation_cache)
     sources = [Batched(source, batcher) for source in _sources(settings, tuning, threads=0)]
-    return Catalog(sources, resident=limits.resident_applications)
+    return Catalog(sources, _open_residency(settings))
 
 
 def open_model_file(file: Path, settings: Settings) -> Model:

@@ -61,6 +61,7 @@ def main(name: str, process: str) -> None:
     with suppress(ConvscopeError):
         # Importing TensorFlow takes seconds: not those of the first job.
         catalog.model(READINESS_MODEL)
+    catalog.start(settings.models_refresh_seconds)
     logger.info("the embedded worker is ready")
     wake_up.ready = True
     while not wake_up.over and _peak_bytes() < settings.worker.max_memory_bytes:

@@ -76,11 +76,12 @@ class Limits(BaseModel):
         description="Every so many bytes that have come give a body with an image another second: a third of what a "
         "phone sends on a poor line.",
     )
-    resident_applications: int = Field(
-        3,
-        ge=1,
-        description="Models of `keras.applications` that stay loaded, those asked for last: each takes 0.1 to 2 GB, "
-        "graphs included. As many again may be coming or going; then 503.",
+    model_bytes: int | None = Field(
+        None,
+        ge=2**20,
+        description="Memory of all loaded models together, weights and compiled graphs, per process; those asked for "
+        "longest ago go when another is needed. Empty: half of the machine's, or the container's, shared by the "
+        "service and its processes for jobs.",
     )
     traces_per_model: int = Field(64, ge=1, description="Compiled graphs kept per model, about 20 MB each.")
     kernel_bytes: int = Field(
@@ -192,6 +193,14 @@ class Settings(BaseSettings):
     )
     models: Annotated[Path | None, BeforeValidator(_empty_is_none)] = Field(
         None, description="The repository folder; the built-in models stay served beside it."
+    )
+    models_mode: Literal["all", "explicit"] = Field(
+        "all",
+        description="`all`: the newest version of each model is loaded as soon as it is noticed. `explicit`: nothing "
+        "is loaded, but for the built-in model that shows readiness, until a request or a load call asks for it.",
+    )
+    models_refresh_seconds: float = Field(
+        1, gt=0, description="How often the repository is looked at; a load call looks at once."
     )
     redis_url: str = Field("", description="Redis that API and workers share; empty: jobs run beside the API.")
     data: Annotated[Path | None, BeforeValidator(_empty_is_none)] = Field(

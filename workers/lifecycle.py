@@ -62,6 +62,7 @@ class Equipment:
 def equipment() -> Equipment:
     """This child's own, made once."""
     catalog = open_catalog(settings, threads=int(os.environ[_THREADS]))
+    catalog.start(settings.models_refresh_seconds)
     execution = Execution(
         _store(),
         open_artifacts(settings),

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from threading import Event
 from typing import Annotated
 
-import anyio.to_thread
 from fastapi import Depends, Path, Request
 
 from service.api.metrics import Metrics
@@ -17,7 +16,7 @@ from service.api.watching import JobServices
 from service.engine.allowance import Allowance, Memory
 from service.engine.images.decoding import ImageLimits
 from service.engine.model import Model
-from service.models.catalog import Catalog, unwrap
+from service.models.catalog import Catalog
 from service.models.datasets import Datasets
 
 
@@ -49,13 +48,19 @@ class Services:
 
     async def model(self, name: str, version: str | None) -> Model:
         """The model, loaded if need be; waits for that without holding a thread. Raises what the catalog raises."""
-        load = await anyio.to_thread.run_sync(self.catalog.request, name, version)
-        return unwrap(await asyncio.shield(asyncio.wrap_future(load)))
+        lease = self.catalog.request(name, version)
+        await asyncio.shield(asyncio.wrap_future(lease.load))
+        return lease.model()
 
-    async def loaded_model(self, name: str, version: str | None) -> Model | None:
-        """The same, but None where nobody has begun to load it: to look at a model must not cost gigabytes."""
-        load = await anyio.to_thread.run_sync(self.catalog.find_load, name, version)
-        return None if load is None else unwrap(await asyncio.shield(asyncio.wrap_future(load)))
+    async def find_facts(self, name: str, version: str | None) -> Model | None:
+        """What is known of a model, waited for where it is being loaded; None where it never was: looking loads none.
+
+        Raises what the catalog raises.
+        """
+        resident = self.catalog.find_resident(name, version)
+        if resident is not None and resident.state in ("loading", "failed"):
+            await self.model(name, version)
+        return self.catalog.find_facts(name, version)
 
     def allow(self, *, dataset_check: bool = False) -> Allowance:
         """What a request may take, from now on: to be called where its work begins."""

@@ -30,6 +30,7 @@ from service.errors import ImageInvalidError, ImageTooLargeError
 from service.models.catalog import Catalog
 from service.models.datasets import Datasets
 from service.models.doctor import list_layers
+from service.models.listing import list_models
 from service.settings import ENV_FILE, Settings
 
 # Is told the share of the work that is done, 0…1.
@@ -141,7 +142,7 @@ class Local:
     def models(self, *, load: bool) -> ModelList:
         if load:
             self._catalog.load_all()
-        return self._catalog.summaries()
+        return list_models(self._catalog)
 
     def layers(self, model: str, version: str | None) -> LayerList:
         return list_layers(self._catalog.model(model, version))

@@ -177,6 +177,11 @@ class BatchingProbe:
         found: LayerGradients = self._merger.compute(self._model, key, (image, class_index), compute)
         return found
 
+    @property
+    def held_bytes(self) -> int:
+        """See Probe."""
+        return self._inner.held_bytes
+
     def activations(self, image: Array, layers: Sequence[str]) -> list[LayerActivations]:
         """See Probe."""
         return self._inner.activations(image, layers)

@@ -1,6 +1,6 @@
 """A model as the runner needs it: a probe with its preprocessing, labels and name."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from schemas.models import Fit
 from service.engine.images.preprocessing import Preprocessing
@@ -14,7 +14,7 @@ class Model:
 
     `fit` says how pictures of another aspect are brought to the input's size, `sample_bits` how many bits pictures of
     sixteen use, None where each picture decides. `latent_layer` is the path of the layer that holds an autoencoder's
-    code, where its owner named one. `stated` names the members of model.toml that its owner gave.
+    latent, where its owner named one. `stated` names the members of model.toml that its owner gave.
     """
 
     name: str
@@ -28,6 +28,8 @@ class Model:
     sample_bits: int | None = None
     latent_layer: str | None = None
     stated: frozenset[str] = frozenset()
+    # Keeps the network in memory as long as somebody holds this value, or one that was made of it.
+    pin: object | None = field(default=None, compare=False, repr=False)
 
     @property
     def network_info(self) -> NetworkInfo:

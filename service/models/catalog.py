@@ -1,179 +1,149 @@
-"""The models at hand, loaded once each, looked up by name and version. A model that fails costs no other."""
+"""The models at hand, by name and version: what there is, what is loaded, and which version is served by default.
+
+A model that fails costs no other. All questions are answered from memory: sources are looked at by `refresh` alone, and
+by a thread of its own once the catalog is started.
+"""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
-from dataclasses import dataclass
-from threading import Lock
-from typing import Final
+from dataclasses import dataclass, replace
+from threading import RLock
 
-from schemas.jobs import MAX_VERSIONS
-from schemas.models import InputContract, ModelList, ModelState, ModelSummary
 from service.engine.model import Model
 from service.engine.nearest import find_nearest, shorten
-from service.errors import (
-    ConvscopeError,
-    ModelFailedError,
-    ModelNotFoundError,
-    TooFewVersionsError,
-    VersionNotFoundError,
-    WeightsUnavailableError,
-)
-from service.models.residency import Residency
+from service.errors import ConvscopeError, ModelFailedError, ModelNotFoundError
+from service.models.chosen_versions import choose_versions, unknown_version
+from service.models.facts import keep_facts
+from service.models.load import Failure, Load, fail, unwrap
+from service.models.residency import Pin, Residency, Resident
+from service.models.snapshot import Snapshot, SnapshotKeeper
 from service.models.sources.source import ModelVersion, Source
 
 logger = logging.getLogger(__name__)
 
-# Of a list of versions, which is text from outside and may name some of them twice.
-_MAX_NAMED: Final = 1000
-_MAX_NAMED_TEXT: Final = 20_000
-RESIDENT_ON_DEMAND: Final = 3
+Warm = Callable[[Model], None]
 
 
 @dataclass(frozen=True)
-class Failure:
-    """Why a model did not load. A value: an exception raised to every client would gather all their tracebacks.
+class Lease:
+    """A load that somebody waits for, or has: as long as it is held, the model stays in memory."""
 
-    `passing` failures are not remembered: the next request tries again.
-    """
+    load: Future[Load]
+    pin: Pin
 
-    reason: str
-    passing: bool = False
-
-
-Load = Model | Failure
+    def model(self) -> Model:
+        """The model, waited for; it holds the lease's pin. Raises what `unwrap` raises."""
+        return replace(unwrap(self.load.result()), pin=self.pin)
 
 
-def unwrap(load: Load) -> Model:
-    """The model, or ModelFailedError or WeightsUnavailableError with the reason."""
-    if isinstance(load, Failure):
-        raise (WeightsUnavailableError if load.passing else ModelFailedError)(load.reason)
-    return load
+def _stay_cold(_: Model) -> None:
+    """Where the first request may take longer."""
 
 
 class Catalog:
-    """Looks at its sources anew at every question, so that models come and go while the service runs.
+    """Where two sources hold the same name, the earlier one's counts. Safe to use from several threads."""
 
-    Where two sources hold the same name, the earlier one's counts. Of the models that are loaded on demand, `resident`
-    stay. Safe to use from several threads.
-    """
-
-    def __init__(self, sources: Sequence[Source], *, resident: int = RESIDENT_ON_DEMAND) -> None:
-        self._sources = sources
-        self._residency = Residency(resident)
-        self._lock = Lock()
+    def __init__(self, sources: Sequence[Source], residency: Residency | None = None) -> None:
+        self.residency = residency or Residency()
+        self._keeper = SnapshotKeeper(sources)
+        self._warm: Warm = _stay_cold
         # Two each, so that a model asked for need not wait for the one that the start-up is loading; and apart, as
         # what loads on demand may first have to be fetched, for minutes.
         self._loaders = {
             True: ThreadPoolExecutor(2, thread_name_prefix="loader"),
             False: ThreadPoolExecutor(2, thread_name_prefix="fetcher"),
         }
-        self._closed = False
-        # Those on demand in the order in which they were asked for last.
-        self._loaded: dict[tuple[str, str], tuple[ModelVersion, Future[Load]]] = {}
-        self._found: set[str] = set()
+        self._lock = RLock()
+        self._is_rolling = self._is_closed = False
+        # By name, the version that is served where none is named, once it is loaded.
+        self._served: dict[str, ModelVersion] = {}
+        # What has been loaded because it was noticed: once, or it would come back as often as it has to go.
+        self._noticed: set[ModelVersion] = set()
+        # Of what has been loaded once: what it is, and what it took.
+        self._facts: dict[ModelVersion, Model] = {}
+        self._costs: dict[ModelVersion, int] = {}
+
+    def start(self, seconds: float, warm: Warm = _stay_cold, *, load_noticed: bool = False) -> None:
+        """Look at the sources every so many seconds, from now on.
+
+        With `load_noticed` the newest version of each model is loaded when it is noticed, and warmed; until then the
+        one before is served.
+        """
+        self._warm, self._is_rolling = warm, True
+        self._keeper.start(seconds, self._load_noticed if load_noticed else self._forget_gone)
+
+    def refresh(self) -> None:
+        """Look at the sources now; what is loaded of models that have gone is let go of."""
+        self._forget_gone(self._keeper.refresh())
+
+    def has_noticed(self) -> bool:
+        """Whether it has begun to load what is to be loaded by itself."""
+        return bool(self._noticed)
 
     def names(self) -> list[str]:
-        """The names of all models, those of earlier sources first.
-
-        What was loaded of a model that has gone is forgotten, and its memory freed.
-        """
-        names = list(dict.fromkeys(name for source in self._sources for name in source.names()))
-        with self._lock:
-            self._loaded = {key: load for key, load in self._loaded.items() if key[0] in names}
-            self._found &= set(names)
-        return names
+        """The names of all models, those of earlier sources first."""
+        return list(self._keeper.latest.models)
 
     def is_known(self, name: str) -> bool:
-        """Whether a model of that name was ever asked for and found; looks at no source."""
-        with self._lock:
-            return name in self._found
+        return name in self._keeper.latest.models
+
+    def list_versions(self, name: str) -> list[str]:
+        """Newest first. Raises ModelNotFoundError."""
+        self.find(name)
+        return [each.version for each in self._keeper.latest.versions(name)]
+
+    def versions(self, name: str, asked: object) -> tuple[str, ...]:
+        """Versions to be compared: `all`, or some. Raises what `choose_versions` raises, or ModelNotFoundError."""
+        return choose_versions(name, self.list_versions(name), asked)
 
     def find(self, name: str, version: str | None = None) -> ModelVersion:
-        """Find a version, the newest by default. Raises ModelNotFoundError or VersionNotFoundError."""
-        known = self._versions_of(name)
+        """Find a version, by default the one that is served. Raises ModelNotFoundError or VersionNotFoundError."""
+        known = self._keeper.latest.versions(name)
         if not known:
             near = find_nearest(name, self.names(), cutoff=0.4)
             advice = f"; nearest: '{near[0]}'" if near else "; GET /v1/models lists the models"
             raise ModelNotFoundError(f"model '{shorten(name)}' is not served here{advice}")
         if version is None:
-            return known[0]
+            return self._find_served(name, known[0])
         for model_version in known:
             if model_version.version == version:
                 return model_version
-        raise _unknown_version(name, version, [model_version.version for model_version in known])
+        raise unknown_version(name, version, [each.version for each in known])
 
-    def versions(self, name: str, asked: object) -> tuple[str, ...]:
-        """Versions to be compared: `all`, oldest first, or some in the order given, as text or a list.
+    def request(self, name: str, version: str | None = None) -> Lease:
+        """The model's load, begun now if it is not loaded; everyone who asks shares it.
 
-        Raises TooFewVersionsError, ModelNotFoundError or VersionNotFoundError.
-        """
-        self.find(name)
-        items = asked if isinstance(asked, list) else [asked]
-        # A field of a form may come several times, each with several.
-        text = ",".join(map(str, items[:_MAX_NAMED]))
-        named = [part.strip() for part in text[:_MAX_NAMED_TEXT].split(",", _MAX_NAMED)]
-        if len(items) > _MAX_NAMED or len(text) > _MAX_NAMED_TEXT or len(named) > _MAX_NAMED:
-            raise TooFewVersionsError(f"at most {_MAX_NAMED} versions are named; 'all' stands for every one")
-        known = [model_version.version for model_version in reversed(self._versions_of(name))]
-        chosen = tuple(dict.fromkeys(known if named == ["all"] else filter(None, named)))
-        if len(chosen) < 2:
-            raise TooFewVersionsError(f"two versions of '{name}' or more are compared, such as 1,2,5, or all")
-        for version in chosen:
-            if version not in known:
-                raise _unknown_version(name, version, known[::-1])
-        if len(chosen) > MAX_VERSIONS:
-            raise TooFewVersionsError(f"{len(chosen)} versions were named: 2 to {MAX_VERSIONS} are compared")
-        return chosen
-
-    def request(self, name: str, version: str | None = None) -> Future[Load]:
-        """The model's load, begun now if it is not loaded; everyone who asks shares it. Must not be cancelled.
-
-        Raises ModelNotFoundError or VersionNotFoundError, and ServerBusyError where too many are loaded on demand; see
-        `unwrap` for the future's result.
+        Raises ModelNotFoundError or VersionNotFoundError; see `unwrap` for what the load comes to.
         """
         model_version = self.find(name, version)
-        key = (model_version.name, model_version.version)
         with self._lock:
-            self._found.add(name)
-            known = self._loaded.get(key)
-            is_new = known is None or known[0] != model_version or _has_passed(known[1])
-            if known is None or is_new:
-                known = model_version, self._begin(model_version)
-            if not model_version.at_start:
-                # To the end: it is the one asked for last.
-                self._loaded.pop(key, None)
-            self._loaded[key] = known
-        if is_new and not model_version.at_start:
-            # Outside of the lock, as a load that has ended meanwhile calls at once.
-            known[1].add_done_callback(self._make_room)
-        return known[1]
+            resident = self.residency.find(model_version)
+            if resident is None or (resident.failure and resident.failure.passing):
+                resident = self._begin(model_version)
+            return Lease(resident.load, self.residency.pin(resident))
 
-    def find_load(self, name: str, version: str | None = None) -> Future[Load] | None:
-        """The model's load if it has begun, without beginning it; raises as `find` does."""
-        return self._future(self.find(name, version))
+    def find_resident(self, name: str, version: str | None = None) -> Resident | None:
+        """What is loaded, or about to be; raises as `find` does."""
+        return self.residency.find(self.find(name, version))
+
+    def find_facts(self, name: str, version: str | None = None) -> Model | None:
+        """What is known of a model that was loaded once: it can be described, and not be asked."""
+        return self._facts.get(self.find(name, version))
 
     def model(self, name: str, version: str | None = None) -> Model:
         """The model, waited for. Raises what `request` and `unwrap` raise."""
-        return unwrap(self.request(name, version).result())
+        return self.request(name, version).model()
 
-    def summary(self, name: str) -> ModelSummary:
-        """The model's state and, once it is loaded, its contract. Raises ModelNotFoundError."""
-        known = self._versions_of(name) or [self.find(name)]
-        state, reason, model = _state(self._future(known[0]))
-        return ModelSummary(
-            name=name,
-            versions=[model_version.version for model_version in known],
-            state=state,
-            reason=reason,
-            task=model.network_info.task if model else None,
-            input=input_contract(model) if model else None,
-        )
-
-    def summaries(self) -> ModelList:
-        """Every model's summary; loads none."""
-        details = [self.summary(name) for name in self.names()]
-        return ModelList(models=[detail.name for detail in details], details=details)
+    def unload(self, name: str, version: str | None = None) -> None:
+        """Let go of one version, or of all. Raises ModelNotFoundError or VersionNotFoundError."""
+        wanted = self.find(name, version)
+        with self._lock:
+            for resident in self.residency.list(name):
+                if version is None or resident.version == wanted:
+                    self.residency.release(resident)
+                    if self._served.get(name) == resident.version:
+                        del self._served[name]
 
     def load_all(self) -> list[Model]:
         """Load the newest version of every model that is not left to its first use; failures are kept and logged."""
@@ -190,96 +160,99 @@ class Catalog:
     def close(self) -> None:
         """Give up loads that have not begun, and begin no more."""
         with self._lock:
-            self._closed = True
-        for source in self._sources:
-            source.close()
+            self._is_closed = True
+        self._keeper.close()
         for pool in self._loaders.values():
             pool.shutdown(wait=False, cancel_futures=True)
+        for resident in self.residency.list():
+            resident.load.cancel()
 
-    def _begin(self, model_version: ModelVersion) -> Future[Load]:
-        if self._closed:
+    def _find_served(self, name: str, newest: ModelVersion) -> ModelVersion:
+        """The newest, or while that is not ready the one before."""
+        with self._lock:
+            served = self._served.get(name)
+        if not self._is_rolling or served is None or served == newest:
+            return newest
+        resident = self.residency.find(served)
+        return served if resident is not None and resident.state == "ready" else newest
+
+    def _begin(self, model_version: ModelVersion, warm: Warm = _stay_cold) -> Resident:
+        if self._is_closed:
             raise ModelFailedError("the service is shutting down")
-        if not model_version.at_start:
-            loading = [load for other, load in self._loaded.values() if not (other.at_start or load.done())]
-            self._residency.require_room(len(loading))
-        return self._loaders[model_version.at_start].submit(self._load, model_version)
+        resident = Resident(model_version, Future())
+        self.residency.add(resident)
+        self._loaders[model_version.at_start].submit(self._load, resident, warm)
+        return resident
 
-    def _load(self, model_version: ModelVersion) -> Load:
-        load = _open(model_version)
-        if not model_version.at_start and isinstance(load, Model):
-            self._residency.note(load)
-        return load
+    def _load(self, resident: Resident, warm: Warm) -> None:
+        if not resident.load.set_running_or_notify_cancel():
+            return
+        load = self._open(resident)
+        if isinstance(load, Model):
+            with self._lock:
+                self._facts[resident.version] = keep_facts(load)
+            _warm_up(load, warm)
+            self._costs[resident.version] = resident.cost
+        else:
+            resident.reserved = 0
+        resident.note_end()
+        resident.load.set_result(load)
+        if isinstance(load, Model):
+            self._serve(resident.version)
 
-    def _make_room(self, _: Future[Load]) -> None:
-        """Forget the models on demand that were not asked for longest, beyond those that may stay."""
+    def _open(self, resident: Resident) -> Load:
+        version = resident.version
+        try:
+            self.residency.admit(resident, self._costs.get(version, version.expected_bytes))
+            model = version.open()
+            self.residency.settle(resident, model)
+        except ConvscopeError as error:
+            logger.warning("model %s version %s failed: %s", version.name, version.version, error.detail)
+            return fail(error)
+        except Exception as error:
+            logger.exception("model %s version %s failed", version.name, version.version)
+            return Failure(f"loading failed unexpectedly ({type(error).__name__})")
+        logger.info("model %s version %s loaded", version.name, version.version)
+        return model
+
+    def _serve(self, version: ModelVersion) -> None:
+        """The newest version is ready: the one before has done its work."""
+        known = self._keeper.latest.versions(version.name)
         with self._lock:
-            there = [
-                key
-                for key, (model_version, load) in self._loaded.items()
-                if not model_version.at_start and _model(load)
-            ]
-            going = [self._loaded.pop(key) for key in there[: self._residency.surplus(len(there))]]
-        for model_version, _load in going:
-            logger.info("model %s makes room for one that was asked for later", model_version.name)
+            if not known or known[0] != version:
+                return
+            self._served[version.name] = version
+            kept = {version, *known[1 : 1 + version.keep_versions]}
+            for resident in self.residency.list(version.name):
+                if self._is_rolling and resident.version not in kept and resident.state == "ready":
+                    self.residency.release(resident)
 
-    def _versions_of(self, name: str) -> list[ModelVersion]:
-        return next(filter(None, (source.versions(name) for source in self._sources)), [])
-
-    def _future(self, model_version: ModelVersion) -> Future[Load] | None:
+    def _load_noticed(self, snapshot: Snapshot) -> None:
+        self._forget_gone(snapshot)
         with self._lock:
-            known = self._loaded.get((model_version.name, model_version.version))
-        return known[1] if known is not None and known[0] == model_version else None
+            for versions in snapshot.models.values():
+                newest = versions[0]
+                if newest.at_start and newest not in self._noticed and not self._is_closed:
+                    self._noticed.add(newest)
+                    if self.residency.find(newest) is None:
+                        self._begin(newest, self._warm)
+
+    def _forget_gone(self, snapshot: Snapshot) -> None:
+        """Let go of what the sources have no more, but for what is served until its successor is ready."""
+        there = {version for versions in snapshot.models.values() for version in versions}
+        with self._lock:
+            self._noticed &= there
+            self._facts = {version: facts for version, facts in self._facts.items() if version in there}
+            self._costs = {version: cost for version, cost in self._costs.items() if version in there}
+            self._served = {name: version for name, version in self._served.items() if name in snapshot.models}
+            served = set(self._served.values()) if self._is_rolling else set()
+            for resident in self.residency.list():
+                if resident.version not in there and resident.version not in served:
+                    self.residency.release(resident)
 
 
-def input_contract(model: Model) -> InputContract | None:
-    """What a picture becomes before the network sees it; None where no picture goes in."""
-    shape = model.network_info.input_shape
-    if shape is None:
-        return None
-    height, width, channels = shape
-    open_height, open_width = model.input_size or (None, None)
-    return InputContract(
-        height=height or open_height,
-        width=width or open_width,
-        channels=channels,
-        preprocessing=model.preprocessing.name,
-        fit=model.fit,
-    )
-
-
-def _open(model_version: ModelVersion) -> Load:
+def _warm_up(model: Model, warm: Warm) -> None:
     try:
-        model = model_version.open()
-    except ConvscopeError as error:
-        logger.warning("model %s version %s failed: %s", model_version.name, model_version.version, error.detail)
-        return Failure(error.detail, passing=isinstance(error, WeightsUnavailableError))
-    except Exception as error:
-        logger.exception("model %s version %s failed", model_version.name, model_version.version)
-        return Failure(f"loading failed unexpectedly ({type(error).__name__})")
-    logger.info("model %s version %s loaded", model_version.name, model_version.version)
-    return model
-
-
-def _unknown_version(name: str, version: str, known: Sequence[str]) -> VersionNotFoundError:
-    return VersionNotFoundError(f"'{name}' has no version '{shorten(version)}'; versions: {', '.join(known)}")
-
-
-def _has_passed(future: Future[Load]) -> bool:
-    if not future.done() or future.cancelled():
-        return False
-    load = future.result()
-    return isinstance(load, Failure) and load.passing
-
-
-def _model(future: Future[Load]) -> Model | None:
-    if not future.done() or future.cancelled():
-        return None
-    load = future.result()
-    return load if isinstance(load, Model) else None
-
-
-def _state(future: Future[Load] | None) -> tuple[ModelState, str | None, Model | None]:
-    if future is None or not future.done():
-        return "available", None, None
-    load = future.result()
-    return ("failed", load.reason, None) if isinstance(load, Failure) else ("ready", None, load)
+        warm(model)
+    except Exception as error:  # noqa: BLE001 - it fails again for whoever asks first, and tells why
+        logger.info("model %s is not warmed up: %r", model.name, error)

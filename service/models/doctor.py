@@ -7,7 +7,7 @@ from schemas.models import Finding, Layer, LayerList, ModelDetail, ModelSummary,
 from service.engine.kinds.method import AnyMethod
 from service.engine.kinds.requirements import refuse_without_image
 from service.engine.model import Model
-from service.models.catalog import input_contract
+from service.models.facts import input_contract
 
 # Layers that bring a picture into the network's own units.
 _INSIDE = ("Rescaling", "Normalization")
@@ -15,17 +15,13 @@ _INSIDE = ("Rescaling", "Normalization")
 _FIRST = 4
 
 
-def describe(model: Model, versions: list[str], methods: list[AnyMethod]) -> ModelDetail:
-    """Everything about a loaded model, but for its layers."""
+def describe(model: Model, summary: ModelSummary, methods: list[AnyMethod]) -> ModelDetail:
+    """Everything about a model that is or was loaded, but for its layers; `summary` is the version's own."""
     network_info = model.network_info
     return ModelDetail(
-        name=model.name,
+        **{**dict(summary), "task": network_info.task, "input": input_contract(model)},
         ready=True,
         version=model.version,
-        versions=versions,
-        state="ready",
-        task=network_info.task,
-        input=input_contract(model),
         digest=model.digest,
         classes=[model.label(index) for index in range(network_info.classes)] if network_info.classes else None,
         logits=network_info.target_kind,
@@ -37,16 +33,18 @@ def describe(model: Model, versions: list[str], methods: list[AnyMethod]) -> Mod
     )
 
 
+def describe_alone(model: Model, methods: list[AnyMethod]) -> ModelDetail:
+    """The same of a model that stands in no repository."""
+    summary = ModelSummary(name=model.name, versions=[model.version], state="ready")
+    return describe(model, summary, methods)
+
+
 def describe_unloaded(summary: ModelSummary, version: str | None = None) -> ModelDetail:
     """What can be said of a version that is not loaded, the newest by default, without loading it."""
     return ModelDetail(
-        name=summary.name,
-        versions=summary.versions,
-        state="available",
+        **{**dict(summary), "task": None, "input": None},
         ready=True,
         version=version or summary.versions[0],
-        task=None,
-        input=None,
         digest=None,
         classes=None,
         logits=None,

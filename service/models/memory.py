@@ -1,14 +1,28 @@
-"""What a process does so that a network that has gone leaves its memory. Knows nothing of models."""
+"""How much memory there is, and how a network that has gone leaves it. Knows nothing of models."""
 
 import ctypes
 import gc
+import os
 from contextlib import suppress
 from functools import cache
+from pathlib import Path
 from threading import RLock, Timer
 from typing import Final
 
 # Whoever lets go of a network is still in the middle of it; and several may go together.
 _PAUSE_SECONDS: Final = 1.0
+# Of the second version of control groups, and of the first.
+_CGROUP_LIMITS: Final = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+
+
+def measure_memory() -> int:
+    """Bytes that this process and those beside it may use: the machine's, or the container's where that is less."""
+    limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
+    for file in _CGROUP_LIMITS:
+        # It says `max`, or there is no such file, where nothing is limited.
+        with suppress(OSError, ValueError):
+            limits.append(int(Path(file).read_text(encoding="ascii")))
+    return min(limits)
 
 
 @cache

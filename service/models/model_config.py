@@ -32,6 +32,7 @@ class ModelConfig(Schema):
     task: Task | None = None
     latent_layer: str | None = None
     decoder: str | None = None
+    keep_versions: Annotated[int, Field(ge=0, le=1000)] = 0
     sha256: str | None = Field(None, pattern=r"^[0-9a-fA-F]{64}$")
 
     def to_preprocessing(self) -> Preprocessing:

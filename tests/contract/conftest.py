@@ -8,7 +8,7 @@ import re
 import shutil
 import sys
 import tempfile
-import threading
+import time
 import warnings
 import zipfile
 from collections.abc import Callable, Iterator
@@ -140,7 +140,7 @@ def client(make_client: MakeClient, repository: Path) -> TestClient:
     """The application with default settings on the common repository, with all its models loaded."""
     client: TestClient = make_client(repository)
     # Keras draws random numbers while it loads, which Hypothesis would take for those of its strategies.
-    wait_until_loaded()
+    wait_until_loaded(client)
     return client
 
 
@@ -158,10 +158,21 @@ def start_server(tmp_path_factory: pytest.TempPathFactory, small_repository: Pat
         yield start
 
 
-def wait_until_loaded() -> None:
-    """Until every application of this process has loaded the models that it loads at its start."""
-    for thread in filter(lambda thread: thread.name == "warm-up", threading.enumerate()):
-        thread.join()
+def wait_until_loaded(client: TestClient) -> None:
+    """Until every model that loads by itself has, or has failed."""
+    services = client.app.state.services  # type: ignore[attr-defined]
+    end = time.monotonic() + 120
+    while time.monotonic() < end:
+        residents = services.catalog.residency.list()
+        if services.ready.is_set() and services.catalog.has_noticed() and all(each.load.done() for each in residents):
+            return
+        time.sleep(0.05)
+    raise AssertionError("the models do not load")
+
+
+def look_at_models(client: TestClient) -> None:
+    """As the service does every second: what has changed in the folders is seen, and loaded."""
+    client.app.state.services.catalog.refresh()  # type: ignore[attr-defined]
 
 
 def add_model(root: Path, name: str, file: Path, card: str, *, version: str = "1") -> None:

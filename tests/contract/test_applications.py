@@ -176,7 +176,7 @@ def test_nothing_is_loaded_when_a_model_is_only_looked_at(random_client: TestCli
 
 
 def test_older_version_is_loaded_by_a_post_alone(random_client: TestClient):
-    wait_until_loaded()
+    wait_until_loaded(random_client)
     place = "/v1/models/versions"
     assert random_client.get(place).json()["state"] == "ready"
     older = random_client.get(f"{place}/versions/2").json()
@@ -194,7 +194,7 @@ def test_network_leaves_memory_when_another_takes_its_place(repository: Path, tm
         models=repository,
         data=tmp_path,
         applications_weights="none",
-        limits={"resident_applications": 1},
+        limits={"model_bytes": 120 * 2**20},
         worker={"warm": False},
     )
     with TestClient(create_app(settings), base_url="http://127.0.0.1") as client:

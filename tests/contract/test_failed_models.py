@@ -14,6 +14,7 @@ from tests.contract.conftest import (
     assert_problem,
     cut_archive,
     encoded,
+    look_at_models,
     wait_until_loaded,
 )
 
@@ -121,7 +122,7 @@ def _write_broken_files(root: Path, good: Path, with_lambda: Path) -> None:
 def broken_client(make_client: MakeClient, broken_repository: Path) -> TestClient:
     client: TestClient = make_client(broken_repository)
     # Looking at a model loads none.
-    wait_until_loaded()
+    wait_until_loaded(client)
     return client
 
 
@@ -171,4 +172,5 @@ def test_model_is_served_again_when_its_fault_is_mended(
     mending = make_client(tmp_path)
     assert_problem(mending.post("/v1/models/mended/grad-cam", files={"image": picture}), 503, "model_failed", "task")
     (tmp_path / "mended" / "model.toml").write_text('task = "classification"')
+    look_at_models(mending)
     assert mending.post("/v1/models/mended/grad-cam", files={"image": picture}).status_code == 200

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 
-from tests.contract.conftest import TINY_CONFIG, MakeClient, add_model, assert_problem, png
+from tests.contract.conftest import TINY_CONFIG, MakeClient, add_model, assert_problem, look_at_models, png
 
 # The network's input is 32 x 32: each side is three times that, or half of it.
 SIZES = [(96, 48), (48, 96)]
@@ -92,6 +92,7 @@ def test_answer_is_not_kept_when_fit_changes(
     client, picture = make_client(tmp_path), _picture((96, 48))
     before = _ask(client, "changing", picture)
     (tmp_path / "changing" / "model.toml").write_text(f'{TINY_CONFIG}fit = "crop"\n', encoding="utf-8")
+    look_at_models(client)
     after = _ask(client, "changing", picture)
     assert (before["provenance"]["plan"]["fit"], after["provenance"]["plan"]["fit"]) == ("stretch", "crop")
     assert after["predictions"] != before["predictions"]

@@ -82,8 +82,11 @@ def test_job_succeeds_when_a_folder_was_away_for_a_moment(
     job = _submit(workshop, picture)
     execution = workshop.execution(AT_ONCE)
     with away(tmp_path / place):
+        # As the catalog does every second.
+        execution.catalog.refresh()
         assert execution.work("cpu", WORKER)
         assert _look(workshop, job) == ("queued", 1)
+    execution.catalog.refresh()
     assert execution.work("cpu", WORKER)
     assert _look(workshop, job) == ("succeeded", 2)
 
@@ -116,7 +119,7 @@ class _Fetched:
 
 def test_job_succeeds_when_weights_could_not_be_fetched_at_first(workshop: Workshop, picture: bytes) -> None:
     job = _submit(workshop, picture)
-    sources = [_Fetched(source) for source in workshop.services.catalog._sources]
+    sources = [_Fetched(source) for source in workshop.services.catalog._keeper._sources]
     execution = replace(workshop.execution(AT_ONCE), catalog=Catalog(sources))
     assert execution.work("cpu", WORKER)
     assert _look(workshop, job) == ("queued", 1)

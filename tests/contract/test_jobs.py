@@ -505,6 +505,7 @@ def test_model_changed_is_told_when_its_file_is_another(
         job = _ask(workshop, picture).json()
         shutil.copy(keras_file("tiny", 7), models / "tiny" / "1" / "model.part")
         (models / "tiny" / "1" / "model.part").rename(models / "tiny" / "1" / "model.keras")
+        workshop.services.catalog.refresh()
         workshop.work()
         failed = workshop.client.get(job["links"]["self"]).json()
         assert (failed["state"], failed["error"]["code"]) == ("failed", "model_changed")

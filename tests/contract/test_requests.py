@@ -19,7 +19,7 @@ from starlette.testclient import TestClient
 from service.api.problem_types import PROBLEMS
 from service.composition import BUILT_IN_MODELS
 from service.engine.methods import METHODS
-from tests.contract.conftest import LABELS, MakeClient, add_model, assert_problem
+from tests.contract.conftest import LABELS, MakeClient, add_model, assert_problem, look_at_models
 
 GRAD_CAM = "/v1/models/tiny/grad-cam"
 PREDICTIONS = "/v1/models/tiny/predictions"
@@ -297,15 +297,21 @@ def test_models_come_and_go_when_the_folder_changes(
     client = make_client(tmp_path)
     before = _ask(client, picture, "/v1/models/first/predictions")
     add_model(tmp_path, "second", keras_file("tiny", 2), "")
+    look_at_models(client)
     assert "second" in client.get("/v1/models").json()["models"]
     assert _ask(client, picture, "/v1/models/second/predictions")["predictions"] == before["predictions"]
     add_model(tmp_path, "first", keras_file("tiny", 10), "", version="2")
-    after = _ask(client, picture, "/v1/models/first/predictions")
+    # The version before is served until the new one is ready.
+    end = time.monotonic() + 60
+    while (after := _ask(client, picture, "/v1/models/first/predictions"))["version"] == "1":
+        assert after["predictions"] == before["predictions"]
+        assert time.monotonic() < end
     assert after["version"] == "2"
     assert after["predictions"] != before["predictions"]
     (tmp_path / "second" / "1" / "model.keras").rename(tmp_path / "elsewhere")
     (tmp_path / "second" / "1").rmdir()
     (tmp_path / "second").rmdir()
+    look_at_models(client)
     assert "second" not in client.get("/v1/models").json()["models"]
     assert_problem(client.get("/v1/models/second"), 404, "model_not_found")
 
@@ -318,6 +324,7 @@ def test_model_is_loaded_anew_when_its_file_is_replaced(
     before = _ask(client, picture, "/v1/models/replaced/predictions")
     (tmp_path / "part").write_bytes(keras_file("tiny", 10).read_bytes())
     (tmp_path / "part").rename(tmp_path / "replaced" / "1" / "model.keras")
+    look_at_models(client)
     after = _ask(client, picture, "/v1/models/replaced/predictions")
     assert after["predictions"] != before["predictions"]
     assert after["provenance"]["model_sha256"] != before["provenance"]["model_sha256"]

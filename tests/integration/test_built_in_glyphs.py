@@ -29,7 +29,7 @@ class Figures(NamedTuple):
 @pytest.fixture(scope="module")
 def versions() -> dict[str, Model]:
     catalog = Catalog([Folder(BUILT_IN_MODELS, load_probe)])
-    models = {version: catalog.model("glyphs", version) for version in catalog.summary("glyphs").versions}
+    models = {version: catalog.model("glyphs", version) for version in catalog.list_versions("glyphs")}
     catalog.close()
     return models
 

@@ -121,7 +121,7 @@ def client(test_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     settings = Settings(models=root, data=tmp_path_factory.mktemp("data"), worker={"warm": False})
     with TestClient(create_app(settings), raise_server_exceptions=False, base_url="http://127.0.0.1") as client:
         # Looking at a model loads none.
-        wait_until_loaded()
+        wait_until_loaded(client)
         yield client
 
 

@@ -60,6 +60,7 @@ class ClosedFormProbe:
         self.weights = np.asarray(list(weights), np.float32)
         self.formula = Formula(self.weights, np.asarray(gains, np.float32))
         self.operations = 10**9
+        self.held_bytes = 0
         self.ascents: list[Ascent] = []
         height, width = size
         columns = self.weights.shape[1]

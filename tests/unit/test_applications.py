@@ -22,6 +22,8 @@ import pytest
 from service.errors import ModelFailedError, ServerBusyError, WeightsUnavailableError
 from service.models.catalog import Catalog
 from service.models.labels import imagenet_labels
+from service.models.listing import summarise
+from service.models.residency import MEGABYTE, Residency
 from service.models.sources.application_table import APPLICATIONS
 from service.models.sources.applications import Applications, WeightsChoice
 from service.models.sources.folder import Folder
@@ -48,7 +50,9 @@ class FakeApplicationLoader:
             assert self.gate.wait(10)
         if weights is not None and weights.read_bytes() == b"broken":
             raise ModelFailedError("the file is broken")
-        return ClosedFormProbe([[1, 0], [0, 1], [0, 0]])
+        probe = ClosedFormProbe([[1, 0], [0, 1], [0, 0]])
+        probe.held_bytes = MEGABYTE
+        return probe
 
 
 @pytest.fixture
@@ -66,10 +70,13 @@ def _catalog(
     loader: FakeApplicationLoader | None = None,
     weights: WeightsChoice = "none",
     origin: str = NOWHERE,
-    resident: int = 3,
+    megabytes: int = 3,
 ) -> Iterator[Catalog]:
     applications = Applications(loader or FakeApplicationLoader(), WeightsStore(origin), weights=weights)
-    catalog = Catalog([*(Folder(folder, FakeLoader()) for folder in folders), applications], resident=resident)
+    catalog = Catalog(
+        [*(Folder(folder, FakeLoader()) for folder in folders), applications],
+        Residency(megabytes * 2**20, patience_seconds=0),
+    )
     yield catalog
     catalog.close()
 
@@ -141,7 +148,7 @@ def test_applications_are_available_and_not_loaded_when_the_service_starts(tmp_p
     with _catalog(tmp_path, loader=loader) as catalog:
         catalog.load_all()
         assert catalog.names() == ["cats", *APPLICATIONS]
-        states = [catalog.summary(name).state for name in catalog.names()]
+        states = [summarise(catalog, name).state for name in catalog.names()]
     assert states == ["ready", *["available"] * len(APPLICATIONS)]
     assert loader.loaded == []
 
@@ -150,7 +157,7 @@ def test_application_is_named_labelled_and_prepared_when_it_is_loaded():
     loader = FakeApplicationLoader()
     with _catalog(loader=loader) as catalog:
         model = catalog.model("vgg16")
-        assert catalog.model("vgg16") is model
+        assert catalog.model("vgg16").probe is model.probe
         assert catalog.model("resnet50").digest != model.digest
     assert (model.name, model.version, model.preprocessing.name) == ("vgg16", "1", "caffe")
     assert model.labels == imagenet_labels()
@@ -174,69 +181,68 @@ def test_folders_are_served_when_applications_take_long(tmp_path: Path):
     with _catalog(tmp_path, loader=FakeApplicationLoader(gate)) as catalog:
         slow = [catalog.request(name) for name in ("vgg16", "vgg19", "resnet50")]
         assert catalog.model("cats").name == "cats"
-        assert not any(future.done() for future in slow)
+        assert not any(lease.load.done() for lease in slow)
         gate.set()
-        assert slow[2].result(10).name == "resnet50"  # type: ignore[union-attr]
+        assert slow[2].model().name == "resnet50"
 
 
 def _ready(catalog: Catalog) -> list[str]:
-    return [name for name in catalog.names() if catalog.summary(name).state == "ready"]
+    return [name for name in catalog.names() if summarise(catalog, name).state == "ready"]
 
 
 def test_only_those_asked_for_last_stay_when_all_are_asked_in_turns(tmp_path: Path):
     for name in ("cats", "dogs"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "model.keras").write_bytes(b"weights")
-    with _catalog(tmp_path, resident=2) as catalog:
-        # A folder's models are the operator's own choice, and do not count.
+    with _catalog(tmp_path, megabytes=2) as catalog:
         catalog.load_all()
         for name in APPLICATIONS:
             assert catalog.model(name).name == name
             assert catalog.model("resnet50").name == "resnet50"
             assert catalog.is_known(name)
-        assert set(_ready(catalog)) == {"cats", "dogs", "resnet50", name}
+        assert set(_ready(catalog)) == {"resnet50", name}
 
 
-def test_model_leaves_with_its_last_request_when_others_were_asked_for_later():
-    with _catalog(resident=1) as catalog:
+def test_model_leaves_with_its_last_request_when_another_needs_the_room():
+    with _catalog(megabytes=1) as catalog:
         in_use = catalog.model("vgg16")
         gone = weakref.ref(in_use.probe)
+        with pytest.raises(ServerBusyError):
+            catalog.model("vgg19")
+        assert _ready(catalog) == ["vgg16"]
+        assert in_use.probe.network_info.classes == 2
+        del in_use
         assert catalog.model("vgg19").name == "vgg19"
         assert _ready(catalog) == ["vgg19"]
-        assert in_use.probe.network_info.classes == 2
-        with pytest.raises(ServerBusyError):
-            # Two are alive, where one may stay: a third has to wait for the end of the first.
-            catalog.model("resnet50")
-        assert _ready(catalog) == ["vgg19"]
-        del in_use
         assert gone() is None
-        assert catalog.model("resnet50").name == "resnet50"
 
 
 def test_failures_take_no_place(cache: Path):
     (cache / "mobilenet_1_0_224_tf.h5").write_bytes(CONTENT)
-    with _catalog(weights="imagenet", resident=1) as catalog:
+    with _catalog(weights="imagenet", megabytes=1) as catalog:
         kept = catalog.model("mobilenet")
         for _ in range(3):
             with pytest.raises(WeightsUnavailableError):
                 catalog.model("vgg16")
-        assert catalog.model("mobilenet") is kept
+        assert catalog.model("mobilenet").probe is kept.probe
 
 
 def test_nothing_is_begun_when_a_load_is_only_looked_for():
     loader = FakeApplicationLoader()
     with _catalog(loader=loader) as catalog:
-        assert catalog.find_load("vgg16") is None
+        assert catalog.find_resident("vgg16") is None
         assert loader.loaded == []
         begun = catalog.request("vgg16")
-        assert catalog.find_load("vgg16") is begun
+        resident = catalog.find_resident("vgg16")
+        assert resident is not None
+        assert resident.load is begun.load
 
 
 def test_reason_names_file_and_folder_when_there_is_no_connection(cache: Path):
     with _catalog(weights="imagenet") as catalog:
         with pytest.raises(WeightsUnavailableError) as caught:
             catalog.model("mobilenetv2")
-        summary = catalog.summary("mobilenetv2")
+        summary = summarise(catalog, "mobilenetv2")
     assert "'mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_224.h5'" in caught.value.detail
     assert "$KERAS_HOME/models" in caught.value.detail
     assert str(cache.parent.parent) not in caught.value.detail

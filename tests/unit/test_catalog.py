@@ -16,11 +16,12 @@ import pytest
 from schemas.jobs import MAX_VERSIONS
 from service.errors import ModelFailedError, ModelNotFoundError, TooFewVersionsError, VersionNotFoundError
 from service.models.catalog import Catalog
+from service.models.listing import list_models, summarise
 from service.models.sources.folder import Folder
 from tests.unit.fakes import FakeLoader
 
 
-def _put(folder: Path, name: str, version: str = "1", *, content: bytes = b"weights", card: str = "") -> Path:
+def put(folder: Path, name: str, version: str = "1", *, content: bytes = b"weights", card: str = "") -> Path:
     file = folder / name / version / "model.keras"
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_bytes(content)
@@ -38,23 +39,23 @@ def _catalog(*folders: Path, loader: FakeLoader | None = None) -> Iterator[Catal
 
 
 def test_model_is_loaded_once_when_many_ask_at_the_same_time(tmp_path: Path):
-    _put(tmp_path, "cats")
+    put(tmp_path, "cats")
     gate = Event()
     loader = FakeLoader(gate)
     with _catalog(tmp_path, loader=loader) as catalog, ThreadPoolExecutor(8) as threads:
         waiting = [threads.submit(catalog.model, "cats") for _ in range(8)]
-        assert catalog.summary("cats").state == "available"
+        assert summarise(catalog, "cats").state == "loading"
         gate.set()
-        models = {id(future.result(10)) for future in waiting}
+        models = {id(future.result(10).probe) for future in waiting}
     assert len(models) == len(loader.loaded) == 1
 
 
 def test_other_models_are_served_when_one_fails(tmp_path: Path):
-    _put(tmp_path, "bad", content=b"broken")
-    _put(tmp_path, "good")
+    put(tmp_path, "bad", content=b"broken")
+    put(tmp_path, "good")
     with _catalog(tmp_path) as catalog:
         catalog.load_all()
-        assert [(item.name, item.state, item.reason) for item in map(catalog.summary, catalog.names())] == [
+        assert [(item.name, item.state, item.reason) for item in list_models(catalog).details] == [
             ("bad", "failed", "the file is broken"),
             ("good", "ready", None),
         ]
@@ -64,43 +65,47 @@ def test_other_models_are_served_when_one_fails(tmp_path: Path):
 
 
 def test_model_is_loaded_anew_when_its_file_changes(tmp_path: Path):
-    file = _put(tmp_path, "cats", content=b"broken")
+    file = put(tmp_path, "cats", content=b"broken")
     with _catalog(tmp_path) as catalog:
         with pytest.raises(ModelFailedError):
             catalog.model("cats")
         file.write_bytes(b"mended")
         os.utime(file, ns=(1, 1))
+        catalog.refresh()
         model = catalog.model("cats")
     assert model.digest == hashlib.sha256(b"mended").hexdigest()
 
 
 def test_model_is_forgotten_when_its_folder_has_gone(tmp_path: Path):
-    _put(tmp_path, "cats")
-    _put(tmp_path, "dogs")
+    put(tmp_path, "cats")
+    put(tmp_path, "dogs")
     with _catalog(tmp_path) as catalog:
         kept = weakref.ref(catalog.model("cats").probe)
         catalog.model("dogs")
         shutil.rmtree(tmp_path / "cats")
+        catalog.refresh()
         assert catalog.names() == ["dogs"]
         gc.collect()
         assert kept() is None
-        assert catalog.summary("dogs").state == "ready"
+        assert summarise(catalog, "dogs").state == "ready"
         with pytest.raises(ModelNotFoundError):
             catalog.model("cats")
 
 
 def test_newest_version_is_served_when_none_is_named(tmp_path: Path):
-    _put(tmp_path, "cats", "1")
+    put(tmp_path, "cats", "1")
     with _catalog(tmp_path) as catalog:
         assert catalog.model("cats").version == "1"
-        _put(tmp_path, "cats", "2", content=b"newer")
+        put(tmp_path, "cats", "2", content=b"newer")
+        assert catalog.model("cats").version == "1"
+        catalog.refresh()
         assert catalog.model("cats").version == "2"
         assert catalog.model("cats", "1").version == "1"
-        assert catalog.summary("cats").versions == ["2", "1"]
+        assert catalog.list_versions("cats") == ["2", "1"]
 
 
 def test_names_are_suggested_when_a_model_is_unknown(tmp_path: Path):
-    _put(tmp_path, "shapes")
+    put(tmp_path, "shapes")
     with _catalog(tmp_path) as catalog:
         with pytest.raises(ModelNotFoundError, match="nearest: 'shapes'"):
             catalog.model("shape")
@@ -110,16 +115,16 @@ def test_names_are_suggested_when_a_model_is_unknown(tmp_path: Path):
 
 def test_earlier_folder_counts_when_two_hold_the_same_name(tmp_path: Path):
     ours, theirs = tmp_path / "ours", tmp_path / "theirs"
-    _put(ours, "shapes", content=b"ours")
-    _put(theirs, "shapes", content=b"theirs")
-    _put(theirs, "cats")
+    put(ours, "shapes", content=b"ours")
+    put(theirs, "shapes", content=b"theirs")
+    put(theirs, "cats")
     with _catalog(ours, theirs) as catalog:
         assert catalog.names() == ["shapes", "cats"]
         assert catalog.model("shapes").digest == hashlib.sha256(b"ours").hexdigest()
 
 
 def test_card_is_used_when_there_is_one(tmp_path: Path):
-    _put(tmp_path, "cats", card='preprocessing = "tf"\nlabels = ["cat", "dog"]\n')
+    put(tmp_path, "cats", card='preprocessing = "tf"\nlabels = ["cat", "dog"]\n')
     with _catalog(tmp_path) as catalog:
         model = catalog.model("cats")
     assert model.labels == ("cat", "dog")
@@ -127,15 +132,15 @@ def test_card_is_used_when_there_is_one(tmp_path: Path):
 
 
 def test_latent_layer_is_kept_when_the_card_names_one(tmp_path: Path):
-    _put(tmp_path, "cats", card='latent_layer = "scores"')
-    _put(tmp_path, "dogs")
+    put(tmp_path, "cats", card='latent_layer = "scores"')
+    put(tmp_path, "dogs")
     with _catalog(tmp_path) as catalog:
         assert catalog.model("cats").latent_layer == "scores"
         assert catalog.model("dogs").latent_layer is None
 
 
 def test_labels_are_read_when_the_card_names_a_file(tmp_path: Path):
-    _put(tmp_path, "cats", card='labels = "names.txt"')
+    put(tmp_path, "cats", card='labels = "names.txt"')
     (tmp_path / "cats" / "names.txt").write_text("cat\nhot dog\n\n")
     with _catalog(tmp_path) as catalog:
         assert catalog.model("cats").labels == ("cat", "hot dog")
@@ -163,7 +168,7 @@ def test_labels_are_read_when_the_card_names_a_file(tmp_path: Path):
 )
 def test_reason_names_the_fault_when_the_card_is_wrong(tmp_path: Path, card: str, reason: str):
     (tmp_path / "secret.txt").write_text("a\nb\n")
-    _put(tmp_path, "cats", card=card)
+    put(tmp_path, "cats", card=card)
     with _catalog(tmp_path) as catalog:
         with pytest.raises(ModelFailedError) as caught:
             catalog.model("cats")
@@ -173,7 +178,7 @@ def test_reason_names_the_fault_when_the_card_is_wrong(tmp_path: Path, card: str
 
 def test_model_is_served_when_its_digest_is_the_one_in_the_card(tmp_path: Path):
     digest = hashlib.sha256(b"weights").hexdigest()
-    _put(tmp_path, "cats", card=f'sha256 = "{digest.upper()}"')
+    put(tmp_path, "cats", card=f'sha256 = "{digest.upper()}"')
     with _catalog(tmp_path) as catalog:
         assert catalog.model("cats").digest == digest
 
@@ -181,7 +186,7 @@ def test_model_is_served_when_its_digest_is_the_one_in_the_card(tmp_path: Path):
 @pytest.mark.parametrize("asked", ["all", ",".join(map(str, range(1, MAX_VERSIONS + 2)))])
 def test_versions_are_refused_when_they_are_more_than_one_job_compares(tmp_path: Path, asked: str):
     for version in range(1, MAX_VERSIONS + 2):
-        _put(tmp_path, "cats", str(version))
+        put(tmp_path, "cats", str(version))
     with _catalog(tmp_path) as catalog:
         with pytest.raises(TooFewVersionsError, match="51 versions were named: 2 to 50 are compared"):
             catalog.versions("cats", asked)

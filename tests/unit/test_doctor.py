@@ -7,7 +7,7 @@ import pytest
 from service.engine.methods import METHODS
 from service.engine.model import Model
 from service.engine.ports.network_info import LayerInfo
-from service.models.doctor import describe, examine
+from service.models.doctor import describe_alone, examine
 from tests.unit.fakes import ClosedFormProbe, closed_form_model
 
 WEIGHTS = [[1.0, 0.0], [0.0, 1.0], [0.0, 0.0]]
@@ -79,7 +79,7 @@ def test_every_task_is_explained_when_it_is_guessed(task: str):
 
 
 def test_methods_say_why_when_they_cannot_work():
-    detail = describe(_model(classes=None, task="features"), ["1"], list(METHODS.values()))
+    detail = describe_alone(_model(classes=None, task="features"), list(METHODS.values()))
     reasons = {method.name: method.reason for method in detail.methods}
     assert reasons["activations"] is None
     assert "no class scores" in (reasons["grad-cam"] or "")

@@ -91,7 +91,7 @@ async def _answer(request: Request, services: Services, method: AnyMethod, name:
     media_type = choose(", ".join(request.headers.getlist("accept")), (JSON, PNG) if method.makes_pictures else (JSON,))
     services.executor.require_room()
     async with _read(request, services, method) as (work, versions):
-        asked = Asked(name, version, work, media_type, await _find_versions(services, name, version, versions))
+        asked = Asked(name, version, work, media_type, _find_versions(services, name, version, versions))
         is_job = method.kind == "job" or work.images is not None or bool(asked.versions)
         if is_job or read_preferences(request.headers).respond_async:
             return await answer_with_job(request, services, asked)
@@ -158,13 +158,13 @@ def _is_short(value: object) -> bool:
     return len(value) <= _VALIDATED_AT_ONCE if isinstance(value, str) else isinstance(value, int | float | None)
 
 
-async def _find_versions(services: Services, name: str, version: str | None, asked: object) -> tuple[str, ...]:
+def _find_versions(services: Services, name: str, version: str | None, asked: object) -> tuple[str, ...]:
     """The versions that are to be compared; none where the client asks for one. Raises TooFewVersionsError."""
     if asked is None:
         return ()
     if version is not None:
         raise TooFewVersionsError("'versions' goes with /v1/models/{model}/…, not with one version of it")
-    return await anyio.to_thread.run_sync(services.catalog.versions, name, asked)
+    return services.catalog.versions(name, asked)
 
 
 async def _open_dataset(request: Request, services: Services, body: Body, name: object) -> Dataset | None:

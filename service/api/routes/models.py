@@ -1,4 +1,4 @@
-"""`/v1/models`: which models are served, and what is known of one. Looking loads none; `load` does."""
+"""`/v1/models`: which models are served, and what is known of one. Looking loads none."""
 
 from typing import Final
 
@@ -11,9 +11,11 @@ from service.api.fragments import Responses
 from service.api.problems import Members, respond
 from service.engine.methods import METHODS
 from service.engine.model import Model
-from service.errors import ModelFailedError, ModelNotLoadedError, WeightsUnavailableError
+from service.errors import ModelNotLoadedError
 from service.models.doctor import describe, describe_unloaded
 from service.models.doctor import list_layers as list_layers_of
+from service.models.listing import list_models as all_models
+from service.models.listing import summarise_version
 
 router = APIRouter(tags=["models"], prefix="/v1/models")
 _ERRORS: Final[Responses] = {404: {}, 503: {}}
@@ -21,7 +23,7 @@ _ERRORS: Final[Responses] = {404: {}, 503: {}}
 
 @router.get("", summary="List the models")
 async def list_models(services: ServicesDependency) -> ModelList:
-    return await anyio.to_thread.run_sync(services.catalog.summaries)
+    return all_models(services.catalog)
 
 
 @router.get("/{model}", summary="Describe a model", response_model=ModelDetail, responses=_ERRORS)
@@ -55,35 +57,63 @@ async def list_layers_of_version(services: ServicesDependency, model: ModelName,
 
 @router.post("/{model}/load", summary="Load a model, then describe it", responses=_ERRORS)
 async def load_model(services: ServicesDependency, model: ModelName) -> ModelDetail:
-    return await _describe_loaded(services, await services.model(model, None))
+    return await _load(services, model, None)
 
 
 @router.post(
     "/{model}/versions/{version}/load", summary="Load one version of a model, then describe it", responses=_ERRORS
 )
 async def load_version(services: ServicesDependency, model: ModelName, version: ModelVersion) -> ModelDetail:
-    return await _describe_loaded(services, await services.model(model, version))
+    return await _load(services, model, version)
+
+
+@router.post("/{model}/unload", summary="Let go of all versions of a model, then describe it", responses=_ERRORS)
+async def unload_model(services: ServicesDependency, model: ModelName) -> ModelDetail:
+    return _unload(services, model, None)
+
+
+@router.post(
+    "/{model}/versions/{version}/unload",
+    summary="Let go of one version of a model, then describe it",
+    responses=_ERRORS,
+)
+async def unload_version(services: ServicesDependency, model: ModelName, version: ModelVersion) -> ModelDetail:
+    return _unload(services, model, version)
+
+
+async def _load(services: Services, name: str, version: str | None) -> ModelDetail:
+    # What came to the folder a moment ago is there too.
+    await anyio.to_thread.run_sync(services.catalog.refresh)
+    model = await services.model(name, version)
+    return _describe_known(services, model, model.version)
+
+
+def _unload(services: Services, name: str, version: str | None) -> ModelDetail:
+    services.catalog.unload(name, version)
+    facts = services.catalog.find_facts(name, version)
+    summary = summarise_version(services.catalog, name, version)
+    return describe_unloaded(summary, version) if facts is None else _describe_known(services, facts, version)
 
 
 async def _describe(request: Request, services: Services, name: str, version: str | None) -> ModelDetail | Response:
-    try:
-        model = await services.loaded_model(name, version)
-    except (ModelFailedError, WeightsUnavailableError) as error:
+    summary = summarise_version(services.catalog, name, version)
+    resident = services.catalog.find_resident(name, version)
+    if resident is not None and resident.failure is not None:
         # KServe's clients look for `name` and `ready`, also here.
-        members = Members(name=name, ready=False, reason=error.detail)
-        return respond(request, error.code, error.detail, members=members)
-    if model is not None:
-        return await _describe_loaded(services, model)
-    return describe_unloaded(await anyio.to_thread.run_sync(services.catalog.summary, name), version)
+        failure = resident.failure
+        return respond(
+            request, failure.error.code, failure.reason, members=Members(name=name, ready=False, reason=failure.reason)
+        )
+    facts = services.catalog.find_facts(name, version)
+    return describe_unloaded(summary, version) if facts is None else _describe_known(services, facts, version)
 
 
-async def _describe_loaded(services: Services, model: Model) -> ModelDetail:
-    summary = await anyio.to_thread.run_sync(services.catalog.summary, model.name)
-    return describe(model, summary.versions, list(METHODS.values()))
+def _describe_known(services: Services, model: Model, version: str | None) -> ModelDetail:
+    return describe(model, summarise_version(services.catalog, model.name, version), list(METHODS.values()))
 
 
 async def _list_layers(services: Services, name: str, version: str | None) -> LayerList:
-    model = await services.loaded_model(name, version)
+    model = await services.find_facts(name, version)
     if model is None:
         route = f"/v1/models/{name}/load" if version is None else f"/v1/models/{name}/versions/{version}/load"
         raise ModelNotLoadedError(f"'{name}' is not loaded, so that its layers are not known: POST {route} loads it")

@@ -14,7 +14,7 @@ from service.cli.tables import draw_table
 from service.composition import open_model_file
 from service.engine.methods import METHODS
 from service.errors import ConvscopeError
-from service.models.doctor import describe, list_layers
+from service.models.doctor import describe_alone, list_layers
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -31,7 +31,7 @@ def doctor(*, file: Path, is_json: bool) -> None:
         model = open_model_file(file.absolute(), read_settings())
     except ConvscopeError as error:
         fail(error, Exit.MODEL)
-    detail = describe(model, ["1"], list(METHODS.values()))
+    detail = describe_alone(model, list(METHODS.values()))
     report = "\n".join(_report(detail, list_layers(model)))
     speak_lines(visible_json(detail.model_dump_json()) if is_json else report)
 

@@ -32,6 +32,11 @@ class NetworkProbe(Protocol):
     @property
     def network_info(self) -> NetworkInfo: ...
 
+    @property
+    def held_bytes(self) -> int:
+        """Memory that the network takes in this process, with all that was compiled for it. Takes no lock."""
+        ...
+
     def layer(self, reference: str) -> LayerInfo:
         """The layer that a path, a unique name or an index means. Raises LayerNotFoundError."""
         ...

@@ -70,6 +70,7 @@ class KerasProbe:
         # Names this probe's activations there, and keeps nothing alive.
         self._owner = object()
         self.traces = Traces(tuning.max_traces, tuning.max_bytes)
+        self._weight_bytes = sum(_bytes_of(weight) for weight in network.weights)
         self._memory = MemoryBudget(network, self._wiring, tuning.pass_bytes)
         latent = find_latent_layer(self._wiring, overrides)
         self._coding = find_coding(network, self._wiring, self.traces, latent, self._memory)
@@ -92,6 +93,11 @@ class KerasProbe:
             usual=find_waypoint(self._wiring, sources, self.network_info.default_layer),
         )  # fmt: skip
         self._classifying = Classifying(self.network_info, sources, passes, self._activation_cache, self._memory)
+
+    @property
+    def held_bytes(self) -> int:
+        """See Probe."""
+        return self._weight_bytes + self.traces.held_bytes
 
     @property
     def batch_size(self) -> int | None:
@@ -258,3 +264,7 @@ class KerasProbe:
 
     def _enter(self, images: tf.Tensor) -> tf.Tensor:
         return tf.cast(images, graph_of(self._network).inputs[0].dtype)
+
+
+def _bytes_of(weight: keras.Variable) -> int:
+    return int(np.prod(weight.shape)) * tf.as_dtype(weight.dtype).size

@@ -7,9 +7,12 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from threading import Lock
 from time import perf_counter
-from typing import Generic, TypeVar, cast
+from typing import Final, Generic, TypeVar, cast
 
 Trace = TypeVar("Trace")
+
+# Of a graph without its weights, as measured.
+TRACE_BYTES: Final = 20 * 2**20
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +38,7 @@ class Traces:
         self._lock = Lock()
         self._futures: OrderedDict[Hashable, Future[object]] = OrderedDict()
         self._bytes: dict[Hashable, int] = {}
+        self._held = 0
         self.built = 0
 
     @property
@@ -42,6 +46,11 @@ class Traces:
         """Of the weights in all of them."""
         with self._lock:
             return sum(self._bytes.values())
+
+    @property
+    def held_bytes(self) -> int:
+        """Of all of them, weights included. Takes no lock: it may be asked where another must not be waited for."""
+        return self._held
 
     def get(self, key: Hashable, build: Callable[[], Built[Trace]]) -> Trace:
         """Return the trace of `key`, building it if there is none; others who ask meanwhile wait for the same one."""
@@ -53,6 +62,7 @@ class Traces:
             self._futures.move_to_end(key)
             while len(self._futures) > self._limit:
                 self._bytes.pop(self._futures.popitem(last=False)[0], None)
+            self._add_up()
         if mine:
             self._build(key, future, build)
         # What stands under a key was built for that key.
@@ -63,6 +73,7 @@ class Traces:
         with self._lock:
             self._futures.clear()
             self._bytes.clear()
+            self._add_up()
 
     def _build(self, key: Hashable, future: Future[object], build: Callable[[], Built[Trace]]) -> None:
         started = perf_counter()
@@ -76,8 +87,12 @@ class Traces:
             with self._lock:
                 self.built += 1
                 self._weigh(key, future, built.bytes)
+                self._add_up()
             logger.info("trace %d of a model built in %.1f s", self.built, perf_counter() - started)
             future.set_result(built.trace)
+
+    def _add_up(self) -> None:
+        self._held = sum(self._bytes.values()) + len(self._futures) * TRACE_BYTES
 
     def _weigh(self, key: Hashable, future: Future[object], size: int) -> None:
         if size and self._futures.get(key) is future:

@@ -13,7 +13,8 @@ from service.errors import LayerNotFoundError, ModelFailedError
 from service.models.labels import read_labels
 from service.models.load_journal import LoadJournal
 from service.models.model_config import ModelConfig, read_model_config
-from service.models.sources.repository import Found, find_models, find_versions
+from service.models.sources.repository import Found, find_versions
+from service.models.sources.scan import RepositoryScan
 from service.models.sources.source import ModelVersion
 
 
@@ -27,29 +28,34 @@ class Folder:
     """The models of one repository folder."""
 
     def __init__(self, root: Path, loader: Loader, journal: LoadJournal | None = None) -> None:
-        self._root = root
+        self._scan = RepositoryScan(root)
         self._loader = loader
         self._journal = journal
 
     def names(self) -> list[str]:
         """See Source."""
-        return list(find_models(self._root))
+        return self._scan.names()
 
     def versions(self, name: str) -> list[ModelVersion]:
         """See Source."""
-        return [
-            ModelVersion(
-                found.name,
-                found.version,
-                stamp=(found, _find_decoder(found)),
-                at_start=True,
-                open=partial(open_found, found, self._loader, self._journal),
-            )
-            for found in find_versions(self._root, name)
-        ]
+        return [self._describe(found) for found in self._scan.versions(name)]
 
     def close(self) -> None:
         """See Source; nothing is fetched here."""
+
+    def _describe(self, found: Found) -> ModelVersion:
+        decoder = _find_decoder(found)
+        config = _read_config(found)
+        return ModelVersion(
+            found.name,
+            found.version,
+            stamp=(found, decoder),
+            at_start=True,
+            open=partial(open_found, found, self._loader, self._journal),
+            # An uncompressed file is little but weights.
+            expected_bytes=sum(size for _, size in (each.stamp[0] or (0, 0) for each in (found, decoder) if each)),
+            keep_versions=config.keep_versions if config else 0,
+        )
 
 
 def open_found(found: Found, loader: Loader, journal: LoadJournal | None = None) -> Model:
@@ -95,18 +101,23 @@ def open_file(file: Path, loader: Loader, journal: LoadJournal | None = None) ->
 
 def _find_decoder(found: Found) -> Found | None:
     """The model that decodes what this one encodes: its version of the same number, or else its newest."""
-    name = _decoder_name(found)
+    config = _read_config(found)
+    name = config.decoder if config else None
     versions = find_versions(found.folder.parent, name) if name else []
     return next((other for other in versions if other.version == found.version), next(iter(versions), None))
 
 
+def _read_config(found: Found) -> ModelConfig | None:
+    """None where it cannot be read, which is told when the model is opened."""
+    return _read_config_once(found.folder, found.stamp[1] if len(found.stamp) > 1 else None)
+
+
 @lru_cache(maxsize=1024)
-def _decoder_name(found: Found) -> str | None:
-    """Read once as long as the file does not change: models are looked at with every request."""
+def _read_config_once(folder: Path, _: tuple[int, int] | None) -> ModelConfig | None:
+    """As long as the file does not change: models are looked at every second."""
     try:
-        return read_model_config(found.folder).decoder
+        return read_model_config(folder)
     except ModelFailedError:
-        # Told when the model is opened.
         return None
 
 

@@ -28,6 +28,8 @@ class Found:
     file: Path | None
     problem: str | None
     stamp: tuple[tuple[int, int] | None, ...]
+    # Where the file is: a folder of the version's own, or the model's.
+    place: Path | None = None
 
 
 def find_models(root: Path) -> Iterator[str]:
@@ -50,6 +52,11 @@ def find_versions(root: Path, name: str) -> list[Found]:
     if not any(item.version == "1" for item in found) and (not found or _model_files(folder)):
         found.append(_look(name, "1", folder, folder))
     return sorted(found, key=lambda item: int(item.version), reverse=True)
+
+
+def look_again(found: Found) -> Found:
+    """The same version as it is now."""
+    return found if found.place is None else _look(found.name, found.version, found.folder, found.place)
 
 
 def _find_misplaced(root: Path) -> dict[str, str]:
@@ -87,15 +94,20 @@ def _look(name: str, version: str, folder: Path, place: Path) -> Found:
         problem = "a SavedModel has no layers to look into: save the network with model.save('model.keras')"
     elif not files:
         problem = "no .keras, .h5 or .hdf5 file in the folder"
-    return Found(name, version, folder, file, problem, (_stamp(file), _stamp(folder / "model.toml")))
+    return Found(name, version, folder, file, problem, (_stamp(file), _stamp(folder / "model.toml")), place)
 
 
 def _model_files(place: Path) -> list[Path]:
-    return sorted(path for path in place.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file())
+    try:
+        return sorted(path for path in place.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file())
+    except FileNotFoundError:
+        # It has gone between two looks.
+        return []
 
 
 def _stamp(path: Path | None) -> tuple[int, int] | None:
-    if path is None or not path.exists():
+    try:
+        status = path.stat() if path is not None else None
+    except OSError:
         return None
-    status = path.stat()
-    return status.st_mtime_ns, status.st_size
+    return None if status is None else (status.st_mtime_ns, status.st_size)

@@ -11,8 +11,10 @@ from service.engine.model import Model
 class ModelVersion:
     """One version of a model that a source can open. Two looks compare equal as long as nothing has changed.
 
-    `at_start` says whether it is loaded when the service starts, or only when somebody asks. `open` blocks; it raises
-    ModelFailedError where only another file helps, WeightsUnavailableError where asking again later may.
+    `at_start` says whether it is loaded when it is noticed, or only when somebody asks. `expected_bytes` is what it
+    will take in memory, as far as that can be told by its file; `keep_versions` how many older ones stay loaded when it
+    is. `open` blocks; it raises ModelFailedError where only another file helps, WeightsUnavailableError where asking
+    again later may.
     """
 
     name: str
@@ -20,10 +22,12 @@ class ModelVersion:
     stamp: Hashable
     at_start: bool
     open: Callable[[], Model] = field(compare=False, repr=False)
+    expected_bytes: int = field(default=0, compare=False)
+    keep_versions: int = field(default=0, compare=False)
 
 
 class Source(Protocol):
-    """Some models. It is looked at anew at every question, from several threads, and must answer without delay."""
+    """Some models. It is looked at every second or so, by one thread at a time."""
 
     def names(self) -> list[str]:
         """The names of all its models, in the order of the listing."""

@@ -1,0 +1,72 @@
+"""Which models and versions there are, looked up in memory: a thread looks at the sources, and no request ever does."""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from threading import Event, Lock, Thread
+from types import MappingProxyType
+
+from service.models.sources.source import ModelVersion, Source
+
+logger = logging.getLogger(__name__)
+
+Versions = tuple[ModelVersion, ...]
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Every model's versions, newest first, by its name in the order of the listing."""
+
+    models: Mapping[str, Versions]
+
+    def versions(self, name: str) -> Versions:
+        """None where the name is nobody's."""
+        return self.models.get(name, ())
+
+
+class SnapshotKeeper:
+    """The latest snapshot of some sources. Where two hold the same name, the earlier one's model counts.
+
+    Taken when it is first asked for and whenever `refresh` is called, and by a thread of its own once it is started.
+    Safe to use from several threads.
+    """
+
+    def __init__(self, sources: Sequence[Source]) -> None:
+        self._sources = sources
+        self._lock = Lock()
+        self._latest: Snapshot | None = None
+        self._closed = Event()
+
+    @property
+    def latest(self) -> Snapshot:
+        """The latest snapshot; the first is taken here."""
+        return self._latest or self.refresh()
+
+    def refresh(self) -> Snapshot:
+        """Look at the sources, one caller at a time; another who asks meanwhile looks again, as it may be newer."""
+        with self._lock:
+            models: dict[str, Versions] = {}
+            for source in self._sources:
+                for name in source.names():
+                    if name not in models and (versions := tuple(source.versions(name))):
+                        models[name] = versions
+            self._latest = Snapshot(MappingProxyType(models))
+            return self._latest
+
+    def start(self, seconds: float, changed: Callable[[Snapshot], None]) -> None:
+        """Look every so many seconds from now on, and tell of each look."""
+        Thread(target=self._run, args=(seconds, changed), name="snapshot", daemon=True).start()
+
+    def close(self) -> None:
+        self._closed.set()
+        for source in self._sources:
+            source.close()
+
+    def _run(self, seconds: float, changed: Callable[[Snapshot], None]) -> None:
+        while not self._closed.is_set():
+            try:
+                changed(self.refresh())
+            except Exception:
+                # A folder on a network may go and come again: what is known stays.
+                logger.exception("looking for models failed")
+            self._closed.wait(seconds)
