@@ -7,7 +7,7 @@ PROCESSES ?= $(shell n=$$(getconf _NPROCESSORS_ONLN); echo $$((n < 4 ? n + 1 : 4
 COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" pyproject.toml
 
-.PHONY: help serve serve-redis test coverage chaos check bench tour mutations families foreign legacy networks pictures gallery screenshots shape docs site demo lock audit clean
+.PHONY: help serve serve-redis test coverage chaos check bench residency tour mutations families foreign legacy networks pictures gallery screenshots shape docs site demo lock audit clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-12s %s\n", $$1, $$2}'
@@ -41,6 +41,9 @@ bench: .venv/.develop  ## speed and memory beside a plain forward pass, tutorial
 chaos: .venv/.develop  ## a thousand jobs while workers and Redis are killed
 	@tests/install-parts
 	$(BIN)/python -m tests.chaos
+
+residency: .venv/.develop  ## twenty models under a bound of memory for five, and a hundred roll-outs under load
+	$(BIN)/python -m tests.residency
 
 tour: .venv/.develop  ## every method, option and model by HTTP and terminal into build/tour.json, to compare before and after
 	@mkdir -p build

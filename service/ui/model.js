@@ -18,19 +18,22 @@ export async function showModelChoice() {
   watch(["model"], markModel);
   details = (await get("/v1/models")).details;
   for (const [kind, key] of Object.entries(GROUPS)) {
-    const own = details.filter((item) => item.state === kind);
+    const own = details.filter((item) => groupOf(item) === kind);
     if (own.length) select.append(el("optgroup", { label: t(key) }, own.map((item) => el("option", {}, item.name))));
   }
   if (!state.model) update({ model: (details.find(hasScores) ?? details.find(isReady) ?? details[0]).name });
   markModel();
 }
 
+/** What is on its way in or out of memory is available to whoever asks, a moment later. */
+const groupOf = ({ state }) => (state in GROUPS ? state : "available");
+
 const isReady = (item) => item.state === "ready";
 
 const hasScores = (item) => isReady(item) && !WITHOUT_SCORES.includes(item.task);
 
 /** Whether the first request will have to load it. */
-export const awaitsLoad = (name) => details.some((item) => item.name === name && item.state === "available");
+export const awaitsLoad = (name) => details.some((item) => item.name === name && groupOf(item) === "available");
 
 /** Whether it is unknown or cannot be loaded; then there is nothing to ask. */
 export const isUnusable = (name) => !details.some((item) => item.name === name && item.state !== "failed");

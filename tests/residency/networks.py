@@ -1,0 +1,35 @@
+"""Small networks with weights of some size, each with an answer of its own."""
+
+import io
+from pathlib import Path
+
+import keras
+import numpy as np
+from keras import layers as L  # noqa: N812 - as the other tests have it
+from PIL import Image
+
+SIDE = 64
+# Of its weights most.
+UNITS = 128
+
+
+def save_network(folder: Path, name: str, version: str, seed: int) -> None:
+    """As `folder/name/version/model.keras`, renamed last, so that nobody sees half of it."""
+    keras.utils.set_random_seed(seed)
+    x = inputs = keras.Input((SIDE, SIDE, 3))
+    x = L.Conv2D(8, 3, padding="same", activation="relu", name="conv")(x)
+    x = L.Dense(UNITS, activation="relu")(L.Flatten()(x))
+    network = keras.Model(inputs, L.Dense(5, activation="softmax")(x))
+    place = folder / name / version
+    place.mkdir(parents=True)
+    network.save(place / "part.keras")
+    (folder / name / "model.toml").write_text('preprocessing = "unit"\n', encoding="utf-8")
+    (place / "part.keras").rename(place / "model.keras")
+    keras.backend.clear_session()
+
+
+def draw_photo() -> bytes:
+    pixels = np.random.default_rng(0).integers(0, 256, (SIDE, SIDE, 3), np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    return buffer.getvalue()
