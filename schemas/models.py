@@ -80,7 +80,7 @@ class Finding(Schema):
 
 
 class ModelDetail(ModelSummary):
-    ready: bool
+    ready: bool = Field(description="Whether it answers: one that is `available` is loaded by the first who asks.")
     version: str = Field(examples=["1"])
     digest: str | None = Field(
         description="SHA-256 of the model's file; made from its name where the weights are random, null until loaded."

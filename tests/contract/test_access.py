@@ -106,6 +106,8 @@ def test_request_is_refused_when_a_foreign_page_asks(client: Any, headers: dict[
         ("POST", GRAD_CAM),
         ("DELETE", f"/v1/jobs/{'0' * 32}"),
         ("POST", f"/v1/jobs/{'0' * 32}/cancel"),
+        ("POST", "/v1/models/tiny/load"),
+        ("POST", "/v1/models/tiny/versions/1/unload"),
     ):
         assert_problem(client.request(method, path, headers=headers), 403, "cross_site_refused", "own pages")
 
