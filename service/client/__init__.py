@@ -21,7 +21,7 @@ from schemas.jobs import Job, JobImage, JobList, JobResult, JobSummary, Progress
 from schemas.methods import MethodList
 from schemas.models import LayerList, ModelDetail, ModelList
 from schemas.results import Answer, Result, ResultImage
-from service.client.connection import Connection, Part, ServiceError, read
+from service.client.connection import Connection, FormPart, ServiceError, read
 from service.client.watching import JobEvent, watch
 
 __all__ = ["Client", "JobEvent", "ServiceError"]
@@ -169,7 +169,7 @@ class Client:
         params: Mapping[str, object],
     ) -> httpx2.Response:
         # Every field a part of a form, which takes the picture as it is: base64 in JSON would be a third larger.
-        parts: dict[str, Part] = {name: (None, _text(value)) for name, value in params.items() if value is not None}
+        parts: dict[str, FormPart] = {name: (None, _text(value)) for name, value in params.items() if value is not None}
         # The same key however often a busy service is asked: one job.
         headers = headers | {"Idempotency-Key": uuid4().hex}
         with ExitStack() as files:

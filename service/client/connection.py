@@ -13,13 +13,13 @@ from schemas.problems import Problem, ProblemError
 
 S = TypeVar("S", bound=Schema)
 # Of a form: a file's name, None for a plain field, and what is in it.
-Part = tuple[str | None, str | bytes | IO[bytes]]
+FormPart = tuple[str | None, str | bytes | IO[bytes]]
 
 
 class Content(TypedDict, total=False):
     """What goes with a request."""
 
-    files: dict[str, Part]
+    files: dict[str, FormPart]
     headers: dict[str, str]
 
 

@@ -172,6 +172,7 @@ def test_two_files_are_one_autoencoder_when_the_encoder_names_its_decoder(tmp_pa
     network = keras.saving.load_model(tmp_path / "painter" / "1" / "model.keras")
     network.set_weights([0 * weight for weight in network.get_weights()])
     network.save(tmp_path / "painter" / "1" / "model.keras")
+    catalog.refresh()
     assert catalog.find("coder") != model_version
     assert catalog.model("coder").digest != digest
     assert not catalog.model("coder").probe.decode(latents).any()
