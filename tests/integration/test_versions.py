@@ -1,6 +1,7 @@
 """Versions of a model side by side: one scale, one class, and correlations as NumPy has them; on real networks."""
 
 import io
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from schemas.results import Result
+from schemas.results import Result, ResultImage
 from service.engine.chunks import JobLimits
 from service.engine.images.archive import DatasetLimits, open_dataset, pack_dataset
 from service.engine.images.decoding import ImageLimits
@@ -22,7 +23,7 @@ from service.engine.methods.features.filter_patterns import FilterPatternsParams
 from service.engine.model import Model
 from service.engine.running.request import Request
 from service.engine.running.run import run
-from service.engine.versions.comparison import plan_versions, run_versions
+from service.engine.versions.comparison import compute_versions, plan_versions, run_versions
 from service.errors import LayerNotFoundError, TooFewVersionsError, VersionsDifferError
 from service.keras.compute.probe import KerasProbe
 
@@ -177,3 +178,37 @@ def test_versions_are_refused_when_they_do_not_go_together(models: list[Model]):
         plan_versions(models[:1], _request("grad-cam"), *LIMITS)
     with pytest.raises(LayerNotFoundError):
         plan_versions(models, _request("grad-cam", layer="none"), *LIMITS)
+
+
+@pytest.mark.parametrize("over", ["dataset", "picture", "filters"])
+def test_pictures_are_given_away_as_they_are_drawn(models: list[Model], over: str):
+    request = (
+        _request("filter-patterns", layer="conv", filters="0-2", steps=2)
+        if over == "filters"
+        else _request("grad-cam", layer="conv")
+    )
+    if over == "dataset":
+        file = io.BytesIO()
+        pack_dataset([(f"{name}.png", _photo()) for name in ("a", "b")], file)
+        request = replace(request, image=None, images=open_dataset(file, DatasetLimits()))
+    (items,) = plan_versions(models, request, *LIMITS).chunks
+    whole = compute_versions(models, request, items, LIMITS[0], lambda _: None)
+    given: list[ResultImage] = []
+    counts: list[int] = []
+
+    def write(image: ResultImage) -> ResultImage:
+        given.append(image)
+        return image.model_copy(update={"data": b""})
+
+    def report(_: float) -> None:
+        counts.append(len(given))
+
+    result = compute_versions(models, replace(request, write=write), items, LIMITS[0], report)
+    assert len(whole.images) >= len(models)
+    assert [image.name for image in result.images] == [image.name for image in whole.images]
+    assert {image.data for image in result.images} == {b""}
+    by_name = {image.name: image for image in given}
+    assert [by_name[image.name] for image in whole.images] == whole.images
+    # Between the versions, not in the end; of one picture all are drawn on one scale once all have been seen.
+    assert (0 < counts[-2] < len(given)) or over == "picture"
+    assert result.values["neighbours"] == whole.values["neighbours"]

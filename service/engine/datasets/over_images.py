@@ -51,7 +51,7 @@ def _compute_each(work: Slice, method: ImageMethod[Any]) -> Result:
             work.skip(member, outcome)
             continue
         layer = layer or outcome.layer
-        images += outcome.images
+        images += map(work.request.write, outcome.images)
         items.append(outcome.item)
     chunk = _chunk(work, len(items), layer, Items[Any, Any](items=items))
     return _make_result(work, chunk, images, perf_counter() - started)

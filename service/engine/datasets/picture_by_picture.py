@@ -23,7 +23,7 @@ from service.engine.images.photo import Photo
 from service.engine.kinds.picture_items import Item, NotedPicture, OverImages
 from service.engine.model import Model
 from service.engine.ports.probe import BatchProbe
-from service.engine.running.request import Request
+from service.engine.running.request import Request, as_it_is
 from service.engine.running.run import Finding, find, look
 from service.errors import ConvscopeError
 
@@ -125,7 +125,9 @@ def _find(
     if isinstance(seen, ConvscopeError):
         return seen
     try:
-        finding = find(work.model, replace(work.request, first_picture_only=True), seen.visual, seen.photo)
+        # Written in order, under the name that it has in the dataset: not here.
+        own = replace(work.request, first_picture_only=True, write=as_it_is)
+        finding = find(work.model, own, seen.visual, seen.photo)
         # One name for each picture of the dataset: what a single image calls `overlay` is called by the picture.
         images = [image.model_copy(update={"name": member.stem}) for image in finding.images]
         facts = _describe(work.model, member, finding, images)

@@ -1,8 +1,10 @@
 """What is asked of a model, and why it may not be. Computes nothing."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from schemas.methods import MethodParams
+from schemas.results import ResultImage
 from service.engine.allowance import FREE, Allowance
 from service.engine.images.archive import Dataset
 from service.engine.images.photo import ImageFile
@@ -12,9 +14,18 @@ from service.engine.running.viewing import KeptPictures
 from service.errors import DatasetMissingError, ImageMissingError, MethodUnavailableError
 
 
+def as_it_is(image: ResultImage) -> ResultImage:
+    """Where pictures are held until the result is whole."""
+    return image
+
+
 @dataclass(frozen=True)
 class Request:
-    """Which method, with which parameters, on which picture, or on each of a dataset; and what it may take."""
+    """Which method, with which parameters, on which picture, or on each of a dataset; and what it may take.
+
+    `write` is given each picture of the result as soon as it is encoded, and gives back what the result holds of it:
+    for a chunk with hundreds of pictures the facts alone, with no bytes.
+    """
 
     method: AnyMethod
     params: MethodParams
@@ -24,6 +35,7 @@ class Request:
     images: Dataset | None = None
     allowance: Allowance = FREE
     kept: KeptPictures | None = None
+    write: Callable[[ResultImage], ResultImage] = as_it_is
 
 
 def refuse(model: Model, request: Request) -> None:

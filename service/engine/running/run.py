@@ -134,9 +134,8 @@ def find(model: Model, request: Request, visual: Visual, photo: Photo | None) ->
     with finite_values():
         values = renderer.values(visual, scene)
     wanted = islice(renderer.draw(visual, scene), 1 if request.first_picture_only else None)
-    return about(
-        model, request.params, renderer.facts(visual), [_encode_in_time(each, request) for each in wanted], values
-    )
+    images = [request.write(_encode_in_time(each, request)) for each in wanted]
+    return about(model, request.params, renderer.facts(visual), images, values)
 
 
 def about(model: Model, params: MethodParams, facts: Facts, images: list[ResultImage], values: BaseModel) -> Finding:

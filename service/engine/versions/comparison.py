@@ -36,7 +36,7 @@ from service.engine.running.reduction import Finished, Reduced, reduce_chunks
 from service.engine.running.request import Request
 from service.engine.running.run import Finding, encode
 from service.engine.running.viewing import KeptPictures
-from service.engine.versions.layers import address, name_alike, require_same_layers
+from service.engine.versions.layers import address, name_alike, prefix_of, require_same_layers
 from service.engine.versions.looks import Report, look_at_once, look_in_turn
 from service.errors import TooFewVersionsError
 
@@ -95,11 +95,7 @@ def compute_versions(
     else:
         seen = look_in_turn(models, request, items, limits, report)
     report(1.0)
-    images = [
-        image.model_copy(update={"name": f"{_prefix(model)}{image.name}"})
-        for model, result in zip(models, seen.results, strict=True)
-        for image in result.images
-    ]
+    images = [image for result in seen.results for image in result.images]
     chunk = VersionsChunk(versions=[_without_pictures(each) for each in seen.results], neighbours=seen.likenesses)
     timings = add_up([result.timings_seconds for result in seen.results], 0.0)
     told = {"images": images, "values": to_json(chunk), "timings_seconds": timings}
@@ -182,7 +178,7 @@ def _reduce(
     model, last = models[number], models[-1]
     if _is_quick(request):
         return Reduced(_read(request.method, finished.answers[0]), {})
-    own = Finished(finished.answers, finished.pictures(_prefix(model)), finished.report)
+    own = Finished(finished.answers, finished.pictures(prefix_of(model)), finished.report)
     reduced = reduce_chunks(model, address(request, last, model), own, limits)
     return replace(reduced, arrays=name_alike(reduced.arrays, model, last))
 
@@ -235,7 +231,7 @@ def _firsts(models: Sequence[Model], found: Sequence[Finding], pictures: Picture
     firsts = (
         decode_png(each.images[0].data)
         if each.images
-        else next((pixels for _, pixels in pictures(_prefix(model))), None)
+        else next((pixels for _, pixels in pictures(prefix_of(model))), None)
         for model, each in zip(models, found, strict=True)
     )
     return [pixels for pixels in firsts if pixels is not None]
@@ -266,11 +262,7 @@ def _name(models: Sequence[Model], found: Sequence[Finding]) -> Iterator[ResultI
     """The pictures of the answers, named after their versions."""
     for model, each in zip(models, found, strict=True):
         for image in each.images:
-            yield image.model_copy(update={"name": f"{_prefix(model)}{image.name}"})
-
-
-def _prefix(model: Model) -> str:
-    return f"v{model.version}--"
+            yield image.model_copy(update={"name": f"{prefix_of(model)}{image.name}"})
 
 
 def _label(entry: VersionValues) -> str:

@@ -41,6 +41,11 @@ def address(request: Request, last: Model, model: Model) -> Request:
     return replace(request, params=request.params.model_copy(update=named)) if named else request
 
 
+def prefix_of(model: Model) -> str:
+    """What the names of a version's pictures begin with."""
+    return f"v{model.version}--"
+
+
 def name_alike(arrays: Arrays, model: Model, last: Model) -> Arrays:
     """A version's arrays with layers named as the last version names them."""
     ours = {

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from schemas.methods import MethodParams
-from schemas.results import Result
+from schemas.results import Result, ResultImage
 from schemas.values.versions import Likeness
 from service.engine.correlation import Arrays, compare
 from service.engine.datasets.batches import Slice
@@ -23,7 +23,7 @@ from service.engine.model import Model
 from service.engine.running.request import Request, refuse
 from service.engine.running.run import Observation, observe, present
 from service.engine.running.viewing import KeptPictures
-from service.engine.versions.layers import address, name_alike
+from service.engine.versions.layers import address, name_alike, prefix_of
 
 Report = Callable[[float], None]
 T = TypeVar("T")
@@ -31,7 +31,10 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Seen:
-    """What all versions came to, in order, and how alike each is to the one before: one list less."""
+    """What all versions came to, in order, and how alike each is to the one before: one list less.
+
+    Their pictures are named after the versions.
+    """
 
     results: Sequence[Result]
     likenesses: Sequence[Sequence[Likeness]]
@@ -56,7 +59,7 @@ def look_at_once(models: Sequence[Model], request: Request, limits: ImageLimits,
     visuals = [observation.visual for observation in observations]
     shared = renderer_of(visuals[0]).share(visuals)
     results = [
-        present(model, address(asked, models[-1], model), replace(observation, visual=visual))
+        present(model, _own(asked, models[-1], model), replace(observation, visual=visual))
         for model, observation, visual in zip(models, observations, shared, strict=True)
     ]
     return Seen(results, likenesses)
@@ -71,7 +74,7 @@ def look_in_turn(
     count = len(models)
 
     def look(number: int) -> tuple[Result, Arrays]:
-        model, own = models[number], address(request, models[-1], models[number])
+        model, own = models[number], _own(request, models[-1], models[number])
         done = (number + 1) % count
 
         def report_share(fraction: float) -> None:
@@ -87,6 +90,15 @@ def look_in_turn(
         return result, arrays
 
     return Seen(*_go_through(models, look, report))
+
+
+def _own(request: Request, last: Model, model: Model) -> Request:
+    """The request to one version, whose pictures are named after it before they are written."""
+
+    def write(image: ResultImage) -> ResultImage:
+        return request.write(image.model_copy(update={"name": f"{prefix_of(model)}{image.name}"}))
+
+    return replace(address(request, last, model), write=write)
 
 
 def _go_through(
