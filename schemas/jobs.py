@@ -22,7 +22,16 @@ class StoredImage(ImageFacts):
     sha256: str
 
 
-class ChunkResult(Answer):
+class ChunkAnswer(Answer):
+    """What one chunk of a job came to, but for its pictures.
+
+    Many `values` that only the reducer reads lie in `values_file` among the artifacts; `values` is empty then.
+    """
+
+    values_file: str | None = None
+
+
+class ChunkResult(ChunkAnswer):
     """What one chunk of a job came to."""
 
     images: list[StoredImage]
@@ -120,6 +129,9 @@ class JobSummary(Schema):
     finished_at: datetime | None
     expires_at: datetime = Field(description="Until when the job is kept at least; counted anew once it has finished.")
     attempts: int = Field(description="The most starts that any part of the work has taken.")
+    retries: int = Field(
+        description="The most starts of any part that failed for a passing reason, such as storage out of reach."
+    )
     error: JobError | None
     links: JobLinks
 

@@ -154,7 +154,12 @@ class Jobs(BaseModel):
     sweep_seconds: float = Field(5, gt=0, description="How often is looked for chunks whose worker has gone.")
     cancel_seconds: float = Field(10, gt=0, description="How long a worker may go on after a cancel; then it is ended.")
     result_seconds: float = Field(86_400, gt=0, description="How long a finished job is kept.")
-    max_attempts: int = Field(5, ge=1, description="How often a chunk is started before its job fails.")
+    max_attempts: int = Field(
+        5,
+        ge=1,
+        description="How many workers a chunk may lose before its job fails; as many of its starts may fail for a "
+        "passing reason, such as storage out of reach.",
+    )
     max_wait_seconds: int = Field(60, ge=0, description="Longest wait that `Prefer: wait=N` is granted.")
 
 

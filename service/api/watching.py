@@ -45,9 +45,9 @@ class JobServices:
         """Call the store or the artifacts on a thread. Raises ServerBusyError, or what `function` raises."""
         return await self.executor.run(partial(function, *arguments))
 
-    async def get(self, job: str) -> Snapshot:
-        """Raises JobNotFoundError also for what cannot be an id, and what the store raises."""
-        return await self.call(self.store.get, require_id(job))
+    async def get(self, job: str, *, after: int | None = None) -> Snapshot:
+        """As the store's. Raises JobNotFoundError also for what cannot be an id, and what the store raises."""
+        return await self.call(partial(self.store.get, require_id(job), after=after))
 
     async def wait(self, snapshot: Snapshot, seconds: float) -> Snapshot:
         """The job as it stands when it has ended, or when the time is over; at once where too many wait already."""
@@ -55,13 +55,18 @@ class JobServices:
         with self.waiters.take() as granted:
             if not granted or is_final(snapshot):
                 return snapshot
-            async for latest in self.follow(snapshot, until=end):
-                snapshot = latest
+            has_changed = False
+            async for _ in self.follow(snapshot, until=end):
+                has_changed = True
+            if has_changed:
+                with suppress(JobsUnavailableError, ServerBusyError):
+                    return await self.get(snapshot.record.id)
         return snapshot
 
     async def follow(self, snapshot: Snapshot, *, until: float | None = None) -> AsyncIterator[Snapshot]:
         """Each look at the job that shows a change, until it has ended, the time is over or the server stops.
 
+        Each has the pictures alone that have come since the one before, and no answer.
         A store that cannot be reached is asked again. Raises JobNotFoundError or JobExpiredError when the job goes.
         """
         pause = _FIRST_POLL_SECONDS
@@ -73,7 +78,7 @@ class JobServices:
             pause = min(2 * pause, POLL_SECONDS)
             with suppress(JobsUnavailableError, ServerBusyError):
                 if await self.call(self.store.revision, snapshot.record.id) != snapshot.revision:
-                    snapshot = await self.call(self.store.get, snapshot.record.id)
+                    snapshot = await self.get(snapshot.record.id, after=snapshot.revision)
                     yield snapshot
 
 

@@ -32,6 +32,7 @@ _FULL: Final = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
 _SEGMENT: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 _BATCH: Final = 500
+_VALUES: Final = "values.zlib"
 
 
 class StorageUnavailableError(ConvscopeError):
@@ -62,8 +63,9 @@ class StorageLimits:
 class Artifacts:
     """Files that are written once, whole or not at all, and never changed.
 
-    Inputs lie at `inputs/{sha256}`, pictures at `results/{job}/{chunk}-{fence}/{name}.png`, so that two attempts at a
-    chunk never meet. Every call may raise StorageUnavailableError. Safe to use from several threads.
+    Inputs lie at `inputs/{sha256}`, pictures at `results/{job}/{chunk}-{fence}/{name}.png`, beside them numbers that
+    wait for the reducer, so that two attempts at a chunk never meet. Every call may raise StorageUnavailableError.
+    Safe to use from several threads.
     """
 
     def __init__(self, url: str, limits: StorageLimits | None = None) -> None:
@@ -146,8 +148,16 @@ class Artifacts:
             for image in images
         ]
 
+    def write_values(self, job: str, chunk: int, fence: int, data: bytes) -> str:
+        """Write the numbers of one attempt, durably; returns their `file`. Raises StorageFullError."""
+        folder = f"results/{job}/{chunk}-{fence}"
+        with _explained("write the numbers of a chunk"):
+            self._quotas["results"].take(len(data))
+            self._write(folder, {_VALUES: data})
+        return f"{folder}/{_VALUES}"
+
     def read(self, file: str) -> bytes:
-        """The bytes of a picture by its `file`. Raises ArtifactMissingError."""
+        """The bytes of a picture, or of numbers, by their `file`. Raises ArtifactMissingError."""
         return self._read("results", file.removeprefix("results/"))
 
     def remove_jobs(self, jobs: Sequence[str]) -> None:
@@ -156,6 +166,20 @@ class Artifacts:
             if _SEGMENT.fullmatch(job):
                 with _explained("remove pictures"), suppress(FileNotFoundError):
                     self._files.rm(self._path("results", job), recursive=True)
+
+    def remove_attempt(self, job: str, chunk: int, fence: int) -> None:
+        """Remove what one attempt has written."""
+        _require_names(job)
+        with _explained("remove what an attempt has written"), suppress(FileNotFoundError):
+            self._files.rm(self._path("results", job, f"{chunk}-{fence}"), recursive=True)
+
+    def remove_values(self, job: str) -> None:
+        """Remove the numbers of a job's chunks; its pictures stay."""
+        _require_names(job)
+        with _explained("remove the numbers of chunks"):
+            for attempt in self._names(f"results/{job}"):
+                with suppress(FileNotFoundError):
+                    self._files.rm_file(self._path("results", job, attempt, _VALUES))
 
     def collect(
         self, known: Callable[[Sequence[str]], set[str]], inputs: Callable[[], set[str]], *, older_than_seconds: float

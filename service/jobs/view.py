@@ -1,15 +1,12 @@
 """A job as the store has it, as clients see it. Knows the routes of a job, nothing else of HTTP."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from schemas.jobs import (
     FINAL_STATES,
-    ChunkResult,
     Job,
     JobImage,
     JobLinks,
-    JobRecord,
     JobResult,
     JobSummary,
     Progress,
@@ -20,7 +17,7 @@ from service.jobs.store.port import Chunk, Snapshot
 
 
 def summarize(snapshot: Snapshot) -> JobSummary:
-    """Everything but pictures and numbers; also of a snapshot without results."""
+    """Everything but pictures and numbers."""
     record, asked = snapshot.record, snapshot.record.request
     route = job_route(record.id)
     return JobSummary(
@@ -37,6 +34,7 @@ def summarize(snapshot: Snapshot) -> JobSummary:
         finished_at=None if snapshot.finished is None else _time(snapshot.finished),
         expires_at=_time(snapshot.expires),
         attempts=max((chunk.attempts for chunk in snapshot.chunks), default=0),
+        retries=max((chunk.retries for chunk in snapshot.chunks), default=0),
         error=snapshot.error,
         links=JobLinks(self=route, events=f"{route}/events", cancel=f"{route}/cancel"),
     )
@@ -51,23 +49,25 @@ def describe(snapshot: Snapshot) -> Job:
 
 def make_result(snapshot: Snapshot) -> JobResult | None:
     """The numbers of the chunk that combined, or of the only one, and all pictures; None before the job succeeded."""
-    results = list(_results(snapshot))
-    if snapshot.state != "succeeded" or not results:
+    if snapshot.answer is None:
         return None
-    images = [_link(snapshot.record.id, image) for result in results for image in result.images]
-    return JobResult(**_members(results[0], Answer), images=images)
+    images = [_link(snapshot.record.id, image) for image in stored_images(snapshot)]
+    return JobResult(**_members(snapshot.answer, Answer), images=images)
 
 
 def stored_images(snapshot: Snapshot) -> list[StoredImage]:
     """Every picture so far: those of the whole first, then the chunks' own in order."""
-    return [image for result in _results(snapshot) for image in result.images]
+    chunks = snapshot.chunks
+    if snapshot.record.combines:
+        chunks = chunks[-1], *chunks[:-1]
+    return [image for chunk in chunks for image in chunk.images]
 
 
 def images_since(snapshot: Snapshot, revision: int) -> list[JobImage]:
     """The pictures of chunks that have succeeded after that revision, in the order in which they did."""
-    chunks = [chunk for chunk in snapshot.chunks if chunk.result is not None and chunk.revision > revision]
+    chunks = [chunk for chunk in snapshot.chunks if chunk.revision > revision]
     chunks.sort(key=lambda chunk: chunk.revision)
-    return [_link(snapshot.record.id, image) for chunk in chunks if chunk.result for image in chunk.result.images]
+    return [_link(snapshot.record.id, image) for chunk in chunks for image in chunk.images]
 
 
 def measure_progress(snapshot: Snapshot) -> Progress:
@@ -87,19 +87,6 @@ def is_final(snapshot: Snapshot) -> bool:
 
 def job_route(job: str) -> str:
     return f"/v1/jobs/{job}"
-
-
-def _results(snapshot: Snapshot) -> Iterator[ChunkResult]:
-    chunks = snapshot.chunks
-    if snapshot.record.combines:
-        chunks = (chunks[_combining(snapshot.record)], *chunks[: _combining(snapshot.record)])
-    for chunk in chunks:
-        if chunk.result is not None:
-            yield chunk.result
-
-
-def _combining(record: JobRecord) -> int:
-    return len(record.chunks)
 
 
 def _share(chunk: Chunk) -> float:

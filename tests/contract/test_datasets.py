@@ -4,6 +4,7 @@ import base64
 import io
 import zipfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -12,6 +13,7 @@ from PIL import Image
 
 from service.engine.images.archive import Dataset, pack_dataset
 from service.jobs.artifacts import Artifacts
+from service.jobs.store.port import Worker
 from tests.contract.conftest import assert_problem, encoded, png
 from tests.contract.workshop import Workshop, open_workshop
 
@@ -55,6 +57,48 @@ def _finished(workshop: Workshop, response: Any) -> dict[str, Any]:
     assert job["state"] == "succeeded", job["error"]
     result: dict[str, Any] = job["result"]
     return result
+
+
+def test_numbers_of_chunks_are_kept_until_the_reducer_has_them(workshop: Workshop, data: Path) -> None:
+    archive = _zip(*((f"{number:02}.png", _picture(number % 40)) for number in range(40)))
+    response = workshop.client.post(GRAD_CAM, files={"images": archive})
+    job = response.json()["id"]
+    execution, worker = workshop.execution(), Worker("workshop", "workshop-1")
+    assert execution.work("cpu", worker)
+    folder = data / "artifacts" / "results" / job
+    (numbers,) = folder.rglob("values.zlib")
+    (answer,) = workshop.store.answers(job)
+    assert (answer.values, answer.values_file) == ({}, str(numbers.relative_to(data / "artifacts")))
+    # While it runs a client sees the pictures there are.
+    told = workshop.client.get(f"/v1/jobs/{job}").json()
+    assert (told["state"], len(told["images"]), told["result"]) == ("running", 32, None)
+    result = _finished(workshop, response)
+    assert result["values"]["images"] == len(result["values"]["items"]) == len(list(folder.rglob("??.png"))) == 40
+    assert list(folder.rglob("values.zlib")) == []
+    assert len(workshop.store.answers(job)) == 1
+    execution.release_inputs()
+
+
+@pytest.mark.parametrize("ended_by", ["cancel", "failure"])
+def test_pictures_alone_are_kept_of_a_job_that_ends_without_a_result(
+    workshop: Workshop, data: Path, ended_by: str
+) -> None:
+    archive = _zip(*((f"{ended_by}-{number:02}.png", _picture(number % 40)) for number in range(40)))
+    job = workshop.client.post(GRAD_CAM, files={"images": archive}).json()["id"]
+    execution, worker = workshop.execution(), Worker("workshop", "workshop-1")
+    assert execution.work("cpu", worker)
+    folder = data / "artifacts" / "results" / job
+    assert len(list(folder.rglob("values.zlib"))) == 1
+    if ended_by == "cancel":
+        workshop.client.post(f"/v1/jobs/{job}/cancel")
+    else:
+        assert replace(execution, methods={}).work("cpu", worker)
+    told = workshop.client.get(f"/v1/jobs/{job}").json()
+    assert (told["state"], len(told["images"])) == ("cancelled" if ended_by == "cancel" else "failed", 32)
+    assert list(folder.rglob("values.zlib")) == []
+    picture = workshop.client.get(told["images"][31]["href"])
+    assert (picture.status_code, picture.headers["ETag"]) == (200, f'"{told["images"][31]["sha256"]}"')
+    execution.release_inputs()
 
 
 def test_zip_becomes_a_job_with_a_picture_for_each_image(workshop: Workshop):

@@ -139,6 +139,22 @@ def test_job_fails_with_the_reason_when_it_stays_away(workshop: Workshop, tmp_pa
     assert workshop.client.get(f"/v1/jobs/{job}").json()["error"]["code"] == "storage_unavailable"
 
 
+def test_passing_faults_and_lost_workers_do_not_add_up(workshop: Workshop, tmp_path: Path, picture: bytes) -> None:
+    job = _submit(workshop, picture)
+    execution = workshop.execution(AT_ONCE)
+    most = AT_ONCE.max_attempts - 1
+    for number in range(most):
+        with _unreadable(tmp_path / "data" / "artifacts" / "inputs"):
+            assert execution.work("cpu", WORKER)
+        lost = f"lost-{number}"
+        assert workshop.store.claim("cpu", Worker("worker", lost)) is not None
+        workshop.store.abandon(lost)
+    assert _look(workshop, job) == ("queued", 2 * most)
+    assert execution.work("cpu", WORKER)
+    told = workshop.client.get(f"/v1/jobs/{job}").json()
+    assert (told["state"], told["attempts"], told["retries"]) == ("succeeded", 2 * most + 1, most)
+
+
 @pytest.mark.parametrize("ended_by", ["cancel", "delete", "release"])
 def test_pause_ends_when_the_job_or_the_worker_is_to_end(
     workshop: Workshop, tmp_path: Path, picture: bytes, ended_by: str

@@ -21,6 +21,7 @@ _CHANGING: Final = frozenset(
         "expires_at",
         "timings_seconds",
         "attempts",  # more than one where a worker was killed
+        "retries",
         "revision",  # how often a job's progress was told
         "href",  # with the job's id
         "links",  # likewise

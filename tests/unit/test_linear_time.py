@@ -20,7 +20,7 @@ from service.api.access.origins import is_foreign
 from service.api.requests.negotiation import JSON, PNG, choose
 from service.api.requests.preferences import read_idempotency_key, read_preferences, wants_fresh
 from service.api.result_cache import find_tag
-from service.api.routes.events import _seen
+from service.api.routes.events import _parse
 from service.errors import ConvscopeError
 
 ROOT: Final = Path(__file__).parents[2]
@@ -54,7 +54,7 @@ PARSERS: Final[dict[str, Read]] = {
     "Host": parse_host,
     "Idempotency-Key": _header("idempotency-key", read_idempotency_key),
     "If-None-Match": lambda text: find_tag(text, "0" * 32),
-    "Last-Event-ID": lambda text: _seen(text, 5),
+    "Last-Event-ID": _parse,
     "Origin": lambda text: is_foreign(_page(text)),
     "Prefer": _header("prefer", read_preferences),
 }

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from schemas.jobs import ChunkResult, JobError, JobRecord, JobRequest, JobState, StoredImage
+from schemas.jobs import ChunkAnswer, JobError, JobRecord, JobRequest, JobState, StoredImage
 from schemas.results import Provenance, Timings
 from service.jobs.store.port import Chunk, ChunkState, Snapshot
 from service.jobs.view import describe, images_since, make_result, measure_progress, summarize
@@ -16,12 +16,15 @@ RECORD = JobRecord(
 )  # fmt: skip
 
 
-def _part(note: str, *names: str) -> ChunkResult:
-    images = [
+def _images(*names: str) -> tuple[StoredImage, ...]:
+    return tuple(
         StoredImage(name=name, layer=None, width=1, height=1, file=f"results/x/{name}.png", sha256=name)
         for name in names
-    ]
-    return ChunkResult(
+    )
+
+
+def _answer(note: str) -> ChunkAnswer:
+    return ChunkAnswer(
         model="m",
         version="2",
         method="f",
@@ -31,23 +34,24 @@ def _part(note: str, *names: str) -> ChunkResult:
         values={"note": note},
         provenance=Provenance(params={}, seed=None, image_sha256=None, model_sha256="0", plan={}, software={}),
         timings_seconds=Timings(decode=0, queue=0, compute=0, render=0),
-        images=images,
     )
 
 
 def _chunk(
-    state: ChunkState, *, attempts: int = 1, progress: float = 0, revision: int = 0, part: ChunkResult | None = None
+    state: ChunkState, *names: str, attempts: int = 1, retries: int = 0, progress: float = 0, revision: int = 0
 ) -> Chunk:
-    return Chunk(state, attempts, progress, revision, part)
+    return Chunk(state, attempts, retries, progress, revision, _images(*names))
 
 
-def _snapshot(*chunks: Chunk, state: JobState = "running", record: JobRecord = RECORD) -> Snapshot:
-    return Snapshot(record, state, 9, 0.0, 1.5, None, 100.0, None, chunks)
+def _snapshot(
+    *chunks: Chunk, state: JobState = "running", record: JobRecord = RECORD, answer: ChunkAnswer | None = None
+) -> Snapshot:
+    return Snapshot(record, state, 9, 0.0, 1.5, None, 100.0, None, chunks, answer)
 
 
-FIRST = _chunk("succeeded", revision=7, part=_part("first", "filter-0", "filter-1"))
-SECOND = _chunk("succeeded", attempts=3, revision=5, part=_part("second", "filter-3"))
-WHOLE = _chunk("succeeded", revision=8, part=_part("whole", "sheet"))
+FIRST = _chunk("succeeded", "filter-0", "filter-1", revision=7)
+SECOND = _chunk("succeeded", "filter-3", attempts=3, retries=1, revision=5)
+WHOLE = _chunk("succeeded", "sheet", revision=8)
 WAITING = _chunk("waiting", attempts=0)
 
 
@@ -79,7 +83,7 @@ def test_pictures_are_listed_when_there_is_no_result_yet() -> None:
 
 
 def test_result_has_the_whole_first_when_chunks_were_combined() -> None:
-    job = describe(_snapshot(FIRST, SECOND, WHOLE, state="succeeded"))
+    job = describe(_snapshot(FIRST, SECOND, WHOLE, state="succeeded", answer=_answer("whole")))
     assert job.images == []
     assert job.result is not None
     assert [image.name for image in job.result.images] == ["sheet", "filter-0", "filter-1", "filter-3"]
@@ -88,7 +92,7 @@ def test_result_has_the_whole_first_when_chunks_were_combined() -> None:
 
 def test_result_is_the_only_part_when_nothing_is_combined() -> None:
     record = RECORD.model_copy(update={"chunks": [[0]], "combines": False})
-    result = make_result(_snapshot(FIRST, state="succeeded", record=record))
+    result = make_result(_snapshot(FIRST, state="succeeded", record=record, answer=_answer("first")))
     assert result is not None
     assert result.values == {"note": "first"}
 
@@ -103,7 +107,7 @@ def test_pictures_come_in_the_order_of_their_chunks_when_some_are_new() -> None:
 def test_summary_has_times_and_attempts_when_a_job_failed() -> None:
     failed = replace(_snapshot(FIRST, SECOND, WAITING, state="failed"), error=JobError(code="c", detail="d"))
     summary = summarize(failed)
-    assert summary.attempts == 3
+    assert (summary.attempts, summary.retries) == (3, 1)
     assert summary.created_at == datetime(1970, 1, 1, tzinfo=UTC)
     assert summary.started_at == datetime(1970, 1, 1, 0, 0, 1, 500_000, tzinfo=UTC)
     assert (summary.finished_at, summary.error) == (None, JobError(code="c", detail="d"))

@@ -25,6 +25,8 @@ _EXAMPLE: Final = (
     'event: image\ndata: {"name": "filter-12", "href": "/v1/jobs/0197f3c2a1b24c0e9d5f6a7b8c9d0e1f/images/filter-12"}\n'
     "id: 17\n\n"
 )
+# Beyond any revision; SQLite takes no larger numbers, nor Lua exact ones.
+_NEVER: Final = 1 << 52
 _RESPONSES: Final[Responses] = {
     200: {
         "description": "Events `job` (at first and with every change of state, the last one final), `progress`, "
@@ -61,8 +63,11 @@ async def _watch(
 ) -> AsyncIterator[Watch]:
     """Refuse before the stream begins, with a problem; hold the stream's place until it has ended."""
     jobs = services.jobs
-    first = await jobs.get(job)
-    seen = _seen(last_event_id, first.revision)
+    claimed = _parse(last_event_id)
+    first = await jobs.get(job, after=claimed)
+    seen = claimed if claimed <= first.revision else -1
+    if seen != claimed:
+        first = await jobs.get(job, after=seen)
     if is_final(first) and seen == first.revision:
         # Browsers reconnect whenever a stream ends; this is how they are told not to.
         raise HTTPException(HTTPStatus.NO_CONTENT)
@@ -114,10 +119,8 @@ def _changes(before: Snapshot | None, after: Snapshot, seen: int) -> Iterator[tu
         yield "job", summarize(after)
 
 
-def _seen(last_event_id: str | None, revision: int) -> int:
-    """The client's place; from the beginning where it makes no sense."""
-    with suppress(TypeError, ValueError):
-        seen = int(last_event_id or "")
-        if 0 <= seen <= revision:
-            return seen
+def _parse(last_event_id: str | None) -> int:
+    """The revision that the client says it has seen; -1, before all, where it makes no sense."""
+    with suppress(ValueError):
+        return min(max(int(last_event_id or ""), -1), _NEVER)
     return -1

@@ -14,7 +14,8 @@ from service.api.watching import JobServices, require_id
 from service.errors import ConvscopeError
 from service.jobs.artifacts import ArtifactMissingError
 from service.jobs.store.port import JobStore
-from service.jobs.view import describe, stored_images, summarize
+from service.jobs.view import describe, summarize
+from service.jobs.worker.attempt import forget_numbers
 
 logger = logging.getLogger(__name__)
 
@@ -70,6 +71,7 @@ async def get_job_image(request: Request, services: ServicesDependency, job: Job
 )
 async def cancel_job(services: ServicesDependency, job: JobId) -> Response:
     before = await services.jobs.call(services.jobs.store.cancel, require_id(job))
+    await services.jobs.call(forget_numbers, services.jobs.artifacts, job)
     return await _describe(services, job, 200 if before == "cancelled" else 202)
 
 
@@ -108,12 +110,12 @@ def _list(store: JobStore, limit: int, after: str | None) -> JobList:
 
 
 def _picture(jobs: JobServices, job: str, name: str, known: str) -> Response:
-    snapshot = jobs.store.get(job)
-    image = next((image for image in stored_images(snapshot) if image.name == name), None)
-    if image is None:
+    found = jobs.store.picture(job, name)
+    if found is None:
         raise ArtifactMissingError("the job has no picture of that name, or not yet; the job lists its pictures")
+    image = found.image
     # Private, and no longer than the job is kept: what its owner deletes should not live on in caches of others.
-    seconds = max(0, int(snapshot.expires - time()))
+    seconds = max(0, int(found.expires - time()))
     headers = {"ETag": f'"{image.sha256}"', "Cache-Control": f"private, max-age={seconds}, immutable"}
     if known.strip() == "*" or f'"{image.sha256}"' in known:
         return Response(status_code=304, headers=headers)

@@ -17,6 +17,7 @@ CREATE INDEX jobs_to_expire ON jobs (expires) WHERE finished IS NOT NULL;
 CREATE INDEX jobs_by_input ON jobs (input);
 
 -- fence is 0 unless an attempt runs, or the chunk ended with it. lease and position are set while they mean something.
+-- Of the attempts, `retries` failed for a passing reason. result is NULL where nobody needs it any more.
 CREATE TABLE chunks (
     job TEXT NOT NULL,
     number INTEGER NOT NULL,
@@ -26,13 +27,18 @@ CREATE TABLE chunks (
     fence INTEGER NOT NULL DEFAULT 0,
     lease REAL,
     attempts INTEGER NOT NULL DEFAULT 0,
+    retries INTEGER NOT NULL DEFAULT 0,
     progress REAL NOT NULL DEFAULT 0,
     revision INTEGER NOT NULL DEFAULT 0,
     result TEXT,
+    images TEXT,
     PRIMARY KEY (job, number)
 );
 CREATE INDEX chunks_queued ON chunks (queue, position) WHERE position IS NOT NULL;
 CREATE INDEX chunks_leased ON chunks (lease) WHERE lease IS NOT NULL;
+
+-- In which chunk's `images` a picture is found by its name.
+CREATE TABLE places (job TEXT NOT NULL, name TEXT NOT NULL, chunk INTEGER NOT NULL, PRIMARY KEY (job, name)) WITHOUT ROWID;
 
 -- The submissions that a job answers: it is forgotten with the last of them.
 CREATE TABLE requests (job TEXT NOT NULL, id TEXT NOT NULL UNIQUE);

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, Protocol
 
-from schemas.jobs import ChunkResult, JobError, JobRecord, JobState
+from schemas.jobs import ChunkAnswer, ChunkResult, JobError, JobRecord, JobState, StoredImage
 from service.errors import ConvscopeError
 
 # More requests of one job than these are not counted: so many deletes forget it at the latest.
@@ -52,7 +52,9 @@ class RequestInProgressError(ConvscopeError):
 
 @dataclass(frozen=True)
 class Rules:
-    """How long things last, and how often a chunk is started before its job fails with `worker_lost`.
+    """How long things last, and how many workers a chunk may lose before its job fails with `worker_lost`.
+
+    Starts that ended with `retry` do not count there: whoever calls it bounds them.
 
     Of the Idempotency-Keys, `idempotency_keys` are remembered, the oldest forgotten first.
     `reservation_seconds` is how long a request with an Idempotency-Key may take before the same request may try again;
@@ -78,12 +80,16 @@ class Worker:
 
 @dataclass(frozen=True)
 class Claim:
-    """One chunk in the hands of one process until a sweep finds its lease over; `fence` names the attempt."""
+    """One chunk in the hands of one process until a sweep finds its lease over; `fence` names the attempt.
+
+    `retries` of the attempts before it failed for a passing reason.
+    """
 
     record: JobRecord
     chunk: int
     fence: int
     attempt: int
+    retries: int = 0
 
 
 @dataclass(frozen=True)
@@ -92,14 +98,15 @@ class Chunk:
 
     state: ChunkState
     attempts: int
+    retries: int
     progress: float
     revision: int
-    result: ChunkResult | None
+    images: tuple[StoredImage, ...]
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A job as it stands. `chunks` is complete but, in a listing, for the results."""
+    """A job as it stands. `answer` is that of the combining chunk, or of the first, of a job that has succeeded."""
 
     record: JobRecord
     state: JobState
@@ -110,6 +117,15 @@ class Snapshot:
     expires: float
     error: JobError | None
     chunks: tuple[Chunk, ...]
+    answer: ChunkAnswer | None
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One picture of a job; the job is kept until `expires`."""
+
+    image: StoredImage
+    expires: float
 
 
 @dataclass(frozen=True)
@@ -176,8 +192,26 @@ class JobStore(Protocol):
         """
         ...
 
-    def get(self, job: str) -> Snapshot:
-        """Raises JobNotFoundError, or JobExpiredError for a while after its time."""
+    def get(self, job: str, *, after: int | None = None) -> Snapshot:
+        """Raises JobNotFoundError, or JobExpiredError for a while after its time.
+
+        With `after`, for who has seen the job at that revision: without `answer`, and with the pictures alone of
+        chunks that have succeeded since.
+        """
+        ...
+
+    def answers(self, job: str) -> Sequence[ChunkAnswer]:
+        """What chunks came to, in their order, until the reducer has; then only what that did. Empty for no job.
+
+        A job that has failed or been cancelled has none.
+        """
+        ...
+
+    def picture(self, job: str, name: str) -> Picture | None:
+        """The first of that name, those of the combining chunk before all others; None where there is none, or not yet.
+
+        Raises what `get` raises.
+        """
         ...
 
     def revision(self, job: str) -> int:
@@ -185,7 +219,7 @@ class JobStore(Protocol):
         ...
 
     def list(self, *, limit: int, after: str | None = None) -> Sequence[Snapshot]:
-        """Jobs, newest first, without their results; `after` is the last id of the page before.
+        """Jobs, newest first, without answers and pictures; `after` is the last id of the page before.
 
         Raises what `get` raises where the job `after` is gone.
         """
@@ -207,12 +241,21 @@ class JobStore(Protocol):
         """Commit what the chunk came to: `continue`, also when repeated; any other order says that nothing was.
 
         The last chunk makes the job succeed (or, with `combines`, the last but one queues the combining chunk, at the
-        head). An error makes the job fail, and its other chunks cancelled.
+        head). What the other chunks came to is forgotten with the combining chunk's success, but for their pictures;
+        so is everything but the pictures of a job that fails or is cancelled. An error makes the job fail, and its
+        other chunks cancelled.
         """
         ...
 
     def hand_back(self, claim: Claim) -> None:
         """Queue the chunk again, at the head, as if it had not been started. Nothing happens if it is not held."""
+        ...
+
+    def retry(self, claim: Claim) -> None:
+        """Queue the chunk again, at the tail, and count this attempt as one that failed for a passing reason.
+
+        Nothing happens if it is not held.
+        """
         ...
 
     def release(self, worker_name: str) -> None:

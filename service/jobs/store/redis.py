@@ -1,10 +1,13 @@
 """Job records on a Redis server, for several machines. What happens to them is written in `scripts/`."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any, cast
+from typing import Any, Final, cast
 from uuid import uuid4
 
-from schemas.jobs import ChunkResult, JobError, JobRecord, JobState
+from pydantic import TypeAdapter
+from pydantic_core import to_json
+
+from schemas.jobs import ChunkAnswer, ChunkResult, JobError, JobRecord, JobState, StoredImage
 from service.jobs.store import errors
 from service.jobs.store.port import (
     MAX_REQUESTS,
@@ -13,6 +16,7 @@ from service.jobs.store.port import (
     Claim,
     Order,
     Overdue,
+    Picture,
     Rules,
     Snapshot,
     Submission,
@@ -20,6 +24,8 @@ from service.jobs.store.port import (
     Worker,
 )
 from service.jobs.store.redis_scripts import Scripts
+
+_IMAGES: Final = TypeAdapter(tuple[StoredImage, ...])
 
 
 class RedisJobStore:
@@ -82,9 +88,17 @@ class RedisJobStore:
             raise errors.queue_full(max_queued)
         return Submission(reply[1], created=reply[0] == "created")
 
-    def get(self, job: str) -> Snapshot:
-        reply = self._about(job, "get")
-        return _snapshot(_pairs(reply[1]), _pairs(reply[2]))
+    def get(self, job: str, *, after: int | None = None) -> Snapshot:
+        reply = self._about(job, "get", "" if after is None else after)
+        return _snapshot(_pairs(reply[1]), _pairs(reply[2]), reply[3])
+
+    def answers(self, job: str) -> Sequence[ChunkAnswer]:
+        found = _pairs(self._scripts.run("answers", job)[1])
+        return [ChunkAnswer.model_validate_json(found[number]) for number in sorted(found, key=int)]
+
+    def picture(self, job: str, name: str) -> Picture | None:
+        _, *found = self._about(job, "picture", name)
+        return Picture(StoredImage.model_validate_json(found[0]), float(found[1])) if found else None
 
     def revision(self, job: str) -> int:
         return int(self._about(job, "revision")[1])
@@ -93,25 +107,31 @@ class RedisJobStore:
         reply = self._scripts.run("list", limit, after or "")
         if after is not None:
             _refuse_absent(after, reply)
-        return [_snapshot(_pairs(fields), {}) for fields in reply[1:]]
+        return [_snapshot(_pairs(fields), {}, "") for fields in reply[1:]]
 
     def claim(self, queue: str, worker: Worker) -> Claim | None:
         reply = self._scripts.run("claim", queue, worker.name, worker.process, self._rules.lease_seconds)
         if reply[0] == "none":
             return None
-        _, record, chunk, fence, attempt = reply
-        return Claim(JobRecord.model_validate_json(record), int(chunk), int(fence), int(attempt))
+        _, record, *numbers = reply
+        return Claim(JobRecord.model_validate_json(record), *map(int, numbers))
 
     def beat(self, claim: Claim, progress: float) -> Order:
         return self._order("beat", claim, min(progress, 1.0), self._rules.lease_seconds)
 
     def finish(self, claim: Claim, outcome: ChunkResult | JobError) -> Order:
-        text = outcome.model_dump_json()
-        result, error = ("", text) if isinstance(outcome, JobError) else (text, "")
-        return self._order("finish", claim, result, error, self._rules.result_seconds)
+        if isinstance(outcome, JobError):
+            return self._order("finish", claim, "", "", outcome.model_dump_json(), self._rules.result_seconds)
+        result = outcome.model_dump_json(exclude={"images"})
+        images = to_json(outcome.images).decode() if outcome.images else ""
+        names = [image.name for image in outcome.images]
+        return self._order("finish", claim, result, images, "", self._rules.result_seconds, *names)
 
     def hand_back(self, claim: Claim) -> None:
         self._scripts.run("hand_back", claim.record.id, claim.chunk, claim.fence)
+
+    def retry(self, claim: Claim) -> None:
+        self._scripts.run("retry", claim.record.id, claim.chunk, claim.fence)
 
     def release(self, worker_name: str) -> None:
         self._scripts.run("release", worker_name)
@@ -174,7 +194,7 @@ def _pairs(flat: Sequence[str]) -> dict[str, str]:
     return dict(zip(flat[::2], flat[1::2], strict=True))
 
 
-def _snapshot(fields: dict[str, str], results: dict[str, str]) -> Snapshot:
+def _snapshot(fields: dict[str, str], images: dict[str, str], answer: str) -> Snapshot:
     return Snapshot(
         record=JobRecord.model_validate_json(fields["record"]),
         state=cast("JobState", fields["state"]),
@@ -184,19 +204,21 @@ def _snapshot(fields: dict[str, str], results: dict[str, str]) -> Snapshot:
         finished=_time(fields.get("finished")),
         expires=float(fields["expires"]),
         error=JobError.model_validate_json(fields["error"]) if "error" in fields else None,
-        chunks=tuple(_chunks(fields, results)),
+        chunks=tuple(_chunks(fields, images)),
+        answer=ChunkAnswer.model_validate_json(answer) if answer else None,
     )
 
 
-def _chunks(fields: dict[str, str], results: dict[str, str]) -> Iterator[Chunk]:
+def _chunks(fields: dict[str, str], images: dict[str, str]) -> Iterator[Chunk]:
     for number in range(int(fields["count"])):
-        result = results.get(str(number))
+        found = images.get(str(number))
         yield Chunk(
             state=cast("ChunkState", fields[f"c{number}.state"]),
             attempts=int(fields.get(f"c{number}.attempts", 0)),
+            retries=int(fields.get(f"c{number}.retries", 0)),
             progress=float(fields.get(f"c{number}.progress", 0)),
             revision=int(fields.get(f"c{number}.revision", 0)),
-            result=None if result is None else ChunkResult.model_validate_json(result),
+            images=() if found is None else _IMAGES.validate_json(found),
         )
 
 

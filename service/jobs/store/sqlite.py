@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from schemas.jobs import ChunkResult, JobError, JobRecord, JobState
+from schemas.jobs import ChunkAnswer, ChunkResult, JobError, JobRecord, JobState
 from service.jobs.store import errors
 from service.jobs.store import sqlite_chunks as chunks
-from service.jobs.store.port import Claim, Order, Overdue, Rules, Snapshot, Submission, Sweep, Worker
+from service.jobs.store.port import Claim, Order, Overdue, Picture, Rules, Snapshot, Submission, Sweep, Worker
 from service.jobs.store.sqlite_chunks import Moment
 from service.jobs.store.sqlite_file import RecordsFile
-from service.jobs.store.sqlite_snapshots import absent, snapshot
+from service.jobs.store.sqlite_snapshots import NO_PICTURES, absent, answers, picture, snapshot
 
 _DAY: Final = 86_400.0
 
@@ -73,12 +73,17 @@ class SqliteJobStore:
                 self._answer(db, idempotency_key, earlier or record.id)
         return Submission(earlier or record.id, created=earlier is None)
 
-    def get(self, job: str) -> Snapshot:
+    def get(self, job: str, *, after: int | None = None) -> Snapshot:
         with self._file.reading() as db:
-            row = db.execute("SELECT * FROM jobs WHERE id = ?", (job,)).fetchone()
-            if row is None:
-                raise absent(db, job)
-            return snapshot(db, row, results=True)
+            return snapshot(db, _row(db, job), after=after)
+
+    def answers(self, job: str) -> Sequence[ChunkAnswer]:
+        with self._file.reading() as db:
+            return answers(db, job)
+
+    def picture(self, job: str, name: str) -> Picture | None:
+        with self._file.reading() as db:
+            return picture(db, _row(db, job), name)
 
     def revision(self, job: str) -> int:
         with self._file.reading() as db:
@@ -96,7 +101,8 @@ class SqliteJobStore:
                     raise absent(db, after)
                 before = row["sequence"]
             query = "SELECT * FROM jobs WHERE sequence < coalesce(?, 1 << 62) ORDER BY sequence DESC LIMIT ?"
-            return [snapshot(db, row, results=False) for row in db.execute(query, (before, limit)).fetchall()]
+            rows = db.execute(query, (before, limit)).fetchall()
+            return [snapshot(db, row, after=NO_PICTURES) for row in rows]
 
     def claim(self, queue: str, worker: Worker) -> Claim | None:
         now = time.time()
@@ -138,6 +144,11 @@ class SqliteJobStore:
         with self._file.writing() as db:
             if chunks.standing(db, claim) == "running":
                 chunks.hand_back(db, claim)
+
+    def retry(self, claim: Claim) -> None:
+        with self._file.writing() as db:
+            if chunks.standing(db, claim) == "running":
+                chunks.retry(db, claim)
 
     def release(self, worker_name: str) -> None:
         with self._file.writing() as db:
@@ -250,6 +261,13 @@ class SqliteJobStore:
         # A worker whose machine is gone never lets go by itself.
         db.execute("DELETE FROM holds WHERE ended <= ?", (now - _DAY,))
         return expired
+
+
+def _row(db: sqlite3.Connection, job: str) -> sqlite3.Row:
+    row: sqlite3.Row | None = db.execute("SELECT * FROM jobs WHERE id = ?", (job,)).fetchone()
+    if row is None:
+        raise absent(db, job)
+    return row
 
 
 def _answered(db: sqlite3.Connection, key: str | None) -> str | None:

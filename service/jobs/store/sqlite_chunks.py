@@ -4,6 +4,8 @@ import sqlite3
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from pydantic_core import to_json
+
 from schemas.jobs import ChunkResult, JobError, JobRecord, JobState
 from service.jobs.store import errors
 from service.jobs.store.port import MAX_REQUESTS, Claim, Rules, Worker
@@ -108,15 +110,19 @@ def succeed(db: sqlite3.Connection, claim: Claim, result: ChunkResult, *, at: Mo
     job = claim.record.id
     let_go(db, claim.fence)
     change(db, job)
+    images = to_json(result.images).decode() if result.images else None
     db.execute(
-        "UPDATE chunks SET state = 'succeeded', lease = NULL, progress = 1, result = ?, "
+        "UPDATE chunks SET state = 'succeeded', lease = NULL, progress = 1, result = ?, images = ?4, "
         "revision = (SELECT revision FROM jobs WHERE id = ?2) WHERE job = ?2 AND number = ?3",
-        (result.model_dump_json(), job, claim.chunk),
+        (result.model_dump_json(exclude={"images"}), job, claim.chunk, images),
     )
+    _note_places(db, claim, result)
     left = db.execute(
         "SELECT state, count(*) FROM chunks WHERE job = ? AND state != 'succeeded' GROUP BY state", (job,)
     ).fetchall()
     if not left:
+        if claim.record.combines:
+            db.execute("UPDATE chunks SET result = NULL WHERE job = ? AND number != ?", (job, claim.chunk))
         db.execute(
             "UPDATE jobs SET state = 'succeeded', finished = ?, expires = ? WHERE id = ?",
             (at.now, at.expires, job),
@@ -146,6 +152,7 @@ def end(db: sqlite3.Connection, job: str, state: JobState, *, at: Moment) -> Non
         "WHERE job = ? AND state IN ('waiting', 'queued', 'running')",
         (job,),
     )
+    db.execute("UPDATE chunks SET result = NULL WHERE job = ?", (job,))
     db.execute("UPDATE holds SET ended = ? WHERE job = ? AND ended IS NULL", (at.now, job))
     db.execute("DELETE FROM duplicates WHERE job = ?", (job,))
 
@@ -154,6 +161,7 @@ def forget(db: sqlite3.Connection, job: str, now: float) -> None:
     db.execute("UPDATE holds SET ended = ? WHERE job = ? AND ended IS NULL", (now, job))
     db.execute("DELETE FROM duplicates WHERE job = ?", (job,))
     db.execute("DELETE FROM requests WHERE job = ?", (job,))
+    db.execute("DELETE FROM places WHERE job = ?", (job,))
     db.execute("DELETE FROM chunks WHERE job = ?", (job,))
     db.execute("DELETE FROM jobs WHERE id = ?", (job,))
 
@@ -177,10 +185,17 @@ def hand_back(db: sqlite3.Connection, claim: Claim) -> None:
     db.execute("UPDATE chunks SET attempts = attempts - 1 WHERE job = ? AND number = ?", (claim.record.id, claim.chunk))
 
 
+def retry(db: sqlite3.Connection, claim: Claim) -> None:
+    """Queue the chunk at the tail; this attempt failed for a passing reason."""
+    let_go(db, claim.fence)
+    _queue_again(db, claim.record.id, claim.chunk, _TAIL)
+    db.execute("UPDATE chunks SET retries = retries + 1 WHERE job = ? AND number = ?", (claim.record.id, claim.chunk))
+
+
 def take_back(db: sqlite3.Connection, job: str, number: int, *, at: Moment) -> None:
     """End the attempt of a worker that is gone: the chunk goes to the tail, or its job fails."""
-    attempts = db.execute("SELECT attempts FROM chunks WHERE job = ? AND number = ?", (job, number)).fetchone()[0]
-    if attempts >= at.rules.max_attempts:
+    query = "SELECT attempts - retries FROM chunks WHERE job = ? AND number = ?"
+    if db.execute(query, (job, number)).fetchone()[0] >= at.rules.max_attempts:
         db.execute("UPDATE chunks SET fence = 0 WHERE job = ? AND number = ?", (job, number))
         fail(db, job, number, errors.worker_lost(at.rules.max_attempts), at=at)
         return
@@ -208,6 +223,18 @@ def _queue_again(db: sqlite3.Connection, job: str, number: int, place: str) -> N
 
 def _claim(db: sqlite3.Connection, job: str, number: int) -> Claim:
     row = db.execute(
-        "SELECT record, fence, attempts FROM jobs JOIN chunks ON job = id WHERE id = ? AND number = ?", (job, number)
+        "SELECT record, fence, attempts, retries FROM jobs JOIN chunks ON job = id WHERE id = ? AND number = ?",
+        (job, number),
     ).fetchone()
-    return Claim(JobRecord.model_validate_json(row["record"]), number, row["fence"], row["attempts"])
+    record = JobRecord.model_validate_json(row["record"])
+    return Claim(record, number, row["fence"], row["attempts"], row["retries"])
+
+
+def _note_places(db: sqlite3.Connection, claim: Claim, result: ChunkResult) -> None:
+    """Of several pictures of one name the combining chunk's is found, else that of the chunk that comes first."""
+    job, is_combining = claim.record.id, claim.chunk == len(claim.record.chunks)
+    db.executemany(
+        "INSERT INTO places VALUES (?1, ?2, ?3) "
+        "ON CONFLICT DO UPDATE SET chunk = excluded.chunk WHERE ?4 OR chunk > excluded.chunk",
+        [(job, image.name, claim.chunk, is_combining) for image in result.images],
+    )

@@ -2,20 +2,29 @@
 
 import sqlite3
 import time
+from typing import Final
 
-from schemas.jobs import ChunkResult, JobError, JobRecord
+from pydantic import TypeAdapter
+
+from schemas.jobs import ChunkAnswer, JobError, JobRecord, StoredImage
 from service.jobs.store import errors
-from service.jobs.store.port import Chunk, JobExpiredError, JobNotFoundError, Snapshot
+from service.jobs.store.port import Chunk, JobExpiredError, JobNotFoundError, Picture, Snapshot
+
+IMAGES: Final = TypeAdapter(tuple[StoredImage, ...])
+# Beyond any revision.
+NO_PICTURES: Final = 1 << 62
 
 
-def snapshot(db: sqlite3.Connection, row: sqlite3.Row, *, results: bool) -> Snapshot:
-    result = "result" if results else "NULL AS result"
+def snapshot(db: sqlite3.Connection, row: sqlite3.Row, *, after: int | None) -> Snapshot:
+    """`after` as the port's `get` has it."""
     chunks = db.execute(
-        f"SELECT state, attempts, progress, revision, {result} FROM chunks WHERE job = ? ORDER BY number",  # noqa: S608 - our own text
-        (row["id"],),
+        "SELECT state, attempts, retries, progress, revision, CASE WHEN revision > ? THEN images END AS images "
+        "FROM chunks WHERE job = ? ORDER BY number",
+        (-1 if after is None else after, row["id"]),
     )
+    record = JobRecord.model_validate_json(row["record"])
     return Snapshot(
-        record=JobRecord.model_validate_json(row["record"]),
+        record=record,
         state=row["state"],
         revision=row["revision"],
         created=row["created"],
@@ -24,7 +33,21 @@ def snapshot(db: sqlite3.Connection, row: sqlite3.Row, *, results: bool) -> Snap
         expires=row["expires"],
         error=JobError.model_validate_json(row["error"]) if row["error"] else None,
         chunks=tuple(_chunk(chunk) for chunk in chunks),
+        answer=_answer(db, record) if after is None and row["state"] == "succeeded" else None,
     )
+
+
+def answers(db: sqlite3.Connection, job: str) -> list[ChunkAnswer]:
+    query = "SELECT result FROM chunks WHERE job = ? AND result IS NOT NULL ORDER BY number"
+    return [ChunkAnswer.model_validate_json(row["result"]) for row in db.execute(query, (job,))]
+
+
+def picture(db: sqlite3.Connection, row: sqlite3.Row, name: str) -> Picture | None:
+    """The picture of the job that the row is of."""
+    query = "SELECT images FROM chunks JOIN places USING (job) WHERE job = ? AND name = ? AND number = chunk"
+    found = db.execute(query, (row["id"], name)).fetchone()
+    images = IMAGES.validate_json(found["images"]) if found else ()
+    return next((Picture(image, row["expires"]) for image in images if image.name == name), None)
 
 
 def absent(db: sqlite3.Connection, job: str) -> JobNotFoundError | JobExpiredError:
@@ -33,5 +56,11 @@ def absent(db: sqlite3.Connection, job: str) -> JobNotFoundError | JobExpiredErr
 
 
 def _chunk(row: sqlite3.Row) -> Chunk:
-    result = ChunkResult.model_validate_json(row["result"]) if row["result"] else None
-    return Chunk(row["state"], row["attempts"], row["progress"], row["revision"], result)
+    images = IMAGES.validate_json(row["images"]) if row["images"] else ()
+    return Chunk(row["state"], row["attempts"], row["retries"], row["progress"], row["revision"], images)
+
+
+def _answer(db: sqlite3.Connection, record: JobRecord) -> ChunkAnswer | None:
+    number = len(record.chunks) if record.combines else 0
+    row = db.execute("SELECT result FROM chunks WHERE job = ? AND number = ?", (record.id, number)).fetchone()
+    return ChunkAnswer.model_validate_json(row["result"]) if row and row["result"] else None

@@ -10,7 +10,7 @@ from typing import Final
 
 from service.jobs.store.port import JobsUnavailableError
 
-VERSION: Final = 3
+VERSION: Final = 4
 _SCHEMA: Final = Path(__file__).with_name("jobs.sql")
 # Of a chunk's job: how many chunks it has but for the reducing one, and where they stand beside those of others.
 _COUNT: Final = "(SELECT json_array_length(record, '$.chunks') FROM jobs WHERE id = job)"
@@ -18,6 +18,37 @@ _PLACE: Final = "(SELECT sequence FROM jobs WHERE id = job) * 1000000 + number"
 _HALF_DONE: Final = (
     "SELECT chunks.job FROM chunks JOIN jobs ON jobs.id = chunks.job "
     "WHERE chunks.state = 'succeeded' AND jobs.state IN ('queued', 'running')"
+)
+_ENDED: Final = "SELECT id FROM jobs WHERE state IN ('failed', 'cancelled')"
+_REDUCED: Final = "SELECT id FROM jobs WHERE state = 'succeeded' AND json_extract(record, '$.combines')"
+_CHUNKS_4: Final = """CREATE TABLE chunks (
+    job TEXT NOT NULL,
+    number INTEGER NOT NULL,
+    queue TEXT NOT NULL,
+    state TEXT NOT NULL,
+    position INTEGER,
+    fence INTEGER NOT NULL DEFAULT 0,
+    lease REAL,
+    attempts INTEGER NOT NULL DEFAULT 0,
+    retries INTEGER NOT NULL DEFAULT 0,
+    progress REAL NOT NULL DEFAULT 0,
+    revision INTEGER NOT NULL DEFAULT 0,
+    result TEXT,
+    images TEXT,
+    PRIMARY KEY (job, number)
+)"""
+_MOVE_4: Final = (
+    "INSERT INTO chunks SELECT job, number, queue, state, position, fence, lease, attempts, 0, progress, revision, "
+    "json_remove(result, '$.images'), nullif(json_extract(result, '$.images'), '[]') FROM chunks_3"
+)
+_PLACES_4: Final = (
+    "CREATE TABLE places "
+    "(job TEXT NOT NULL, name TEXT NOT NULL, chunk INTEGER NOT NULL, PRIMARY KEY (job, name)) WITHOUT ROWID"
+)
+# The last of a name is found: the reducing chunk's, else the first chunk's.
+_FIND_PLACES_4: Final = (
+    "INSERT OR REPLACE INTO places SELECT job, json_extract(value, '$.name'), number "  # noqa: S608 - our own text
+    f"FROM chunks, json_each(images) ORDER BY number = {_COUNT}, number DESC"
 )
 _ANEW: Final = "result = NULL, fence = -1, lease = NULL, progress = 0, attempts = 0"
 # What brings a file of an earlier version to the next.
@@ -34,10 +65,23 @@ _MIGRATIONS: Final = {
         f"UPDATE chunks SET {_ANEW}, state = 'waiting', position = NULL WHERE number = {_COUNT} AND fence = -1",  # noqa: S608
         "UPDATE chunks SET fence = 0 WHERE fence = -1",
     ),
+    # Pictures leave the results, and results that nobody needs any more the file.
+    3: (
+        "ALTER TABLE chunks RENAME TO chunks_3",
+        _CHUNKS_4,
+        _MOVE_4,
+        "DROP TABLE chunks_3",
+        "CREATE INDEX chunks_queued ON chunks (queue, position) WHERE position IS NOT NULL",
+        "CREATE INDEX chunks_leased ON chunks (lease) WHERE lease IS NOT NULL",
+        _PLACES_4,
+        _FIND_PLACES_4,
+        f"UPDATE chunks SET result = NULL WHERE job IN ({_ENDED}) OR (number < {_COUNT} AND job IN ({_REDUCED}))",  # noqa: S608
+    ),
 }
 _LIST: Final = "SELECT * FROM pragma_table_info(?)"
 # By which columns a file is known that has lost its stamp, as a dump that was read in again has. Later ones first.
 _COLUMNS: Final = {
+    4: {"jobs.record", "chunks.images", "requests.id"},
     3: {"jobs.record", "chunks.result", "requests.id"},
     2: {"jobs.record", "chunks.part", "requests.id"},
     1: {"jobs.record", "chunks.part"},

@@ -2,14 +2,14 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Final
 
-from schemas.jobs import ChunkResult, JobError, JobRequest, JobVersion
-from schemas.results import Answer, Result
+from schemas.jobs import ChunkResult, JobError, JobRequest, JobVersion, StoredImage
+from schemas.results import Result
 from service.engine import chunks
 from service.engine.arrays import Pixels
 from service.engine.chunks import JobLimits
@@ -32,6 +32,7 @@ from service.errors import (
 )
 from service.jobs.artifacts import ArtifactMissingError, Artifacts, StorageUnavailableError
 from service.jobs.store.port import Claim, JobStore, JobsUnavailableError, Worker
+from service.jobs.worker.attempt import Attempt, forget_numbers, read_whole
 from service.jobs.worker.heartbeat import Heartbeat, StoppedError
 from service.models.catalog import Catalog
 
@@ -63,14 +64,17 @@ class ModelChangedError(ConvscopeError):
 
 @dataclass(frozen=True)
 class Retries:
-    """How often a chunk is started, and how long after the first attempt that failed for a passing reason."""
+    """How many attempts at a chunk may fail for a passing reason, and how long is waited after the first of them.
+
+    Workers that are lost are the store's to count.
+    """
 
     max_attempts: int = 5
     first_pause_seconds: float = 1.0
 
-    def pause_seconds(self, attempt: int) -> float:
-        """After that attempt: twice as long after each further one."""
-        return min(self.first_pause_seconds * 2.0 ** min(attempt - 1, 10), _MAX_RETRY_SECONDS)
+    def pause_seconds(self, failed: int) -> float:
+        """After so many failed attempts: twice as long after each further one."""
+        return min(self.first_pause_seconds * 2.0 ** min(failed - 1, 10), _MAX_RETRY_SECONDS)
 
 
 @dataclass(frozen=True)
@@ -98,12 +102,16 @@ class Execution:
             try:
                 outcome = self._attempt(claim, heartbeat.report)
                 if outcome is None:
-                    # Queued again behind what waits, as the chunk of a process that has gone.
-                    self.store.abandon(worker.process)
+                    self.store.retry(claim)
                     logger.info("gave up %s: retry", name)
                     return True
                 order = self._finish(claim, outcome)
                 logger.info("finished %s: %s", name, "committed" if order == "continue" else order)
+                if order != "continue":
+                    # No record names what was written.
+                    Attempt(self.artifacts, claim).discard()
+                elif isinstance(outcome, JobError) or _is_combining(claim):
+                    forget_numbers(self.artifacts, claim.record.id)
             except StoppedError as stop:
                 logger.info("gave up %s: %s", name, stop.order)
                 if stop.order == "release":
@@ -129,7 +137,7 @@ class Execution:
         except Exception as error:
             # An open dataset may be what is broken, and would break the next chunk too.
             self.release_inputs()
-            if isinstance(error, _PASSING) and claim.attempt < self.retries.max_attempts:
+            if isinstance(error, _PASSING) and claim.retries + 1 < self.retries.max_attempts:
                 logger.warning("job %s chunk %d is tried again: %s", claim.record.id, claim.chunk, error)
                 self._pause(claim, report)
                 return None
@@ -139,31 +147,46 @@ class Execution:
             return JobError(code="internal_error", detail="an unexpected error; the worker's log has it")
 
     def _make_result(self, claim: Claim, report: Report) -> ChunkResult:
-        result = self._compute(claim, report)
-        images = self.artifacts.write_pictures(claim.record.id, claim.chunk, claim.fence, result.images)
-        return ChunkResult(**_without_pictures(result), images=images)
+        attempt = Attempt(self.artifacts, claim)
+        try:
+            return attempt.keep(self._compute(claim, attempt, report))
+        except BaseException:
+            attempt.discard()
+            raise
 
     def _pause(self, claim: Claim, report: Report) -> None:
         """The lease is kept meanwhile. Raises StoppedError where the job is cancelled, or the worker told to end."""
-        end = time.monotonic() + self.retries.pause_seconds(claim.attempt)
+        end = time.monotonic() + self.retries.pause_seconds(claim.retries + 1)
         while time.monotonic() < end:
             report(0.0)
             time.sleep(min(_PAUSE_SECONDS, self.retries.first_pause_seconds))
 
-    def _compute(self, claim: Claim, report: Report) -> Result:
-        record = claim.record
+    def _compute(self, claim: Claim, attempt: Attempt, report: Report) -> Result:
         models = self._models(claim)
         request = self._request(claim)
-        model, is_several = models[-1], len(models) > 1
-        if claim.chunk == len(record.chunks):
-            results = [chunk.result for chunk in self.store.get(record.id).chunks if chunk.result is not None]
-            pictures = partial(self._pictures, results, report)
-            if is_several:
-                return combine_versions(models, request, FinishedVersions(results, pictures, report), self.image_limits)
-            return chunks.combine(model, request, Finished(results, pictures(), report), self.image_limits)
-        if is_several:
-            return compute_versions(models, request, record.chunks[claim.chunk], self.image_limits, report)
-        return chunks.compute(model, request, record.chunks[claim.chunk], self.image_limits, report)
+        if _is_combining(claim):
+            whole = self._combine(claim, models, request, report)
+            return whole.model_copy(update={"images": list(map(attempt.write, whole.images))})
+        request = replace(request, write=attempt.write)
+        items = claim.record.chunks[claim.chunk]
+        if len(models) > 1:
+            return compute_versions(models, request, items, self.image_limits, report)
+        return chunks.compute(models[-1], request, items, self.image_limits, report)
+
+    def _combine(self, claim: Claim, models: Sequence[Model], request: Request, report: Report) -> Result:
+        job = claim.record.id
+        answers = []
+        for answer in self.store.answers(job):
+            report(0.0)
+            answers.append(read_whole(self.artifacts, answer))
+        if not answers:
+            # The job has ended, and with it what its chunks came to.
+            raise StoppedError("cancel")
+        images = [image for chunk in self.store.get(job).chunks for image in chunk.images]
+        pictures = partial(self._pictures, images, report)
+        if len(models) > 1:
+            return combine_versions(models, request, FinishedVersions(answers, pictures, report), self.image_limits)
+        return chunks.combine(models[-1], request, Finished(answers, pictures(), report), self.image_limits)
 
     def _models(self, claim: Claim) -> list[Model]:
         asked = claim.record.request
@@ -194,9 +217,9 @@ class Execution:
             self._datasets[sha256] = reopen_dataset(self.artifacts.open_dataset(sha256), sha256)
         return self._datasets[sha256]
 
-    def _pictures(self, results: list[ChunkResult], report: Report, prefix: str = "") -> Iterator[tuple[str, Pixels]]:
-        """All pictures of the results whose names start so, without that, read one by one."""
-        images = [image for result in results for image in result.images if image.name.startswith(prefix)]
+    def _pictures(self, made: list[StoredImage], report: Report, prefix: str = "") -> Iterator[tuple[str, Pixels]]:
+        """All pictures whose names start so, without that, read one by one."""
+        images = [image for image in made if image.name.startswith(prefix)]
         for number, image in enumerate(images):
             report(number / len(images))
             yield image.name.removeprefix(prefix), decode_png(self.artifacts.read(image.file))
@@ -212,5 +235,5 @@ class Execution:
                 time.sleep(_PAUSE_SECONDS)
 
 
-def _without_pictures(result: Result) -> dict[str, object]:
-    return {name: getattr(result, name) for name in Answer.model_fields}
+def _is_combining(claim: Claim) -> bool:
+    return claim.chunk == len(claim.record.chunks)

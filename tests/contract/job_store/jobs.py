@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from itertools import count
 
-from schemas.jobs import ChunkResult, JobError, JobRecord, JobRequest, StoredImage
+from schemas.jobs import ChunkAnswer, ChunkResult, JobError, JobRecord, JobRequest, StoredImage
 from schemas.results import Provenance, Timings
 from service.jobs.store.port import Claim, JobStore, Rules, Submission, Worker
 
@@ -40,6 +40,11 @@ def a_chunk_result(name: str = "filter-0") -> ChunkResult:
         timings_seconds=Timings(decode=0, queue=0, compute=0.25, render=0),
         images=[StoredImage(name=name, layer=None, width=2, height=3, file=f"results/{name}.png", sha256="e5")],
     )
+
+
+def an_answer(name: str = "filter-0") -> ChunkAnswer:
+    """What is kept of that result beside its pictures."""
+    return ChunkAnswer.model_validate(a_chunk_result(name).model_dump(exclude={"images"}))
 
 
 def a_worker(name: str = "worker") -> Worker:

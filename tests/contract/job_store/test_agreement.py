@@ -40,7 +40,8 @@ class Twin:
 
     def shown(self) -> list[object]:
         store = self._stores["patient"]
-        return [store.outstanding(), *(_without_times(store.get(job.record.id)) for job in store.list(limit=1000))]
+        jobs = [job.record.id for job in store.list(limit=1000)]
+        return [store.outstanding(), *((_without_times(store.get(job)), store.answers(job)) for job in jobs)]
 
     def claims(self) -> int:
         return len(self._claims)
@@ -78,7 +79,7 @@ def test_both_stores_show_the_same_after_the_same_calls(seed: int, tmp_path: Pat
 def _draw(dice: random.Random, jobs: list[JobRecord], claims: int) -> tuple[str, tuple[Any, ...], dict[str, Any]]:
     kinds = ["submit"] * 3 + ["claim"] * 6 + ["sweep", "overdue", "release", "reserve", "unreserve"]
     kinds += ["cancel", "delete", "abandon", "known"] if jobs else []
-    kinds += (["beat"] * 4 + ["finish"] * 5 + ["hand_back"]) if claims else []
+    kinds += (["beat"] * 4 + ["finish"] * 5 + ["hand_back", "retry"]) if claims else []
     call = dice.choice(kinds)
     worker = dice.choice(WORKERS)
     key = dice.choice("abc")
@@ -86,13 +87,14 @@ def _draw(dice: random.Random, jobs: list[JobRecord], claims: int) -> tuple[str,
         return call, (_record(dice, jobs),), _submit_options(dice)
     if call == "claim":
         return call, ("cpu", worker), {}
-    if call in {"beat", "finish", "hand_back"}:
+    if call in {"beat", "finish", "hand_back", "retry"}:
         # Mostly a late claim, sometimes any: zombies too.
         number = claims - 1 - min(int(dice.expovariate(0.5)), claims - 1)
         value = {
             "beat": (dice.random(),),
             "finish": (dice.choice([a_chunk_result(), a_chunk_result("b"), ERROR]),),
             "hand_back": (),
+            "retry": (),
         }
         return call, (Held(number), *value[call]), {}
     choices: dict[str, tuple[Any, ...]] = {
@@ -126,4 +128,5 @@ def _submit_options(dice: random.Random) -> dict[str, Any]:
 
 
 def _without_times(job: Snapshot) -> object:
-    return job.record, job.state, job.revision, job.error, job.chunks, job.started is None, job.finished is None
+    times = job.started is None, job.finished is None
+    return job.record, job.state, job.revision, job.error, job.chunks, job.answer, times

@@ -87,7 +87,7 @@ def test_cancel_or_finish_wins_but_never_both(store: JobStore) -> None:
             assert (order.result() == "continue") != cancelled
         found = store.get(held.record.id)
         assert found.state == ("cancelled" if cancelled else "succeeded")
-        assert (found.chunks[0].result is None) == cancelled
+        assert (found.answer is None) == (found.chunks[0].images == ()) == cancelled
 
 
 def test_a_deleted_job_is_forgotten_whatever_its_state(store: JobStore) -> None:

@@ -21,7 +21,7 @@ def test_a_listing_is_newest_first_and_paged(store: JobStore) -> None:
     listed = [job for page in pages for job in page]
     assert [job.record for job in listed] == records[::-1]
     assert [chunk.state for chunk in listed[-1].chunks] == ["succeeded", "queued"]
-    assert {chunk.result for job in listed for chunk in job.chunks} == {None}
+    assert {chunk.images for job in listed for chunk in job.chunks} == {()}
     with pytest.raises(JobNotFoundError):
         store.list(limit=10, after="never")
 

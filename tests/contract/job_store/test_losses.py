@@ -4,7 +4,7 @@ from service.jobs.store.port import (
     JobStore,
     Rules,
 )
-from tests.contract.job_store.jobs import ERROR, Opening, a_chunk_result, a_record, a_worker, claim, submit
+from tests.contract.job_store.jobs import ERROR, Opening, a_chunk_result, a_record, a_worker, an_answer, claim, submit
 
 
 def test_a_chunk_goes_to_the_tail_with_its_attempts_when_its_lease_ends(hasty: JobStore) -> None:
@@ -34,7 +34,7 @@ def test_a_zombie_is_fenced_whether_its_chunk_is_claimed_anew_or_not(hasty: JobS
     assert hasty.finish(held, a_chunk_result("right")) == "continue"
     assert hasty.beat(zombie, 0.9) == hasty.finish(zombie, a_chunk_result("wrong")) == "fenced"
     found = hasty.get(held.record.id)
-    assert (found.state, found.chunks[0].result) == ("succeeded", a_chunk_result("right"))
+    assert (found.state, found.answer) == ("succeeded", an_answer("right"))
 
 
 def test_a_process_claims_something_new_when_its_lease_has_ended(hasty: JobStore) -> None:

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from service.jobs.store.port import JobsUnavailableError, Rules
+from service.jobs.store.port import JobsUnavailableError, Picture, Rules
 from service.jobs.store.sqlite import SqliteJobStore
 from service.jobs.store.sqlite_versions import VERSION
-from tests.contract.job_store.jobs import a_chunk_result, a_record, claim
+from tests.contract.job_store.jobs import a_chunk_result, a_record, an_answer, claim
 
 FORMS = Path(__file__).with_name("forms")
 
@@ -38,8 +38,13 @@ def test_jobs_of_a_file_of_any_version_go_on(tmp_path: Path, version: int, stamp
     found = {job.record.id: job.state for job in store.list(limit=10)}
     assert found == {name: name for name in ("succeeded", "failed", "cancelled", "running", "queued")}
     done = store.get("succeeded")
-    assert [image.name for chunk in done.chunks if chunk.result for image in chunk.result.images] == [
+    assert [image.name for chunk in done.chunks for image in chunk.images] == [
         f"filter-{number}" for number in range(3)
+    ]
+    # What the reducer made of the others is all that is kept of them.
+    assert (done.answer, store.answers("succeeded")) == (an_answer("filter-2"), [an_answer("filter-2")])
+    assert [store.picture("succeeded", image.name) for chunk in done.chunks for image in chunk.images] == [
+        Picture(image, done.expires) for chunk in done.chunks for image in chunk.images
     ]
     assert store.get("failed").error is not None
     # The lease of the chunk that was running has ended long since.
@@ -66,7 +71,8 @@ def test_job_is_computed_anew_when_half_of_it_has_an_earlier_form(tmp_path: Path
     store = SqliteJobStore(_write(tmp_path / "jobs.db", script), Rules())
     store.sweep()
     chunks = store.get("running").chunks
-    assert [(chunk.state, chunk.result) for chunk in chunks] == [("queued", None), ("queued", None), ("waiting", None)]
+    assert [chunk.state for chunk in chunks] == ["queued", "queued", "waiting"]
+    assert store.answers("running") == []
     done = []
     for _ in range(4):
         held = claim(store)

@@ -37,7 +37,10 @@ def test_a_submitted_job_stands_as_it_was_written(store: JobStore) -> None:
     assert before - 1 <= found.created <= time.time() + 1
     assert found.expires == pytest.approx(found.created + Rules().result_seconds)
     assert states(store, record.id) == ["queued", "queued", "waiting"]
-    assert [(chunk.attempts, chunk.progress, chunk.result) for chunk in found.chunks] == [(0, 0.0, None)] * 3
+    assert [(chunk.attempts, chunk.retries, chunk.progress, chunk.images) for chunk in found.chunks] == [
+        (0, 0, 0.0, ())
+    ] * 3
+    assert (found.answer, store.answers(record.id)) == (None, [])
     assert store.revision(record.id) == found.revision
 
 

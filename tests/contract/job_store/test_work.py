@@ -8,7 +8,17 @@ from service.jobs.store.port import (
     JobStore,
     Rules,
 )
-from tests.contract.job_store.jobs import ERROR, Opening, a_chunk_result, a_record, a_worker, claim, states, submit
+from tests.contract.job_store.jobs import (
+    ERROR,
+    Opening,
+    a_chunk_result,
+    a_record,
+    a_worker,
+    an_answer,
+    claim,
+    states,
+    submit,
+)
 
 
 def test_chunks_are_claimed_oldest_first_and_from_their_queue_alone(store: JobStore) -> None:
@@ -120,7 +130,9 @@ def test_the_job_succeeds_with_its_last_chunk(store: JobStore) -> None:
     assert store.finish(first, a_chunk_result("a")) == "continue"
     found = store.get(record.id)
     assert found.state == "succeeded"
-    assert [chunk.result for chunk in found.chunks] == [a_chunk_result("a"), a_chunk_result("b")]
+    assert [chunk.images for chunk in found.chunks] == [tuple(a_chunk_result(name).images) for name in "ab"]
+    assert (found.answer, halfway.answer) == (an_answer("a"), None)
+    assert store.answers(record.id) == [an_answer("a"), an_answer("b")]
     assert [chunk.progress for chunk in found.chunks] == [1.0, 1.0]
     assert [chunk.revision for chunk in found.chunks] == [found.revision, halfway.revision]
     assert found.finished is not None

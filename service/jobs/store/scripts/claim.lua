@@ -36,5 +36,5 @@ if not job then
     call('SET', P .. 'process:' .. process, fence)
 end
 call('ZADD', P .. 'leases', seconds(at + tonumber(lease_seconds)), member(job, number))
-local facts = call('HMGET', job_key(job), 'record', field(number, 'attempts'))
-return {'claim', facts[1], number, fence, facts[2]}
+local facts = call('HMGET', job_key(job), 'record', field(number, 'attempts'), field(number, 'retries'))
+return {'claim', facts[1], number, fence, facts[2], facts[3] or '0'}

@@ -1,5 +1,6 @@
 #!lua flags=allow-oom
-local job, number, fence, result, error, result_seconds = unpack(ARGV)
+-- What follows the seventh are the names of the pictures.
+local job, number, fence, result, images, error, result_seconds = unpack(ARGV, 1, 7)
 
 local found = standing(job, number, fence)
 if found ~= 'running' then
@@ -10,13 +11,29 @@ if error ~= '' then
     return {'continue'}
 end
 local key = job_key(job)
+local facts = call('HMGET', key, 'count', 'combines')
+local last, combines = tonumber(facts[1]) - 1, facts[2] == '1'
 let_go(fence)
 call('ZREM', P .. 'leases', member(job, number))
+if combines and tonumber(number) == last then
+    -- Nobody needs any more what the others came to.
+    call('UNLINK', P .. 'results:' .. job)
+end
 call('HSET', P .. 'results:' .. job, number, result)
+if images ~= '' then
+    call('HSET', P .. 'images:' .. job, number, images)
+end
+local places = P .. 'places:' .. job
+for at = 8, #ARGV do
+    -- Of several pictures of one name the combining chunk's is found, else that of the chunk that comes first.
+    local found = tonumber(call('HGET', places, ARGV[at]))
+    if not found or (combines and tonumber(number) == last) or found > tonumber(number) then
+        call('HSET', places, ARGV[at], number)
+    end
+end
 call('HSET', key, field(number, 'state'), 'succeeded', field(number, 'progress'), '1',
     field(number, 'revision'), call('HINCRBY', key, 'revision', 1))
 local left = call('HINCRBY', key, 'left', -1)
-local last = tonumber(call('HGET', key, 'count')) - 1
 if left == 0 then
     set_final(job, 'succeeded', now(), result_seconds)
 elseif left == 1 and call('HGET', key, field(last, 'state')) == 'waiting' then

@@ -1,6 +1,23 @@
 #!lua flags=no-writes,allow-oom
-local job = ARGV[1]
-if call('EXISTS', job_key(job)) == 0 then
+-- With `after` only the pictures of chunks that have succeeded after that revision, and no answer.
+local job, after = unpack(ARGV)
+local flat = call('HGETALL', job_key(job))
+if #flat == 0 then
     return absent(job)
 end
-return {'ok', call('HGETALL', job_key(job)), call('HGETALL', P .. 'results:' .. job)}
+if after == '' then
+    local facts = call('HMGET', job_key(job), 'state', 'count', 'combines')
+    local chunk = facts[3] == '1' and tonumber(facts[2]) - 1 or 0
+    local answer = facts[1] == 'succeeded' and call('HGET', P .. 'results:' .. job, chunk)
+    return {'ok', flat, call('HGETALL', P .. 'images:' .. job), answer or ''}
+end
+local images = {}
+for at = 1, #flat, 2 do
+    local number = string.match(flat[at], '^c(%d+)%.revision$')
+    local found = number and tonumber(flat[at + 1]) > tonumber(after) and call('HGET', P .. 'images:' .. job, number)
+    if found then
+        images[#images + 1] = number
+        images[#images + 1] = found
+    end
+end
+return {'ok', flat, images, ''}

@@ -4,8 +4,9 @@
 -- refuses the whole script before its first write, so that nothing is left half written; what has been accepted may
 -- be finished, and what frees memory may always run.
 --
--- job:ID          hash: the record, the job, and per chunk c0.state, .fence, .attempts, .progress, .revision
--- results:ID      hash: chunk -> what it came to
+-- job:ID          hash: the record, the job, and per chunk c0.state, .fence, .attempts, .retries, .progress, .revision
+-- results:ID      hash: chunk -> what it came to but for its pictures, as long as somebody needs it
+-- images:ID       hash: chunk -> its pictures, if any  places:ID  hash: a picture's name -> the chunk it is found in
 -- queue:NAME      zset: 'ID:chunk' by position     leases   zset: 'ID:chunk' by the lease's end
 -- jobs            zset: ID by order of creation    expiry   zset: final jobs by their end
 -- active          set: jobs queued or running      queues   set: names of queues
@@ -22,7 +23,7 @@ local call = redis.call
 
 -- The form of these keys, and of the JSON in them: a change raises the number. Records without one are of the first.
 -- Nothing is brought over, as jobs are kept for a day: what has another form is left to the version that wrote it.
-local FORM = '2'
+local FORM = '3'
 local form = call('GET', P .. 'form') or '1'
 if form ~= FORM and call('EXISTS', P .. 'jobs') == 1 then
     return redis.error_reply('FORM ' .. form)
@@ -161,6 +162,7 @@ end
 
 local function end_job(job, state, at, result_seconds)
     stop_chunks(job, at)
+    call('UNLINK', P .. 'results:' .. job)
     free_duplicate(job)
     set_final(job, state, at, result_seconds)
     call('HINCRBY', job_key(job), 'revision', 1)
@@ -184,7 +186,7 @@ local function forget(job, at)
     if input and call('HINCRBY', P .. 'inputs', input, -1) <= 0 then
         call('HDEL', P .. 'inputs', input)
     end
-    call('UNLINK', key, P .. 'results:' .. job, P .. 'requests:' .. job)
+    call('UNLINK', key, P .. 'results:' .. job, P .. 'images:' .. job, P .. 'places:' .. job, P .. 'requests:' .. job)
     call('SREM', P .. 'active', job)
     call('ZREM', P .. 'jobs', job)
     call('ZREM', P .. 'expiry', job)
@@ -208,8 +210,8 @@ end
 
 -- End the attempt of a worker that is gone: the chunk goes to the tail, or its job fails with `error`.
 local function take_back(job, number, max_attempts, error, result_seconds)
-    local attempts = tonumber(call('HGET', job_key(job), field(number, 'attempts')))
-    if attempts < tonumber(max_attempts) then
+    local counts = call('HMGET', job_key(job), field(number, 'attempts'), field(number, 'retries'))
+    if tonumber(counts[1]) - tonumber(counts[2] or '0') < tonumber(max_attempts) then
         queue_again(job, number, false)
     else
         fail(job, number, error, now(), result_seconds)

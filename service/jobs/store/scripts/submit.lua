@@ -27,7 +27,7 @@ end
 
 local at = now()
 call('SET', P .. 'form', FORM)
-call('HSET', job_key(job), 'record', record, 'queue', queue, 'count', count, 'left', count,
+call('HSET', job_key(job), 'record', record, 'queue', queue, 'count', count, 'left', count, 'combines', combines,
     'duplicate_key', duplicate_key, 'state', 'queued', 'revision', 1,
     'created', seconds(at), 'expires', seconds(at + tonumber(result_seconds)))
 if input ~= '' then
