@@ -7,7 +7,7 @@ PROCESSES ?= $(shell n=$$(getconf _NPROCESSORS_ONLN); echo $$((n < 4 ? n + 1 : 4
 COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" pyproject.toml
 
-.PHONY: help serve serve-redis test coverage chaos check bench residency tour mutations families foreign legacy networks pictures gallery screenshots shape docs site demo lock audit clean
+.PHONY: help serve serve-redis test coverage chaos check bench residency tour mutations families foreign legacy job-data networks pictures gallery screenshots shape docs site demo lock audit clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-12s %s\n", $$1, $$2}'
@@ -59,6 +59,9 @@ families: .venv/.develop  ## replay, logits and default layer on nine applicatio
 foreign: .venv/.develop  ## a typed client that a foreign generator makes of the running service's OpenAPI, used and type-checked
 	@tests/foreign/install
 	$(BIN)/python -m pytest tests/foreign
+
+job-data: .venv/.develop  ## what Redis keeps and sends of a job over ten thousand pictures, and what drawing ten versions holds
+	$(BIN)/python -m tests.job_data
 
 networks: .venv/.develop  ## three hundred random networks against eager Keras
 	$(BIN)/python -m tests.networks 300 0
