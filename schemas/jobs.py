@@ -130,7 +130,7 @@ class JobSummary(Schema):
     expires_at: datetime = Field(description="Until when the job is kept at least; counted anew once it has finished.")
     attempts: int = Field(description="The most starts that any part of the work has taken.")
     retries: int = Field(
-        description="The most starts of any part that failed for a passing reason, such as storage out of reach."
+        0, description="The most starts of any part that failed for a passing reason, such as storage out of reach."
     )
     error: JobError | None
     links: JobLinks
