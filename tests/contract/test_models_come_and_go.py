@@ -104,7 +104,7 @@ def test_old_version_answers_until_the_new_one_is_ready(
     assert _predict(client, "rolling", picture)["predictions"] == old["predictions"]
     add_model(tmp_path / "later", "rolling", keras_file("tiny", 3), "", version="3")
     shutil.move(tmp_path / "later" / "rolling" / "3", tmp_path / "rolling" / "3")
-    look_at_models(client)
+    assert client.post("/v1/models/rolling/load").json()["version"] == "3"
     _until(lambda: _predict(client, "rolling", picture)["version"] == "3")
     rolled = _predict(client, "rolling", picture)
     assert rolled["predictions"] != old["predictions"]

@@ -22,6 +22,8 @@ _CHANGING: Final = frozenset(
         "timings_seconds",
         "attempts",  # more than one where a worker was killed
         "retries",
+        "since",  # when a model was loaded
+        "states",  # which versions happen to be loaded
         "revision",  # how often a job's progress was told
         "href",  # with the job's id
         "links",  # likewise

@@ -84,7 +84,8 @@ async def unload_version(services: ServicesDependency, model: ModelName, version
 async def _load(services: Services, name: str, version: str | None) -> ModelDetail:
     # What came to the folder a moment ago is there too.
     await anyio.to_thread.run_sync(services.catalog.refresh)
-    model = await services.model(name, version)
+    # The newest, where another is served until that is ready.
+    model = await services.model(name, version or services.catalog.list_versions(name)[0])
     return _describe_known(services, model, model.version)
 
 

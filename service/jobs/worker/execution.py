@@ -26,6 +26,7 @@ from service.engine.versions.comparison import FinishedVersions, combine_version
 from service.errors import (
     ConvscopeError,
     MethodUnavailableError,
+    ModelFailedError,
     ModelNotFoundError,
     VersionNotFoundError,
     WeightsUnavailableError,
@@ -194,6 +195,12 @@ class Execution:
         return [self._model(asked, version) for version in wanted]
 
     def _model(self, asked: JobRequest, wanted: JobVersion) -> Model:
+        with suppress(ModelNotFoundError, VersionNotFoundError, ModelFailedError):
+            model = self.catalog.model(asked.model, wanted.version)
+            if model.digest == wanted.model_sha256:
+                return model
+        # The service may have seen what came a moment ago, and this process not yet.
+        self.catalog.refresh()
         model = self.catalog.model(asked.model, wanted.version)
         if model.digest != wanted.model_sha256:
             raise ModelChangedError(f"the file of '{asked.model}' has changed since the job was sent: send it again")

@@ -32,6 +32,8 @@ def submit_unseen(home: Home, model: str) -> tuple[str, int]:
     """Submit a job for a model while the worker's process, whose id comes second, is stopped."""
     child = home.child()
     os.kill(child, signal.SIGSTOP)
+    # The service looks at its folders now and then, and when it is told to load; the worker has not looked since.
+    assert home.client.post(f"/v1/models/{model}/load").status_code == 200
     response = home.client.post(f"/v1/models/{model}/filter-patterns", json=quick())
     assert response.status_code == 202, response.text
     return response.json()["id"], child
@@ -48,6 +50,7 @@ def test_job_fails_when_its_model_changes_before_it_runs(redis_home: Home) -> No
         seen = redis_home.witness.wait_for_state(job, "failed")
         assert seen["error"]["code"] == "model_changed"
         # Sent again, as its error advises, it is another job, checked against the new file.
+        assert redis_home.client.post("/v1/models/changing/load").status_code == 200
         response = redis_home.client.post("/v1/models/changing/filter-patterns", json=seen["params"])
         assert response.status_code == 202
         redis_home.witness.wait_for_state(response.json()["id"], "succeeded")
