@@ -1,6 +1,7 @@
 """What every composition root wires the same way: settings in; catalog, job store, artifacts and limits out."""
 
 import logging
+from contextlib import closing
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -22,6 +23,10 @@ from service.jobs.store.port import JobStore, Rules
 from service.jobs.store.sqlite import SqliteJobStore
 from service.jobs.submission import JobRules
 from service.jobs.worker.embedded import EmbeddedWorker
+from service.keras.cell.cache import NetworkCache
+from service.keras.cell.limits import CellLimits, can_close_network
+from service.keras.cell.process import Cells
+from service.keras.cell.reading import Reader
 from service.keras.compute.tuning import Tuning
 from service.keras.files.admission.limits import ModelFileLimits
 from service.keras.log_filter import filtered_log
@@ -74,7 +79,7 @@ def open_shared_catalog(settings: Settings, batcher: DynamicBatcher, observer: O
 
 def open_model_file(file: Path, settings: Settings) -> Model:
     """One file from anywhere, as a folder's model. Raises ModelFailedError."""
-    loader = _KerasLoader(_tuning(settings), model_file_limits(settings), threads=0)
+    loader = _CellLoader(_open_reader(settings, threads=0), _tuning(settings), model_file_limits(settings), threads=0)
     return open_file(file, loader, _open_journal(settings, always=True))
 
 
@@ -92,6 +97,16 @@ def model_file_limits(settings: Settings) -> ModelFileLimits:
         operations=limits.model_operations,
         tensor_bytes=limits.model_tensor_bytes,
     )
+
+
+def cell_limits(settings: Settings) -> CellLimits:
+    limits = settings.limits
+    return CellLimits(limits.cell_memory_bytes, limits.cell_processor_seconds, limits.cell_seconds)
+
+
+def cell_network() -> str:
+    """Whether what reads model files can reach the network, "closed" or "open": that is for the system to allow."""
+    return "closed" if can_close_network() else "open"
 
 
 def image_limits(settings: Settings) -> ImageLimits:
@@ -167,24 +182,66 @@ def _tuning(settings: Settings) -> Tuning:
 
 def _sources(settings: Settings, tuning: Tuning, threads: int) -> list[Source]:
     """Where models come from; a model of an earlier source hides one of the same name in a later one."""
-    loader = _KerasLoader(tuning, model_file_limits(settings), threads)
-    own = [Folder(settings.models, loader, _open_journal(settings))] if settings.models else []
+    limits = model_file_limits(settings)
+    loader = _CellLoader(_open_reader(settings, threads), tuning, limits, threads)
+    own = [_StrangersFolder(settings.models, loader, _open_journal(settings))] if settings.models else []
     store = WeightsStore(settings.applications_origin, settings.models)
     return [
-        Folder(BUILT_IN_MODELS, loader),
+        Folder(BUILT_IN_MODELS, _KerasLoader(tuning, limits, threads)),
         *own,
         Applications(_ApplicationLoader(tuning, threads), store, weights=settings.applications_weights),
     ]
 
 
 def _open_journal(settings: Settings, *, always: bool = False) -> LoadJournal:
-    versions = [f"{name} {version(name)}" for name in ("convscope", "keras", "tensorflow")]
-    context = f"{', '.join(versions)}, {model_file_limits(settings)}"
+    context = f"{_versions()}, {model_file_limits(settings)}, {cell_limits(settings)}"
     return LoadJournal(settings.data_folder / "loads", context, always=always)
 
 
+def _open_reader(settings: Settings, threads: int) -> Reader:
+    cache = NetworkCache(settings.data_folder / "networks", settings.limits.network_cache_bytes)
+    return Reader(Cells(cell_limits(settings)), cache, versions=_versions(), threads=threads)
+
+
+def _versions() -> str:
+    return ", ".join(f"{name} {version(name)}" for name in ("convscope", "keras", "tensorflow"))
+
+
+class _StrangersFolder(Folder):
+    """The folder of models that nobody vouches for."""
+
+    def __init__(self, root: Path, loader: "_CellLoader", journal: LoadJournal) -> None:
+        super().__init__(root, loader, journal)
+        self._cells = loader.reader.cells
+
+    def close(self) -> None:
+        """See Source: what is being read is given up."""
+        self._cells.close()
+
+
+class _CellLoader:
+    """The catalog's Loader for files that nobody trusts: they are read in a process of their own."""
+
+    def __init__(self, reader: Reader, tuning: Tuning, limits: ModelFileLimits, threads: int) -> None:
+        self.reader = reader
+        self._tuning = tuning
+        self._limits = limits
+        self._threads = threads
+
+    def __call__(self, path: Path, overrides: Overrides) -> Probe:
+        parcel = self.reader.read(path, overrides, self._limits)
+        with closing(parcel.stream):
+            with filtered_log():
+                from service.keras.cell.building import build_probe
+                from service.keras.files.loading import configure_devices
+
+            configure_devices(self._threads)
+            freeze_modules()
+            return build_probe(parcel, overrides, path.name, tuning=self._tuning, limits=self._limits)
+
+
 class _KerasLoader:
-    """The catalog's Loader over Keras; importing it waits until a model is loaded, as TensorFlow takes seconds."""
+    """The Loader for models of our own; importing Keras waits until one is loaded, as TensorFlow takes seconds."""
 
     def __init__(self, tuning: Tuning, limits: ModelFileLimits, threads: int) -> None:
         self._tuning = tuning

@@ -145,6 +145,23 @@ class Limits(BaseModel):
     model_tensor_bytes: int = Field(
         2**30, ge=1, description="Memory for the output of a model's widest layer, for one picture."
     )
+    cell_memory_bytes: int = Field(
+        2**33,
+        ge=2**28,
+        description="Memory of the process that reads one model file, beyond the gigabyte that it begins with.",
+    )
+    cell_processor_seconds: int = Field(
+        600, ge=1, description="Processor time of that process, of all cores together; then the model fails."
+    )
+    cell_seconds: float = Field(
+        300, gt=0, description="How long that process may take, importing TensorFlow included; then the model fails."
+    )
+    network_cache_bytes: int = Field(
+        2**33,
+        ge=0,
+        description="Disk space below `CONVSCOPE_DATA` for networks that were read, so that the next start needs no "
+        "such process; 0: none are kept.",
+    )
 
 
 class Jobs(BaseModel):

@@ -44,6 +44,8 @@ class Services:
     image_limits: ImageLimits
     body_limits: BodyLimits
     jobs_mode: str
+    # Whether what reads model files can reach the network: "closed" or "open".
+    cell_network: str
     ready: Event
 
     async def model(self, name: str, version: str | None) -> Model:

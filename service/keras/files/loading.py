@@ -5,6 +5,7 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 import keras
 import tensorflow as tf
@@ -25,6 +26,14 @@ from service.keras.files.repair.old_archives import load_old_archive
 from service.keras.files.repair.readable import is_old, keras_version, readable
 from service.keras.files.stored_weights import verify_weights
 from service.keras.graph.replay import functional
+
+
+class Opened(NamedTuple):
+    """A network that has not run yet, what is stated of it now, and what had to be mended to read it."""
+
+    network: keras.Model
+    overrides: Overrides
+    repairs: tuple[str, ...]
 
 
 @cache
@@ -57,10 +66,28 @@ def load_probe(
 
 
 def _load_probe(path: Path, overrides: Overrides, tuning: Tuning, limits: ModelFileLimits) -> KerasProbe:
+    opened = open_files(path, overrides, limits)
+    return prove(opened.network, opened.overrides, tuning=tuning, limits=limits, repairs=opened.repairs)
+
+
+def open_files(path: Path, overrides: Overrides, limits: ModelFileLimits) -> Opened:
+    """Read, mend and check the weights of a file, with its decoder if it has one. Raises ModelFailedError."""
     network, repairs = _open(path, overrides.input_size, limits)
     if overrides.decoder is not None:
         network, overrides, more = _join(network, overrides, overrides.decoder, limits)
         repairs += more
+    return Opened(network, overrides, repairs)
+
+
+def prove(
+    network: keras.Model,
+    overrides: Overrides,
+    *,
+    tuning: Tuning,
+    limits: ModelFileLimits,
+    repairs: tuple[str, ...] = (),
+) -> KerasProbe:
+    """A probe of a network that was read, and has run once within the limits. Raises ModelFailedError."""
     if functional(network) is None:
         raise ModelFailedError(
             f"'{type(network).__name__}' is a subclassed model, whose layers cannot be followed: "

@@ -1,0 +1,113 @@
+"""What a file might make a cell do, by the file's name; runs in a cell in place of what reads files."""
+
+import ctypes
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from service.engine.ports.overrides import Overrides
+from service.errors import ModelFailedError
+from service.keras.cell.entry import read_network, run
+from service.keras.cell.parcel import Contents, Weight
+from service.keras.files.admission.limits import ModelFileLimits
+
+_BOMB_BYTES: Final = 100 * 10**9
+
+
+def _fill() -> None:
+    np.full(_BOMB_BYTES, 1, np.uint8)
+
+
+def _fill_by_tensorflow() -> None:
+    import tensorflow as tf
+
+    tf.fill([_BOMB_BYTES // 4], 1.0)
+
+
+def _fill_by_and_by() -> None:
+    kept = []
+    while True:
+        kept.append(b"x" * 2**20)
+
+
+def _run_on() -> None:
+    while True:
+        pass
+
+
+def _jump_to_nowhere() -> None:
+    ctypes.string_at(0)
+
+
+def _write_on() -> None:
+    with Path("large").open("wb") as stream:
+        while True:
+            stream.write(b"x" * 2**24)
+
+
+def _open_files() -> None:
+    kept = []
+    while True:
+        kept.append(os.open("/dev/null", os.O_RDONLY))
+
+
+def _look_around() -> None:
+    """Tell what a cell can reach."""
+    trials: dict[str, Callable[[], object]] = {
+        "socket": socket.socket,
+        "kill": lambda: os.kill(os.getppid(), 0),
+        "exec": lambda: os.execv("/bin/true", ["true"]),
+    }
+    for name, trial in trials.items():
+        try:
+            trial()
+        except PermissionError:
+            continue
+        raise ModelFailedError(f"open: {name}")
+    raise ModelFailedError(f"closed; variables: {' '.join(sorted(os.environ))}")
+
+
+_FAULTS: Final[dict[str, Callable[[], Any]]] = {
+    "bomb": _fill,
+    "tensorflow-bomb": _fill_by_tensorflow,
+    "slow-bomb": _fill_by_and_by,
+    "endless": _run_on,
+    "asleep": lambda: time.sleep(1e6),
+    "nowhere": _jump_to_nowhere,
+    "signal": lambda: signal.raise_signal(signal.SIGSEGV),
+    "silent": lambda: os._exit(0),
+    "exit": lambda: os._exit(7),
+    "disk": _write_on,
+    "descriptors": _open_files,
+    "around": _look_around,
+}
+
+
+def _spoil(name: str, contents: Contents) -> Contents:
+    """A parcel as only a cell that is no longer ours would make it."""
+    weights = contents.weights
+    spoiled: dict[str, dict[str, Any]] = {
+        "forged-name": {"config": contents.config.replace('"class_name": "Dense"', '"class_name": "Lambda"')},
+        "forged-json": {"config": contents.config[:-1]},
+        "forged-order": {"weights": weights[::-1]},
+        "forged-length": {"weights": (*weights, Weight(name="a/b", shape=(3,), dtype="float32"))},
+        "forged-type": {"weights": (*weights, Weight(name="a/b", shape=(0,), dtype="object"))},
+    }
+    return contents.model_copy(update=spoiled.get(name, {}))
+
+
+def _read(path: Path, overrides: Overrides, limits: ModelFileLimits) -> tuple[Contents, Iterator[bytes]]:
+    if path.stem in _FAULTS:
+        _FAULTS[path.stem]()
+    contents, arrays = read_network(path, overrides, limits)
+    return _spoil(path.stem, contents), arrays
+
+
+if __name__ == "__main__":
+    run(_read)
