@@ -5,6 +5,8 @@ import json
 import os
 import re
 import struct
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -35,7 +37,7 @@ from service.keras.files.loading import load_probe
 from service.models.load_journal import LoadJournal
 from service.settings import Settings
 from tests.contract.conftest import cut_archive
-from tests.server import Server
+from tests.server import ROOT, Server
 
 LIMITS = CellLimits(memory_bytes=2**31, processor_seconds=20, seconds=60)
 # As much may a cell write.
@@ -211,6 +213,42 @@ def test_loading_ends_when_the_service_does(honest: Path, tmp_path: Path, make_r
     with pytest.raises(ModelFailedError, match="shutting down"):
         _load(reader, _named(honest, tmp_path, "asleep.keras"))
     assert time.monotonic() - begin < 20
+
+
+_READ_ALONE = """
+import sys
+from pathlib import Path
+from service.engine.ports.overrides import NO_OVERRIDES
+from service.keras.cell.cache import NetworkCache
+from service.keras.cell.limits import CellLimits
+from service.keras.cell.process import Cells
+from service.keras.cell.reading import Reader
+from service.keras.files.admission.limits import MODEL_FILE_LIMITS
+
+cells = Cells(CellLimits(), entry="tests.cell_faults")
+cache = NetworkCache(Path(sys.argv[2]), 2**30)
+Reader(cells, cache, versions="", threads=0).read(Path(sys.argv[1]), NO_OVERRIDES, MODEL_FILE_LIMITS)
+"""
+
+
+@pytest.mark.parametrize("seconds", [0.0, 6.0])
+def test_cell_ends_when_its_parent_is_killed(honest: Path, tmp_path: Path, seconds: float):
+    command = [sys.executable, "-c", _READ_ALONE, str(_named(honest, tmp_path, "asleep.keras")), str(tmp_path)]
+    with subprocess.Popen(command, cwd=ROOT) as parent:
+        children = Path(f"/proc/{parent.pid}/task/{parent.pid}/children")
+        _wait_until(lambda: bool(children.read_text()))
+        (cell,) = children.read_text().split()
+        # Before it asks to be told, or in the middle of the file.
+        time.sleep(seconds)
+        parent.kill()
+    _wait_until(lambda: not Path(f"/proc/{cell}").exists())
+
+
+def _wait_until(is_so: Callable[[], bool]) -> None:
+    end = time.monotonic() + 30
+    while not is_so():
+        assert time.monotonic() < end
+        time.sleep(0.05)
 
 
 def _circle(file: Path) -> Path:

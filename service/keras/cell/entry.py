@@ -27,6 +27,9 @@ def run(read: Read) -> None:
     """Answer the request on standard input. `read` is `read_network`, but in tests of what else may happen."""
     end_with_parent()
     request = CellRequest.model_validate_json(sys.stdin.buffer.read())
+    if os.getppid() != request.parent:
+        # It ended before the system was asked to tell.
+        return
     # Seconds, and gigabytes of address space, that are nobody's fault.
     from service.keras.files.loading import configure_devices
 

@@ -12,6 +12,8 @@ from typing import Final, NamedTuple
 
 # Opened by Python, TensorFlow and HDF5 are a dozen.
 _OPEN_FILES: Final = 64
+# After importing TensorFlow, where the system does not say.
+_IMPORTED_BYTES: Final = 2**30
 # linux/prctl.h and linux/seccomp.h
 _PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS = 1, 38
 _SECCOMP_SET_MODE_FILTER, _SECCOMP_GET_ACTION_AVAIL, _SECCOMP_FILTER_FLAG_TSYNC = 1, 2, 1
@@ -112,7 +114,8 @@ def _step(code: int, value: int, *, skip: int = 0, skip_else: int = 0) -> bytes:
 def _data_bytes() -> int:
     """Of memory that this process alone writes to, as RLIMIT_DATA counts it."""
     status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
-    return next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmData:"))
+    found = (int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmData:"))
+    return next(found, _IMPORTED_BYTES)
 
 
 def _system() -> _System | None:

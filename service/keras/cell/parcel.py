@@ -47,8 +47,9 @@ class OpenFile(_Data):
 
 
 class CellRequest(_Data):
-    """One or two `files`, a network's and its decoder's; the parcel goes to `output`."""
+    """One or two `files`, a network's and its decoder's, from the process `parent`; the parcel goes to `output`."""
 
+    parent: int
     files: tuple[OpenFile, ...]
     output: int
     overrides: Overrides

@@ -103,6 +103,7 @@ class Reader:
 
     def _request(self, files: _Files, output: BinaryIO) -> CellRequest:
         return CellRequest(
+            parent=os.getpid(),
             files=tuple(
                 OpenFile(descriptor=stream.fileno(), name=name, size=os.fstat(stream.fileno()).st_size)
                 for stream, name in zip(files.streams, files.names, strict=True)
