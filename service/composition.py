@@ -199,7 +199,7 @@ def _open_journal(settings: Settings, *, always: bool = False) -> LoadJournal:
 
 
 def _open_reader(settings: Settings, threads: int) -> Reader:
-    cache = NetworkCache(settings.data_folder / "networks", settings.limits.network_cache_bytes)
+    cache = NetworkCache(settings.networks_folder, settings.limits.network_cache_bytes)
     return Reader(Cells(cell_limits(settings)), cache, versions=_versions(), threads=threads)
 
 

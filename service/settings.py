@@ -159,8 +159,7 @@ class Limits(BaseModel):
     network_cache_bytes: int = Field(
         2**33,
         ge=0,
-        description="Disk space below `CONVSCOPE_DATA` for networks that were read, so that the next start needs no "
-        "such process; 0: none are kept.",
+        description="Disk space of `CONVSCOPE_NETWORKS`; those used longest ago go. 0: none are kept.",
     )
 
 
@@ -232,6 +231,11 @@ class Settings(BaseSettings):
     artifacts: str = Field(
         "", description="Folder or fsspec URL of jobs' pictures, shared by API and workers; empty: `artifacts` in it."
     )
+    networks: Annotated[Path | None, BeforeValidator(_empty_is_none)] = Field(
+        None,
+        description="Folder of networks that were read from model files, so that no file is read twice; processes may "
+        "share it, and nobody else may write to it. Empty: `networks` in `CONVSCOPE_DATA`.",
+    )
     folding: bool = Field(
         default=True,
         description="Kernels as constants, and batch normalisation within the convolution before it, about 1e-5 apart.",
@@ -272,6 +276,10 @@ class Settings(BaseSettings):
             return self.data
         home = os.environ.get("XDG_DATA_HOME")
         return (Path(home) if home else Path.home() / ".local" / "share") / "convscope"
+
+    @property
+    def networks_folder(self) -> Path:
+        return self.networks or self.data_folder / "networks"
 
     @property
     def artifacts_url(self) -> str:

@@ -1,7 +1,9 @@
 """Fixtures that several rooms share. TensorFlow is imported inside them: the unit tests must not pay for it."""
 
 import os
+import shutil
 import signal
+import tempfile
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
@@ -13,6 +15,15 @@ import service.keras  # noqa: F401 -- what it tells TensorFlow, before a test im
 from service.engine.model import Model
 from tests.redis_server import RedisServer
 from tests.server import Server
+
+_NETWORKS = "CONVSCOPE_NETWORKS"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # One folder for all processes of a run, so that each model file is read by one cell, not by one for every test.
+    if _NETWORKS not in os.environ:
+        os.environ[_NETWORKS] = tempfile.mkdtemp(prefix="convscope-networks-")
+        config.add_cleanup(lambda: shutil.rmtree(os.environ.pop(_NETWORKS), ignore_errors=True))
 
 
 # Unknown where xdist is switched off (`-p no:xdist`).

@@ -34,7 +34,7 @@ class NetworkCache:
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
-            logger.warning("no networks are kept, as the data folder (CONVSCOPE_DATA) cannot be written: %s", error)
+            logger.warning("no networks are kept, as their folder (CONVSCOPE_NETWORKS) cannot be written: %s", error)
             return False
         for path in self.folder.glob("cell-*"):
             with suppress(OSError):
