@@ -147,11 +147,11 @@ class Limits(BaseModel):
     )
     cell_memory_bytes: int = Field(
         2**33,
-        ge=2**28,
-        description="Memory of the process that reads one model file, beyond the gigabyte that it begins with.",
+        ge=2**30,
+        description="Memory of the process that reads one model file, of which TensorFlow takes half a GB.",
     )
     cell_processor_seconds: int = Field(
-        600, ge=1, description="Processor time of that process, of all cores together; then the model fails."
+        600, ge=10, description="Processor time of that process, of all cores together; then the model fails."
     )
     cell_seconds: float = Field(
         300, gt=0, description="How long that process may take, importing TensorFlow included; then the model fails."

@@ -14,8 +14,7 @@ import numpy as np
 from service.engine.ports.overrides import Overrides
 from service.errors import ModelFailedError
 from service.keras.cell.entry import read_network, run
-from service.keras.cell.parcel import Contents, Weight
-from service.keras.files.admission.limits import ModelFileLimits
+from service.keras.cell.parcel import CellRequest, Contents, Weight
 
 _BOMB_BYTES: Final = 100 * 10**9
 
@@ -102,10 +101,10 @@ def _spoil(name: str, contents: Contents) -> Contents:
     return contents.model_copy(update=spoiled.get(name, {}))
 
 
-def _read(path: Path, overrides: Overrides, limits: ModelFileLimits) -> tuple[Contents, Iterator[bytes]]:
+def _read(path: Path, overrides: Overrides, request: CellRequest) -> tuple[Contents, Iterator[bytes]]:
     if path.stem in _FAULTS:
         _FAULTS[path.stem]()
-    contents, arrays = read_network(path, overrides, limits)
+    contents, arrays = read_network(path, overrides, request)
     return _spoil(path.stem, contents), arrays
 
 

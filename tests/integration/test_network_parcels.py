@@ -15,7 +15,16 @@ from service.engine.ports.overrides import NO_OVERRIDES, Overrides
 from service.errors import ModelFailedError
 from service.keras.cell.building import build_probe, put_together, take_apart
 from service.keras.cell.entry import read_network
-from service.keras.cell.parcel import BrokenParcelError, Contents, is_whole, read_parcel, seal, write_parcel
+from service.keras.cell.limits import CellLimits
+from service.keras.cell.parcel import (
+    BrokenParcelError,
+    CellRequest,
+    Contents,
+    is_whole,
+    read_parcel,
+    seal,
+    write_parcel,
+)
 from service.keras.cell.reading import Parcel
 from service.keras.compute.tuning import UNTUNED
 from service.keras.files.admission.limits import MODEL_FILE_LIMITS
@@ -122,7 +131,16 @@ def test_network_is_one_when_an_encoder_and_its_decoder_came_as_a_parcel(tmp_pat
     encoder.save(tmp_path / "encoder.keras")
     decoder.save(tmp_path / "decoder.keras")
     overrides = Overrides(decoder=tmp_path / "decoder.keras")
-    parcel = pack(*read_network(tmp_path / "encoder.keras", overrides, MODEL_FILE_LIMITS))
+    request = CellRequest(
+        files=(),
+        parent=0,
+        output=0,
+        overrides=overrides,
+        model_limits=MODEL_FILE_LIMITS,
+        cell_limits=CellLimits(),
+        threads=0,
+    )
+    parcel = pack(*read_network(tmp_path / "encoder.keras", overrides, request))
     probe = build_probe(parcel, overrides, "encoder.keras", tuning=UNTUNED, limits=MODEL_FILE_LIMITS)
     direct = load_probe(tmp_path / "encoder.keras", overrides)
     assert probe.network_info == direct.network_info

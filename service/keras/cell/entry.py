@@ -1,4 +1,4 @@
-"""What runs in a cell: TensorFlow first, then limits, and only then the file. `python -m service.keras.cell.entry`."""
+"""What runs in a cell: limits first, then the file. `python -m service.keras.cell.entry`."""
 
 import os
 import sys
@@ -12,7 +12,7 @@ from service.engine.ports.overrides import Overrides
 from service.errors import ModelFailedError
 from service.keras.cell.limits import confine, end_with_parent
 from service.keras.cell.parcel import CellRequest, Contents, OpenFile, Refusal, write_parcel
-from service.keras.files.admission.limits import ModelFileLimits
+from service.keras.files.archive import inspect
 
 if TYPE_CHECKING:
     import keras
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 # What a mended copy, or a parcel, may be larger than the file.
 _SPARE_BYTES: Final = 2**26
 
-Read = Callable[[Path, Overrides, ModelFileLimits], tuple[Contents, Iterator[bytes]]]
+Read = Callable[[Path, Overrides, CellRequest], tuple[Contents, Iterator[bytes]]]
 
 
 def run(read: Read) -> None:
@@ -30,23 +30,23 @@ def run(read: Read) -> None:
     if os.getppid() != request.parent:
         # It ended before the system was asked to tell.
         return
-    # Seconds, and gigabytes of address space, that are nobody's fault.
-    from service.keras.files.loading import configure_devices
-
-    configure_devices(request.threads)
     size = sum(file.size for file in request.files)
     confine(request.cell_limits, file_bytes=size + request.model_limits.weight_bytes + _SPARE_BYTES)
     with os.fdopen(request.output, "r+b") as output:
         _answer(read, request, output)
 
 
-def read_network(path: Path, overrides: Overrides, limits: ModelFileLimits) -> tuple[Contents, Iterator[bytes]]:
+def read_network(path: Path, overrides: Overrides, request: CellRequest) -> tuple[Contents, Iterator[bytes]]:
     """Read, mend, check and run a file's network; what it is made of. Raises ModelFailedError."""
+    limits = request.model_limits
+    # Most of what is refused is refused here; TensorFlow takes seconds.
+    inspect(path, limits)
     from service.keras.cell.building import take_apart
     from service.keras.compute.tuning import UNTUNED
     from service.keras.files.keras_settings import unchanged_settings
-    from service.keras.files.loading import open_files, prove
+    from service.keras.files.loading import configure_devices, open_files, prove
 
+    configure_devices(request.threads)
     with unchanged_settings():
         opened = open_files(path, overrides, limits)
         prove(opened.network, opened.overrides, tuning=UNTUNED, limits=limits)
@@ -61,7 +61,7 @@ def _answer(read: Read, request: CellRequest, output: BinaryIO) -> None:
     paths = [_name(file, Path(str(number))) for number, file in enumerate(request.files)]
     overrides = replace(request.overrides, decoder=paths[1] if paths[1:] else None)
     try:
-        contents, arrays = read(paths[0], overrides, request.model_limits)
+        contents, arrays = read(paths[0], overrides, request)
         write_parcel(output, contents, arrays)
     except ModelFailedError as error:
         write_parcel(output, Refusal(reason=error.detail, passing=_passes(error)))

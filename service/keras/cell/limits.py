@@ -7,13 +7,10 @@ import resource
 import signal
 import struct
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final, NamedTuple
 
 # Opened by Python, TensorFlow and HDF5 are a dozen.
 _OPEN_FILES: Final = 64
-# After importing TensorFlow, where the system does not say.
-_IMPORTED_BYTES: Final = 2**30
 # linux/prctl.h and linux/seccomp.h
 _PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS = 1, 38
 _SECCOMP_SET_MODE_FILTER, _SECCOMP_GET_ACTION_AVAIL, _SECCOMP_FILTER_FLAG_TSYNC = 1, 2, 1
@@ -43,7 +40,7 @@ _SYSTEMS: Final = {
 
 @dataclass(frozen=True)
 class CellLimits:
-    """`memory_bytes` and `processor_seconds` beyond what importing TensorFlow takes, `seconds` with it."""
+    """Each with what importing TensorFlow takes: half a gigabyte and some seconds."""
 
     memory_bytes: int = 2**33
     processor_seconds: int = 600
@@ -67,12 +64,10 @@ def end_with_parent() -> None:
 
 def confine(limits: CellLimits, *, file_bytes: int) -> None:
     """Bound this process for good; no file that it writes is larger than `file_bytes`. Raises OSError."""
-    usage = resource.getrusage(resource.RUSAGE_SELF)
-    seconds = int(usage.ru_utime + usage.ru_stime) + limits.processor_seconds
     # What is written to alone: of the address space TensorFlow reserves gigabytes that it never touches.
-    _bound(resource.RLIMIT_DATA, _data_bytes() + limits.memory_bytes)
+    _bound(resource.RLIMIT_DATA, limits.memory_bytes)
     # The signal comes at the first limit, and cannot be left unheard at the second.
-    _bound(resource.RLIMIT_CPU, seconds, seconds + 1)
+    _bound(resource.RLIMIT_CPU, limits.processor_seconds, limits.processor_seconds + 1)
     _bound(resource.RLIMIT_FSIZE, file_bytes)
     _bound(resource.RLIMIT_NOFILE, _OPEN_FILES)
     _bound(resource.RLIMIT_CORE, 0)
@@ -109,13 +104,6 @@ def _refuse_calls() -> None:
 
 def _step(code: int, value: int, *, skip: int = 0, skip_else: int = 0) -> bytes:
     return struct.pack("HBBI", code, skip, skip_else, value)
-
-
-def _data_bytes() -> int:
-    """Of memory that this process alone writes to, as RLIMIT_DATA counts it."""
-    status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
-    found = (int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmData:"))
-    return next(found, _IMPORTED_BYTES)
 
 
 def _system() -> _System | None:

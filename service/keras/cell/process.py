@@ -19,7 +19,7 @@ from service.keras.cell.parcel import CellRequest
 
 logger = logging.getLogger(__name__)
 
-# Each takes a gigabyte while it imports TensorFlow, and every core while it runs.
+# Each takes half a gigabyte for TensorFlow alone, and every core while it runs.
 _AT_A_TIME: Final = 2
 _POLL_SECONDS: Final = 0.02
 _SAID_BYTES: Final = 2000
