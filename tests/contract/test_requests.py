@@ -1,4 +1,4 @@
-"""Good requests: every way of asking gives the same answer, and the answer holds what INTERFACE.md promises."""
+"""Good requests: every way of asking gives the same answer, and the answer holds what the documents promise."""
 
 import base64
 import hashlib
