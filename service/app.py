@@ -97,7 +97,7 @@ def create_app(settings: Settings) -> FastAPI:
         image_limits=image_limits(settings),
         body_limits=_body_limits(settings),
         jobs_mode=settings.jobs_mode,
-        cell_network=cell_network(),
+        cell_network=cell_network(settings),
         ready=Event(),
     )
     metrics.watch(services.executor, device, store)

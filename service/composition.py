@@ -79,8 +79,10 @@ def open_shared_catalog(settings: Settings, batcher: DynamicBatcher, observer: O
 
 def open_model_file(file: Path, settings: Settings) -> Model:
     """One file from anywhere, as a folder's model. Raises ModelFailedError."""
-    loader = _CellLoader(_open_reader(settings, threads=0), _tuning(settings), model_file_limits(settings), threads=0)
-    return open_file(file, loader, _open_journal(settings, always=True))
+    tuning, limits, journal = _tuning(settings), model_file_limits(settings), _open_journal(settings, always=True)
+    if settings.models_cells:
+        return open_file(file, _CellLoader(_open_reader(settings, threads=0), tuning, limits, threads=0), journal)
+    return open_file(file, _KerasLoader(tuning, limits, threads=0), journal)
 
 
 def model_file_limits(settings: Settings) -> ModelFileLimits:
@@ -104,8 +106,13 @@ def cell_limits(settings: Settings) -> CellLimits:
     return CellLimits(limits.cell_memory_bytes, limits.cell_processor_seconds, limits.cell_seconds)
 
 
-def cell_network() -> str:
-    """Whether what reads model files can reach the network, "closed" or "open": that is for the system to allow."""
+def cell_network(settings: Settings) -> str:
+    """Whether what reads model files can reach the network, "closed" or "open"; "unused" where the service reads them.
+
+    Whether it can be closed is for the system to allow.
+    """
+    if not settings.models_cells:
+        return "unused"
     return "closed" if can_close_network() else "open"
 
 
@@ -183,14 +190,22 @@ def _tuning(settings: Settings) -> Tuning:
 def _sources(settings: Settings, tuning: Tuning, threads: int) -> list[Source]:
     """Where models come from; a model of an earlier source hides one of the same name in a later one."""
     limits = model_file_limits(settings)
-    loader = _CellLoader(_open_reader(settings, threads), tuning, limits, threads)
-    own = [_StrangersFolder(settings.models, loader, _open_journal(settings))] if settings.models else []
+    direct = _KerasLoader(tuning, limits, threads)
     store = WeightsStore(settings.applications_origin, settings.models)
     return [
-        Folder(BUILT_IN_MODELS, _KerasLoader(tuning, limits, threads)),
-        *own,
+        Folder(BUILT_IN_MODELS, direct),
+        *_own_models(settings, direct, tuning, threads),
         Applications(_ApplicationLoader(tuning, threads), store, weights=settings.applications_weights),
     ]
+
+
+def _own_models(settings: Settings, direct: "_KerasLoader", tuning: Tuning, threads: int) -> list[Source]:
+    if settings.models is None:
+        return []
+    if not settings.models_cells:
+        return [Folder(settings.models, direct, _open_journal(settings))]
+    loader = _CellLoader(_open_reader(settings, threads), tuning, model_file_limits(settings), threads)
+    return [_StrangersFolder(settings.models, loader, _open_journal(settings))]
 
 
 def _open_journal(settings: Settings, *, always: bool = False) -> LoadJournal:
@@ -241,7 +256,7 @@ class _CellLoader:
 
 
 class _KerasLoader:
-    """The Loader for models of our own; importing Keras waits until one is loaded, as TensorFlow takes seconds."""
+    """The catalog's Loader within this process; importing Keras waits until one is loaded, as it takes seconds."""
 
     def __init__(self, tuning: Tuning, limits: ModelFileLimits, threads: int) -> None:
         self._tuning = tuning

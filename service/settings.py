@@ -215,6 +215,11 @@ class Settings(BaseSettings):
     models: Annotated[Path | None, BeforeValidator(_empty_is_none)] = Field(
         None, description="The repository folder; the built-in models stay served beside it."
     )
+    models_cells: bool = Field(
+        default=False,
+        description="Whether each model file is read in a process of its own, with limits and without network, before "
+        "the service builds its network; a file takes seconds longer, but the first time only.",
+    )
     models_mode: Literal["all", "explicit"] = Field(
         "all",
         description="`all`: the newest version of each model is loaded as soon as it is noticed. `explicit`: nothing "

@@ -44,7 +44,7 @@ class Services:
     image_limits: ImageLimits
     body_limits: BodyLimits
     jobs_mode: str
-    # Whether what reads model files can reach the network: "closed" or "open".
+    # Whether what reads model files can reach the network: "closed" or "open"; "unused" without cells.
     cell_network: str
     ready: Event
 
