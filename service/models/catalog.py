@@ -196,9 +196,10 @@ class Catalog:
         else:
             resident.reserved = 0
         resident.note_end()
-        resident.load.set_result(load)
         if isinstance(load, Model):
+            # Before anybody hears that it is loaded: who then asks for the model is to get this version.
             self._serve(resident.version)
+        resident.load.set_result(load)
 
     def _open(self, resident: Resident) -> Load:
         version = resident.version

@@ -167,6 +167,22 @@ def test_version_before_is_served_until_the_new_one_is_ready_and_warm(tmp_path: 
         _until(lambda: [each.version.version for each in catalog.residency.list()] == ["2"])
 
 
+def test_new_version_is_served_when_it_is_told_that_it_is_loaded(tmp_path: Path):
+    put(tmp_path, "a", content=b"1")
+    gate, found = Event(), []
+    with _catalog(tmp_path, 10, SizedLoader(gate)) as catalog:
+        catalog.start(3600)
+        assert catalog.model("a").version == "1"
+        put(tmp_path, "a", "2", content=b"1 slow")
+        catalog.refresh()
+        lease = catalog.request("a", "2")
+        lease.load.add_done_callback(lambda _: found.append(catalog.find("a").version))
+        assert catalog.find("a").version == "1"
+        gate.set()
+        assert lease.model().version == "2"
+        _until(lambda: found == ["2"])
+
+
 def test_version_before_stays_and_says_so_when_the_new_one_fails(tmp_path: Path):
     put(tmp_path, "a", content=b"1")
     with _catalog(tmp_path, 10) as catalog:
