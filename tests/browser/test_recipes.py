@@ -48,9 +48,8 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for recipe, (family, value) in METHODS.items():
         shutil.copy(RECIPES / f"{recipe}.py", methods / family)
         shutil.copy(RECIPES / f"test_{recipe}.py", root / "tests" / "unit")
-        lines = lines.replace(
-            "\nMETHODS:", f"from service.engine.methods.{family}.{recipe} import {value}\n\nMETHODS:", 1
-        ).replace("        PREDICTIONS,\n", f"        PREDICTIONS,\n        {value},\n", 1)
+        line = f"from service.engine.methods.{family}.{recipe} import {value}\n"
+        lines = lines.replace("\nMETHODS:", f"{line}\nMETHODS:", 1)
     (methods / "__init__.py").write_text(lines, encoding="utf-8")
     return root
 
