@@ -1,16 +1,18 @@
 # `make serve` and `make test` are all that a newcomer needs; `make help` lists the rest.
 PYTHON ?= python3
 BIN := .venv/bin
+# Model files to try.
+MODELS ?= ../shared/models
 # Of the tests, each with TensorFlow in memory. One more than there are cores: the fault tests keep one of them for half of
 # the time, and mostly wait.
 PROCESSES ?= $(shell n=$$(getconf _NPROCESSORS_ONLN); echo $$((n < 4 ? n + 1 : 4)))
 COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" pyproject.toml
 
-.PHONY: help serve serve-redis test coverage chaos check bench residency tour mutations families foreign legacy job-data networks pictures gallery screenshots shape docs site demo lock audit clean
+.PHONY: help serve serve-redis test coverage chaos check bench residency second-start tour mutations families foreign legacy job-data networks pictures gallery screenshots shape docs site demo lock audit clean
 
 help:  ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-13s %s\n", $$1, $$2}'
 
 serve: .venv/.runtime  ## run the service on 127.0.0.1:8000 (settings: docs/settings.md)
 	@exec $(BIN)/convscope serve
@@ -44,6 +46,9 @@ chaos: .venv/.develop  ## a thousand jobs while workers and Redis are killed
 
 residency: .venv/.develop  ## twenty models under a bound of memory for five, and a hundred roll-outs under load
 	$(BIN)/python -m tests.residency
+
+second-start: .venv/.develop  ## how long until all models of MODELS are ready, from kept networks and from the files
+	$(BIN)/python -m tests.second_start $(MODELS)
 
 tour: .venv/.develop  ## every method, option and model by HTTP and terminal into build/tour.json, to compare before and after
 	@mkdir -p build

@@ -5,6 +5,7 @@ Redis, or have weights fetched from another place.
 """
 
 import os
+import sys
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
@@ -216,9 +217,10 @@ class Settings(BaseSettings):
         None, description="The repository folder; the built-in models stay served beside it."
     )
     models_cells: bool = Field(
-        default=False,
+        # Elsewhere a process cannot be bounded so, nor open a file by its descriptor.
+        default=sys.platform == "linux",
         description="Whether each model file is read in a process of its own, with limits and without network, before "
-        "the service builds its network; a file takes seconds longer, but the first time only.",
+        "the service builds its network; a file takes seconds longer, but the first time only. On Linux alone.",
     )
     models_mode: Literal["all", "explicit"] = Field(
         "all",

@@ -304,7 +304,7 @@ def test_journal_remembers_when_the_file_is_at_fault(honest: Path, tmp_path: Pat
 
 
 def test_doctor_tells_the_same_when_it_reads_by_a_cell(honest: Path, tmp_path: Path):
-    settings = Settings(data=tmp_path / "data", models_cells=True)
+    settings = Settings(data=tmp_path / "data")
     assert open_model_file(honest, settings).probe.network_info == load_probe(honest).network_info
     cut = tmp_path / "cut.keras"
     cut_archive(honest, cut)
@@ -323,7 +323,6 @@ def test_service_goes_on_when_a_file_goes_round_in_circles(honest: Path, tmp_pat
     (models / "good" / "1" / "model.keras").write_bytes(honest.read_bytes())
     environment = {
         "CONVSCOPE_MODELS": str(models),
-        "CONVSCOPE_MODELS_CELLS": "true",
         "CONVSCOPE_LIMITS__CELL_PROCESSOR_SECONDS": "10",
     }
     with Server(tmp_path / "log", **environment) as server, httpx2.Client(base_url=server.url, timeout=120) as client:
