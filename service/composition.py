@@ -24,9 +24,11 @@ from service.jobs.store.sqlite import SqliteJobStore
 from service.jobs.submission import JobRules
 from service.jobs.worker.embedded import EmbeddedWorker
 from service.keras.cell.cache import NetworkCache
-from service.keras.cell.limits import CellLimits, can_close_network
+from service.keras.cell.file_access import can_bound_files
+from service.keras.cell.limits import CellLimits
 from service.keras.cell.process import Cells
 from service.keras.cell.reading import Reader
+from service.keras.cell.system_calls import can_filter_calls
 from service.keras.compute.tuning import Tuning
 from service.keras.files.admission.limits import ModelFileLimits
 from service.keras.log_filter import filtered_log
@@ -106,14 +108,14 @@ def cell_limits(settings: Settings) -> CellLimits:
     return CellLimits(limits.cell_memory_bytes, limits.cell_processor_seconds, limits.cell_seconds)
 
 
-def cell_network(settings: Settings) -> str:
-    """Whether what reads model files can reach the network, "closed" or "open"; "unused" where the service reads them.
-
-    Whether it can be closed is for the system to allow.
-    """
+def cell_bounds(settings: Settings) -> dict[str, str]:
+    """What the system lets the process that reads a model file give up; "unused" where the service reads them."""
     if not settings.models_cells:
-        return "unused"
-    return "closed" if can_close_network() else "open"
+        return {"cell_network": "unused", "cell_files": "unused"}
+    return {
+        "cell_network": "closed" if can_filter_calls() else "open",
+        "cell_files": "bounded" if can_bound_files() else "open",
+    }
 
 
 def image_limits(settings: Settings) -> ImageLimits:

@@ -1,6 +1,7 @@
 """What the routes need, made once in the composition root and found on the application's state."""
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass
 from threading import Event
 from typing import Annotated
@@ -44,8 +45,8 @@ class Services:
     image_limits: ImageLimits
     body_limits: BodyLimits
     jobs_mode: str
-    # Whether what reads model files can reach the network: "closed" or "open"; "unused" without cells.
-    cell_network: str
+    # What the process that reads a model file can reach, as `GET /version` tells it.
+    cell_bounds: Mapping[str, str]
     ready: Event
 
     async def model(self, name: str, version: str | None) -> Model:

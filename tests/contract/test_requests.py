@@ -425,7 +425,7 @@ def test_version_names_what_runs_when_asked(client: TestClient) -> None:
     facts = client.get("/version").json()
     assert {"convscope", "tensorflow", "keras", "python"} <= set(facts)
     assert facts["jobs"] == "embedded"
-    assert facts["cell_network"] == "unused"
+    assert facts["cell_network"] == facts["cell_files"] == "unused"
 
 
 def _stretch(rows: NDArray[np.float64], height: int) -> NDArray[np.float64]:

@@ -27,9 +27,11 @@ from service.engine.ports.overrides import NO_OVERRIDES
 from service.errors import ModelFailedError
 from service.keras.cell.building import build_probe
 from service.keras.cell.cache import NetworkCache
-from service.keras.cell.limits import CellLimits, can_close_network
+from service.keras.cell.file_access import can_bound_files
+from service.keras.cell.limits import CellLimits
 from service.keras.cell.process import Cells
 from service.keras.cell.reading import Reader
+from service.keras.cell.system_calls import can_filter_calls
 from service.keras.compute.probe import KerasProbe
 from service.keras.compute.tuning import UNTUNED
 from service.keras.files.admission.limits import MODEL_FILE_LIMITS
@@ -134,7 +136,7 @@ def test_reason_is_told_and_nothing_else_is_harmed_when_a_cell_fails(
     assert _load(make_reader(), another).network_info.classes == 3
 
 
-@pytest.mark.skipif(not can_close_network(), reason="this system has no seccomp")
+@pytest.mark.skipif(not can_filter_calls(), reason="this system has no seccomp")
 def test_nothing_is_reached_when_a_cell_looks_around(
     honest: Path, tmp_path: Path, make_reader: Callable[..., Reader], monkeypatch: pytest.MonkeyPatch
 ):
@@ -144,6 +146,16 @@ def test_nothing_is_reached_when_a_cell_looks_around(
     # Python sets one of them by itself, and TensorFlow some.
     assert "A_SECRET" not in error.value.detail
     assert "CONVSCOPE" not in error.value.detail
+
+
+@pytest.mark.skipif(not can_bound_files(), reason="this system has no Landlock")
+def test_no_other_file_is_reached_when_a_cell_looks_for_some(
+    honest: Path, another: Path, tmp_path: Path, make_reader: Callable[..., Reader]
+):
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "model.keras").write_bytes(another.read_bytes())
+    with pytest.raises(ModelFailedError, match="^bounded$"):
+        _load(make_reader(faults=True), _named(honest, tmp_path, "files.keras"))
 
 
 def test_scores_are_the_same_when_a_file_came_through_a_cell(honest: Path, make_reader: Callable[..., Reader]):
@@ -223,6 +235,7 @@ from service.keras.cell.cache import NetworkCache
 from service.keras.cell.limits import CellLimits
 from service.keras.cell.process import Cells
 from service.keras.cell.reading import Reader
+from service.keras.cell.system_calls import can_filter_calls
 from service.keras.files.admission.limits import MODEL_FILE_LIMITS
 
 cells = Cells(CellLimits(), entry="tests.cell_faults")
@@ -334,7 +347,9 @@ def test_service_goes_on_when_a_file_goes_round_in_circles(honest: Path, tmp_pat
         assert refused.json()["code"] == "model_failed"
         assert "more than 10 s of processor time" in refused.json()["detail"]
         assert client.get("/v1/models/good").json()["state"] == "ready"
-        assert client.get("/version").json()["cell_network"] == ("closed" if can_close_network() else "open")
+        version = client.get("/version").json()
+        assert version["cell_network"] == ("closed" if can_filter_calls() else "open")
+        assert version["cell_files"] == ("bounded" if can_bound_files() else "open")
         assert server.children() == []
         server.stop()
         server.start()
