@@ -16,7 +16,6 @@ from pathlib import Path
 from threading import Timer
 
 import h5py
-import httpx2
 import keras
 import numpy as np
 import pytest
@@ -39,7 +38,7 @@ from service.keras.files.loading import load_probe
 from service.models.load_journal import LoadJournal
 from service.settings import Settings
 from tests.contract.conftest import cut_archive
-from tests.server import ROOT, Server
+from tests.server import ROOT
 
 LIMITS = CellLimits(memory_bytes=2**31, processor_seconds=30, seconds=120)
 # As much may a cell write.
@@ -326,34 +325,3 @@ def test_doctor_tells_the_same_when_it_reads_by_a_cell(honest: Path, tmp_path: P
     with pytest.raises(ModelFailedError) as told:
         open_model_file(cut, settings)
     assert told.value.detail == direct.value.detail
-
-
-def test_service_goes_on_when_a_file_goes_round_in_circles(honest: Path, tmp_path: Path):
-    models = tmp_path / "models"
-    for name in ("circle", "good"):
-        (models / name / "1").mkdir(parents=True)
-    _circle(models / "circle" / "1" / "model.h5")
-    (models / "good" / "1" / "model.keras").write_bytes(honest.read_bytes())
-    environment = {
-        "CONVSCOPE_MODELS": str(models),
-        "CONVSCOPE_MODELS_CELLS": "true",
-        "CONVSCOPE_LIMITS__CELL_PROCESSOR_SECONDS": "10",
-    }
-    with Server(tmp_path / "log", **environment) as server, httpx2.Client(base_url=server.url, timeout=120) as client:
-        pid = server.pid
-        # Beside the other, or before or after it.
-        assert client.post("/v1/models/good/load").status_code == 200
-        refused = client.post("/v1/models/circle/load")
-        assert refused.json()["code"] == "model_failed"
-        assert "more than 10 s of processor time" in refused.json()["detail"]
-        assert client.get("/v1/models/good").json()["state"] == "ready"
-        version = client.get("/version").json()
-        assert version["cell_network"] == ("closed" if can_filter_calls() else "open")
-        assert version["cell_files"] == ("bounded" if can_bound_files() else "open")
-        assert server.children() == []
-        server.stop()
-        server.start()
-        assert server.pid != pid
-        # Out of the cache, and out of the journal: no cell is started.
-        assert "earlier start" in client.post("/v1/models/circle/load").json()["detail"]
-        assert client.post("/v1/models/good/load").status_code == 200
