@@ -6,6 +6,7 @@ from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
+from service.demo.digests import MODELS, require_built_in
 from service.demo.glyph_dataset import draw_glyph_files
 from service.demo.scene_dataset import draw_scenes
 from service.engine.activation_cache import ActivationCache
@@ -47,7 +48,7 @@ from service.settings import Settings
 logger = logging.getLogger(__name__)
 
 READINESS_MODEL = "shapes"
-BUILT_IN_MODELS = Path(__file__).parent / "demo" / "models"
+BUILT_IN_MODELS = MODELS
 
 
 def open_catalog(settings: Settings, *, threads: int = 0) -> Catalog:
@@ -195,7 +196,7 @@ def _sources(settings: Settings, tuning: Tuning, threads: int) -> list[Source]:
     direct = _KerasLoader(tuning, limits, threads)
     store = WeightsStore(settings.applications_origin, settings.models)
     return [
-        Folder(BUILT_IN_MODELS, direct),
+        Folder(BUILT_IN_MODELS, _BuiltInLoader(direct)),
         *_own_models(settings, direct, tuning, threads),
         Applications(_ApplicationLoader(tuning, threads), store, weights=settings.applications_weights),
     ]
@@ -255,6 +256,18 @@ class _CellLoader:
             configure_devices(self._threads)
             freeze_modules()
             return build_probe(parcel, overrides, path.name, tuning=self._tuning, limits=self._limits)
+
+
+class _BuiltInLoader:
+    """The catalog's Loader for files that came with the program, and no others: they need no such process."""
+
+    def __init__(self, direct: "_KerasLoader") -> None:
+        self._direct = direct
+
+    def __call__(self, path: Path, overrides: Overrides) -> Probe:
+        for file in filter(None, (path, overrides.decoder)):
+            require_built_in(file)
+        return self._direct(path, overrides)
 
 
 class _KerasLoader:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, Final
 
 from service.engine.ports.overrides import Overrides
-from service.errors import ModelFailedError
 from service.keras.cell.entry import read_network, run
 from service.keras.cell.parcel import CellRequest, Contents, Weight
 from tests.cell_reach import look_around, look_at_files

@@ -52,7 +52,7 @@ def look_at_files(file: Path) -> None:
     _require_refused(
         {
             "another model": other.read_bytes,
-            "the folder of models": lambda: os.listdir(model.parent),
+            "the folder of models": lambda: list(model.parent.iterdir()),
             "a file of the system": Path("/etc/passwd").read_bytes,
             "the parent's memory": Path(f"/proc/{os.getppid()}/maps").read_bytes,
             "the parent's environment": Path(f"/proc/{os.getppid()}/environ").read_bytes,
@@ -61,8 +61,8 @@ def look_at_files(file: Path) -> None:
             "the model, to move": lambda: model.rename("moved"),
             "a file beside the model": lambda: (model.parent / "new").write_bytes(b"new"),
             "a file among modules": lambda: Path(os.__file__).with_name("new.py").write_bytes(b"new"),
-            "a file in everybody's folder": lambda: Path("/tmp/new").write_bytes(b"new"),  # noqa: S108
-            "a link out": lambda: (Path("out").symlink_to(other), Path("out").read_bytes()),
+            "a file in everybody's folder": lambda: Path("/tmp/new").write_bytes(b"new"),
+            "a link out": lambda: _linked(other).read_bytes(),
             "another's file under a name of its own": lambda: os.link(other, "in"),
         }
     )
@@ -72,6 +72,12 @@ def look_at_files(file: Path) -> None:
     if not (file.read_bytes() and Path("new").read_bytes()):
         raise ModelFailedError("its own files are empty")
     raise ModelFailedError("bounded")
+
+
+def _linked(target: Path) -> Path:
+    link = Path("out")
+    link.symlink_to(target)
+    return link
 
 
 def _require_refused(trials: Mapping[str, Callable[[], object]]) -> None:

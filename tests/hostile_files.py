@@ -219,7 +219,7 @@ def _strange_type(content: bytearray) -> None:
 HOSTILE: Final[dict[str, Hostile]] = {
     "external-link": Hostile(_with_kernel(_external_link), "a link 'layers/dense/vars/0' to another file"),
     "external-link-of-a-group": Hostile(_external_group, "a link 'layers' to another file"),
-    "external-link-in-hdf5": Hostile(_old_with_kernel(_external_link), "a link 'model_weights/scores/0' to another file"),
+    "external-link-in-hdf5": Hostile(_old_with_kernel(_external_link), "a link 'model_weights/.*' to another file"),
     "external-storage": Hostile(_with_kernel(_external), "the array .* lies in another file"),
     "external-storage-in-hdf5": Hostile(_old_with_kernel(_external), "the array .* lies in another file"),
     "virtual-dataset": Hostile(_with_kernel(_virtual), "the array .* lies in another file"),

@@ -151,9 +151,7 @@ SAMPLES: Final[dict[str, Callable[[Config, Scene], Config]]] = {
     "unsafe-deserialization": lambda config, _: _argument(
         config, function("keras.config", "enable_unsafe_deserialization")
     ),
-    "vocabulary": lambda config, scene: _in_place_of(
-        config, "act", "StringLookup", {"vocabulary": str(scene.secret)}
-    ),
+    "vocabulary": lambda config, scene: _in_place_of(config, "act", "StringLookup", {"vocabulary": str(scene.secret)}),
     "extract": lambda config, scene: _call(config, _get_file(scene), scene.secret.as_uri()),
     "extract-as-initializer": lambda config, scene: _initialize(config, _get_file(scene)),
     "torch-module": lambda config, scene: _in_place_of(

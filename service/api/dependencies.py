@@ -1,7 +1,6 @@
 """What the routes need, made once in the composition root and found on the application's state."""
 
 import asyncio
-from collections.abc import Mapping
 from dataclasses import dataclass
 from threading import Event
 from typing import Annotated
@@ -46,7 +45,7 @@ class Services:
     body_limits: BodyLimits
     jobs_mode: str
     # What the process that reads a model file can reach, as `GET /version` tells it.
-    cell_bounds: Mapping[str, str]
+    cell_bounds: dict[str, str]
     ready: Event
 
     async def model(self, name: str, version: str | None) -> Model:

@@ -12,7 +12,7 @@ NUMBER = re.compile(r"CVE-20\d\d-\d{4,}")
 
 
 def test_page_tells_of_each_vulnerability_and_its_samples():
-    told = {}
+    told: dict[str, tuple[str, ...]] = {}
     for line in PAGE.read_text(encoding="utf-8").splitlines():
         if line.startswith("| [CVE-"):
             numbers, *_, samples = line.strip("| ").split(" | ")

@@ -153,7 +153,7 @@ def test_no_other_file_is_reached_when_a_cell_looks_for_some(
 ):
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "model.keras").write_bytes(another.read_bytes())
-    with pytest.raises(ModelFailedError, match="^bounded$"):
+    with pytest.raises(ModelFailedError, match=r"^bounded$"):
         _load(make_reader(faults=True), _named(honest, tmp_path, "files.keras"))
 
 

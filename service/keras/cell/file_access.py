@@ -10,7 +10,7 @@ import struct
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
 # linux/landlock.h; the three calls have the same numbers on every machine.
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
@@ -24,8 +24,8 @@ _BY_VERSION: Final = ((1, (1 << 13) - 1), (2, _REFER), (3, _TRUNCATE), (5, _DEVI
 # Nor may it send a signal to, or ask by an abstract socket, what is outside.
 _SCOPES, _SCOPES_SINCE = 0b11, 6
 _READ: Final = _READ_FILE | _READ_DIR
-_OWN: Final = _READ | _WRITE_FILE | _REMOVE_DIR | _REMOVE_FILE | _MAKE_DIR | _MAKE_FILE | _MAKE_LINK | _REFER | _TRUNCATE
 _OF_FILES: Final = _READ_FILE | _WRITE_FILE | _TRUNCATE
+_OWN: Final = _OF_FILES | _READ_DIR | _REMOVE_DIR | _REMOVE_FILE | _MAKE_DIR | _MAKE_FILE | _MAKE_LINK | _REFER
 # What libraries of the system lie in, and what they ask of the machine. None of it is anybody's own.
 _SYSTEM: Final = (
     *("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/etc/ld.so.cache", "/etc/localtime"),
@@ -45,7 +45,7 @@ def bound_files(room: Path, files: Iterable[int]) -> None:
 
     Holds for the thread that asks and those that it starts, so it has to be the only one. Raises OSError.
     """
-    if len(os.listdir("/proc/self/task")) != 1:
+    if len(list(Path("/proc/self/task").iterdir())) != 1:
         raise OSError("the cell has threads before its files are bounded")
     rights = _rights()
     with _Ruleset(rights) as ruleset:
@@ -93,7 +93,7 @@ class _Ruleset:
         attributes = ctypes.create_string_buffer(struct.pack("QQQ", rights, 0, scopes), 24)
         self._descriptor = _call(_CREATE_RULESET, attributes, 24, 0)
 
-    def __enter__(self) -> "_Ruleset":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
