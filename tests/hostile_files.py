@@ -12,7 +12,7 @@ import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import h5py
 import numpy as np
@@ -25,7 +25,8 @@ _PLACE: Final = "layers/dense/vars"
 _PLUG_IN: Final = 32001
 _SCALE_OFFSET: Final = 6
 _VICTIM: Final = "victim"
-Weights = Callable[[h5py.Group, Path], Any]
+# Writes a kernel under a name of a group; the folder has what it may lead to.
+Weights = Callable[[h5py.Group, str, Path], object]
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,10 @@ def write_honest(folder: Path) -> Path:
     return write_archive(folder / "model.keras", _SMALL, _weights(folder, _kernel_inside))
 
 
+def write_honest_hdf5(folder: Path) -> Path:
+    return _old_with_kernel(_kernel_inside)(folder)
+
+
 def write_victim(folder: Path) -> Path:
     """What hostile files would like to read: HDF5, so that links to it work."""
     with h5py.File(folder / _VICTIM, "w") as file:
@@ -59,12 +64,12 @@ def _weights(folder: Path, kernel: Weights) -> bytes:
     with h5py.File(content, "w") as file:
         variables = file.create_group(_PLACE)
         variables["1"] = np.zeros(3, np.float32)
-        kernel(variables, folder)
+        kernel(variables, "0", folder)
     return content.getvalue()
 
 
-def _kernel_inside(variables: h5py.Group, _: Path) -> None:
-    variables["0"] = _KERNEL
+def _kernel_inside(variables: h5py.Group, name: str, _: Path) -> None:
+    variables[name] = _KERNEL
 
 
 def _with_kernel(kernel: Weights) -> Callable[[Path], Path]:
@@ -79,35 +84,38 @@ def _old_with_kernel(kernel: Weights) -> Callable[[Path], Path]:
         with h5py.File(folder / "model.h5", "w") as file:
             file.attrs["model_config"] = json.dumps(_SMALL)
             file.attrs["keras_version"] = "3.15.1"
-            variables = file.create_group("model_weights/scores")
-            file["model_weights"].attrs["layer_names"] = ["flat", "scores"]
-            variables.attrs["weight_names"] = ["0"]
-            kernel(variables, folder)
+            layers = {name: file.create_group(f"model_weights/{name}") for name in ("flat", "scores")}
+            file["model_weights"].attrs["layer_names"] = list(layers)
+            layers["flat"].attrs["weight_names"] = []
+            layers["scores"].attrs["weight_names"] = ["scores/kernel", "scores/bias"]
+            variables = layers["scores"].create_group("scores")
+            variables["bias"] = np.zeros(3, np.float32)
+            kernel(variables, "kernel", folder)
         return folder / "model.h5"
 
     return write
 
 
-def _external(variables: h5py.Group, folder: Path) -> None:
+def _external(variables: h5py.Group, name: str, folder: Path) -> None:
     place = [(str(folder / _VICTIM), 0, h5py.h5f.UNLIMITED)]
-    variables.create_dataset("0", _KERNEL.shape, np.float32, external=place)
+    variables.create_dataset(name, _KERNEL.shape, np.float32, external=place)
 
 
-def _virtual(variables: h5py.Group, folder: Path) -> None:
+def _virtual(variables: h5py.Group, name: str, folder: Path) -> None:
     layout = h5py.VirtualLayout(_KERNEL.shape, np.float32)
     layout[:] = h5py.VirtualSource(folder / _VICTIM, "secret", shape=_KERNEL.shape)
-    variables.create_virtual_dataset("0", layout)
+    variables.create_virtual_dataset(name, layout)
 
 
 def _link(target: str) -> Weights:
-    def write(variables: h5py.Group, _: Path) -> None:
-        variables["0"] = h5py.SoftLink(target)
+    def write(variables: h5py.Group, name: str, _: Path) -> None:
+        variables[name] = h5py.SoftLink(target)
 
     return write
 
 
-def _external_link(variables: h5py.Group, folder: Path) -> None:
-    variables["0"] = h5py.ExternalLink(folder / _VICTIM, "/secret")
+def _external_link(variables: h5py.Group, name: str, folder: Path) -> None:
+    variables[name] = h5py.ExternalLink(folder / _VICTIM, "/secret")
 
 
 def _external_group(folder: Path) -> Path:
@@ -119,18 +127,18 @@ def _external_group(folder: Path) -> Path:
 
 
 def _filtered(number: int, *values: int) -> Weights:
-    def write(variables: h5py.Group, _: Path) -> None:
+    def write(variables: h5py.Group, name: str, _: Path) -> None:
         properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
         properties.set_chunk(_KERNEL.shape)
         properties.set_filter(number, h5py.h5z.FLAG_OPTIONAL, values)
         space = h5py.h5s.create_simple(_KERNEL.shape)
-        h5py.h5d.create(variables.id, b"0", h5py.h5t.NATIVE_INT32, space, properties)
+        h5py.h5d.create(variables.id, name.encode(), h5py.h5t.NATIVE_INT32, space, properties)
 
     return write
 
 
-def _unwritten(variables: h5py.Group, _: Path) -> None:
-    variables.create_dataset("0", (25_000_000_000,), np.float32)
+def _unwritten(variables: h5py.Group, name: str, _: Path) -> None:
+    variables.create_dataset(name, (25_000_000_000,), np.float32)
 
 
 def _members(*members: tuple[zipfile.ZipInfo | str, bytes]) -> Callable[[Path], Path]:

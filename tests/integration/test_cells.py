@@ -157,6 +157,26 @@ def test_no_other_file_is_reached_when_a_cell_looks_for_some(
         _load(make_reader(faults=True), _named(honest, tmp_path, "files.keras"))
 
 
+_BOUND_LATE = """
+import threading
+from pathlib import Path
+from service.keras.cell.file_access import bound_files
+
+threading.Thread(target=threading.Event().wait, daemon=True).start()
+try:
+    bound_files(Path(), ())
+except OSError as error:
+    print(error)
+"""
+
+
+@pytest.mark.skipif(not can_bound_files(), reason="this system has no Landlock")
+def test_files_are_not_called_bounded_when_another_thread_could_still_open_them():
+    command = [sys.executable, "-c", _BOUND_LATE]
+    said = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    assert said == "the cell has threads before its files are bounded\n"
+
+
 def test_scores_are_the_same_when_a_file_came_through_a_cell(honest: Path, make_reader: Callable[..., Reader]):
     image = np.random.default_rng(0).random((8, 8, 1), np.float32)
     reader, direct = make_reader(), load_probe(honest)

@@ -3,7 +3,7 @@
 import io
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from PIL import Image
 from service.keras.cell.file_access import can_bound_files
 from service.keras.cell.system_calls import can_filter_calls
 from service.keras.files.loading import load_probe
-from tests.hostile_files import HOSTILE, write_honest, write_victim
+from tests.hostile_files import HOSTILE, write_honest, write_honest_hdf5, write_victim
 from tests.server import Server
 
 # The least that may be set. No file here comes as far as TensorFlow.
@@ -93,8 +93,9 @@ def test_file_is_refused_for_what_it_is_and_the_service_goes_on(
     assert (process.create_time(), process.is_running()) == (began, True)
 
 
-def test_same_file_is_loaded_when_nothing_is_hostile_about_it(tmp_path: Path):
-    assert load_probe(write_honest(tmp_path)).network_info.classes == 3
+@pytest.mark.parametrize("write", [write_honest, write_honest_hdf5])
+def test_same_file_is_loaded_when_nothing_is_hostile_about_it(write: Callable[[Path], Path], tmp_path: Path):
+    assert load_probe(write(tmp_path)).network_info.classes == 3
 
 
 def test_service_tells_what_cells_cannot_reach(client: httpx2.Client):
