@@ -89,6 +89,12 @@ def _in_place_of(config: Config, name: str, class_name: str, arguments: Config) 
     return config
 
 
+def _from(module: str, name: str, config: Config) -> Config:
+    """Have a layer's class come from another module."""
+    layer(config, name)["module"] = module
+    return config
+
+
 def _saved_model(scene: Scene) -> str:
     """A SavedModel that copies the secret when it is loaded."""
 
@@ -140,8 +146,8 @@ SAMPLES: Final[dict[str, Callable[[Config, Scene], Config]]] = {
     ),
     "floatx": lambda config, _: _call(config, function("keras.config", "set_floatx"), "float64"),
     "epsilon": lambda config, _: _call(config, function("keras.config", "set_epsilon"), 0.5),
-    "lambda-by-another-module": lambda config, scene: (
-        _in_place_of(config, "act", "layers.Lambda", _lambda(scene)) | {"module": "keras"}
+    "lambda-by-another-module": lambda config, scene: _from(
+        "keras", "act", _in_place_of(config, "act", "layers.Lambda", _lambda(scene))
     ),
     "lambda": lambda config, scene: _in_place_of(config, "act", "Lambda", _lambda(scene)),
     "lambda-in-wrapper": lambda config, scene: _wrap(config, _lambda(scene)),
