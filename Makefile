@@ -9,7 +9,7 @@ PROCESSES ?= $(shell n=$$(getconf _NPROCESSORS_ONLN); echo $$((n < 4 ? n + 1 : 4
 COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" pyproject.toml
 
-.PHONY: help serve serve-redis test coverage chaos check bench residency second-start tour mutations families foreign legacy job-data networks pictures gallery screenshots shape docs site demo lock audit clean
+.PHONY: help serve serve-redis test coverage chaos check bench residency second-start tour mutations families foreign legacy job-data cells networks pictures gallery screenshots shape docs site demo lock audit clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-13s %s\n", $$1, $$2}'
@@ -68,6 +68,9 @@ foreign: .venv/.develop  ## a typed client that a foreign generator makes of the
 job-data: .venv/.develop  ## what Redis keeps and sends of a job over ten thousand pictures, and what drawing ten versions holds
 	$(BIN)/python -m tests.job_data
 
+cells: .venv/.develop  ## the models of ../shared/models and the samples of known vulnerabilities through cells, beside direct loading
+	$(BIN)/python -m tests.cell_check --samples $(wildcard ../shared/models/*.* ../shared/models/legacy/*.keras ../shared/models/legacy/*.h5)
+
 networks: .venv/.develop  ## three hundred random networks against eager Keras
 	$(BIN)/python -m tests.networks 300 0
 
@@ -101,6 +104,7 @@ site: .venv/.develop  ## the documents, the API and its code as pages in build/s
 demo: .venv/.develop  ## train the built-in models anew
 	$(BIN)/python -m service.demo.train_shapes
 	$(BIN)/python -m service.demo.train_glyphs
+	$(BIN)/python -m service.demo.digests
 
 lock: .venv/.develop  ## resolve the lock files anew
 	$(BIN)/$(COMPILE) --upgrade --output-file requirements.lock

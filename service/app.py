@@ -27,7 +27,7 @@ from service.api.routes.methods import make_router
 from service.api.watching import JobServices
 from service.composition import (
     READINESS_MODEL,
-    cell_network,
+    cell_bounds,
     image_limits,
     job_rules,
     make_data_folder,
@@ -97,7 +97,7 @@ def create_app(settings: Settings) -> FastAPI:
         image_limits=image_limits(settings),
         body_limits=_body_limits(settings),
         jobs_mode=settings.jobs_mode,
-        cell_network=cell_network(settings),
+        cell_bounds=cell_bounds(settings),
         ready=Event(),
     )
     metrics.watch(services.executor, device, store)

@@ -6,6 +6,7 @@ from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
+from service.demo.digests import MODELS, require_built_in
 from service.demo.glyph_dataset import draw_glyph_files
 from service.demo.scene_dataset import draw_scenes
 from service.engine.activation_cache import ActivationCache
@@ -24,9 +25,11 @@ from service.jobs.store.sqlite import SqliteJobStore
 from service.jobs.submission import JobRules
 from service.jobs.worker.embedded import EmbeddedWorker
 from service.keras.cell.cache import NetworkCache
-from service.keras.cell.limits import CellLimits, can_close_network
+from service.keras.cell.file_access import can_bound_files
+from service.keras.cell.limits import CellLimits
 from service.keras.cell.process import Cells
 from service.keras.cell.reading import Reader
+from service.keras.cell.system_calls import can_filter_calls
 from service.keras.compute.tuning import Tuning
 from service.keras.files.admission.limits import ModelFileLimits
 from service.keras.log_filter import filtered_log
@@ -45,7 +48,7 @@ from service.settings import Settings
 logger = logging.getLogger(__name__)
 
 READINESS_MODEL = "shapes"
-BUILT_IN_MODELS = Path(__file__).parent / "demo" / "models"
+BUILT_IN_MODELS = MODELS
 
 
 def open_catalog(settings: Settings, *, threads: int = 0) -> Catalog:
@@ -106,14 +109,14 @@ def cell_limits(settings: Settings) -> CellLimits:
     return CellLimits(limits.cell_memory_bytes, limits.cell_processor_seconds, limits.cell_seconds)
 
 
-def cell_network(settings: Settings) -> str:
-    """Whether what reads model files can reach the network, "closed" or "open"; "unused" where the service reads them.
-
-    Whether it can be closed is for the system to allow.
-    """
+def cell_bounds(settings: Settings) -> dict[str, str]:
+    """What the system lets the process that reads a model file give up; "unused" where the service reads them."""
     if not settings.models_cells:
-        return "unused"
-    return "closed" if can_close_network() else "open"
+        return {"cell_network": "unused", "cell_files": "unused"}
+    return {
+        "cell_network": "closed" if can_filter_calls() else "open",
+        "cell_files": "bounded" if can_bound_files() else "open",
+    }
 
 
 def image_limits(settings: Settings) -> ImageLimits:
@@ -193,7 +196,7 @@ def _sources(settings: Settings, tuning: Tuning, threads: int) -> list[Source]:
     direct = _KerasLoader(tuning, limits, threads)
     store = WeightsStore(settings.applications_origin, settings.models)
     return [
-        Folder(BUILT_IN_MODELS, direct),
+        Folder(BUILT_IN_MODELS, _BuiltInLoader(direct)),
         *_own_models(settings, direct, tuning, threads),
         Applications(_ApplicationLoader(tuning, threads), store, weights=settings.applications_weights),
     ]
@@ -253,6 +256,18 @@ class _CellLoader:
             configure_devices(self._threads)
             freeze_modules()
             return build_probe(parcel, overrides, path.name, tuning=self._tuning, limits=self._limits)
+
+
+class _BuiltInLoader:
+    """The catalog's Loader for files that came with the program, and no others: they need no such process."""
+
+    def __init__(self, direct: "_KerasLoader") -> None:
+        self._direct = direct
+
+    def __call__(self, path: Path, overrides: Overrides) -> Probe:
+        for file in filter(None, (path, overrides.decoder)):
+            require_built_in(file)
+        return self._direct(path, overrides)
 
 
 class _KerasLoader:

@@ -1,8 +1,11 @@
 """Model files of one's own through cells and loaded directly: are their answers the same, and how long does it take?
 
-python -m tests.cell_check FILE…
+python -m tests.cell_check [--samples] FILE…
+
+With `--samples` the harmless samples of hostile files go through cells as well: each is refused, and leaves nothing.
 """
 
+import re
 import sys
 import tempfile
 import time
@@ -71,13 +74,48 @@ def check(file: Path, reader: Reader) -> str:
     return f"{'same' if far == 0 and known else f'OTHER by {far}'}, {first:.1f} s, {second:.2f} s from the cache"
 
 
-def main(names: list[str]) -> int:
+def _refuse(reader: Reader, file: Path, reason: str) -> str:
+    """One line about a file that is to be refused for that reason; it begins with `same` where it was."""
+    held = set(file.parent.rglob("*"))
+    try:
+        _read(reader, file)
+    except ModelFailedError as error:
+        left = set(file.parent.rglob("*")) - held
+        right = re.search(reason, error.detail) and not left and "Keras cannot load" not in error.detail
+        return f"{'same' if right else 'OTHER'} refusal: {error.detail[:100]}{' LEFT: ' if left else ''}"
+    return "LOADS"
+
+
+def check_samples(reader: Reader, folder: Path) -> dict[str, str]:
+    """A line for each sample; of those whose configuration is hostile, in both formats."""
+    from tests.hostile_files import HOSTILE, write_victim
+    from tests.hostile_models import SAMPLES, Scene, honest_model, make_hdf5_sample, make_sample
+
+    honest, lines = honest_model(folder / "honest.keras"), {}
+    for name in SAMPLES:
+        for make in (make_sample, make_hdf5_sample):
+            scene = Scene(folder / f"{name} {make.__name__}")
+            scene.folder.mkdir()
+            scene.secret.write_text("secret")
+            lines[scene.folder.name] = _refuse(reader, make(name, honest, scene), "")
+    for name, hostile in HOSTILE.items():
+        (folder / name).mkdir()
+        write_victim(folder / name)
+        lines[name] = _refuse(reader, hostile.write(folder / name), hostile.reason)
+    return lines
+
+
+def main(arguments: list[str]) -> int:
+    files = [Path(argument) for argument in arguments if argument != "--samples"]
     with tempfile.TemporaryDirectory() as folder:
-        reader = Reader(Cells(CellLimits()), NetworkCache(Path(folder) / "networks", 2**33), versions="", threads=0)
-        lines = [check(Path(name), reader) for name in names]
-    for name, line in zip(names, lines, strict=True):
-        sys.stdout.write(f"{Path(name).name}: {line}\n")
-    return 0 if all(line.startswith("same") for line in lines) else 1
+        cache = NetworkCache(Path(folder) / "networks", 2**33)
+        reader = Reader(Cells(CellLimits(processor_seconds=60)), cache, versions="", threads=0)
+        lines = {str(file): check(file, reader) for file in files}
+        if "--samples" in arguments:
+            lines |= check_samples(reader, Path(folder))
+    for name, line in lines.items():
+        sys.stdout.write(f"{name}: {line}\n")
+    return 0 if all(line.startswith("same") for line in lines.values()) else 1
 
 
 if __name__ == "__main__":

@@ -3,23 +3,24 @@
 import ctypes
 import os
 import signal
-import socket
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
-
 from service.engine.ports.overrides import Overrides
-from service.errors import ModelFailedError
 from service.keras.cell.entry import read_network, run
-from service.keras.cell.parcel import CellRequest, Contents, Weight
+from service.keras.cell.parcel import CellRequest, Contents, Weight, read_arrays, read_parcel
+from service.keras.files.admission.limits import ModelFileLimits
+from tests.cell_reach import look_around, look_at_files
 
 _BOMB_BYTES: Final = 100 * 10**9
 
 
 def _fill() -> None:
+    # Not at the top: it starts threads.
+    import numpy as np
+
     np.full(_BOMB_BYTES, 1, np.uint8)
 
 
@@ -56,22 +57,6 @@ def _open_files() -> None:
         kept.append(os.open("/dev/null", os.O_RDONLY))
 
 
-def _look_around() -> None:
-    """Tell what a cell can reach."""
-    trials: dict[str, Callable[[], object]] = {
-        "socket": socket.socket,
-        "kill": lambda: os.kill(os.getppid(), 0),
-        "exec": lambda: os.execv("/bin/true", ["true"]),
-    }
-    for name, trial in trials.items():
-        try:
-            trial()
-        except PermissionError:
-            continue
-        raise ModelFailedError(f"open: {name}")
-    raise ModelFailedError(f"closed; variables: {' '.join(sorted(os.environ))}")
-
-
 _FAULTS: Final[dict[str, Callable[[], Any]]] = {
     "bomb": _fill,
     "tensorflow-bomb": _fill_by_tensorflow,
@@ -84,7 +69,7 @@ _FAULTS: Final[dict[str, Callable[[], Any]]] = {
     "exit": lambda: os._exit(7),
     "disk": _write_on,
     "descriptors": _open_files,
-    "around": _look_around,
+    "around": look_around,
 }
 
 
@@ -98,14 +83,25 @@ def _spoil(name: str, contents: Contents) -> Contents:
         "forged-length": {"weights": (*weights, Weight(name="a/b", shape=(3,), dtype="float32"))},
         "forged-type": {"weights": (*weights, Weight(name="a/b", shape=(0,), dtype="object"))},
     }
-    return contents.model_copy(update=spoiled.get(name, {}))
+    return contents.model_copy(update=spoiled[name])
+
+
+def _forge(path: Path, limits: ModelFileLimits) -> tuple[Contents, Iterator[bytes]]:
+    """The file is what an honest cell made."""
+    stream = path.open("rb")
+    contents = read_parcel(stream, limits)
+    assert isinstance(contents, Contents)
+    return _spoil(path.stem, contents), (array for _, array in read_arrays(stream, contents))
 
 
 def _read(path: Path, overrides: Overrides, request: CellRequest) -> tuple[Contents, Iterator[bytes]]:
+    if path.stem.startswith("forged"):
+        return _forge(path, request.model_limits)
+    if path.stem == "files":
+        look_at_files(path)
     if path.stem in _FAULTS:
         _FAULTS[path.stem]()
-    contents, arrays = read_network(path, overrides, request)
-    return _spoil(path.stem, contents), arrays
+    return read_network(path, overrides, request)
 
 
 if __name__ == "__main__":

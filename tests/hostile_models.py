@@ -1,7 +1,7 @@
 """Harmless model files, each like one that has done harm: what Keras would make of them leaves a trace in a folder.
 
-The configuration is that of an honest network (`honest_model`) with one thing changed. `SAMPLES` names each with the
-vulnerability that it stands for.
+The configuration is that of an honest network (`honest_model`) with one thing changed. `tests/vulnerabilities.py` says
+which vulnerability each of `SAMPLES` stands for; those whose bytes are hostile stand in `tests/hostile_files.py`.
 """
 
 import copy
@@ -89,6 +89,12 @@ def _in_place_of(config: Config, name: str, class_name: str, arguments: Config) 
     return config
 
 
+def _from(module: str, name: str, config: Config) -> Config:
+    """Have a layer's class come from another module."""
+    layer(config, name)["module"] = module
+    return config
+
+
 def _saved_model(scene: Scene) -> str:
     """A SavedModel that copies the secret when it is loaded."""
 
@@ -132,7 +138,7 @@ def _get_file(scene: Scene) -> Config:
 SAMPLES: Final[dict[str, Callable[[Config, Scene], Config]]] = {
     # An Activation whose function is a layer that opens a SavedModel: not guarded in Keras 3.15.1.
     "tfsm-as-function": lambda config, scene: _call(config, function("keras.layers", "TFSMLayer"), _saved_model(scene)),
-    "cve-2026-1462-tfsm-layer": lambda config, scene: _in_place_of(
+    "tfsm-layer": lambda config, scene: _in_place_of(
         config, "act", "TFSMLayer", {"filepath": _saved_model(scene), "call_endpoint": "serve"}
     ),
     "image-data-format": lambda config, _: _call(
@@ -140,23 +146,21 @@ SAMPLES: Final[dict[str, Callable[[Config, Scene], Config]]] = {
     ),
     "floatx": lambda config, _: _call(config, function("keras.config", "set_floatx"), "float64"),
     "epsilon": lambda config, _: _call(config, function("keras.config", "set_epsilon"), 0.5),
-    "lambda-by-another-module": lambda config, scene: (
-        _in_place_of(config, "act", "layers.Lambda", _lambda(scene)) | {"module": "keras"}
+    "lambda-by-another-module": lambda config, scene: _from(
+        "keras", "act", _in_place_of(config, "act", "layers.Lambda", _lambda(scene))
     ),
-    "cve-2024-3660-lambda": lambda config, scene: _in_place_of(config, "act", "Lambda", _lambda(scene)),
-    "cve-2026-12481-lambda-in-wrapper": lambda config, scene: _wrap(config, _lambda(scene)),
-    "cve-2024-55459-get-file": lambda config, scene: _call(config, _get_file(scene), scene.secret.as_uri()),
-    "cve-2025-1550-any-module": lambda config, scene: _call(config, function("os", "system"), f"touch {scene.trace}"),
-    "cve-2025-8747-get-file-in-arguments": lambda config, scene: _argument(config, _get_file(scene)),
-    "cve-2025-9906-unsafe": lambda config, _: _argument(
+    "lambda": lambda config, scene: _in_place_of(config, "act", "Lambda", _lambda(scene)),
+    "lambda-in-wrapper": lambda config, scene: _wrap(config, _lambda(scene)),
+    "get-file": lambda config, scene: _call(config, _get_file(scene), scene.secret.as_uri()),
+    "any-module": lambda config, scene: _call(config, function("os", "system"), f"touch {scene.trace}"),
+    "get-file-in-arguments": lambda config, scene: _argument(config, _get_file(scene)),
+    "unsafe-deserialization": lambda config, _: _argument(
         config, function("keras.config", "enable_unsafe_deserialization")
     ),
-    "cve-2025-12058-vocabulary": lambda config, scene: _in_place_of(
-        config, "act", "StringLookup", {"vocabulary": str(scene.secret)}
-    ),
-    "cve-2025-12060-extract": lambda config, scene: _call(config, _get_file(scene), scene.secret.as_uri()),
-    "cve-2025-12638-extract-as-initializer": lambda config, scene: _initialize(config, _get_file(scene)),
-    "cve-2025-49655-torch": lambda config, scene: _in_place_of(
+    "vocabulary": lambda config, scene: _in_place_of(config, "act", "StringLookup", {"vocabulary": str(scene.secret)}),
+    "extract": lambda config, scene: _call(config, _get_file(scene), scene.secret.as_uri()),
+    "extract-as-initializer": lambda config, scene: _initialize(config, _get_file(scene)),
+    "torch-module": lambda config, scene: _in_place_of(
         config, "act", "TorchModuleWrapper", {"module": {"class_name": "__bytes__", "config": {"value": str(scene)}}}
     ),
 }

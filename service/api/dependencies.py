@@ -44,8 +44,8 @@ class Services:
     image_limits: ImageLimits
     body_limits: BodyLimits
     jobs_mode: str
-    # Whether what reads model files can reach the network: "closed" or "open"; "unused" without cells.
-    cell_network: str
+    # What the process that reads a model file can reach, as `GET /version` tells it.
+    cell_bounds: dict[str, str]
     ready: Event
 
     async def model(self, name: str, version: str | None) -> Model:

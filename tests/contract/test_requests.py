@@ -19,7 +19,8 @@ from starlette.testclient import TestClient
 from service.api.problem_types import PROBLEMS
 from service.composition import BUILT_IN_MODELS
 from service.engine.methods import METHODS
-from service.keras.cell.limits import can_close_network
+from service.keras.cell.file_access import can_bound_files
+from service.keras.cell.system_calls import can_filter_calls
 from tests.contract.conftest import LABELS, MakeClient, add_model, assert_problem, look_at_models
 
 GRAD_CAM = "/v1/models/tiny/grad-cam"
@@ -426,7 +427,8 @@ def test_version_names_what_runs_when_asked(client: TestClient) -> None:
     facts = client.get("/version").json()
     assert {"convscope", "tensorflow", "keras", "python"} <= set(facts)
     assert facts["jobs"] == "embedded"
-    assert facts["cell_network"] == ("closed" if can_close_network() else "open")
+    assert facts["cell_network"] == ("closed" if can_filter_calls() else "open")
+    assert facts["cell_files"] == ("bounded" if can_bound_files() else "open")
 
 
 def _stretch(rows: NDArray[np.float64], height: int) -> NDArray[np.float64]:

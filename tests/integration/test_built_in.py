@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from service.composition import BUILT_IN_MODELS
+from service.demo.digests import SUMS, require_built_in, write_sums
 from service.demo.scene_dataset import draw_scenes
 from service.demo.scenes import CLASSES, Scene, draw_scene
 from service.engine.chunks import JobLimits, run_all
@@ -19,6 +20,7 @@ from service.engine.methods import METHODS
 from service.engine.model import Model
 from service.engine.running.request import Request
 from service.engine.running.run import run
+from service.errors import ModelFailedError
 from service.keras.files.loading import load_probe
 from service.models.catalog import Catalog
 from service.models.datasets import Datasets
@@ -90,3 +92,11 @@ def test_heat_is_in_the_object_when_the_built_in_dataset_is_gone_through(shapes:
         assert group["images"] == 8
         assert group["object"]["energy"] >= 1.5 * group["object"]["area"]
     assert [image.name for image in result.images[:2]] == ["mean-right", "mean-wrong"]
+
+
+def test_file_is_refused_when_it_is_not_the_one_that_came_with_the_program(tmp_path: Path):
+    assert SUMS.read_text(encoding="ascii") == write_sums(), "run `python -m service.demo.digests`"
+    changed = tmp_path / "model.keras"
+    changed.write_bytes((BUILT_IN_MODELS / "shapes" / "1" / "model.keras").read_bytes() + b"\0")
+    with pytest.raises(ModelFailedError, match="not the one that this version came with"):
+        require_built_in(changed)

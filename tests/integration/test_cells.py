@@ -16,7 +16,6 @@ from pathlib import Path
 from threading import Timer
 
 import h5py
-import httpx2
 import keras
 import numpy as np
 import pytest
@@ -27,9 +26,11 @@ from service.engine.ports.overrides import NO_OVERRIDES
 from service.errors import ModelFailedError
 from service.keras.cell.building import build_probe
 from service.keras.cell.cache import NetworkCache
-from service.keras.cell.limits import CellLimits, can_close_network
+from service.keras.cell.file_access import can_bound_files
+from service.keras.cell.limits import CellLimits
 from service.keras.cell.process import Cells
 from service.keras.cell.reading import Reader
+from service.keras.cell.system_calls import can_filter_calls
 from service.keras.compute.probe import KerasProbe
 from service.keras.compute.tuning import UNTUNED
 from service.keras.files.admission.limits import MODEL_FILE_LIMITS
@@ -37,7 +38,7 @@ from service.keras.files.loading import load_probe
 from service.models.load_journal import LoadJournal
 from service.settings import Settings
 from tests.contract.conftest import cut_archive
-from tests.server import ROOT, Server
+from tests.server import ROOT
 
 LIMITS = CellLimits(memory_bytes=2**31, processor_seconds=30, seconds=120)
 # As much may a cell write.
@@ -54,6 +55,34 @@ def honest(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def another(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return _save(tmp_path_factory.mktemp("another") / "another.keras", 5)
+
+
+@pytest.fixture(scope="module")
+def steady(tmp_path_factory: pytest.TempPathFactory) -> Reader:
+    """One that reads what it has read before without a cell."""
+    folder = tmp_path_factory.mktemp("steady") / "networks"
+    return Reader(Cells(LIMITS), NetworkCache(folder, 2**30), versions="1", threads=0)
+
+
+@pytest.fixture(scope="module")
+def parcel(steady: Reader, honest: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What an honest cell makes of an honest file."""
+    read = steady.read(honest, NO_OVERRIDES, SMALL)
+    file = tmp_path_factory.mktemp("parcel") / "parcel"
+    with closing(read.stream) as stream:
+        stream.seek(0)
+        file.write_bytes(stream.read())
+    return file
+
+
+@pytest.fixture(scope="module")
+def go_on(steady: Reader, another: Path) -> Callable[[], None]:
+    """Show that this process goes on."""
+
+    def load() -> None:
+        assert _load(steady, another).network_info.classes == 3
+
+    return load
 
 
 def _save(file: Path, seed: int) -> Path:
@@ -116,11 +145,11 @@ FAULTS = {
 
 @pytest.mark.parametrize("name", FAULTS)
 def test_reason_is_told_and_nothing_else_is_harmed_when_a_cell_fails(
-    honest: Path, another: Path, tmp_path: Path, make_reader: Callable[..., Reader], name: str
+    parcel: Path, tmp_path: Path, go_on: Callable[[], None], make_reader: Callable[..., Reader], name: str
 ):
     limits, words, passes = FAULTS[name]
     reader = make_reader(limits, faults=True)
-    file = _named(honest, tmp_path, f"{name}.keras")
+    file = _named(parcel, tmp_path, f"{name}.keras")
     before, begin = _memory(), time.monotonic()
     with pytest.raises(ModelFailedError, match=words) as error:
         _load(reader, file)
@@ -130,11 +159,10 @@ def test_reason_is_told_and_nothing_else_is_harmed_when_a_cell_fails(
     assert [path.name for path in (tmp_path / "networks").glob("cell-*")] == []
     if passes is not None:
         assert isinstance(error.value.__cause__, OSError) is passes
-    # This process goes on.
-    assert _load(make_reader(), another).network_info.classes == 3
+    go_on()
 
 
-@pytest.mark.skipif(not can_close_network(), reason="this system has no seccomp")
+@pytest.mark.skipif(not can_filter_calls(), reason="this system has no seccomp")
 def test_nothing_is_reached_when_a_cell_looks_around(
     honest: Path, tmp_path: Path, make_reader: Callable[..., Reader], monkeypatch: pytest.MonkeyPatch
 ):
@@ -144,6 +172,36 @@ def test_nothing_is_reached_when_a_cell_looks_around(
     # Python sets one of them by itself, and TensorFlow some.
     assert "A_SECRET" not in error.value.detail
     assert "CONVSCOPE" not in error.value.detail
+
+
+@pytest.mark.skipif(not can_bound_files(), reason="this system has no Landlock")
+def test_no_other_file_is_reached_when_a_cell_looks_for_some(
+    honest: Path, another: Path, tmp_path: Path, make_reader: Callable[..., Reader]
+):
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "model.keras").write_bytes(another.read_bytes())
+    with pytest.raises(ModelFailedError, match=r"^bounded$"):
+        _load(make_reader(faults=True), _named(honest, tmp_path, "files.keras"))
+
+
+_BOUND_LATE = """
+import threading
+from pathlib import Path
+from service.keras.cell.file_access import bound_files
+
+threading.Thread(target=threading.Event().wait, daemon=True).start()
+try:
+    bound_files(Path(), ())
+except OSError as error:
+    print(error)
+"""
+
+
+@pytest.mark.skipif(not can_bound_files(), reason="this system has no Landlock")
+def test_files_are_not_called_bounded_when_another_thread_could_still_open_them():
+    command = [sys.executable, "-c", _BOUND_LATE]
+    said = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    assert said == "the cell has threads before its files are bounded\n"
 
 
 def test_scores_are_the_same_when_a_file_came_through_a_cell(honest: Path, make_reader: Callable[..., Reader]):
@@ -223,6 +281,7 @@ from service.keras.cell.cache import NetworkCache
 from service.keras.cell.limits import CellLimits
 from service.keras.cell.process import Cells
 from service.keras.cell.reading import Reader
+from service.keras.cell.system_calls import can_filter_calls
 from service.keras.files.admission.limits import MODEL_FILE_LIMITS
 
 cells = Cells(CellLimits(), entry="tests.cell_faults")
@@ -313,31 +372,3 @@ def test_doctor_tells_the_same_when_it_reads_by_a_cell(honest: Path, tmp_path: P
     with pytest.raises(ModelFailedError) as told:
         open_model_file(cut, settings)
     assert told.value.detail == direct.value.detail
-
-
-def test_service_goes_on_when_a_file_goes_round_in_circles(honest: Path, tmp_path: Path):
-    models = tmp_path / "models"
-    for name in ("circle", "good"):
-        (models / name / "1").mkdir(parents=True)
-    _circle(models / "circle" / "1" / "model.h5")
-    (models / "good" / "1" / "model.keras").write_bytes(honest.read_bytes())
-    environment = {
-        "CONVSCOPE_MODELS": str(models),
-        "CONVSCOPE_LIMITS__CELL_PROCESSOR_SECONDS": "10",
-    }
-    with Server(tmp_path / "log", **environment) as server, httpx2.Client(base_url=server.url, timeout=120) as client:
-        pid = server.pid
-        # Beside the other, or before or after it.
-        assert client.post("/v1/models/good/load").status_code == 200
-        refused = client.post("/v1/models/circle/load")
-        assert refused.json()["code"] == "model_failed"
-        assert "more than 10 s of processor time" in refused.json()["detail"]
-        assert client.get("/v1/models/good").json()["state"] == "ready"
-        assert client.get("/version").json()["cell_network"] == ("closed" if can_close_network() else "open")
-        assert server.children() == []
-        server.stop()
-        server.start()
-        assert server.pid != pid
-        # Out of the cache, and out of the journal: no cell is started.
-        assert "earlier start" in client.post("/v1/models/circle/load").json()["detail"]
-        assert client.post("/v1/models/good/load").status_code == 200

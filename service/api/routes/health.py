@@ -31,8 +31,8 @@ async def readyz(request: Request, services: ServicesDependency) -> Response | d
 
 @router.get("/version", summary="Versions of the service and of what it runs on, and who computes jobs")
 async def version(services: ServicesDependency) -> dict[str, str]:
-    own = {"python": platform.python_version(), "jobs": services.jobs_mode, "cell_network": services.cell_network}
-    return software() | own
+    own = {"python": platform.python_version(), "jobs": services.jobs_mode}
+    return software() | own | services.cell_bounds
 
 
 @router.get(

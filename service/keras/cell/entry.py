@@ -12,7 +12,6 @@ from service.engine.ports.overrides import Overrides
 from service.errors import ModelFailedError
 from service.keras.cell.limits import confine, end_with_parent
 from service.keras.cell.parcel import CellRequest, Contents, OpenFile, Refusal, write_parcel
-from service.keras.files.archive import inspect
 
 if TYPE_CHECKING:
     import keras
@@ -31,13 +30,20 @@ def run(read: Read) -> None:
         # It ended before the system was asked to tell.
         return
     size = sum(file.size for file in request.files)
-    confine(request.cell_limits, file_bytes=size + request.model_limits.weight_bytes + _SPARE_BYTES)
+    confine(
+        request.cell_limits,
+        files=[file.descriptor for file in request.files],
+        file_bytes=size + request.model_limits.weight_bytes + _SPARE_BYTES,
+    )
     with os.fdopen(request.output, "r+b") as output:
         _answer(read, request, output)
 
 
 def read_network(path: Path, overrides: Overrides, request: CellRequest) -> tuple[Contents, Iterator[bytes]]:
     """Read, mend, check and run a file's network; what it is made of. Raises ModelFailedError."""
+    # Not at the top: NumPy starts threads, which no bound on files would hold for.
+    from service.keras.files.archive import inspect
+
     limits = request.model_limits
     # Most of what is refused is refused here; TensorFlow takes seconds.
     inspect(path, limits)

@@ -116,6 +116,11 @@ def _require_plain_member(member: zipfile.ZipInfo, path: Path, limits: ModelFile
         raise ModelFailedError(f"'{name}' in '{path.name}' is a link: save the model again")
     if member.compress_type not in _PACKED:
         raise ModelFailedError(f"'{name}' in '{path.name}' is neither stored nor deflated: save the model again")
+    if member.compress_type == zipfile.ZIP_STORED and member.compress_size != member.file_size:
+        raise ModelFailedError(
+            f"'{name}' in '{path.name}' is said to have {member.file_size} bytes, and {member.compress_size} where it "
+            "lies: the file is damaged or was put together; save the model again"
+        )
     most = {CONFIG: limits.config_bytes, WEIGHTS: 4 * limits.weight_bytes}.get(name, _METADATA_BYTES)
     if member.file_size > most:
         raise ModelFailedError(f"'{path.name}' has a {name} of {member.file_size} bytes; more than {most} are not read")

@@ -1,7 +1,7 @@
 """The arrays that a model file holds, by its own arithmetic: what they declare against the bytes that are there.
 
 HDF5 lets an array of gigabytes stand in a kilobyte: never written, packed, several times in one place, or in another
-file. Keras allocates what is declared. Reads no array.
+file. Keras allocates what is declared. Nothing leads out of a file, and no array is read.
 """
 
 import os
@@ -14,9 +14,9 @@ from service.errors import ModelFailedError
 from service.keras.files.admission.limits import ModelFileLimits, Stored, shown
 from service.keras.files.archive_listing import open_weights
 
-# Those that come with HDF5 (deflate, shuffle, fletcher32, szip, nbit, scaleoffset) and h5py (lzf): for any other the
-# library would load a plug-in.
-_FILTERS: Final = {1, 2, 3, 4, 5, 6, 32000}
+# deflate, shuffle, fletcher32, szip, and h5py's lzf. For those of others the library would load a plug-in; its own
+# N-bit and scale-offset have known faults (docs/known-vulnerabilities.md), and Keras uses neither.
+_FILTERS: Final = {1, 2, 3, 4, 32000}
 # Unpacked whatever the bytes in the file.
 _FREE_BYTES: Final = 2**20
 # Groups and arrays: 5,000 layers have some 20 each, an optimizer's among them.
@@ -57,10 +57,15 @@ class _Sum:
             return
         properties = found.id.get_create_plist()
         filters = {properties.get_filter(index)[0] for index in range(properties.get_nfilters())}
-        if found.external or found.is_virtual or not filters <= _FILTERS:
+        if found.external or found.is_virtual:
             raise ModelFailedError(
-                f"the array '{shown(name)}' in '{self._path.name}' lies in another file or is packed in a way of its "
-                "own: save the model again"
+                f"the array '{shown(name)}' in '{self._path.name}' lies in another file: save the model again with "
+                "model.save()"
+            )
+        if not filters <= _FILTERS:
+            raise ModelFailedError(
+                f"the array '{shown(name)}' in '{self._path.name}' is packed by a filter that is not read: save the "
+                "model again with model.save()"
             )
         chunk = 1
         for side in found.chunks or ():
@@ -71,7 +76,26 @@ class _Sum:
         self.stored += found.id.get_storage_size()
 
 
+class _Links:
+    """What is wrong with a link: it leads out of the file, or there are too many. Whoever reads a file follows them."""
+
+    def __init__(self) -> None:
+        self._count = 0
+
+    def __call__(self, name: str, link: object) -> str | None:
+        # A text ends the visit; an error raised here would become another one in h5py.
+        self._count += 1
+        if self._count > _MAX_OBJECTS:
+            return f"has more than {_MAX_OBJECTS} names of groups and arrays"
+        if isinstance(link, h5py.HardLink):
+            return None
+        target = "another file" if isinstance(link, h5py.ExternalLink) else "another name"
+        return f"has a link '{shown(name)}' to {target}, and Keras writes none: save the model again with model.save()"
+
+
 def _measure(file: h5py.File, path: Path, size: int, limits: ModelFileLimits) -> Stored:
+    if wrong := file.visititems_links(_Links()):
+        raise ModelFailedError(f"'{path.name}' {wrong}")
     found = _Sum(path)
     file.visititems(found)
     if found.stored > size or found.declared > _FREE_BYTES + limits.expansion * found.stored:

@@ -106,6 +106,9 @@ def _require_short(key: str | None, value: object, limits: ModelFileLimits) -> N
             )
     if key in ("name", "class_name") and not isinstance(value, str | None):
         raise ModelFailedError(f"a name in the configuration is no text but a {type(value).__name__}")
+    if key == "name" and value in (".", ".."):
+        # Keras makes folders by names.
+        raise ModelFailedError(f"a layer is called '{value}', which leads out of a folder: give it another name")
     if isinstance(value, int) and abs(value) >= _MAX_NUMBER:
         raise ModelFailedError(f"'{shown(key)}' is a number of more than 63 bits")
     if key == "unroll" and value is True:
