@@ -1,6 +1,7 @@
 """What every composition root wires the same way: settings in; catalog, job store, artifacts and limits out."""
 
 import logging
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from importlib.metadata import version
@@ -34,10 +35,17 @@ from service.models.catalog import Catalog
 from service.models.datasets import Datasets
 from service.models.load_journal import LoadJournal
 from service.models.memory import freeze_modules, measure_memory
+from service.models.remote.cache import FileCache
+from service.models.remote.locations import is_url
+from service.models.remote.registry import name_models
+from service.models.remote.watch import Watch
 from service.models.residency import Residency
 from service.models.sources.applications import Applications
 from service.models.sources.batched import Batched
-from service.models.sources.folder import Folder, open_file
+from service.models.sources.folder import Folder, Loader, open_file
+from service.models.sources.mlflow_models import MlflowModels
+from service.models.sources.remote_models import RemoteModels
+from service.models.sources.remote_repository import RemoteRepository
 from service.models.sources.source import Source
 from service.models.sources.weights import WeightsStore
 from service.settings import Settings
@@ -191,7 +199,8 @@ def _sources(settings: Settings, tuning: Tuning, threads: int) -> list[Source]:
     """Where models come from; a model of an earlier source hides one of the same name in a later one."""
     limits = model_file_limits(settings)
     direct = _KerasLoader(tuning, limits, threads)
-    store = WeightsStore(settings.applications_origin, settings.models)
+    folders = [Path(place) for place in settings.models if not is_url(place)]
+    store = WeightsStore(settings.applications_origin, folders[0] if folders else None)
     return [
         Folder(BUILT_IN_MODELS, direct),
         *_own_models(settings, direct, tuning, threads),
@@ -199,13 +208,32 @@ def _sources(settings: Settings, tuning: Tuning, threads: int) -> list[Source]:
     ]
 
 
-def _own_models(settings: Settings, direct: "_KerasLoader", tuning: Tuning, threads: int) -> list[Source]:
-    if settings.models is None:
-        return []
-    if not settings.models_cells:
-        return [Folder(settings.models, direct, _open_journal(settings))]
-    loader = _CellLoader(_open_reader(settings, threads), tuning, model_file_limits(settings), threads)
-    return [_StrangersFolder(settings.models, loader, _open_journal(settings))]
+def _own_models(settings: Settings, direct: Loader, tuning: Tuning, threads: int) -> Iterator[Source]:
+    if not settings.models and not settings.mlflow_models:
+        return
+    journal, loader, give_up = _open_journal(settings), direct, _nothing
+    if settings.models_cells:
+        reader = _open_reader(settings, threads)
+        loader, give_up = _CellLoader(reader, tuning, model_file_limits(settings), threads), reader.cells.close
+    watch = Watch(settings.fetched_folder / "seen", settings.models_poll_seconds)
+    elsewhere = RemoteModels(watch, open_file_cache(settings), loader, journal, give_up)
+    for place in settings.models:
+        if is_url(place):
+            yield RemoteRepository(place, elsewhere)
+        else:
+            yield Folder(Path(place), loader, journal, elsewhere)
+    if settings.mlflow_models:
+        yield MlflowModels(name_models(settings.mlflow_models), elsewhere)
+
+
+def _nothing() -> None:
+    """Where nothing is to be given up."""
+
+
+def open_file_cache(settings: Settings) -> FileCache:
+    """Where files that were fetched are kept."""
+    limits = settings.limits
+    return FileCache(settings.fetched_folder, limits.fetched_bytes, limits.fetch_seconds)
 
 
 def _open_journal(settings: Settings, *, always: bool = False) -> LoadJournal:
@@ -220,18 +248,6 @@ def _open_reader(settings: Settings, threads: int) -> Reader:
 
 def _versions() -> str:
     return ", ".join(f"{name} {version(name)}" for name in ("convscope", "keras", "tensorflow"))
-
-
-class _StrangersFolder(Folder):
-    """The folder of models that nobody vouches for."""
-
-    def __init__(self, root: Path, loader: "_CellLoader", journal: LoadJournal) -> None:
-        super().__init__(root, loader, journal)
-        self._cells = loader.reader.cells
-
-    def close(self) -> None:
-        """See Source: what is being read is given up."""
-        self._cells.close()
 
 
 class _CellLoader:

@@ -23,6 +23,10 @@ class Batched:
         """See Source."""
         return [self._batch(model_version) for model_version in self.source.versions(name)]
 
+    def look(self, seconds: float) -> bool:
+        """See Source."""
+        return self.source.look(seconds)
+
     def close(self) -> None:
         """See Source."""
         self.source.close()
