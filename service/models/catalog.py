@@ -240,13 +240,16 @@ class Catalog:
         with self._lock:
             for versions in snapshot.models.values():
                 newest = versions[0]
-                if newest.at_start and not self._is_closed and self._is_due(newest):
+                resident = self.residency.find(newest)
+                if resident is not None and resident.state == "ready":
+                    # Loaded when it was not the newest, or for somebody who named it.
+                    self._serve(newest)
+                elif newest.at_start and not self._is_closed and self._is_due(newest, resident):
                     self._noticed.add(newest)
                     self._begin(newest, self._warm)
 
-    def _is_due(self, newest: ModelVersion) -> bool:
+    def _is_due(self, newest: ModelVersion, resident: Resident | None) -> bool:
         """Whether it is to be loaded unasked: it is new, or what it was to be fetched from did not answer."""
-        resident = self.residency.find(newest)
         if resident is None:
             return newest not in self._noticed
         failed = newest.fetch is not None and resident.failure is not None and resident.failure.passing
@@ -256,7 +259,8 @@ class Catalog:
         """Let go of what the sources have no more, but for what is served until its successor is ready."""
         there = {version for versions in snapshot.models.values() for version in versions}
         with self._lock:
-            self._noticed &= there
+            # What is the newest once more, as an alias has moved back, is noticed once more.
+            self._noticed &= {versions[0] for versions in snapshot.models.values()}
             self._facts = {version: facts for version, facts in self._facts.items() if version in there}
             self._costs = {version: cost for version, cost in self._costs.items() if version in there}
             self._served = {name: version for name, version in self._served.items() if name in snapshot.models}

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from threading import Event, Lock, Thread
+from time import monotonic
 from types import MappingProxyType
 from typing import Final
 
@@ -49,8 +50,9 @@ class SnapshotKeeper:
 
     def refresh(self, patience: float = 0) -> Snapshot:
         """Look at the sources, and for so many seconds at most at what lies elsewhere as well."""
+        now = monotonic()
         snapshot = self._take()
-        looked = [source.look(patience) for source in self._sources] if patience else []
+        looked = [source.look(now, now + patience) for source in self._sources] if patience else []
         return self._take() if any(looked) else snapshot
 
     def _take(self) -> Snapshot:

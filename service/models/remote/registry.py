@@ -232,6 +232,7 @@ def _explained(silent: str, gone: str) -> Iterator[None]:
     except Exception as error:
         if getattr(error, "error_code", None) in _GONE:
             raise ModelFailedError(f"{gone}: see to its name, version or alias there") from error
-        # A server that answers badly says a code, and one that does not answer nothing that a client may read.
-        reason = getattr(error, "error_code", None) or summarise(error)
+        # What MLflow says where nobody answers names hosts; for the server's own faults it has other codes.
+        code = getattr(error, "error_code", None)
+        reason = "no answer" if code == "INTERNAL_ERROR" else code or summarise(error)
         raise WeightsUnavailableError(f"{silent} ({reason}): ask again when it answers; the log says more") from error

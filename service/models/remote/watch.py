@@ -27,8 +27,6 @@ Value = TypeVar("Value", bound=BaseModel)
 
 # What nobody asked for in so many rounds is looked at no more.
 _ROUNDS: Final = 3
-# What was looked at this recently is not looked at again for somebody who waits.
-_FRESH_SECONDS: Final = 1.0
 
 
 @dataclass(frozen=True)
@@ -74,7 +72,7 @@ class Watch:
         self._changed = Condition()
         self._entries: dict[str, _Entry] = {}
         self._hosts: set[str] = set()
-        # Looks that somebody waits for are for entries that were looked at before this.
+        # Somebody waits for a look at what was not looked at since.
         self._wanted = float("-inf")
         self._is_closed = False
 
@@ -90,17 +88,18 @@ class Watch:
             self._read(entry)
             return entry.seen
 
-    def look(self, seconds: float) -> bool:
-        """Look at everything now, and wait until that is done, for so many seconds at most; False if nothing is."""
-        end = monotonic() + seconds
+    def look(self, since: float, until: float) -> bool:
+        """Look at everything that was not looked at since, and wait for it; False if there is nothing to look at.
+
+        Both times are on the monotonic clock.
+        """
         with self._changed:
-            wanted = monotonic() - _FRESH_SECONDS
-            due = [entry for entry in self._entries.values() if entry.looked < wanted]
-            self._wanted = max(self._wanted, wanted)
+            entries = list(self._entries.values())
+            self._wanted = max(self._wanted, since)
             self._changed.notify_all()
-            while any(entry.looked < wanted for entry in due) and monotonic() < end and not self._is_closed:
-                self._changed.wait(max(0.0, end - monotonic()))
-            return bool(due)
+            while any(entry.looked < since for entry in entries) and monotonic() < until and not self._is_closed:
+                self._changed.wait(max(0.0, until - monotonic()))
+            return bool(entries)
 
     def close(self) -> None:
         """Look at nothing any more."""

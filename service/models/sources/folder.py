@@ -31,7 +31,7 @@ class ModelsElsewhere(Protocol):
         """Newest first; `found` is the folder with their model.toml."""
         ...
 
-    def look(self, seconds: float) -> bool:
+    def look(self, since: float, until: float) -> bool:
         """See Source."""
         ...
 
@@ -67,9 +67,9 @@ class Folder:
             return self._elsewhere.versions(found[0], config.source, config)
         return [self._describe(each) for each in found]
 
-    def look(self, seconds: float) -> bool:
+    def look(self, since: float, until: float) -> bool:
         """See Source."""
-        return self._elsewhere is not None and self._elsewhere.look(seconds)
+        return self._elsewhere is not None and self._elsewhere.look(since, until)
 
     def close(self) -> None:
         """See Source."""

@@ -28,9 +28,9 @@ class MlflowModels:
         found = Found(name, "1", self._models.cache.folder / "none", None, None, ())
         return self._models.versions(found, source, ModelConfig())
 
-    def look(self, seconds: float) -> bool:
+    def look(self, since: float, until: float) -> bool:
         """See Source."""
-        return self._models.look(seconds)
+        return self._models.look(since, until)
 
     def close(self) -> None:
         """See Source."""

@@ -65,9 +65,9 @@ class RemoteModels:
             return [refuse(found, "1", ModelFailedError(f"model.toml: source is not {known}"))]
         return self._file(found, source, config)
 
-    def look(self, seconds: float) -> bool:
+    def look(self, since: float, until: float) -> bool:
         """See Source."""
-        return self.watch.look(seconds)
+        return self.watch.look(since, until)
 
     def close(self) -> None:
         """See Source."""

@@ -57,9 +57,9 @@ class RemoteRepository:
         """See Source."""
         return [self._describe(name, listed) for listed in self._arranged[1].get(name, ())]
 
-    def look(self, seconds: float) -> bool:
+    def look(self, since: float, until: float) -> bool:
         """See Source."""
-        return self._models.look(seconds)
+        return self._models.look(since, until)
 
     def close(self) -> None:
         """See Source."""

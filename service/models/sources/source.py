@@ -38,8 +38,11 @@ class Source(Protocol):
         """The versions of one model, newest first; none where the name is not its own."""
         ...
 
-    def look(self, seconds: float) -> bool:
-        """Look anew at what lies elsewhere, for so many seconds at most; False where nothing does."""
+    def look(self, since: float, until: float) -> bool:
+        """Look at what lies elsewhere, unless that was done since, and wait for it; False where nothing does.
+
+        Both times are on the monotonic clock.
+        """
         ...
 
     def close(self) -> None:
