@@ -120,8 +120,10 @@ class Catalog:
 
         Raises ModelNotFoundError or VersionNotFoundError; see `unwrap` for what the load comes to.
         """
-        model_version = self.find(name, version)
+        self.find(name, version)
         with self._lock:
+            # Found anew: a roll-out in between would have it loaded once more, only to be let go of.
+            model_version = self.find(name, version)
             resident = self.residency.find(model_version)
             if resident is None or (resident.failure and resident.failure.passing):
                 resident = self._begin(model_version)
@@ -242,8 +244,9 @@ class Catalog:
                 newest = versions[0]
                 resident = self.residency.find(newest)
                 if resident is not None and resident.state == "ready":
-                    # Loaded when it was not the newest, or for somebody who named it.
-                    self._serve(newest)
+                    if self._served.get(newest.name) != newest:
+                        # Loaded when it was not the newest, or for somebody who named it.
+                        self._serve(newest)
                 elif newest.at_start and not self._is_closed and self._is_due(newest, resident):
                     self._noticed.add(newest)
                     self._begin(newest, self._warm)

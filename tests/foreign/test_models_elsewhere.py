@@ -109,7 +109,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
             bucket.pipe(path, first.read_bytes())
         environment = {
             "CONVSCOPE_MODELS": f"{models},s3://models",
-            "CONVSCOPE_MLFLOW_MODELS": f"first=models:/cats/1,latest=models:/cats/latest,models:/flavored/1,logged={logged}",
+            "CONVSCOPE_MLFLOW_MODELS": f"one=models:/cats/1,new=models:/cats/latest,models:/flavored/1,logged={logged}",
             "CONVSCOPE_MODELS_POLL_SECONDS": "1",
             "MLFLOW_TRACKING_URI": registry,
             "AWS_ENDPOINT_URL": store,
@@ -128,11 +128,11 @@ def registered(artifacts: Path, logged: str) -> list[Path]:
 def test_model_of_mlflow_is_served_when_its_version_is_named(world: World):
     (file,) = registered(world.artifacts, world.logged)
     digest = hashlib.sha256(file.read_bytes()).hexdigest()
-    for name in ("first", "logged"):
+    for name in ("one", "logged"):
         assert world.grad_cam(name).status_code == 200
         detail = world.ask(name).json()
         assert (detail["version"], detail["digest"]) == ("1", digest)
-    assert world.grad_cam("latest").json()["version"] == "2"
+    assert world.grad_cam("new").json()["version"] == "2"
     assert world.grad_cam("flavored").status_code == 200
 
 

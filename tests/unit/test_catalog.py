@@ -24,7 +24,10 @@ from tests.unit.fakes import FakeLoader
 def put(folder: Path, name: str, version: str = "1", *, content: bytes = b"weights", card: str = "") -> Path:
     file = folder / name / version / "model.keras"
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_bytes(content)
+    # Renamed, so that a catalog that looks meanwhile never sees half a file.
+    part = file.with_suffix(".part")
+    part.write_bytes(content)
+    part.rename(file)
     if card:
         (folder / name / "model.toml").write_text(card)
     return file
