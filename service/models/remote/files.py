@@ -16,6 +16,8 @@ from service.models.remote.locations import explain, require_installed, summaris
 _SIGNS: Final = (
     "ETag", "etag", "md5Hash", "generation", "blob_id", "mtime", "created", "LastModified", "last_modified", "updated",
 )  # fmt: skip
+# What HTTP says of what is not there.
+_GONE: Final = (404, 410)
 _MAX_FILES: Final = 200_000
 _CHUNK_BYTES: Final = 2**20
 
@@ -112,9 +114,18 @@ def _explained(what: str) -> Iterator[None]:
         yield
     except ConvscopeError:
         raise
-    except FileNotFoundError as error:
-        raise ModelFailedError(f"{what}: there is no such file or folder") from error
     except Exception as error:
+        if isinstance(error, FileNotFoundError) and not _is_silence(error.__cause__):
+            raise ModelFailedError(f"{what}: there is no such file or folder") from error
+        cause = error.__cause__ if isinstance(error, FileNotFoundError) and error.__cause__ else error
         raise WeightsUnavailableError(
-            f"{what} ({summarise(error)}): ask again when it can be reached; the log says more"
-        ) from error
+            f"{what} ({summarise(cause)}): ask again when it can be reached; the log says more"
+        ) from cause
+
+
+def _is_silence(cause: BaseException | None) -> bool:
+    """Whether nobody answered, or not to us: over HTTP, fsspec says of that too that there is no such file."""
+    if isinstance(cause, FileNotFoundError):
+        return False
+    is_http = type(cause).__module__.partition(".")[0] == "aiohttp"
+    return isinstance(cause, OSError) or (is_http and getattr(cause, "status", None) not in _GONE)

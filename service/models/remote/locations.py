@@ -64,7 +64,7 @@ def summarise(error: BaseException) -> str:
     """The same for clients, without hosts and paths."""
     if isinstance(error, FileNotFoundError):
         return "there is no such file"
-    if isinstance(error, PermissionError):
+    if isinstance(error, PermissionError) or getattr(error, "status", None) in (401, 403):
         return "access is refused"
     if isinstance(error, TimeoutError):
         return "no answer in time"
