@@ -33,6 +33,9 @@ def main() -> None:
     mlflow.keras.log_model(network(2), registered_model_name="cats", **PLAIN)
     mlflow.MlflowClient().set_registered_model_alias("cats", "champion", "1")
     mlflow.tensorflow.log_model(network(3), registered_model_name="flavored", **PLAIN)
+    # Keras 2's way, in which older models of that flavour lie in registries.
+    hdf5 = {"save_format": "h5"}
+    mlflow.tensorflow.log_model(network(5), registered_model_name="older", keras_model_kwargs=hdf5, **PLAIN)
     pictures = np.zeros((1, 16, 16, 3), np.float32)
     signature = mlflow.models.infer_signature(pictures, np.zeros((1, 3), np.float32))
     mlflow.keras.log_model(

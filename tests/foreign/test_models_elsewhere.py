@@ -99,6 +99,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         put_model(models, "champion", CONFIG + 'source = "models:/cats@champion"')
         put_model(models, "wrong", f'source = "models:/cats/1"\nsha256 = "{"0" * 64}"')
         put_model(models, "exported", 'source = "models:/exported/1"')
+        put_model(models, "older", 'source = "models:/older/1"')
         put_model(models, "misspelt", 'source = "models:/cats@chmpion"')
         put_model(models, "alone", 'source = "s3://alone/cats.keras"')
         keys = {"key": KEYS["AWS_ACCESS_KEY_ID"], "secret": KEYS["AWS_SECRET_ACCESS_KEY"]}
@@ -133,7 +134,18 @@ def test_model_of_mlflow_is_served_when_its_version_is_named(world: World):
         detail = world.ask(name).json()
         assert (detail["version"], detail["digest"]) == ("1", digest)
     assert world.grad_cam("new").json()["version"] == "2"
+    # As the TensorFlow flavour writes them: data/model.keras, and data/model.h5.
     assert world.grad_cam("flavored").status_code == 200
+    assert list(world.artifacts.rglob("data/model.h5"))
+    assert world.grad_cam("older").status_code == 200
+
+
+def test_job_is_computed_when_its_model_lies_elsewhere(world: World):
+    body = {"layer": "maps", "filters": "0", "steps": 1}
+    url = f"{world.server.url}/v1/models/one/filter-patterns"
+    answer = httpx2.post(url, json=body, headers={"Prefer": "wait=60"}, timeout=90)
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["version"] == "1"
 
 
 def test_model_is_refused_when_its_digest_is_another(world: World):
