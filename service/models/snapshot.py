@@ -13,7 +13,7 @@ from service.models.sources.source import ModelVersion, Source
 logger = logging.getLogger(__name__)
 
 # How long somebody who asks for a look waits for what lies elsewhere.
-PATIENCE_SECONDS: Final = 5.0
+PATIENCE_SECONDS: Final = 10.0
 
 Versions = tuple[ModelVersion, ...]
 
