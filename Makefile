@@ -61,7 +61,7 @@ mutations: .venv/.develop  ## five thousand mutated pictures, datasets, JSON bod
 families: .venv/.develop  ## replay, logits and default layer on nine application families
 	$(BIN)/python -m tests.families
 
-foreign: .venv/.develop  ## a typed client that a foreign generator makes of the running service's OpenAPI, used and type-checked
+foreign: .venv/.develop  ## beside programs of others: models of a real MLflow and of S3, and a typed client that a generator makes of our OpenAPI
 	@tests/foreign/install
 	$(BIN)/python -m pytest tests/foreign
 

@@ -1,10 +1,12 @@
 """What every composition root wires the same way: settings in; catalog, job store, artifacts and limits out."""
 
 import logging
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
+from time import monotonic
 
 from service.demo.digests import MODELS, require_built_in
 from service.demo.glyph_dataset import draw_glyph_files
@@ -18,6 +20,7 @@ from service.engine.model import Model
 from service.engine.observer import Observer
 from service.engine.ports.overrides import Overrides
 from service.engine.ports.probe import Probe
+from service.errors import WeightsUnavailableError
 from service.jobs.artifacts import Artifacts, StorageLimits
 from service.jobs.reconciler import Reconciler, Workforce
 from service.jobs.store.port import JobStore, Rules
@@ -37,10 +40,19 @@ from service.models.catalog import Catalog
 from service.models.datasets import Datasets
 from service.models.load_journal import LoadJournal
 from service.models.memory import freeze_modules, measure_memory
+from service.models.model_config import ModelConfig
+from service.models.remote.cache import FileCache
+from service.models.remote.locations import is_url
+from service.models.remote.registry import name_models
+from service.models.remote.watch import Watch
 from service.models.residency import Residency
 from service.models.sources.applications import Applications
 from service.models.sources.batched import Batched
 from service.models.sources.folder import Folder, open_file
+from service.models.sources.mlflow_models import MlflowModels
+from service.models.sources.remote_models import RemoteModels
+from service.models.sources.remote_repository import RemoteRepository
+from service.models.sources.repository import Found
 from service.models.sources.source import Source
 from service.models.sources.weights import WeightsStore
 from service.settings import Settings
@@ -86,6 +98,24 @@ def open_model_file(file: Path, settings: Settings) -> Model:
     if settings.models_cells:
         return open_file(file, _CellLoader(_open_reader(settings, threads=0), tuning, limits, threads=0), journal)
     return open_file(file, _KerasLoader(tuning, limits, threads=0), journal)
+
+
+def open_model_source(source: str, settings: Settings) -> Model:
+    """One model at a URL or in MLflow, as a model.toml names it.
+
+    Raises ModelFailedError or WeightsUnavailableError.
+    """
+    models = _open_models_elsewhere(settings, threads=0, always=True)
+    with closing(models):
+        found = Found("model", "1", models.cache.folder / "none", None, None, ())
+        models.versions(found, source, ModelConfig())
+        now = monotonic()
+        models.look(now, now + settings.limits.fetch_seconds)
+        for version in models.versions(found, source, ModelConfig()):
+            if version.fetch is not None:
+                version.fetch()
+            return version.open()
+    raise WeightsUnavailableError("what serves the model does not answer: ask again")
 
 
 def model_file_limits(settings: Settings) -> ModelFileLimits:
@@ -194,21 +224,37 @@ def _sources(settings: Settings, tuning: Tuning, threads: int) -> list[Source]:
     """Where models come from; a model of an earlier source hides one of the same name in a later one."""
     limits = model_file_limits(settings)
     direct = _KerasLoader(tuning, limits, threads)
-    store = WeightsStore(settings.applications_origin, settings.models)
+    folders = [Path(place) for place in settings.models if not is_url(place)]
+    store = WeightsStore(settings.applications_origin, folders[0] if folders else None)
     return [
         Folder(BUILT_IN_MODELS, _BuiltInLoader(direct)),
-        *_own_models(settings, direct, tuning, threads),
+        *_own_models(settings, threads),
         Applications(_ApplicationLoader(tuning, threads), store, weights=settings.applications_weights),
     ]
 
 
-def _own_models(settings: Settings, direct: "_KerasLoader", tuning: Tuning, threads: int) -> list[Source]:
-    if settings.models is None:
-        return []
+def _own_models(settings: Settings, threads: int) -> Iterator[Source]:
+    if not settings.models and not settings.mlflow_models:
+        return
+    elsewhere = _open_models_elsewhere(settings, threads)
+    for place in settings.models:
+        if is_url(place):
+            yield RemoteRepository(place, elsewhere)
+        else:
+            yield Folder(Path(place), elsewhere.loader, elsewhere.journal, elsewhere)
+    if settings.mlflow_models:
+        yield MlflowModels(name_models(settings.mlflow_models), elsewhere)
+
+
+def _open_models_elsewhere(settings: Settings, threads: int, *, always: bool = False) -> RemoteModels:
+    """What fetches and loads models whose file lies elsewhere; with `always` also those refused before."""
+    tuning, limits, journal = _tuning(settings), model_file_limits(settings), _open_journal(settings, always=always)
+    watch = Watch(settings.fetched_folder / "seen", settings.models_poll_seconds)
+    cache = FileCache(settings.fetched_folder, settings.limits.fetched_bytes, settings.limits.fetch_seconds)
     if not settings.models_cells:
-        return [Folder(settings.models, direct, _open_journal(settings))]
-    loader = _CellLoader(_open_reader(settings, threads), tuning, model_file_limits(settings), threads)
-    return [_StrangersFolder(settings.models, loader, _open_journal(settings))]
+        return RemoteModels(watch, cache, _KerasLoader(tuning, limits, threads), journal)
+    reader = _open_reader(settings, threads)
+    return RemoteModels(watch, cache, _CellLoader(reader, tuning, limits, threads), journal, reader.cells.close)
 
 
 def _open_journal(settings: Settings, *, always: bool = False) -> LoadJournal:
@@ -223,18 +269,6 @@ def _open_reader(settings: Settings, threads: int) -> Reader:
 
 def _versions() -> str:
     return ", ".join(f"{name} {version(name)}" for name in ("convscope", "keras", "tensorflow"))
-
-
-class _StrangersFolder(Folder):
-    """The folder of models that nobody vouches for."""
-
-    def __init__(self, root: Path, loader: "_CellLoader", journal: LoadJournal) -> None:
-        super().__init__(root, loader, journal)
-        self._cells = loader.reader.cells
-
-    def close(self) -> None:
-        """See Source: what is being read is given up."""
-        self._cells.close()
 
 
 class _CellLoader:

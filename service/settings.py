@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, BeforeValidator, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field
 from pydantic_settings import (
     BaseSettings,
     DotEnvSettingsSource,
@@ -17,6 +17,8 @@ from pydantic_settings import (
     PydanticBaseSettingsSource,
     SettingsConfigDict,
 )
+
+from service.models.remote.registry import name_models
 
 ENV_FILE: Final = "CONVSCOPE_ENV_FILE"
 
@@ -27,6 +29,16 @@ def _empty_is_none(value: object) -> object:
 
 def _split(value: object) -> object:
     return [item.strip() for item in value.split(",") if item.strip()] if isinstance(value, str) else value
+
+
+def _split_places(value: object) -> object:
+    """A path is one folder, whatever is in its name; a text may name several."""
+    return (str(value),) if isinstance(value, Path) else () if value is None else _split(value)
+
+
+def _require_mlflow(value: tuple[str, ...]) -> tuple[str, ...]:
+    name_models(value)
+    return value
 
 
 class Limits(BaseModel):
@@ -157,6 +169,12 @@ class Limits(BaseModel):
     cell_seconds: float = Field(
         300, gt=0, description="How long that process may take, importing TensorFlow included; then the model fails."
     )
+    fetched_bytes: int = Field(
+        2**35,
+        ge=2**20,
+        description="Disk space of `CONVSCOPE_FETCHED`; those used longest ago go. A larger file is refused.",
+    )
+    fetch_seconds: float = Field(600, gt=0, description="How long the file of one model may be fetched for.")
     network_cache_bytes: int = Field(
         2**33,
         ge=0,
@@ -213,8 +231,26 @@ class Settings(BaseSettings):
         description="Addresses or networks of proxies whose `X-Forwarded-For` and `-Proto` are believed; empty: "
         "nobody's.",
     )
-    models: Annotated[Path | None, BeforeValidator(_empty_is_none)] = Field(
-        None, description="The repository folder; the built-in models stay served beside it."
+    models: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_places)] = Field(
+        (),
+        description="The repository of models: a folder, or an fsspec URL such as `s3://bucket/models`, or several of "
+        "them, separated by commas; of two models of one name the first counts. The built-in models stay served "
+        "beside them.",
+    )
+    mlflow_models: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split), AfterValidator(_require_mlflow)] = (
+        Field(
+            (),
+            description="Models of MLflow, such as `models:/cats@champion,dogs=models:/hounds/3`, each served under "
+            "the name before the `=`, or under its own.",
+        )
+    )
+    models_poll_seconds: float = Field(
+        30, gt=0, description="How often URLs are looked at, and what aliases of MLflow point to."
+    )
+    fetched: Annotated[Path | None, BeforeValidator(_empty_is_none)] = Field(
+        None,
+        description="Folder of the files that were fetched from there; processes may share it, and nobody else may "
+        "write to it. Empty: `fetched` in `CONVSCOPE_DATA`.",
     )
     models_cells: bool = Field(
         # Elsewhere a process cannot be bounded so, nor open a file by its descriptor.
@@ -287,6 +323,10 @@ class Settings(BaseSettings):
     @property
     def networks_folder(self) -> Path:
         return self.networks or self.data_folder / "networks"
+
+    @property
+    def fetched_folder(self) -> Path:
+        return self.fetched or self.data_folder / "fetched"
 
     @property
     def artifacts_url(self) -> str:

@@ -8,7 +8,9 @@ import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from threading import RLock
+from typing import Final
 
 from service.engine.model import Model
 from service.engine.nearest import find_nearest, shorten
@@ -17,12 +19,15 @@ from service.models.chosen_versions import choose_versions, unknown_version
 from service.models.facts import keep_facts
 from service.models.load import Failure, Load, fail, unwrap
 from service.models.residency import Pin, Residency, Resident
-from service.models.snapshot import Snapshot, SnapshotKeeper
+from service.models.snapshot import PATIENCE_SECONDS, Snapshot, SnapshotKeeper
 from service.models.sources.source import ModelVersion, Source
 
 logger = logging.getLogger(__name__)
 
 Warm = Callable[[Model], None]
+
+# After which a version that could not be fetched is tried again, although nobody asks for it.
+_RETRY_SECONDS: Final = 30.0
 
 
 @dataclass(frozen=True)
@@ -49,10 +54,9 @@ class Catalog:
         self._keeper = SnapshotKeeper(sources)
         self._warm: Warm = _stay_cold
         # Two each, so that a model asked for need not wait for the one that the start-up is loading; and apart, as
-        # what loads on demand may first have to be fetched, for minutes.
+        # weights and models that lie elsewhere first have to be fetched, for minutes.
         self._loaders = {
-            True: ThreadPoolExecutor(2, thread_name_prefix="loader"),
-            False: ThreadPoolExecutor(2, thread_name_prefix="fetcher"),
+            kind: ThreadPoolExecutor(2, thread_name_prefix=kind) for kind in ("loader", "weights", "fetcher")
         }
         self._lock = RLock()
         self._is_rolling = self._is_closed = False
@@ -74,8 +78,8 @@ class Catalog:
         self._keeper.start(seconds, self._load_noticed if load_noticed else self._forget_gone)
 
     def refresh(self) -> None:
-        """Look at the sources now; what is loaded of models that have gone is let go of."""
-        self._forget_gone(self._keeper.refresh())
+        """Look at the sources now, for seconds where they lie elsewhere; what has gone of them is let go of."""
+        self._forget_gone(self._keeper.refresh(PATIENCE_SECONDS))
 
     def has_noticed(self) -> bool:
         """Whether it has begun to load what is to be loaded by itself."""
@@ -116,8 +120,10 @@ class Catalog:
 
         Raises ModelNotFoundError or VersionNotFoundError; see `unwrap` for what the load comes to.
         """
-        model_version = self.find(name, version)
+        self.find(name, version)
         with self._lock:
+            # Found anew: a roll-out in between would have it loaded once more, only to be let go of.
+            model_version = self.find(name, version)
             resident = self.residency.find(model_version)
             if resident is None or (resident.failure and resident.failure.passing):
                 resident = self._begin(model_version)
@@ -181,7 +187,8 @@ class Catalog:
             raise ModelFailedError("the service is shutting down")
         resident = Resident(model_version, Future())
         self.residency.add(resident)
-        self._loaders[model_version.at_start].submit(self._load, resident, warm)
+        kind = "fetcher" if model_version.fetch else "loader" if model_version.at_start else "weights"
+        self._loaders[kind].submit(self._load, resident, warm)
         return resident
 
     def _load(self, resident: Resident, warm: Warm) -> None:
@@ -204,7 +211,9 @@ class Catalog:
     def _open(self, resident: Resident) -> Load:
         version = resident.version
         try:
-            self.residency.admit(resident, self._costs.get(version, version.expected_bytes))
+            # Before there is room made for it: others stay until it is here.
+            expected = version.fetch() if version.fetch else version.expected_bytes
+            self.residency.admit(resident, self._costs.get(version, expected))
             model = version.open()
             self.residency.settle(resident, model)
         except ConvscopeError as error:
@@ -233,16 +242,28 @@ class Catalog:
         with self._lock:
             for versions in snapshot.models.values():
                 newest = versions[0]
-                if newest.at_start and newest not in self._noticed and not self._is_closed:
+                resident = self.residency.find(newest)
+                if resident is not None and resident.state == "ready":
+                    if self._served.get(newest.name) != newest:
+                        # Loaded when it was not the newest, or for somebody who named it.
+                        self._serve(newest)
+                elif newest.at_start and not self._is_closed and self._is_due(newest, resident):
                     self._noticed.add(newest)
-                    if self.residency.find(newest) is None:
-                        self._begin(newest, self._warm)
+                    self._begin(newest, self._warm)
+
+    def _is_due(self, newest: ModelVersion, resident: Resident | None) -> bool:
+        """Whether it is to be loaded unasked: it is new, or what it was to be fetched from did not answer."""
+        if resident is None:
+            return newest not in self._noticed
+        failed = newest.fetch is not None and resident.failure is not None and resident.failure.passing
+        return failed and (datetime.now(UTC) - resident.since).total_seconds() > _RETRY_SECONDS
 
     def _forget_gone(self, snapshot: Snapshot) -> None:
         """Let go of what the sources have no more, but for what is served until its successor is ready."""
         there = {version for versions in snapshot.models.values() for version in versions}
         with self._lock:
-            self._noticed &= there
+            # What is the newest once more, as an alias has moved back, is noticed once more.
+            self._noticed &= {versions[0] for versions in snapshot.models.values()}
             self._facts = {version: facts for version, facts in self._facts.items() if version in there}
             self._costs = {version: cost for version, cost in self._costs.items() if version in there}
             self._served = {name: version for name, version in self._served.items() if name in snapshot.models}

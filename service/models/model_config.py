@@ -32,6 +32,7 @@ class ModelConfig(Schema):
     task: Task | None = None
     latent_layer: str | None = None
     decoder: str | None = None
+    source: str | None = None
     keep_versions: Annotated[int, Field(ge=0, le=1000)] = 0
     sha256: str | None = Field(None, pattern=r"^[0-9a-fA-F]{64}$")
 
@@ -47,10 +48,17 @@ def read_model_config(folder: Path) -> ModelConfig:
     if not path.exists():
         return ModelConfig()
     try:
-        return ModelConfig.model_validate(tomllib.loads(to_utf8(path.read_bytes()).decode()))
+        data = path.read_bytes()
     except OSError as error:
         # Its full text would tell where on the server the file lies.
         raise ModelFailedError(f"model.toml cannot be read: {error.strerror}") from error
+    return parse_model_config(data)
+
+
+def parse_model_config(data: bytes) -> ModelConfig:
+    """Read the bytes of a model.toml. Raises ModelFailedError naming the member."""
+    try:
+        return ModelConfig.model_validate(tomllib.loads(to_utf8(data).decode()))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ModelFailedError(f"model.toml is not TOML: {error}") from error
     except ValidationError as error:

@@ -4,11 +4,16 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from threading import Event, Lock, Thread
+from time import monotonic
 from types import MappingProxyType
+from typing import Final
 
 from service.models.sources.source import ModelVersion, Source
 
 logger = logging.getLogger(__name__)
+
+# How long somebody who asks for a look waits for what lies elsewhere.
+PATIENCE_SECONDS: Final = 10.0
 
 Versions = tuple[ModelVersion, ...]
 
@@ -36,14 +41,22 @@ class SnapshotKeeper:
         self._lock = Lock()
         self._latest: Snapshot | None = None
         self._closed = Event()
+        self._is_started = False
 
     @property
     def latest(self) -> Snapshot:
         """The latest snapshot; the first is taken here."""
-        return self._latest or self.refresh()
+        return self._latest or self.refresh(0 if self._is_started else PATIENCE_SECONDS)
 
-    def refresh(self) -> Snapshot:
-        """Look at the sources, one caller at a time; another who asks meanwhile looks again, as it may be newer."""
+    def refresh(self, patience: float = 0) -> Snapshot:
+        """Look at the sources, and for so many seconds at most at what lies elsewhere as well."""
+        now = monotonic()
+        snapshot = self._take()
+        looked = [source.look(now, now + patience) for source in self._sources] if patience else []
+        return self._take() if any(looked) else snapshot
+
+    def _take(self) -> Snapshot:
+        """One caller at a time; another who asks meanwhile looks again, as it may be newer."""
         with self._lock:
             models: dict[str, Versions] = {}
             for source in self._sources:
@@ -55,6 +68,7 @@ class SnapshotKeeper:
 
     def start(self, seconds: float, changed: Callable[[Snapshot], None]) -> None:
         """Look every so many seconds from now on, and tell of each look."""
+        self._is_started = True
         Thread(target=self._run, args=(seconds, changed), name="snapshot", daemon=True).start()
 
     def close(self) -> None:

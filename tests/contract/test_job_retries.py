@@ -107,6 +107,9 @@ class _Fetched:
             for model_version in self._source.versions(name)
         ]
 
+    def look(self, since: float, until: float) -> bool:
+        return self._source.look(since, until)
+
     def close(self) -> None:
         self._source.close()
 

@@ -1,1 +1,1 @@
-"""A client that a foreign generator writes of the running service's OpenAPI: `make foreign`, apart from the suite."""
+"""The service beside real programs of others, in an environment of theirs: `make foreign`, apart from the suite."""

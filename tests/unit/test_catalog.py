@@ -23,8 +23,12 @@ from tests.unit.fakes import FakeLoader
 
 def put(folder: Path, name: str, version: str = "1", *, content: bytes = b"weights", card: str = "") -> Path:
     file = folder / name / version / "model.keras"
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_bytes(content)
+    # Renamed into place as a whole, so that a catalog that looks meanwhile sees no empty folder and no half file.
+    part = folder / ".new" / name / version / "model.keras"
+    part.parent.mkdir(parents=True, exist_ok=True)
+    part.write_bytes(content)
+    target = next((place for place in (folder / name, file.parent) if not place.exists()), file)
+    (folder / ".new" / target.relative_to(folder)).rename(target)
     if card:
         (folder / name / "model.toml").write_text(card)
     return file

@@ -1,5 +1,6 @@
 """Settings from the environment."""
 
+import re
 from pathlib import Path
 
 import click
@@ -7,6 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from service.cli.backends import read_settings
+from service.models.remote.registry import name_models
 from service.settings import Settings
 
 
@@ -15,7 +17,7 @@ def test_environment_is_read_when_variables_are_set(monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("CONVSCOPE_MODELS", "/models")
     monkeypatch.setenv("CONVSCOPE_LIMITS__MAX_IMAGE_BYTES", "1000")
     settings = Settings()
-    assert (settings.port, settings.models, settings.limits.max_image_bytes) == (9000, Path("/models"), 1000)
+    assert (settings.port, settings.models, settings.limits.max_image_bytes) == (9000, ("/models",), 1000)
 
 
 @pytest.fixture
@@ -55,9 +57,44 @@ def test_user_is_told_when_settings_lie_there_unread(capsys: pytest.CaptureFixtu
     assert "CONVSCOPE_ENV_FILE=.env" in capsys.readouterr().err
 
 
-def test_repository_is_none_when_its_variable_is_empty(monkeypatch: pytest.MonkeyPatch):
+def test_there_is_no_repository_when_its_variable_is_empty(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("CONVSCOPE_MODELS", "")
-    assert Settings().models is None
+    assert Settings().models == ()
+
+
+def test_there_are_several_repositories_when_commas_separate_them(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("CONVSCOPE_MODELS", "/models, s3://bucket/models")
+    assert Settings().models == ("/models", "s3://bucket/models")
+    assert Settings(models=Path("/models, of today")).models == ("/models, of today",)
+
+
+def test_models_of_mlflow_have_names_when_some_are_given(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("CONVSCOPE_MLFLOW_MODELS", "models:/cats@champion, dogs=models:/big hounds/3,one=models:/m-1f")
+    assert name_models(Settings().mlflow_models) == {
+        "cats": "models:/cats@champion",
+        "dogs": "models:/big hounds/3",
+        "one": "models:/m-1f",
+    }
+
+
+@pytest.mark.parametrize(
+    ("models", "sentence"),
+    [
+        ("models:/m-1f", "'models:/m-1f' has no name to be served under: write NAME=models:/m-1f"),
+        ("models:/big hounds/3", "'models:/big hounds/3' has no name"),
+        ("../x=models:/cats/3", "has no name"),
+        ("models:/cats@a,models:/cats@b", "two models would be served as 'cats'"),
+        ("cats=models:/cats/Production", "a stage is none"),
+        ("cats=s3://bucket/cats.keras", "a model of MLflow is given as models:/NAME/3"),
+    ],
+)
+def test_start_is_refused_when_a_model_of_mlflow_cannot_be_named(
+    monkeypatch: pytest.MonkeyPatch, models: str, sentence: str
+):
+    monkeypatch.setenv("CONVSCOPE_MLFLOW_MODELS", models)
+    with pytest.raises(click.UsageError, match=re.escape(sentence)) as raised:
+        read_settings()
+    assert raised.value.message.startswith("CONVSCOPE_MLFLOW_MODELS: ")
 
 
 @pytest.mark.parametrize(("name", "value"), [("PORT", "70000"), ("LIMITS__RUNNING_REQUESTS", "0"), ("PORT", "http")])

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -11,24 +12,38 @@ from service.cli.backends import read_settings
 from service.cli.exits import Exit, fail
 from service.cli.speech import speak_lines
 from service.cli.tables import draw_table
-from service.composition import open_model_file
+from service.composition import open_model_file, open_model_source
 from service.engine.methods import METHODS
 from service.errors import ConvscopeError
 from service.models.doctor import describe_alone, list_layers
+from service.models.remote.locations import is_url
+from service.models.remote.registry import is_registry_uri
 
-_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+class _ModelFile(click.Path):
+    """A file of this machine, or where one lies elsewhere."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return value if is_url(str(value)) or is_registry_uri(str(value)) else super().convert(value, param, ctx)
+
+
+_FILE = _ModelFile(exists=True, dir_okay=False, path_type=Path)
 
 
 @click.command()
 @click.argument("file", type=_FILE)
 @click.option("--json", "is_json", is_flag=True, help="Print the API's JSON.")
-def doctor(*, file: Path, is_json: bool) -> None:
+def doctor(*, file: Path | str, is_json: bool) -> None:
     """Load a model file and say what is known of it.
 
-    A model.toml beside the file, or one folder above, counts as it does in a repository.
+    FILE is a path, a URL such as s3://bucket/model.keras, or a model of MLflow such as models:/cats@champion. A
+    model.toml beside a path, or one folder above, counts as it does in a repository.
     """
+    settings = read_settings()
     try:
-        model = open_model_file(file.absolute(), read_settings())
+        model = (
+            open_model_source(file, settings) if isinstance(file, str) else open_model_file(file.absolute(), settings)
+        )
     except ConvscopeError as error:
         fail(error, Exit.MODEL)
     detail = describe_alone(model, list(METHODS.values()))

@@ -46,6 +46,10 @@ class Applications:
             return []
         return [ModelVersion(name, "1", stamp=application, at_start=False, open=partial(self._open, application))]
 
+    def look(self, since: float, until: float) -> bool:  # noqa: ARG002 - as of other sources
+        """See Source; the list is the program's own."""
+        return False
+
     def close(self) -> None:
         """See Source."""
         self._store.close()

@@ -23,6 +23,10 @@ class Batched:
         """See Source."""
         return [self._batch(model_version) for model_version in self.source.versions(name)]
 
+    def look(self, since: float, until: float) -> bool:
+        """See Source."""
+        return self.source.look(since, until)
+
     def close(self) -> None:
         """See Source."""
         self.source.close()

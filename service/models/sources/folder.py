@@ -24,13 +24,36 @@ class Loader(Protocol):
     def __call__(self, path: Path, overrides: Overrides) -> Probe: ...
 
 
-class Folder:
-    """The models of one repository folder."""
+class ModelsElsewhere(Protocol):
+    """Models whose file lies elsewhere, and their model.toml here."""
 
-    def __init__(self, root: Path, loader: Loader, journal: LoadJournal | None = None) -> None:
+    def versions(self, found: Found, source: str, config: ModelConfig) -> list[ModelVersion]:
+        """Newest first; `found` is the folder with their model.toml."""
+        ...
+
+    def look(self, since: float, until: float) -> bool:
+        """See Source."""
+        ...
+
+    def close(self) -> None:
+        """See Source."""
+        ...
+
+
+class Folder:
+    """The models of one repository folder; `elsewhere` is for those whose model.toml names a source."""
+
+    def __init__(
+        self,
+        root: Path,
+        loader: Loader,
+        journal: LoadJournal | None = None,
+        elsewhere: ModelsElsewhere | None = None,
+    ) -> None:
         self._scan = RepositoryScan(root)
         self._loader = loader
         self._journal = journal
+        self._elsewhere = elsewhere
 
     def names(self) -> list[str]:
         """See Source."""
@@ -38,10 +61,20 @@ class Folder:
 
     def versions(self, name: str) -> list[ModelVersion]:
         """See Source."""
-        return [self._describe(found) for found in self._scan.versions(name)]
+        found = self._scan.versions(name)
+        config = _read_config(found[0]) if found and self._elsewhere else None
+        if config is not None and config.source is not None and self._elsewhere is not None:
+            return self._elsewhere.versions(found[0], config.source, config)
+        return [self._describe(each) for each in found]
+
+    def look(self, since: float, until: float) -> bool:
+        """See Source."""
+        return self._elsewhere is not None and self._elsewhere.look(since, until)
 
     def close(self) -> None:
-        """See Source; nothing is fetched here."""
+        """See Source."""
+        if self._elsewhere is not None:
+            self._elsewhere.close()
 
     def _describe(self, found: Found) -> ModelVersion:
         decoder = _find_decoder(found)
@@ -149,7 +182,10 @@ def _digest(file: Path, config: ModelConfig, decoder: Path | None) -> str:
     """The file's SHA-256; of an encoder and its decoder, that of both digests, one after the other."""
     digest = _hash(file)
     if config.sha256 is not None and config.sha256.lower() != digest:
-        raise ModelFailedError(f"the file's SHA-256 is {digest}, not the one in model.toml")
+        raise ModelFailedError(
+            f"the file's SHA-256 is {digest}, but model.toml pins {config.sha256.lower()}: put the file that is meant "
+            "there, or pin the other digest if that file is right"
+        )
     return hashlib.sha256((digest + _hash(decoder)).encode()).hexdigest() if decoder else digest
 
 

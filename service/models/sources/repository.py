@@ -1,9 +1,9 @@
 """The repository folder: `MODEL/VERSION/model.keras`, found by looking, never by remembering."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from service.models.sources.application_table import APPLICATIONS
 
@@ -82,18 +82,26 @@ def _is_model_folder(folder: Path) -> bool:
     return MODEL_NAME.fullmatch(folder.name) is not None and folder.is_dir()
 
 
+def choose_file(names: Sequence[str], *, has_saved_model: bool) -> tuple[str | None, str | None]:
+    """Which file of a folder is the model's, or why none is."""
+    files = sorted(name for name in names if PurePosixPath(name).suffix.lower() in SUFFIXES)
+    if "model.keras" in files:
+        return "model.keras", None
+    if len(files) == 1:
+        return files[0], None
+    if files:
+        return None, f"several model files ({', '.join(files)}): keep one, or name one model.keras"
+    if has_saved_model:
+        return None, "a SavedModel has no layers to look into: save the network with model.save('model.keras')"
+    return None, "no .keras, .h5 or .hdf5 file in the folder"
+
+
 def _look(name: str, version: str, folder: Path, place: Path) -> Found:
-    files = _model_files(place)
-    file = place / "model.keras" if place / "model.keras" in files else None
-    problem = None
-    if file is None and len(files) == 1:
-        file = files[0]
-    elif file is None and files:
-        problem = f"several model files ({', '.join(path.name for path in files)}): keep one, or name one model.keras"
-    elif (place / "saved_model.pb").exists() or any(place.glob("*/saved_model.pb")):
-        problem = "a SavedModel has no layers to look into: save the network with model.save('model.keras')"
-    elif not files:
-        problem = "no .keras, .h5 or .hdf5 file in the folder"
+    names = [path.name for path in _model_files(place)]
+    # Asked for last, as it takes a look into every folder.
+    has_saved_model = not names and ((place / "saved_model.pb").exists() or any(place.glob("*/saved_model.pb")))
+    chosen, problem = choose_file(names, has_saved_model=has_saved_model)
+    file = place / chosen if chosen else None
     return Found(name, version, folder, file, problem, (_stamp(file), _stamp(folder / "model.toml")), place)
 
 
