@@ -41,6 +41,7 @@ from service.models.sources.folder import Folder, open_file
 from service.models.sources.source import Source
 from service.models.sources.weights import WeightsStore
 from service.settings import Settings
+from service.trusted_packages import describe_package
 
 logger = logging.getLogger(__name__)
 
@@ -98,6 +99,7 @@ def model_file_limits(settings: Settings) -> ModelFileLimits:
         input_numbers=limits.model_input_numbers,
         operations=limits.model_operations,
         tensor_bytes=limits.model_tensor_bytes,
+        trusted_packages=settings.trusted_packages,
     )
 
 
@@ -209,17 +211,19 @@ def _own_models(settings: Settings, direct: "_KerasLoader", tuning: Tuning, thre
 
 
 def _open_journal(settings: Settings, *, always: bool = False) -> LoadJournal:
-    context = f"{_versions()}, {model_file_limits(settings)}, {cell_limits(settings)}"
+    context = f"{_versions(settings)}, {model_file_limits(settings)}, {cell_limits(settings)}"
     return LoadJournal(settings.data_folder / "loads", context, always=always)
 
 
 def _open_reader(settings: Settings, threads: int) -> Reader:
     cache = NetworkCache(settings.networks_folder, settings.limits.network_cache_bytes)
-    return Reader(Cells(cell_limits(settings)), cache, versions=_versions(), threads=threads)
+    return Reader(Cells(cell_limits(settings)), cache, versions=_versions(settings), threads=threads)
 
 
-def _versions() -> str:
-    return ", ".join(f"{name} {version(name)}" for name in ("convscope", "keras", "tensorflow"))
+def _versions(settings: Settings) -> str:
+    """Of all that decides what becomes of a file."""
+    ours = (f"{name} {version(name)}" for name in ("convscope", "keras", "tensorflow"))
+    return ", ".join((*ours, *map(describe_package, settings.trusted_packages)))
 
 
 class _StrangersFolder(Folder):

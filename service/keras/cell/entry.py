@@ -43,14 +43,16 @@ def read_network(path: Path, overrides: Overrides, request: CellRequest) -> tupl
     inspect(path, limits)
     from service.keras.cell.building import take_apart
     from service.keras.compute.tuning import UNTUNED
+    from service.keras.files.admission.trusted_classes import import_trusted
     from service.keras.files.keras_settings import unchanged_settings
     from service.keras.files.loading import configure_devices, open_files, prove
 
     configure_devices(request.threads)
+    import_trusted(limits.trusted_packages)
     with unchanged_settings():
         opened = open_files(path, overrides, limits)
         prove(opened.network, opened.overrides, tuning=UNTUNED, limits=limits)
-        contents = take_apart(opened.network)
+        contents = take_apart(opened.network, limits)
     return (
         contents.model_copy(update={"repairs": opened.repairs, "latent_layer": opened.overrides.latent_layer}),
         _arrays(opened.network),

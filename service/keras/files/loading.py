@@ -17,8 +17,11 @@ from service.keras.compute.tuning import UNTUNED, Tuning
 from service.keras.files.admission.configuration import NameRefusedError, require_allowed
 from service.keras.files.admission.first_pass import OPEN_SIZE, require_affordable_pass
 from service.keras.files.admission.limits import MODEL_FILE_LIMITS, ModelFileLimits
+from service.keras.files.admission.trusted_classes import custom_objects, import_trusted
+from service.keras.files.admission.trusted_names import InModule, TrustedNames
 from service.keras.files.admission.weight_budget import WeightBudget
 from service.keras.files.archive import Format, inspect, read_config
+from service.keras.files.fresh_names import with_fresh_names
 from service.keras.files.joining import join
 from service.keras.files.keras_settings import unchanged_settings
 from service.keras.files.repair.hard_sigmoid import restore_hard_sigmoid
@@ -61,6 +64,7 @@ def load_probe(
 
     Raises ModelFailedError with a reason that a user can act on.
     """
+    import_trusted(limits.trusted_packages)
     with unchanged_settings():
         return _load_probe(path, overrides, tuning, limits)
 
@@ -147,9 +151,7 @@ def _open(
     budget = WeightBudget(stored, limits)
     try:
         with readable(path, file_format, limits) as (file, repairs):
-            _require_allowed(file, file_format, limits)
-            with budget.kept():
-                network = _load(file, path)
+            network = _read(file, path, file_format, budget, limits)
             if file_format == "hdf5":
                 verify_weights(network, file)
             more = restore_hard_sigmoid(network) if is_old(file) else ()
@@ -164,10 +166,22 @@ def _open(
     return network, (*repairs, *more)
 
 
-def _require_allowed(file: Path, file_format: Format, limits: ModelFileLimits) -> None:
-    """Look at what Keras will read: the mended configuration, where there is one."""
+def _read(file: Path, path: Path, file_format: Format, budget: WeightBudget, limits: ModelFileLimits) -> keras.Model:
+    """Let Keras read `file`, which is `path` or a mended copy of it, once all names in it are known to be allowed."""
+    config, trusted = read_config(file, file_format, limits), import_trusted(limits.trusted_packages)
+    objects = custom_objects(_require_allowed(config, file, file_format, trusted))
+
+    def build() -> keras.Model:
+        with budget.kept():
+            return _load(file, path, objects)
+
+    # What a class of somebody's own makes within itself often has no name of its own.
+    return with_fresh_names(build) if trusted.are_in(config) else build()
+
+
+def _require_allowed(config: object, file: Path, file_format: Format, trusted: TrustedNames) -> frozenset[InModule]:
     try:
-        require_allowed(read_config(file, file_format, limits), is_archive=file_format == "keras")
+        return require_allowed(config, is_archive=file_format == "keras", trusted=trusted)
     except NameRefusedError as error:
         raise ModelFailedError(error.detail + _advice(file)) from error
 
@@ -181,13 +195,12 @@ def _join(
     return network, replace(overrides, latent_layer=latent_layer), tuple(f"decoder: {repair}" for repair in repairs)
 
 
-def _load(file: Path, path: Path) -> keras.Model:
-    """Let Keras read `file`, which is `path` or a mended copy of it."""
+def _load(file: Path, path: Path, objects: dict[str, type]) -> keras.Model:
     try:
         if file.suffix == ".keras" and is_old(file):
             network = load_old_archive(file)
         else:
-            network = keras.saving.load_model(file, compile=False, safe_mode=True)
+            network = keras.saving.load_model(file, custom_objects=objects, compile=False, safe_mode=True)
     except ModelFailedError:
         raise
     except RecursionError as error:

@@ -11,6 +11,7 @@ from typing import NamedTuple, Protocol, TypeVar
 
 import keras
 from keras import tree
+from keras.src.models.functional import Functional
 
 from service.keras.graph.axes.axes import BATCH, Axes, Name, Shape, axis, name_of, stamp, unknown
 from service.keras.graph.axes.rules import claim_axes, find_axes
@@ -49,11 +50,10 @@ def replay(network: keras.Model, inputs: Sequence[Live], hook: Hook) -> list[Liv
 
 def functional(operation: keras.Operation) -> keras.Model | None:
     """The Functional graph of a model, or None where the operation is a leaf of the replay."""
-    if isinstance(operation, keras.Sequential):
-        return operation._functional
     # A class of somebody's own may override `call`, which the nodes would not show.
-    is_keras_own = type(operation).__module__.startswith("keras.")
-    return operation if is_keras_own and hasattr(operation, "_nodes_by_depth") else None
+    if isinstance(operation, keras.Sequential):
+        return operation._functional if type(operation).call is keras.Sequential.call else None
+    return operation if isinstance(operation, Functional) and type(operation).call is Functional.call else None
 
 
 def graph_of(network: keras.Model) -> keras.Model:

@@ -1,0 +1,288 @@
+"""Classes of a package that the operator trusts: what they compute, what stays refused, and what they cost."""
+
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from keras import layers
+
+from service.cli import main
+from service.engine.ports.overrides import NO_OVERRIDES
+from service.errors import ModelFailedError
+from service.keras.cell.building import build_probe, put_together, take_apart
+from service.keras.cell.cache import NetworkCache
+from service.keras.cell.limits import CellLimits
+from service.keras.cell.parcel import BrokenParcelError, Contents, read_parcel, write_parcel
+from service.keras.cell.process import Cells
+from service.keras.cell.reading import Reader
+from service.keras.compute.probe import KerasProbe
+from service.keras.compute.tuning import UNTUNED
+from service.keras.files.admission.limits import MODEL_FILE_LIMITS
+from service.keras.files.loading import load_probe
+from service.keras.graph.replay import plainly, replay
+from tests.hostile_models import layer, read_config, replace_config
+from tests.trusted.layers import Block, Classifier, Dense, Doubling, Opaque, OwnLambda, Ramp, Shift
+
+PACKAGES = ("tests.trusted",)
+TRUSTING = replace(MODEL_FILE_LIMITS, trusted_packages=PACKAGES)
+IMAGE = np.random.default_rng(0).random((16, 16, 3), np.float32)
+
+
+def _functional(*parts: keras.Layer) -> keras.Model:
+    keras.utils.set_random_seed(3)
+    inputs = keras.Input((16, 16, 3), name="picture")
+    values = inputs
+    for part in parts:
+        values = part(values)
+    values = layers.GlobalAveragePooling2D(name="pooled")(values)
+    ramp = layers.Dense(3, "softmax", kernel_initializer=Ramp(1.0), name="scores")
+    return keras.Model(inputs, ramp(values), name="net")
+
+
+def _classifier() -> keras.Model:
+    part = keras.Sequential(
+        [keras.Input((16, 16, 3)), Block(4, 2, name="first"), Shift(0.5, name="shift")], name="part"
+    )
+    return Classifier(part, 3, norm=layers.BatchNormalization(name="norm"), name="classifier")
+
+
+HONEST: dict[str, Callable[[], keras.Model]] = {
+    "block": lambda: _functional(Block(4, name="block")),
+    "blocks": lambda: _functional(Block(4, 2, name="first"), Block(4, name="second"), Block(6, 2, name="third")),
+    "by module": lambda: _functional(Shift(0.5, name="shift")),
+    "wrapped": lambda: _functional(layers.TimeDistributed(Shift(1.0), name="wrapped")),
+    "nested": lambda: _functional(keras.Sequential([Block(4, 2, name="inner")], name="part")),
+    "classifier": _classifier,
+    "sequential": lambda: keras.Sequential(
+        [keras.Input((16, 16, 3)), Block(4, 2, name="block"), layers.Flatten(), layers.Dense(3, name="scores")]
+    ),
+}
+
+
+def _save(network: keras.Model, file: Path) -> Path:
+    network.save(file)
+    return file
+
+
+def _pass_on(file: Path, folder: Path) -> tuple[KerasProbe, KerasProbe]:
+    """Loaded directly, and by way of a parcel."""
+    probe = load_probe(file, limits=TRUSTING)
+    network = probe._network
+    with (folder / "parcel").open("w+b") as stream:
+        write_parcel(stream, take_apart(network, TRUSTING), (np.asarray(w.value).tobytes() for w in network.weights))
+        contents = read_parcel(stream, TRUSTING)
+        assert isinstance(contents, Contents)
+        again = put_together(contents, stream, file.name, TRUSTING)
+    return probe, KerasProbe(again, tuning=UNTUNED)
+
+
+def _answer(probe: KerasProbe) -> Any:
+    """Layer by layer: a compiled graph may round otherwise."""
+    return np.asarray(replay(probe._network, [IMAGE[None]], plainly)[0])[0]
+
+
+@pytest.mark.parametrize("name", HONEST)
+def test_scores_are_those_of_the_network_when_its_classes_are_trusted(tmp_path: Path, name: str):
+    network = HONEST[name]()
+    expected = network(IMAGE[None], training=False)[0]
+    file = _save(network, tmp_path / "model.keras")
+    with pytest.raises(ModelFailedError, match=r"is no \w+ of the module 'tests\.trusted\.layers'.*TRUSTED_PACKAGES"):
+        load_probe(file)
+    for probe in _pass_on(file, tmp_path):
+        np.testing.assert_array_equal(_answer(probe), expected)
+        np.testing.assert_allclose(probe.scores(IMAGE).values, expected, atol=1e-6)
+
+
+def test_network_is_looked_into_when_its_model_is_of_a_trusted_class(tmp_path: Path):
+    direct, passed_on = _pass_on(_save(_classifier(), tmp_path / "model.keras"), tmp_path)
+    assert [facts.path for facts in direct.network_info.layers][1:4] == ["part/first", "part/shift", "norm"]
+    assert direct.network_info.default_layer == "norm"
+    assert direct.network_info.doubt is not None
+    assert "'part/shift' (Shift)" in direct.network_info.doubt
+    # Also of what the classes have not named.
+    assert passed_on.network_info == direct.network_info
+
+
+def test_scores_are_the_same_when_a_file_is_hdf5(tmp_path: Path):
+    network = HONEST["blocks"]()
+    file = _save(network, tmp_path / "model.h5")
+    for probe in _pass_on(file, tmp_path):
+        np.testing.assert_array_equal(_answer(probe), network(IMAGE[None], training=False)[0])
+    unknown = _save(HONEST["by module"](), tmp_path / "unknown.h5")
+    with pytest.raises(ModelFailedError, match="'Shift' is no layer of Keras 3"):
+        load_probe(unknown, limits=TRUSTING)
+
+
+def _hide(file: Path, entry: dict[str, Any]) -> Path:
+    """The classifier's file with another object in the place of its norm, deep inside."""
+    config = read_config(file)
+    config["config"]["norm"] = entry
+    return replace_config(file, config, file.with_name("hidden.keras"))
+
+
+def _entry(kind: type, **config: Any) -> dict[str, Any]:
+    """As Keras would write it."""
+    return {
+        "module": kind.__module__,
+        "class_name": kind.__name__,
+        "config": {"name": "hidden", **config},
+        "registered_name": keras.saving.get_registered_name(kind),
+    }
+
+
+REFUSED = {
+    "Lambda": ({**_entry(layers.Lambda), "module": "keras.layers"}, "is a Lambda"),
+    "Lambda by the package": ({**_entry(layers.Lambda), "module": "tests.trusted"}, "is a Lambda"),
+    "Lambda by its other name": (
+        {"module": "tests.trusted", "class_name": "Harmless", "config": {}, "registered_name": "Harmless"},
+        "'Harmless' is nothing of the module 'tests.trusted'",
+    ),
+    "kind of Lambda": (_entry(OwnLambda), "'OwnLambda' is nothing"),
+    "TFSMLayer": ({**_entry(layers.TFSMLayer), "module": "keras.layers"}, "is a Lambda"),
+    "reader of files": ({**_entry(layers.StringLookup), "module": "keras.layers"}, "'StringLookup' is nothing"),
+    "module of the package": (
+        {"module": "tests.trusted.keras_layers", "class_name": "Dense", "config": {}, "registered_name": "Dense"},
+        "'Dense' is nothing",
+    ),
+    "name of Keras's": (_entry(Dense), "'Dense' is nothing of the module 'tests.trusted.layers'"),
+    "function of Python": (
+        {"module": "tests.trusted", "class_name": "system", "config": {}, "registered_name": "system"},
+        "'system' is nothing",
+    ),
+    "registered function": (
+        {"module": "tests.trusted.layers", "class_name": "shout", "config": {}, "registered_name": "ours>shout"},
+        "'shout' is nothing",
+    ),
+    "registered function by name": (
+        {"module": "builtins", "class_name": "function", "config": "ours>shout", "registered_name": "ours>shout"},
+        "a function where none belongs",
+    ),
+    "Keras's own module": (
+        {**_entry(layers.Lambda), "module": "keras.src.layers.core.lambda_layer", "class_name": "Layer"},
+        "'Layer' is nothing",
+    ),
+    "test beside the package": (
+        {"module": "tests.server", "class_name": "Server", "config": {}, "registered_name": "Server"},
+        "'Server' is nothing of the module 'tests.server'",
+    ),
+    "module that nobody imported": (
+        {"module": "tests.trusted.__main__", "class_name": "Block", "config": {}, "registered_name": "Block"},
+        "'Block' is nothing of the module",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_class_is_refused_when_it_is_not_the_package_s_own(tmp_path: Path, name: str):
+    entry, words = REFUSED[name]
+    file = _hide(_save(_classifier(), tmp_path / "model.keras"), entry)
+    with pytest.raises(ModelFailedError, match=words):
+        load_probe(file, limits=TRUSTING)
+
+
+def test_text_is_refused_when_keras_would_make_a_function_of_it(tmp_path: Path):
+    file = _save(HONEST["block"](), tmp_path / "model.keras")
+    config = read_config(file)
+    layer(config, "block")["config"]["strides"] = "ours>shout"
+    with pytest.raises(ModelFailedError, match=r"'block' \(strides\): 'ours>shout' is a registered name"):
+        load_probe(replace_config(file, config, tmp_path / "text.keras"), limits=TRUSTING)
+
+
+def test_model_is_refused_when_its_graph_does_not_show_what_it_computes(tmp_path: Path):
+    inputs = keras.Input((16, 16, 3))
+    network = Opaque(inputs, layers.Dense(2)(layers.Flatten()(inputs)))
+    with pytest.raises(ModelFailedError, match="'Opaque' is a subclassed model"):
+        load_probe(_save(network, tmp_path / "model.keras"), limits=TRUSTING)
+
+
+def test_model_is_refused_when_its_classes_come_back_as_others(tmp_path: Path):
+    probe = load_probe(_save(_functional(Doubling(1.0, name="it")), tmp_path / "model.keras"), limits=TRUSTING)
+    with pytest.raises(ModelFailedError, match="comes back with other answers: mend its get_config"):
+        take_apart(probe._network, TRUSTING)
+
+
+def test_parcel_is_refused_when_its_names_are_not_trusted_here(tmp_path: Path):
+    network = HONEST["block"]()
+    contents = take_apart(network, TRUSTING)
+    with (tmp_path / "parcel").open("w+b") as stream, pytest.raises(ModelFailedError, match="'Ramp' is no initializer"):
+        put_together(contents, stream, "model.keras", MODEL_FILE_LIMITS)
+    # A name that Keras would know, of a class that is no part of networks.
+    forged = contents.model_copy(
+        update={"config": contents.config.replace('"Block"', '"shout"').replace("ours>Block", "ours>shout")}
+    )
+    with (tmp_path / "parcel").open("w+b") as stream, pytest.raises(ModelFailedError, match="'shout' is no layer"):
+        put_together(forged, stream, "model.keras", TRUSTING)
+    short = contents.model_copy(update={"weights": contents.weights[1:]})
+    with (tmp_path / "parcel").open("w+b") as stream, pytest.raises(BrokenParcelError, match="other weights"):
+        put_together(short, stream, "model.keras", TRUSTING)
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        ("raise RuntimeError('no licence')", "RuntimeError: no licence"),
+        ("import a_package_that_is_missing", "ModuleNotFoundError"),
+        ("import sys; sys.exit(3)", "SystemExit"),
+        ("import keras; keras.config.set_floatx('float16')", r"Keras's settings of this process \(floatx\)"),
+        ("import keras; keras.saving.get_custom_objects()['relu'] = print", "registers 'relu', a name of Keras's own"),
+    ],
+)
+def test_doctor_says_what_to_do_when_a_package_cannot_be_imported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str, words: str
+):
+    name = f"broken_package_{abs(hash(code))}"
+    (tmp_path / f"{name}.py").write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    file = _save(HONEST["sequential"](), tmp_path / "model.keras")
+    try:
+        with pytest.raises(ModelFailedError, match=words) as error:
+            load_probe(file, limits=replace(MODEL_FILE_LIMITS, trusted_packages=(name,)))
+    finally:
+        keras.saving.get_custom_objects().pop("relu", None)
+    assert keras.config.floatx() == "float32"
+    assert "CONVSCOPE_TRUSTED_PACKAGES" in error.value.detail or "register it with" in error.value.detail
+
+
+def test_service_does_not_start_when_a_package_is_not_there(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("CONVSCOPE_TRUSTED_PACKAGES", "tests.trusted,not_there")
+    for command in (["serve"], ["worker"], ["models"], ["doctor", __file__]):
+        result = CliRunner().invoke(main, command)
+        assert result.exit_code == 2
+        assert "CONVSCOPE_TRUSTED_PACKAGES: " in result.output
+        assert "there is no package 'not_there'" in result.output
+
+
+LIMITS = CellLimits(memory_bytes=2**31, processor_seconds=60, seconds=120)
+
+
+@pytest.fixture
+def reader(tmp_path: Path) -> Iterator[Callable[[str], Reader]]:
+    readers: list[Reader] = []
+
+    def make(versions: str) -> Reader:
+        cells, cache = Cells(LIMITS), NetworkCache(tmp_path / "networks", 2**30)
+        readers.append(Reader(cells, cache, versions=versions, threads=0))
+        return readers[-1]
+
+    yield make
+    for each in readers:
+        each.cells.close()
+
+
+def test_scores_are_the_same_when_a_trusted_class_came_through_a_cell(tmp_path: Path, reader: Callable[[str], Reader]):
+    file = _save(_classifier(), tmp_path / "model.keras")
+    for versions, started in (("1", 1), ("1", 0), ("2", 1)):
+        made = reader(versions)
+        parcel = made.read(file, NO_OVERRIDES, TRUSTING)
+        with closing(parcel.stream):
+            probe = build_probe(parcel, NO_OVERRIDES, file.name, tuning=UNTUNED, limits=TRUSTING)
+        np.testing.assert_array_equal(
+            probe.scores(IMAGE).values, load_probe(file, limits=TRUSTING).scores(IMAGE).values
+        )
+        assert made.cells.started == started
