@@ -1,16 +1,20 @@
 """Classes of a package that the operator trusts: what they compute, what stays refused, and what they cost."""
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import keras
 import numpy as np
 import pytest
 from click.testing import CliRunner
 from keras import layers
+from PIL import Image
 
 from service.cli import main
 from service.engine.ports.overrides import NO_OVERRIDES
@@ -27,6 +31,8 @@ from service.keras.files.admission.limits import MODEL_FILE_LIMITS
 from service.keras.files.loading import load_probe
 from service.keras.graph.replay import plainly, replay
 from tests.hostile_models import layer, read_config, replace_config
+from tests.server import Server
+from tests.trusted.faults import Faulty
 from tests.trusted.layers import Block, Classifier, Dense, Doubling, Opaque, OwnLambda, Ramp, Shift
 
 PACKAGES = ("tests.trusted",)
@@ -286,3 +292,51 @@ def test_scores_are_the_same_when_a_trusted_class_came_through_a_cell(tmp_path: 
             probe.scores(IMAGE).values, load_probe(file, limits=TRUSTING).scores(IMAGE).values
         )
         assert made.cells.started == started
+
+
+# In a cell, by the model's name: what the layer does, where, and what the reason says.
+FAULTS = {
+    "killed": ("kill", "call", "SIGSEGV|Operation not permitted"),
+    "raised": ("raise", "build", "ended with SIGSEGV"),
+    "filled": ("fill", "call", "memory|allocate"),
+    "endless": ("endless", "build", r"took more than 40 s .CONVSCOPE_LIMITS__CELL_SECONDS"),
+}
+
+
+def _put(models: Path, name: str, fault: str, place: str) -> None:
+    """A file whose layer does nothing yet, made into one whose layer does."""
+    (models / name / "1").mkdir(parents=True)
+    file = _save(_functional(Faulty(name="it")), models / name / "calm.keras")
+    config = read_config(file)
+    layer(config, "it")["config"] |= {"fault": fault, "place": place}
+    replace_config(file, config, models / name / "1" / "model.keras")
+    file.unlink()
+
+
+def test_service_goes_on_when_a_trusted_class_does_harm(tmp_path: Path):
+    models = tmp_path / "models"
+    for name, (fault, place, _) in FAULTS.items():
+        _put(models, name, fault, place)
+    (models / "good" / "1").mkdir(parents=True)
+    _save(_classifier(), models / "good" / "1" / "model.keras")
+    environment = {
+        "CONVSCOPE_MODELS": str(models),
+        "CONVSCOPE_MODELS_CELLS": "true",
+        "CONVSCOPE_TRUSTED_PACKAGES": ",".join(PACKAGES),
+        "CONVSCOPE_LIMITS__CELL_SECONDS": "40",
+        "CONVSCOPE_LIMITS__CELL_MEMORY_BYTES": str(2**31),
+    }
+    picture = BytesIO()
+    Image.fromarray((IMAGE * 255).astype(np.uint8)).save(picture, "PNG")
+    with Server(tmp_path / "log", **environment) as server, httpx2.Client(base_url=server.url, timeout=180) as client:
+        pid = server.pid
+        for name, (_, _, words) in FAULTS.items():
+            refused = client.post(f"/v1/models/{name}/load")
+            assert refused.json()["code"] == "model_failed", refused.text
+            assert re.search(words, refused.json()["detail"]), refused.text
+            listed = {model["name"]: model for model in client.get("/v1/models").json()["details"]}
+            assert listed[name]["state"] == "failed"
+            answer = client.post("/v1/models/good/grad-cam", files={"image": picture.getvalue()})
+            assert answer.status_code == 200, answer.text
+        assert server.pid == pid
+        assert server.children() == []

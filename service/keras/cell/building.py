@@ -23,7 +23,8 @@ from service.keras.files.admission.trusted_classes import custom_objects, import
 from service.keras.files.admission.weight_budget import WeightBudget
 from service.keras.files.fresh_names import with_fresh_names
 from service.keras.files.keras_settings import unchanged_settings
-from service.keras.files.loading import first_line, prove
+from service.keras.files.loading import prove
+from service.keras.files.reasons import first_line
 from service.keras.graph.replay import graph_of, plainly, replay
 
 # Of noise, where a network takes any size.

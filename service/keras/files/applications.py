@@ -12,7 +12,8 @@ from service.errors import ModelFailedError
 from service.keras.compute.probe import KerasProbe
 from service.keras.compute.tuning import UNTUNED, Tuning
 from service.keras.files.fresh_names import with_fresh_names
-from service.keras.files.loading import first_line, run_once
+from service.keras.files.loading import run_once
+from service.keras.files.reasons import first_line
 
 RANDOM = "the weights are random, not trained: scores and maps mean nothing"
 

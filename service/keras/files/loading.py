@@ -24,6 +24,7 @@ from service.keras.files.archive import Format, inspect, read_config
 from service.keras.files.fresh_names import with_fresh_names
 from service.keras.files.joining import join
 from service.keras.files.keras_settings import unchanged_settings
+from service.keras.files.reasons import first_line
 from service.keras.files.repair.hard_sigmoid import restore_hard_sigmoid
 from service.keras.files.repair.old_archives import load_old_archive
 from service.keras.files.repair.readable import is_old, keras_version, readable
@@ -120,17 +121,6 @@ def run_once(probe: KerasProbe, input_size: tuple[int, int] | None = None) -> No
                 "(batch_size=None) and save it again"
             ) from error
         raise ModelFailedError(f"the network loads but does not run: {first_line(error)}") from error
-
-
-def first_line(error: Exception) -> str:
-    """What Keras says, without the pages that follow."""
-    return _first_line(str(error), type(error).__name__)
-
-
-def _first_line(text: str, otherwise: str, length: int = 300) -> str:
-    """What there is of it to be read; it may hold names out of the file."""
-    line = (text.strip() or otherwise).splitlines()[0][:length]
-    return "".join(mark if mark.isprintable() else repr(mark)[1:-1] for mark in line)
 
 
 def _require_finite(network: keras.Model) -> None:
@@ -240,7 +230,7 @@ def _build(network: keras.Model, input_size: tuple[int, int] | None) -> None:
 def _explain(error: Exception, file: Path, path: Path) -> str:
     """What Keras says, without the configuration that it quotes and the folders that it names; and what to do."""
     reason = str(error).rpartition("Exception encountered: ")[2]
-    reason = _first_line(reason, type(error).__name__, length=1000)
+    reason = first_line(error, reason, length=1000)
     for place in (file, path):
         reason = reason.replace(str(place), path.name).replace(f"{place.parent}/", "")
     return f"Keras cannot load '{path.name}': {reason[:300]}{_advice(file)}"
