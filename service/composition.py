@@ -37,7 +37,8 @@ from service.models.memory import freeze_modules, measure_memory
 from service.models.residency import Residency
 from service.models.sources.applications import Applications
 from service.models.sources.batched import Batched
-from service.models.sources.folder import Folder, open_file
+from service.models.sources.folder import Fetch, Folder, open_file
+from service.models.sources.hub import HubPresets
 from service.models.sources.source import Source
 from service.models.sources.weights import WeightsStore
 from service.settings import Settings
@@ -46,6 +47,7 @@ from service.trusted_packages import describe_package
 logger = logging.getLogger(__name__)
 
 READINESS_MODEL = "shapes"
+_KERAS_HUB = "keras_hub"
 BUILT_IN_MODELS = Path(__file__).parent / "demo" / "models"
 
 
@@ -205,9 +207,16 @@ def _own_models(settings: Settings, direct: "_KerasLoader", tuning: Tuning, thre
     if settings.models is None:
         return []
     if not settings.models_cells:
-        return [Folder(settings.models, direct, _open_journal(settings))]
+        return [Folder(settings.models, direct, _open_journal(settings), _open_hub(settings))]
     loader = _CellLoader(_open_reader(settings, threads), tuning, model_file_limits(settings), threads)
-    return [_StrangersFolder(settings.models, loader, _open_journal(settings))]
+    return [_StrangersFolder(settings.models, loader, _open_journal(settings), _open_hub(settings))]
+
+
+def _open_hub(settings: Settings) -> Fetch | None:
+    """None where the classes that presets are made of are not trusted anyway."""
+    if _KERAS_HUB not in settings.trusted_packages:
+        return None
+    return HubPresets(settings.data_folder / "presets", settings.limits.model_weight_bytes).get
 
 
 def _open_journal(settings: Settings, *, always: bool = False) -> LoadJournal:
@@ -229,8 +238,8 @@ def _versions(settings: Settings) -> str:
 class _StrangersFolder(Folder):
     """The folder of models that nobody vouches for."""
 
-    def __init__(self, root: Path, loader: "_CellLoader", journal: LoadJournal) -> None:
-        super().__init__(root, loader, journal)
+    def __init__(self, root: Path, loader: "_CellLoader", journal: LoadJournal, fetch: Fetch | None) -> None:
+        super().__init__(root, loader, journal, fetch)
         self._cells = loader.reader.cells
 
     def close(self) -> None:

@@ -32,6 +32,9 @@ class ModelConfig(Schema):
     task: Task | None = None
     latent_layer: str | None = None
     decoder: str | None = None
+    preset: str | None = Field(
+        None, max_length=300, pattern=r"^hf://[A-Za-z0-9._-]+/[A-Za-z0-9._-]+(@[A-Za-z0-9._/-]+)?$"
+    )
     keep_versions: Annotated[int, Field(ge=0, le=1000)] = 0
     sha256: str | None = Field(None, pattern=r"^[0-9a-fA-F]{64}$")
 

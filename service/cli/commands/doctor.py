@@ -16,14 +16,14 @@ from service.engine.methods import METHODS
 from service.errors import ConvscopeError
 from service.models.doctor import describe_alone, list_layers
 
-_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+_FILE = click.Path(exists=True, path_type=Path)
 
 
 @click.command()
 @click.argument("file", type=_FILE)
 @click.option("--json", "is_json", is_flag=True, help="Print the API's JSON.")
 def doctor(*, file: Path, is_json: bool) -> None:
-    """Load a model file and say what is known of it.
+    """Load a model file, or the folder of a preset, and say what is known of it.
 
     A model.toml beside the file, or one folder above, counts as it does in a repository.
     """

@@ -13,6 +13,7 @@ from service.errors import ModelFailedError
 from service.keras.cell.limits import confine, end_with_parent
 from service.keras.cell.parcel import CellRequest, Contents, OpenFile, Refusal, write_parcel
 from service.keras.files.archive import inspect
+from service.keras.files.presets import inspect_preset
 
 if TYPE_CHECKING:
     import keras
@@ -40,7 +41,7 @@ def read_network(path: Path, overrides: Overrides, request: CellRequest) -> tupl
     """Read, mend, check and run a file's network; what it is made of. Raises ModelFailedError."""
     limits = request.model_limits
     # Most of what is refused is refused here; TensorFlow takes seconds.
-    inspect(path, limits)
+    (inspect_preset if path.is_dir() else inspect)(path, limits)
     from service.keras.cell.building import take_apart
     from service.keras.compute.tuning import UNTUNED
     from service.keras.files.admission.trusted_classes import import_trusted
@@ -60,7 +61,8 @@ def read_network(path: Path, overrides: Overrides, request: CellRequest) -> tupl
 
 
 def _answer(read: Read, request: CellRequest, output: BinaryIO) -> None:
-    paths = [_name(file, Path(str(number))) for number, file in enumerate(request.files)]
+    # A file of each place, or the folder of a preset.
+    paths = list({file.place: _name(file) for file in request.files}.values())
     overrides = replace(request.overrides, decoder=paths[1] if paths[1:] else None)
     try:
         contents, arrays = read(paths[0], overrides, request)
@@ -77,12 +79,13 @@ def _answer(read: Read, request: CellRequest, output: BinaryIO) -> None:
         write_parcel(output, Refusal(reason=reason, passing=True))
 
 
-def _name(file: OpenFile, folder: Path) -> Path:
-    """A path to an open file under its own name, by which Keras tells formats and errors call it."""
-    folder.mkdir()
+def _name(file: OpenFile) -> Path:
+    """A path to an open file under its own name, by which Keras tells formats and errors call it; or its folder."""
+    folder = Path(str(file.place))
+    folder.mkdir(exist_ok=True)
     link = (folder / file.name).absolute()
     link.symlink_to(f"/proc/self/fd/{file.descriptor}")
-    return link
+    return folder.absolute() if file.is_of_preset else link
 
 
 def _arrays(network: "keras.Model") -> Iterator[bytes]:

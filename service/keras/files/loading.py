@@ -24,6 +24,7 @@ from service.keras.files.archive import Format, inspect, read_config
 from service.keras.files.fresh_names import with_fresh_names
 from service.keras.files.joining import join
 from service.keras.files.keras_settings import unchanged_settings
+from service.keras.files.preset_loading import open_preset
 from service.keras.files.reasons import first_line
 from service.keras.files.repair.hard_sigmoid import restore_hard_sigmoid
 from service.keras.files.repair.old_archives import load_old_archive
@@ -61,9 +62,9 @@ def load_probe(
     tuning: Tuning = UNTUNED,
     limits: ModelFileLimits = MODEL_FILE_LIMITS,
 ) -> KerasProbe:
-    """Load a `.keras` or HDF5 file, with its decoder if it has one, refuse what carries code, and run the network once.
+    """Load a `.keras` or HDF5 file, or the folder of a preset, with its decoder if it has one; run the network once.
 
-    Raises ModelFailedError with a reason that a user can act on.
+    What carries code is refused. Raises ModelFailedError with a reason that a user can act on.
     """
     import_trusted(limits.trusted_packages)
     with unchanged_settings():
@@ -137,6 +138,8 @@ def _open(
     path: Path, input_size: tuple[int, int] | None, limits: ModelFileLimits
 ) -> tuple[keras.Model, tuple[str, ...]]:
     """The file's network with its graph, and what had to be mended to read it."""
+    if path.is_dir():
+        return open_preset(path, limits), ()
     file_format, stored = inspect(path, limits)
     budget = WeightBudget(stored, limits)
     try:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from service.models.sources.application_table import APPLICATIONS
+from service.preset_files import SHARDS, is_preset, preset_files
 
 # No leading dot: hidden folders are no models, and `.` and `..` lead elsewhere.
 MODEL_NAME = re.compile(r"(?!\.)[A-Za-z0-9._-]{1,100}")
@@ -18,6 +19,8 @@ _WEIGHTS = frozenset(application.weights.name for application in APPLICATIONS.va
 @dataclass(frozen=True)
 class Found:
     """One version on disk. `file` is None where the folder holds no model file, or `problem` says what it holds.
+
+    A preset of KerasHub is several files: then `file` is their folder.
 
     Two finds compare equal as long as nothing on disk changed.
     """
@@ -83,10 +86,14 @@ def _is_model_folder(folder: Path) -> bool:
 
 
 def _look(name: str, version: str, folder: Path, place: Path) -> Found:
+    if is_preset(place):
+        return Found(name, version, folder, place, None, (_stamp_preset(place), _stamp(folder / "model.toml")), place)
     files = _model_files(place)
     file = place / "model.keras" if place / "model.keras" in files else None
     problem = None
-    if file is None and len(files) == 1:
+    if (place / SHARDS).exists():
+        problem = "the preset's weights are cut into several files: save it with max_shard_size=None"
+    elif file is None and len(files) == 1:
         file = files[0]
     elif file is None and files:
         problem = f"several model files ({', '.join(path.name for path in files)}): keep one, or name one model.keras"
@@ -98,11 +105,18 @@ def _look(name: str, version: str, folder: Path, place: Path) -> Found:
 
 
 def _model_files(place: Path) -> list[Path]:
+    if is_preset(place):
+        return [place]
     try:
         return sorted(path for path in place.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file())
     except FileNotFoundError:
         # It has gone between two looks.
         return []
+
+
+def _stamp_preset(place: Path) -> tuple[int, int]:
+    stamps = [stamp for stamp in map(_stamp, preset_files(place)) if stamp is not None]
+    return max((changed for changed, _ in stamps), default=0), sum(size for _, size in stamps)
 
 
 def _stamp(path: Path | None) -> tuple[int, int] | None:
