@@ -1,8 +1,7 @@
 """Classes of a package that the operator trusts: what they compute, what stays refused, and what they cost."""
 
 import re
-from collections.abc import Callable, Iterator
-from contextlib import closing
+from collections.abc import Callable
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
@@ -17,14 +16,9 @@ from keras import layers
 from PIL import Image
 
 from service.cli import main
-from service.engine.ports.overrides import NO_OVERRIDES
 from service.errors import ModelFailedError
-from service.keras.cell.building import build_probe, put_together, take_apart
-from service.keras.cell.cache import NetworkCache
-from service.keras.cell.limits import CellLimits
+from service.keras.cell.building import put_together, take_apart
 from service.keras.cell.parcel import BrokenParcelError, Contents, read_parcel, write_parcel
-from service.keras.cell.process import Cells
-from service.keras.cell.reading import Reader
 from service.keras.compute.probe import KerasProbe
 from service.keras.compute.tuning import UNTUNED
 from service.keras.files.admission.limits import MODEL_FILE_LIMITS
@@ -59,15 +53,10 @@ def _classifier() -> keras.Model:
 
 
 HONEST: dict[str, Callable[[], keras.Model]] = {
-    "block": lambda: _functional(Block(4, name="block")),
     "blocks": lambda: _functional(Block(4, 2, name="first"), Block(4, name="second"), Block(6, 2, name="third")),
     "by module": lambda: _functional(Shift(0.5, name="shift")),
     "wrapped": lambda: _functional(layers.TimeDistributed(Shift(1.0), name="wrapped")),
-    "nested": lambda: _functional(keras.Sequential([Block(4, 2, name="inner")], name="part")),
     "classifier": _classifier,
-    "sequential": lambda: keras.Sequential(
-        [keras.Input((16, 16, 3)), Block(4, 2, name="block"), layers.Flatten(), layers.Dense(3, name="scores")]
-    ),
 }
 
 
@@ -193,10 +182,10 @@ def test_class_is_refused_when_it_is_not_the_package_s_own(tmp_path: Path, name:
 
 
 def test_text_is_refused_when_keras_would_make_a_function_of_it(tmp_path: Path):
-    file = _save(HONEST["block"](), tmp_path / "model.keras")
+    file = _save(HONEST["blocks"](), tmp_path / "model.keras")
     config = read_config(file)
-    layer(config, "block")["config"]["strides"] = "ours>shout"
-    with pytest.raises(ModelFailedError, match=r"'block' \(strides\): 'ours>shout' is a registered name"):
+    layer(config, "first")["config"]["strides"] = "ours>shout"
+    with pytest.raises(ModelFailedError, match=r"'first' \(strides\): 'ours>shout' is a registered name"):
         load_probe(replace_config(file, config, tmp_path / "text.keras"), limits=TRUSTING)
 
 
@@ -214,7 +203,7 @@ def test_model_is_refused_when_its_classes_come_back_as_others(tmp_path: Path):
 
 
 def test_parcel_is_refused_when_its_names_are_not_trusted_here(tmp_path: Path):
-    network = HONEST["block"]()
+    network = HONEST["blocks"]()
     contents = take_apart(network, TRUSTING)
     with (tmp_path / "parcel").open("w+b") as stream, pytest.raises(ModelFailedError, match="'Ramp' is no initializer"):
         put_together(contents, stream, "model.keras", MODEL_FILE_LIMITS)
@@ -245,7 +234,7 @@ def test_doctor_says_what_to_do_when_a_package_cannot_be_imported(
     name = f"broken_package_{abs(hash(code))}"
     (tmp_path / f"{name}.py").write_text(code)
     monkeypatch.syspath_prepend(tmp_path)
-    file = _save(HONEST["sequential"](), tmp_path / "model.keras")
+    file = _save(HONEST["by module"](), tmp_path / "model.keras")
     try:
         with pytest.raises(ModelFailedError, match=words) as error:
             load_probe(file, limits=replace(MODEL_FILE_LIMITS, trusted_packages=(name,)))
@@ -262,36 +251,6 @@ def test_service_does_not_start_when_a_package_is_not_there(monkeypatch: pytest.
         assert result.exit_code == 2
         assert "CONVSCOPE_TRUSTED_PACKAGES: " in result.output
         assert "there is no package 'not_there'" in result.output
-
-
-LIMITS = CellLimits(memory_bytes=2**31, processor_seconds=60, seconds=120)
-
-
-@pytest.fixture
-def reader(tmp_path: Path) -> Iterator[Callable[[str], Reader]]:
-    readers: list[Reader] = []
-
-    def make(versions: str) -> Reader:
-        cells, cache = Cells(LIMITS), NetworkCache(tmp_path / "networks", 2**30)
-        readers.append(Reader(cells, cache, versions=versions, threads=0))
-        return readers[-1]
-
-    yield make
-    for each in readers:
-        each.cells.close()
-
-
-def test_scores_are_the_same_when_a_trusted_class_came_through_a_cell(tmp_path: Path, reader: Callable[[str], Reader]):
-    file = _save(_classifier(), tmp_path / "model.keras")
-    for versions, started in (("1", 1), ("1", 0), ("2", 1)):
-        made = reader(versions)
-        parcel = made.read(file, NO_OVERRIDES, TRUSTING)
-        with closing(parcel.stream):
-            probe = build_probe(parcel, NO_OVERRIDES, file.name, tuning=UNTUNED, limits=TRUSTING)
-        np.testing.assert_array_equal(
-            probe.scores(IMAGE).values, load_probe(file, limits=TRUSTING).scores(IMAGE).values
-        )
-        assert made.cells.started == started
 
 
 # In a cell, by the model's name: what the layer does, where, and what the reason says.

@@ -11,7 +11,7 @@ from service.errors import ModelFailedError, WeightsUnavailableError
 from service.preset_files import BACKBONE, NAMES, SHARDS, WEIGHTS, is_preset
 
 if TYPE_CHECKING:
-    from huggingface_hub import DryRunFileInfo
+    from huggingface_hub import ModelInfo
 
 PREFIX: Final = "hf://"
 # Beside the weights there are a few configurations.
@@ -52,7 +52,7 @@ class HubPresets:
         )
         try:
             with self._lock:
-                self._require_modest(preset, fetch(dry_run=True))
+                self._require_modest(preset, hub.model_info(repository, revision=revision or None, files_metadata=True))
                 place = Path(fetch())
         except ModelFailedError:
             raise
@@ -62,7 +62,9 @@ class HubPresets:
             errors.RepositoryNotFoundError,
             errors.RevisionNotFoundError,
         ) as error:
-            raise ModelFailedError(f"'{preset}' cannot be had from the hub: {_first_line(error)}") from error
+            raise ModelFailedError(
+                f"'{preset}' is not on the hub, or not for everybody (set HF_TOKEN): {_first_line(error)}"
+            ) from error
         except Exception as error:
             # What was fetched before is as good.
             with suppress(errors.LocalEntryNotFoundError, OSError):
@@ -75,8 +77,8 @@ class HubPresets:
             raise ModelFailedError(f"'{preset}' is no preset of KerasHub with {BACKBONE} and {WEIGHTS} in one piece")
         return place
 
-    def _require_modest(self, preset: str, listed: "list[DryRunFileInfo]") -> None:
-        size = sum(file.file_size or 0 for file in listed)
+    def _require_modest(self, preset: str, listed: "ModelInfo") -> None:
+        size = sum(file.size or 0 for file in listed.siblings or () if file.rfilename in NAMES)
         if size > self._max_bytes:
             raise ModelFailedError(
                 f"'{preset}' has {size} bytes; at most {self._max_bytes} are fetched "
