@@ -81,7 +81,7 @@ def _vit() -> keras.Model:
 MODELS: dict[str, tuple[Callable[[], keras.Model], str | None, str]] = {
     "resnet": (_resnet, "stack1_block0_out", ""),
     "efficientnet": (_efficientnet, "top_activation", "is of a class that is not Keras's"),
-    "vit": (_vit, None, ""),
+    "vit": (_vit, "vit_patching_and_embedding/patch_embedding", "as tokens, in"),
 }
 
 

@@ -141,7 +141,12 @@ def _find_row(wiring: Wiring, value: Value) -> Call | None:
                 continue
             if kind_of(call.operation) in IDENTITIES | RESHAPES | MOVES or is_map(call.outputs[0]):
                 waiting += [made for made in call.outputs if made not in seen]
-            elif kind_of(call.operation) in _READERS or any(_holds_places(made) for made in call.outputs):
+            elif (
+                kind_of(call.operation) in _READERS
+                or any(_holds_places(made) for made in call.outputs)
+                # Of somebody's own, such as patches that become tokens.
+                or (is_guessed(call.operation) and len(call.outputs[0].shape) > 2)
+            ):
                 return call
     return None
 
