@@ -27,7 +27,7 @@ from service.keras.graph.replay import plainly, replay
 from tests.hostile_models import layer, read_config, replace_config
 from tests.server import Server
 from tests.trusted.faults import Faulty
-from tests.trusted.layers import Block, Classifier, Dense, Doubling, Opaque, OwnLambda, Ramp, Shift
+from tests.trusted.layers import Block, Classifier, Dense, Doubling, Opaque, OwnLambda, Patches, Ramp, Shift, Softmax
 
 PACKAGES = ("tests.trusted",)
 TRUSTING = replace(MODEL_FILE_LIMITS, trusted_packages=PACKAGES)
@@ -112,6 +112,50 @@ def test_scores_are_the_same_when_a_file_is_hdf5(tmp_path: Path):
     unknown = _save(HONEST["by module"](), tmp_path / "unknown.h5")
     with pytest.raises(ModelFailedError, match="'Shift' is no layer of Keras 3"):
         load_probe(unknown, limits=TRUSTING)
+
+
+def _tokens(folder: Path, *, leaks: bool) -> KerasProbe:
+    inputs = keras.Input((16, 16, 3), name="picture")
+    pooled = layers.GlobalAveragePooling1D()(Patches(5, leaks=leaks, name="patches")(inputs))
+    network = keras.Model(inputs, layers.Dense(3, "softmax", name="scores")(pooled))
+    expected = network(IMAGE[None], training=False)[0]
+    probe, passed_on = _pass_on(_save(network, folder / "model.keras"), folder)
+    for each in (probe, passed_on):
+        np.testing.assert_array_equal(_answer(each), expected)
+    assert passed_on.network_info == probe.network_info
+    assert sum(facts.parameters for facts in probe.network_info.layers) == network.count_params()
+    return probe
+
+
+def test_convolution_is_found_when_a_layer_makes_tokens_of_it(tmp_path: Path):
+    probe = _tokens(tmp_path, leaks=False)
+    info = probe.network_info
+    assert [facts.path for facts in info.layers[:3]] == ["picture", "patches/cut", "patches"]
+    assert info.default_layer == "patches/cut"
+    assert "as tokens, in 'patches'" in (info.doubt or "")
+    (answer,) = probe.activations(IMAGE, ["patches/cut"])
+    np.testing.assert_allclose(answer.values, probe._network.get_layer("patches").cut(IMAGE[None])[0], atol=1e-6)
+    # All that is behind the maps is linear, but for the softmax.
+    gradients = probe.activations_and_gradients(IMAGE, class_index=1).gradients
+    np.testing.assert_allclose(
+        gradients, np.broadcast_to(probe._network.layers[-1].kernel[:, 1] / 16, (4, 4, 5)), atol=1e-6
+    )
+
+
+def test_layer_is_left_whole_when_the_picture_goes_another_way_too(tmp_path: Path):
+    info = _tokens(tmp_path, leaks=True).network_info
+    assert [facts.path for facts in info.layers[:2]] == ["picture", "patches"]
+    assert info.default_layer is None
+
+
+def test_rules_of_keras_are_not_meant_when_a_class_has_only_the_name(tmp_path: Path):
+    network = _functional(Softmax(name="twice"))
+    file = _save(keras.Sequential([network, Softmax(name="end")]), tmp_path / "model.keras")
+    info = load_probe(file, limits=TRUSTING).network_info
+    assert (info.task, info.logits) == (
+        "regression",
+        "the output itself: what 'end' ends with gives no probabilities",
+    )
 
 
 def _hide(file: Path, entry: dict[str, Any]) -> Path:

@@ -116,3 +116,34 @@ def shout() -> None:
 
 class Dense(keras.layers.Layer):
     """Not registered, under a name of Keras's own."""
+
+
+@register
+class Softmax(keras.layers.Layer):
+    """Registered, called as a layer of Keras's, and something else."""
+
+    def call(self, inputs: Any) -> Any:
+        return 2 * inputs
+
+
+@register
+class Patches(keras.layers.Layer):
+    """Tokens out of a picture; with `leaks`, also by another way than its convolution."""
+
+    def __init__(self, units: int, *, leaks: bool = False, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.units = units
+        self.leaks = leaks
+
+    def build(self, input_shape: Any) -> None:
+        self.cut = layers.Conv2D(self.units, 4, 4, name="cut")
+        self.cut.build(input_shape)
+        self.shift = self.add_weight(shape=(self.units,), initializer="ones", name="shift")
+
+    def call(self, inputs: Any) -> Any:
+        maps = self.cut(inputs)
+        tokens = ops.reshape(maps, [-1, 16, self.units]) + self.shift
+        return tokens + ops.mean(inputs, axis=(1, 2, 3), keepdims=True)[:, 0] if self.leaks else tokens
+
+    def get_config(self) -> dict[str, Any]:
+        return super().get_config() | {"units": self.units, "leaks": self.leaks}

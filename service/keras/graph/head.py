@@ -168,7 +168,9 @@ def activation_of(operation: keras.Operation) -> Activation:
         return _named(operation)
     # Dense and Conv have one; a pooling, an Add or a normalisation is as linear as its output.
     function = getattr(operation, "activation", None)
-    return "linear" if function is None else _named(function)
+    if function is None:
+        return "linear" if is_keras_own(operation) else "other"
+    return _named(function)
 
 
 def is_between_0_and_1(call: Call) -> bool:
