@@ -23,7 +23,9 @@ from service.keras.cell.building import put_together, take_apart
 from service.keras.cell.parcel import Contents, read_parcel, write_parcel
 from service.keras.compute.probe import KerasProbe
 from service.keras.compute.tuning import UNTUNED
+from service.keras.files.admission.configuration import require_allowed
 from service.keras.files.admission.limits import MODEL_FILE_LIMITS
+from service.keras.files.admission.trusted_classes import import_trusted
 from service.keras.files.loading import load_probe
 from service.keras.graph.replay import plainly, replay
 from service.models.model_config import read_model_config
@@ -124,6 +126,43 @@ def test_scores_are_those_of_the_classifier_when_it_is_loaded(tmp_path: Path, na
     if layer is not None:
         answer = probe.activations_and_gradients(IMAGE)
         assert np.abs(answer.gradients).max() > 0
+
+
+def _takes(entry: object, argument: str = "part") -> bool:
+    """Whether it may stand within a classifier."""
+    config = {
+        "module": "keras_hub.src.models.resnet.resnet_image_classifier",
+        "class_name": "ResNetImageClassifier",
+        "config": {"name": "net", argument: entry},
+        "registered_name": "keras_hub>ResNetImageClassifier",
+    }
+    try:
+        require_allowed(config, is_archive=True, trusted=import_trusted(("keras_hub",)))
+    except ModelFailedError:
+        return False
+    return True
+
+
+def test_layers_of_keras_hub_alone_may_be_named_when_it_is_trusted():
+    import_trusted(("keras_hub",))
+    taken, refused = set[Any](), set[Any]()
+    for name, kind in keras.saving.get_custom_objects().items():
+        entry = {
+            "module": kind.__module__,
+            "class_name": kind.__name__,
+            "config": {"name": "it"},
+            "registered_name": name,
+        }
+        (taken if _takes(entry) else refused).add(kind)
+        function = {"module": "builtins", "class_name": "function", "config": name, "registered_name": name}
+        for other in (name, [name], function, {**entry, "class_name": "Dense", "module": "keras.layers"}):
+            assert not _takes(other)
+            assert not _takes(other, "activation")
+    own = {kind for kind in taken | refused if kind.__module__.startswith("keras_hub.")}
+    readers = {kind for kind in own if isinstance(kind, type) and issubclass(kind, keras_hub.tokenizers.Tokenizer)}
+    assert taken == {kind for kind in own if isinstance(kind, type) and issubclass(kind, keras.Layer)} - readers
+    assert len(taken) > 300
+    assert len(readers) > 10
 
 
 def _settings(folder: Path, **more: Any) -> Settings:

@@ -285,6 +285,8 @@ def test_doctor_says_what_to_do_when_a_package_cannot_be_imported(
     finally:
         keras.saving.get_custom_objects().pop("relu", None)
     assert keras.config.floatx() == "float32"
+    # The file is not at fault, and is tried again.
+    assert isinstance(error.value.__cause__, OSError)
     assert "CONVSCOPE_TRUSTED_PACKAGES" in error.value.detail or "register it with" in error.value.detail
 
 

@@ -4,6 +4,7 @@ A class has to be the package's own, and of a kind that a network is made of. Fu
 package has from elsewhere.
 """
 
+import errno
 import importlib
 import sys
 from collections import defaultdict
@@ -53,7 +54,8 @@ def import_trusted(packages: tuple[str, ...]) -> TrustedNames:
     with _LOCK:
         found = _import(packages)
     if found.fault is not None:
-        raise ModelFailedError(found.fault)
+        # By its cause the load journal knows that the file is not at fault.
+        raise ModelFailedError(found.fault) from OSError(errno.EAGAIN, "the package")
     return found.names
 
 
