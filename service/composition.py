@@ -48,7 +48,8 @@ from service.models.remote.watch import Watch
 from service.models.residency import Residency
 from service.models.sources.applications import Applications
 from service.models.sources.batched import Batched
-from service.models.sources.folder import Folder, open_file
+from service.models.sources.folder import Fetch, Folder, open_file
+from service.models.sources.hub import HubPresets
 from service.models.sources.mlflow_models import MlflowModels
 from service.models.sources.remote_models import RemoteModels
 from service.models.sources.remote_repository import RemoteRepository
@@ -56,11 +57,13 @@ from service.models.sources.repository import Found
 from service.models.sources.source import Source
 from service.models.sources.weights import WeightsStore
 from service.settings import Settings
+from service.trusted_packages import describe_package
 
 logger = logging.getLogger(__name__)
 
 READINESS_MODEL = "shapes"
 BUILT_IN_MODELS = MODELS
+_KERAS_HUB = "keras_hub"
 
 
 def open_catalog(settings: Settings, *, threads: int = 0) -> Catalog:
@@ -131,6 +134,7 @@ def model_file_limits(settings: Settings) -> ModelFileLimits:
         input_numbers=limits.model_input_numbers,
         operations=limits.model_operations,
         tensor_bytes=limits.model_tensor_bytes,
+        trusted_packages=settings.trusted_packages,
     )
 
 
@@ -241,7 +245,7 @@ def _own_models(settings: Settings, threads: int) -> Iterator[Source]:
         if is_url(place):
             yield RemoteRepository(place, elsewhere)
         else:
-            yield Folder(Path(place), elsewhere.loader, elsewhere.journal, elsewhere)
+            yield Folder(Path(place), elsewhere.loader, elsewhere.journal, elsewhere, _open_hub(settings))
     if settings.mlflow_models:
         yield MlflowModels(name_models(settings.mlflow_models), elsewhere)
 
@@ -257,18 +261,27 @@ def _open_models_elsewhere(settings: Settings, threads: int, *, always: bool = F
     return RemoteModels(watch, cache, _CellLoader(reader, tuning, limits, threads), journal, reader.cells.close)
 
 
+def _open_hub(settings: Settings) -> Fetch | None:
+    """None where the classes that presets are made of are not trusted anyway."""
+    if _KERAS_HUB not in settings.trusted_packages:
+        return None
+    return HubPresets(settings.data_folder / "presets", settings.limits.model_weight_bytes).get
+
+
 def _open_journal(settings: Settings, *, always: bool = False) -> LoadJournal:
-    context = f"{_versions()}, {model_file_limits(settings)}, {cell_limits(settings)}"
+    context = f"{_versions(settings)}, {model_file_limits(settings)}, {cell_limits(settings)}"
     return LoadJournal(settings.data_folder / "loads", context, always=always)
 
 
 def _open_reader(settings: Settings, threads: int) -> Reader:
     cache = NetworkCache(settings.networks_folder, settings.limits.network_cache_bytes)
-    return Reader(Cells(cell_limits(settings)), cache, versions=_versions(), threads=threads)
+    return Reader(Cells(cell_limits(settings)), cache, versions=_versions(settings), threads=threads)
 
 
-def _versions() -> str:
-    return ", ".join(f"{name} {version(name)}" for name in ("convscope", "keras", "tensorflow"))
+def _versions(settings: Settings) -> str:
+    """Of all that decides what becomes of a file."""
+    ours = (f"{name} {version(name)}" for name in ("convscope", "keras", "tensorflow"))
+    return ", ".join((*ours, *map(describe_package, settings.trusted_packages)))
 
 
 class _CellLoader:

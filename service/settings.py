@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, ValidationInfo, field_validator
 from pydantic_settings import (
     BaseSettings,
     DotEnvSettingsSource,
@@ -18,7 +18,9 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from service.models.remote.locations import is_url
 from service.models.remote.registry import name_models
+from service.trusted_packages import require_package
 
 ENV_FILE: Final = "CONVSCOPE_ENV_FILE"
 
@@ -266,6 +268,12 @@ class Settings(BaseSettings):
     models_refresh_seconds: float = Field(
         1, gt=0, description="How often the repository is looked at; a load call looks at once."
     )
+    trusted_packages: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)] = Field(
+        (),
+        description="Packages whose layers, models, initializers, regularizers and constraints a model file may name, "
+        "such as `keras_hub,mypackage.layers`. They are imported, and their code runs, wherever a network is built. "
+        "Each has to be installed beside convscope.",
+    )
     redis_url: str = Field("", description="Redis that API and workers share; empty: jobs run beside the API.")
     data: Annotated[Path | None, BeforeValidator(_empty_is_none)] = Field(
         None,
@@ -308,6 +316,13 @@ class Settings(BaseSettings):
             return sources["init_settings"], sources["env_settings"]
         Path(named).open("rb").close()
         return sources["init_settings"], sources["env_settings"], DotEnvSettingsSource(settings_cls, env_file=named)
+
+    @field_validator("trusted_packages")
+    @classmethod
+    def _require_packages(cls, names: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        for name in names:
+            require_package(name, [Path(place) for place in info.data.get("models", ()) if not is_url(place)])
+        return names
 
     @property
     def jobs_mode(self) -> Literal["redis", "embedded"]:

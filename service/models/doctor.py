@@ -104,13 +104,13 @@ def _input(model: Model) -> Finding:
         because = "the network takes any size; a picture keeps its own, its longer side at most 512"
         return Finding(subject="input", value=size, sure="likely", because=because)
     if "input_size" in model.stated:
-        return Finding(subject="input", value=size, sure="stated", because="input_size in model.toml")
+        return Finding(subject="input", value=size, sure="stated", because="input_size in model.toml, or of the preset")
     return Finding(subject="input", value=size, sure="certain", because="the network's input has this shape")
 
 
 def _fit(model: Model) -> Finding:
     if "fit" in model.stated:
-        return Finding(subject="fit", value=model.fit, sure="stated", because="fit in model.toml")
+        return Finding(subject="fit", value=model.fit, sure="stated", because="fit in model.toml, or of the preset")
     because = (
         "nothing says how pictures of another aspect came to this size in training; where they were not stretched, "
         'fit = "crop" (as in Teachable Machine) or "pad" in model.toml says so'
@@ -122,7 +122,7 @@ def _preprocessing(model: Model) -> Finding:
     name = model.preprocessing.name
     inside = next((layer.path for layer in model.network_info.layers[:_FIRST] if layer.type in _INSIDE), None)
     if "preprocessing" in model.stated:
-        because = "given with the model: in model.toml, or by keras.applications"
+        because = "given with the model: in model.toml, by its preset, or by keras.applications"
         if inside is not None and name != "none":
             because += f"; but '{inside}' inside the network rescales as well: is that meant?"
         return Finding(subject="preprocessing", value=name, sure="stated", because=because)

@@ -33,6 +33,9 @@ class ModelConfig(Schema):
     latent_layer: str | None = None
     decoder: str | None = None
     source: str | None = None
+    preset: str | None = Field(
+        None, max_length=300, pattern=r"^hf://[A-Za-z0-9._-]+/[A-Za-z0-9._-]+(@[A-Za-z0-9._/-]+)?$"
+    )
     keep_versions: Annotated[int, Field(ge=0, le=1000)] = 0
     sha256: str | None = Field(None, pattern=r"^[0-9a-fA-F]{64}$")
 

@@ -209,8 +209,9 @@ def test_limits_are_those_given(tmp_path: Path):
         ("name_length", "MODEL_NAME_LENGTH"),
         ("config_bytes", "config.json of"),
     ):
+        lower: dict[str, Any] = {limit: 1}
         with pytest.raises(ModelFailedError, match=reason):
-            inspect(file, replace(MODEL_FILE_LIMITS, **{limit: 1}))
+            inspect(file, replace(MODEL_FILE_LIMITS, **lower))
 
 
 def test_repairs_take_no_square_of_the_layers(tmp_path: Path):

@@ -122,7 +122,6 @@ def test_new_file_is_seen_when_it_replaces_another(tmp_path: Path):
         ("/etc/cats.keras", "", ["source is not the URL"]),
         ("nonsense://host/cats.keras", "", ["none that fsspec knows"]),
         ("gs://bucket/cats.keras", "", ["gcsfs, which is not installed: pip install gcsfs", "extra 'gs'"]),
-        ("hf://org/repo/cats.keras", "", ["pip install huggingface_hub"]),
         ("models:/cats/Production", "", ["models:/NAME/3", "a stage is none"]),
     ],
 )

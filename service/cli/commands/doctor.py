@@ -27,14 +27,14 @@ class _ModelFile(click.Path):
         return value if is_url(str(value)) or is_registry_uri(str(value)) else super().convert(value, param, ctx)
 
 
-_FILE = _ModelFile(exists=True, dir_okay=False, path_type=Path)
+_FILE = _ModelFile(exists=True, path_type=Path)
 
 
 @click.command()
 @click.argument("file", type=_FILE)
 @click.option("--json", "is_json", is_flag=True, help="Print the API's JSON.")
 def doctor(*, file: Path | str, is_json: bool) -> None:
-    """Load a model file and say what is known of it.
+    """Load a model file, or the folder of a preset, and say what is known of it.
 
     FILE is a path, a URL such as s3://bucket/model.keras, or a model of MLflow such as models:/cats@champion. A
     model.toml beside a path, or one folder above, counts as it does in a repository.

@@ -43,20 +43,23 @@ def read_network(path: Path, overrides: Overrides, request: CellRequest) -> tupl
     """Read, mend, check and run a file's network; what it is made of. Raises ModelFailedError."""
     # Not at the top: NumPy starts threads, which no bound on files would hold for.
     from service.keras.files.archive import inspect
+    from service.keras.files.presets import inspect_preset
 
     limits = request.model_limits
     # Most of what is refused is refused here; TensorFlow takes seconds.
-    inspect(path, limits)
+    (inspect_preset if path.is_dir() else inspect)(path, limits)
     from service.keras.cell.building import take_apart
     from service.keras.compute.tuning import UNTUNED
+    from service.keras.files.admission.trusted_classes import import_trusted
     from service.keras.files.keras_settings import unchanged_settings
     from service.keras.files.loading import configure_devices, open_files, prove
 
     configure_devices(request.threads)
+    import_trusted(limits.trusted_packages)
     with unchanged_settings():
         opened = open_files(path, overrides, limits)
         prove(opened.network, opened.overrides, tuning=UNTUNED, limits=limits)
-        contents = take_apart(opened.network)
+        contents = take_apart(opened.network, limits)
     return (
         contents.model_copy(update={"repairs": opened.repairs, "latent_layer": opened.overrides.latent_layer}),
         _arrays(opened.network),
@@ -64,7 +67,8 @@ def read_network(path: Path, overrides: Overrides, request: CellRequest) -> tupl
 
 
 def _answer(read: Read, request: CellRequest, output: BinaryIO) -> None:
-    paths = [_name(file, Path(str(number))) for number, file in enumerate(request.files)]
+    # A file of each place, or the folder of a preset.
+    paths = list({file.place: _name(file) for file in request.files}.values())
     overrides = replace(request.overrides, decoder=paths[1] if paths[1:] else None)
     try:
         contents, arrays = read(paths[0], overrides, request)
@@ -81,12 +85,13 @@ def _answer(read: Read, request: CellRequest, output: BinaryIO) -> None:
         write_parcel(output, Refusal(reason=reason, passing=True))
 
 
-def _name(file: OpenFile, folder: Path) -> Path:
-    """A path to an open file under its own name, by which Keras tells formats and errors call it."""
-    folder.mkdir()
+def _name(file: OpenFile) -> Path:
+    """A path to an open file under its own name, by which Keras tells formats and errors call it; or its folder."""
+    folder = Path(str(file.place))
+    folder.mkdir(exist_ok=True)
     link = (folder / file.name).absolute()
     link.symlink_to(f"/proc/self/fd/{file.descriptor}")
-    return link
+    return folder.absolute() if file.is_of_preset else link
 
 
 def _arrays(network: "keras.Model") -> Iterator[bytes]:

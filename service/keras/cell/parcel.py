@@ -39,15 +39,20 @@ class _Data(BaseModel):
 
 
 class OpenFile(_Data):
-    """A descriptor that the cell inherits, and the name that errors call the file by."""
+    """A descriptor that the cell inherits, and the name that errors call the file by.
+
+    `place` counts networks: of a preset all files are of one.
+    """
 
     descriptor: int
     name: str
     size: int
+    place: int
+    is_of_preset: bool
 
 
 class CellRequest(_Data):
-    """One or two `files`, a network's and its decoder's, from the process `parent`; the parcel goes to `output`."""
+    """The `files` of a network, and of its decoder, from the process `parent`; the parcel goes to `output`."""
 
     parent: int
     files: tuple[OpenFile, ...]

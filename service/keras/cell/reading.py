@@ -4,6 +4,7 @@ import errno
 import hashlib
 import logging
 import os
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from io import BufferedReader
@@ -25,6 +26,7 @@ from service.keras.cell.parcel import (
 )
 from service.keras.cell.process import Cells
 from service.keras.files.admission.limits import ModelFileLimits
+from service.preset_files import preset_files
 
 logger = logging.getLogger(__name__)
 
@@ -39,11 +41,23 @@ class Parcel(NamedTuple):
     stream: BinaryIO
 
 
+class _Source(NamedTuple):
+    """One file; `place` and `is_of_preset` as in OpenFile."""
+
+    path: Path
+    place: int
+    is_of_preset: bool
+
+    @property
+    def name(self) -> str:
+        return self.path.name
+
+
 class _Files(NamedTuple):
     """A network's file and its decoder's, open, and all that decides what is read of them."""
 
     streams: tuple[BufferedReader, ...]
-    names: tuple[str, ...]
+    sources: tuple["_Source", ...]
     overrides: Overrides
     limits: ModelFileLimits
 
@@ -61,8 +75,9 @@ class Reader:
         """The network of a file, and of its decoder if it has one. Raises ModelFailedError."""
         paths = [path] if overrides.decoder is None else [path, overrides.decoder]
         with ExitStack() as stack:
-            streams = tuple(stack.enter_context(each.open("rb")) for each in paths)
-            files = _Files(streams, tuple(each.name for each in paths), replace(overrides, decoder=None), limits)
+            sources = tuple(_sources(paths))
+            streams = tuple(stack.enter_context(each.path.open("rb")) for each in sources)
+            files = _Files(streams, sources, replace(overrides, decoder=None), limits)
             key = self._key(files)
             if not self._cache.prepare():
                 room = Path(stack.enter_context(TemporaryDirectory(prefix="convscope-")))
@@ -91,7 +106,7 @@ class Reader:
             self.cells.run(self._request(files, output), room)
             parcel = _require_network(_open(output, files.limits))
             if [_stamp(stream) for stream in files.streams] != before:
-                error = ModelFailedError(f"'{files.names[0]}' was changed while it was read: ask again")
+                error = ModelFailedError(f"'{files.sources[0].name}' was changed while it was read: ask again")
                 raise error from OSError(errno.EAGAIN, "the file")
             if key is not None:
                 place = output.tell()
@@ -105,8 +120,14 @@ class Reader:
         return CellRequest(
             parent=os.getpid(),
             files=tuple(
-                OpenFile(descriptor=stream.fileno(), name=name, size=os.fstat(stream.fileno()).st_size)
-                for stream, name in zip(files.streams, files.names, strict=True)
+                OpenFile(
+                    descriptor=stream.fileno(),
+                    name=source.name,
+                    size=os.fstat(stream.fileno()).st_size,
+                    place=source.place,
+                    is_of_preset=source.is_of_preset,
+                )
+                for stream, source in zip(files.streams, files.sources, strict=True)
             ),
             output=output.fileno(),
             overrides=files.overrides,
@@ -119,8 +140,18 @@ class Reader:
         """What is stated of a network changes nothing that is read, but for these two."""
         stated = (files.overrides.input_size, files.overrides.latent_layer)
         digests = [hashlib.file_digest(stream, "sha256").hexdigest() for stream in files.streams]
-        parts = (_READER, self._versions, digests, stated, files.limits)
+        # Of a preset also which file is which.
+        names = [source.name for source in files.sources if source.is_of_preset]
+        parts = (_READER, self._versions, digests, names, stated, files.limits)
         return hashlib.sha256(repr(parts).encode()).hexdigest()
+
+
+def _sources(paths: list[Path]) -> Iterator[_Source]:
+    for place, path in enumerate(paths):
+        if path.is_dir():
+            yield from (_Source(file, place, is_of_preset=True) for file in preset_files(path))
+        else:
+            yield _Source(path, place, is_of_preset=False)
 
 
 def _open(stream: BinaryIO, limits: ModelFileLimits) -> Parcel | Refusal:

@@ -1,7 +1,5 @@
 """A function of `keras.applications` to a KerasProbe that has run once."""
 
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from math import prod
 from pathlib import Path
 from zlib import crc32
@@ -13,7 +11,9 @@ import numpy as np
 from service.errors import ModelFailedError
 from service.keras.compute.probe import KerasProbe
 from service.keras.compute.tuning import UNTUNED, Tuning
-from service.keras.files.loading import first_line, run_once
+from service.keras.files.fresh_names import with_fresh_names
+from service.keras.files.loading import run_once
+from service.keras.files.reasons import first_line
 
 RANDOM = "the weights are random, not trained: scores and maps mean nothing"
 
@@ -32,7 +32,7 @@ def load_application(
     build = getattr(keras.applications, function)
     shape = (side, side, 3) if side else None
     try:
-        network = _in_new_thread(lambda: build(weights="imagenet" if weights else None, input_shape=shape))
+        network = with_fresh_names(lambda: build(weights="imagenet" if weights else None, input_shape=shape))
     except Exception as error:
         reason = first_line(error).replace(str(weights), weights.name if weights else "")
         raise ModelFailedError(f"Keras cannot build '{function}': {reason}") from error
@@ -41,12 +41,6 @@ def load_application(
     probe = KerasProbe(network, tuning=tuning, repairs=() if weights else (RANDOM,))
     run_once(probe)
     return probe
-
-
-def _in_new_thread(build: Callable[[], keras.Model]) -> keras.Model:
-    """Keras counts the names it gives (`add_17`) per thread, so that a new thread gives the same names every time."""
-    with ThreadPoolExecutor(1, thread_name_prefix="builder") as thread:
-        return thread.submit(build).result()
 
 
 def _randomize(network: keras.Model, *, seed: int) -> None:

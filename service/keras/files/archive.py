@@ -55,7 +55,7 @@ def _hdf5_config(path: Path, limits: ModelFileLimits) -> object:
         )
     if not isinstance(config, str | bytes):
         raise ModelFailedError(f"'{path.name}' has a configuration that is no text: save the model again")
-    return _parse(config, path, limits)
+    return parse_config(config, path, limits)
 
 
 def _format(path: Path, limits: ModelFileLimits) -> Format:
@@ -73,12 +73,13 @@ def _format(path: Path, limits: ModelFileLimits) -> Format:
 def _keras_config(path: Path, limits: ModelFileLimits) -> object:
     try:
         with zipfile.ZipFile(path) as archive:
-            return _parse(archive.read("config.json"), path, limits)
+            return parse_config(archive.read("config.json"), path, limits)
     except (zipfile.BadZipFile, zlib.error, OSError, NotImplementedError, EOFError) as error:
         raise ModelFailedError(f"'{path.name}' is a damaged .keras archive") from error
 
 
-def _parse(text: str | bytes, path: Path, limits: ModelFileLimits) -> object:
+def parse_config(text: str | bytes, path: Path, limits: ModelFileLimits) -> object:
+    """A text of a file as JSON, if it is not too long. Raises ModelFailedError."""
     require_short_text(text, path, limits)
     try:
         return json.loads(text)

@@ -51,17 +51,18 @@ _SETTINGS: Final = (
 
 
 @contextmanager
-def unchanged_settings() -> Iterator[None]:
-    """Put back whatever the block changes. Raises ModelFailedError where it did."""
-    before = {setting.name: setting.read() for setting in _SETTINGS}
+def unchanged_settings(what: str = "loading the file", *, but: str = "") -> Iterator[None]:
+    """Put back whatever the block changes, but for one setting. Raises ModelFailedError where it did."""
+    settings = [setting for setting in _SETTINGS if setting.name != but]
+    before = {setting.name: setting.read() for setting in settings}
     try:
         yield
     finally:
-        changed = [setting for setting in _SETTINGS if setting.read() != before[setting.name]]
+        changed = [setting for setting in settings if setting.read() != before[setting.name]]
         for setting in changed:
             setting.write(before[setting.name])
     if changed:
         names = ", ".join(setting.name for setting in changed)
         raise ModelFailedError(
-            f"loading the file changed Keras's settings of this process ({names}), which no model may"
+            f"{what} changed Keras's settings of this process ({names}), which are those of all models"
         )

@@ -17,10 +17,15 @@ from service.keras.compute.tuning import UNTUNED, Tuning
 from service.keras.files.admission.configuration import NameRefusedError, require_allowed
 from service.keras.files.admission.first_pass import OPEN_SIZE, require_affordable_pass
 from service.keras.files.admission.limits import MODEL_FILE_LIMITS, ModelFileLimits
+from service.keras.files.admission.trusted_classes import custom_objects, import_trusted
+from service.keras.files.admission.trusted_names import InModule, TrustedNames
 from service.keras.files.admission.weight_budget import WeightBudget
 from service.keras.files.archive import Format, inspect, read_config
+from service.keras.files.fresh_names import with_fresh_names
 from service.keras.files.joining import join
 from service.keras.files.keras_settings import unchanged_settings
+from service.keras.files.preset_loading import open_preset
+from service.keras.files.reasons import first_line
 from service.keras.files.repair.hard_sigmoid import restore_hard_sigmoid
 from service.keras.files.repair.old_archives import load_old_archive
 from service.keras.files.repair.readable import is_old, keras_version, readable
@@ -57,10 +62,11 @@ def load_probe(
     tuning: Tuning = UNTUNED,
     limits: ModelFileLimits = MODEL_FILE_LIMITS,
 ) -> KerasProbe:
-    """Load a `.keras` or HDF5 file, with its decoder if it has one, refuse what carries code, and run the network once.
+    """Load a `.keras` or HDF5 file, or the folder of a preset, with its decoder if it has one; run the network once.
 
-    Raises ModelFailedError with a reason that a user can act on.
+    What carries code is refused. Raises ModelFailedError with a reason that a user can act on.
     """
+    import_trusted(limits.trusted_packages)
     with unchanged_settings():
         return _load_probe(path, overrides, tuning, limits)
 
@@ -118,17 +124,6 @@ def run_once(probe: KerasProbe, input_size: tuple[int, int] | None = None) -> No
         raise ModelFailedError(f"the network loads but does not run: {first_line(error)}") from error
 
 
-def first_line(error: Exception) -> str:
-    """What Keras says, without the pages that follow."""
-    return _first_line(str(error), type(error).__name__)
-
-
-def _first_line(text: str, otherwise: str, length: int = 300) -> str:
-    """What there is of it to be read; it may hold names out of the file."""
-    line = (text.strip() or otherwise).splitlines()[0][:length]
-    return "".join(mark if mark.isprintable() else repr(mark)[1:-1] for mark in line)
-
-
 def _require_finite(network: keras.Model) -> None:
     """A compiled ReLU makes 0 of NaN: a network that is broken would answer, and be sure of it."""
     for weight in network.weights:
@@ -143,13 +138,13 @@ def _open(
     path: Path, input_size: tuple[int, int] | None, limits: ModelFileLimits
 ) -> tuple[keras.Model, tuple[str, ...]]:
     """The file's network with its graph, and what had to be mended to read it."""
+    if path.is_dir():
+        return open_preset(path, limits), ()
     file_format, stored = inspect(path, limits)
     budget = WeightBudget(stored, limits)
     try:
         with readable(path, file_format, limits) as (file, repairs):
-            _require_allowed(file, file_format, limits)
-            with budget.kept():
-                network = _load(file, path)
+            network = _read(file, path, file_format, budget, limits)
             if file_format == "hdf5":
                 verify_weights(network, file)
             more = restore_hard_sigmoid(network) if is_old(file) else ()
@@ -164,10 +159,22 @@ def _open(
     return network, (*repairs, *more)
 
 
-def _require_allowed(file: Path, file_format: Format, limits: ModelFileLimits) -> None:
-    """Look at what Keras will read: the mended configuration, where there is one."""
+def _read(file: Path, path: Path, file_format: Format, budget: WeightBudget, limits: ModelFileLimits) -> keras.Model:
+    """Let Keras read `file`, which is `path` or a mended copy of it, once all names in it are known to be allowed."""
+    config, trusted = read_config(file, file_format, limits), import_trusted(limits.trusted_packages)
+    objects = custom_objects(_require_allowed(config, file, file_format, trusted))
+
+    def build() -> keras.Model:
+        with budget.kept():
+            return _load(file, path, objects)
+
+    # What a class of somebody's own makes within itself often has no name of its own.
+    return with_fresh_names(build) if trusted.are_in(config) else build()
+
+
+def _require_allowed(config: object, file: Path, file_format: Format, trusted: TrustedNames) -> frozenset[InModule]:
     try:
-        require_allowed(read_config(file, file_format, limits), is_archive=file_format == "keras")
+        return require_allowed(config, is_archive=file_format == "keras", trusted=trusted)
     except NameRefusedError as error:
         raise ModelFailedError(error.detail + _advice(file)) from error
 
@@ -181,13 +188,12 @@ def _join(
     return network, replace(overrides, latent_layer=latent_layer), tuple(f"decoder: {repair}" for repair in repairs)
 
 
-def _load(file: Path, path: Path) -> keras.Model:
-    """Let Keras read `file`, which is `path` or a mended copy of it."""
+def _load(file: Path, path: Path, objects: dict[str, type]) -> keras.Model:
     try:
         if file.suffix == ".keras" and is_old(file):
             network = load_old_archive(file)
         else:
-            network = keras.saving.load_model(file, compile=False, safe_mode=True)
+            network = keras.saving.load_model(file, custom_objects=objects, compile=False, safe_mode=True)
     except ModelFailedError:
         raise
     except RecursionError as error:
@@ -227,7 +233,7 @@ def _build(network: keras.Model, input_size: tuple[int, int] | None) -> None:
 def _explain(error: Exception, file: Path, path: Path) -> str:
     """What Keras says, without the configuration that it quotes and the folders that it names; and what to do."""
     reason = str(error).rpartition("Exception encountered: ")[2]
-    reason = _first_line(reason, type(error).__name__, length=1000)
+    reason = first_line(error, reason, length=1000)
     for place in (file, path):
         reason = reason.replace(str(place), path.name).replace(f"{place.parent}/", "")
     return f"Keras cannot load '{path.name}': {reason[:300]}{_advice(file)}"

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from math import prod
 
 from service.engine.ports.network_info import Latent
+from service.keras.graph.axes.kinds import kind_of
 from service.keras.graph.axes.steps import channels_of
 from service.keras.graph.head import IDENTITIES, RESHAPES
 from service.keras.graph.lookup import learns
@@ -95,7 +96,7 @@ def _holds_all(wiring: Wiring, value: Value, decoded: Value) -> bool:
 def _past_activations(value: Value, among: list[Value]) -> Value:
     """A layer's activation, normalisation or dropout belongs to it, where that is a layer of its own."""
     following = [other for other in among if other.call.inputs == (value,)]
-    if len(following) == 1 and type(following[0].call.operation).__name__ in _ACTIVATIONS | IDENTITIES:
+    if len(following) == 1 and kind_of(following[0].call.operation) in _ACTIVATIONS | IDENTITIES:
         return _past_activations(following[0], among)
     return value
 
@@ -104,10 +105,10 @@ def _wired(wiring: Wiring) -> Iterator[str]:
     """The dense and convolutional layers that take the picture itself, flattened or as it is."""
     entry = wiring.inputs[0]
     for call in wiring.layers:
-        if type(call.operation).__name__ not in ("Dense", "Conv2D") or len(call.inputs) != 1:
+        if kind_of(call.operation) not in ("Dense", "Conv2D") or len(call.inputs) != 1:
             continue
         source = call.inputs[0]
-        while type(source.call.operation).__name__ in IDENTITIES | RESHAPES and source.call.inputs:
+        while kind_of(source.call.operation) in IDENTITIES | RESHAPES and source.call.inputs:
             source = source.call.inputs[0]
         if source is entry and (_weighs_all(call, entry) or _slides(call, entry)):
             yield call.site.path
@@ -117,15 +118,13 @@ def _weighs_all(call: Call, entry: Value) -> bool:
     """Whether each unit's weights are a picture: pixel by pixel, in the picture's own order."""
     pixels = [factor for one in entry.axes[1:] for factor in one if factor.size != 1]
     value = call.inputs[0]
-    return type(call.operation).__name__ == "Dense" and [list(one) for one in value.axes[1:]] == [pixels]
+    return kind_of(call.operation) == "Dense" and [list(one) for one in value.axes[1:]] == [pixels]
 
 
 def _slides(call: Call, entry: Value) -> bool:
     """Whether its kernels are over the picture's rows and columns, with its channels."""
     value = call.inputs[0]
-    return (
-        type(call.operation).__name__ == "Conv2D" and value.shape == entry.shape and channels_of(call.operation, 4) == 3
-    )
+    return kind_of(call.operation) == "Conv2D" and value.shape == entry.shape and channels_of(call.operation, 4) == 3
 
 
 def _count(shape: tuple[int | None, ...]) -> int:

@@ -10,11 +10,14 @@ from collections.abc import Callable
 import keras
 import tensorflow as tf
 
+from service.keras.graph.axes.kinds import is_keras_own
+
 
 def has_first_bias(layer: keras.Operation) -> bool:
     """Whether the layer is such a one: a convolution of whatever kind."""
     return (
         isinstance(layer, keras.layers.Layer)
+        and is_keras_own(layer)
         and getattr(layer, "data_format", None) == "channels_first"
         and bool(getattr(layer, "use_bias", False))
         and hasattr(layer, "kernel_size")

@@ -6,6 +6,8 @@ from typing import Literal
 
 import keras
 
+from service.keras.graph.axes.kinds import is_keras_own, kind_of
+from service.keras.graph.axes.rules import is_guessed
 from service.keras.graph.lookup import learns
 from service.keras.graph.receptive_field import find_extent
 from service.keras.graph.replay import Call, Value, Wiring
@@ -69,7 +71,7 @@ def find_head(output: Value) -> Head:
         value = value.call.inputs[0]
     call = value.call
     activation = activation_of(call.operation)
-    if type(call.operation).__name__ in _ACTIVATIONS and activation in ("softmax", "sigmoid"):
+    if kind_of(call.operation) in _ACTIVATIONS and activation in ("softmax", "sigmoid"):
         return Head(call, "input", activation, call.inputs[0])
     if activation in ("softmax", "sigmoid") and _is_fused(call.operation):
         return Head(call, "preactivation", activation, value)
@@ -90,19 +92,29 @@ def find_default_layers(output: Value) -> list[Call]:
 def find_doubt(wiring: Wiring, call: Call) -> str | None:
     """Why the map of a default layer may not be the last that the network makes of the picture; None where it is."""
     if not any(learns(value.call) for value in wiring.ancestors(call.outputs[0])):
-        kinds = {type(value.call.operation).__name__ for value in wiring.ancestors(call.outputs[0])}
+        kinds = {kind_of(value.call.operation) for value in wiring.ancestors(call.outputs[0])}
         what = "a table of windows of the picture" if kinds & _WINDOWS else "the picture itself, rescaled or moved"
         return f"it is {what}: nothing before it has weights"
     mixing = _find_row(wiring, call.outputs[0])
     if mixing is None:
-        return _find_cut(wiring, call)
+        return _find_cut(wiring, call) or _find_guess(wiring, call)
     path = mixing.site.path
     return f"behind it rows or columns go on as steps of a sequence, or as tokens, in '{path}': those have no maps"
 
 
+def _find_guess(wiring: Wiring, call: Call) -> str | None:
+    """The last class of somebody's own on the way, whose code says nothing of rows and columns."""
+    before = {value.call for value in wiring.ancestors(call.outputs[0])}
+    last = max((each for each in before if is_guessed(each.operation)), key=lambda each: each.order, default=None)
+    if last is None:
+        return None
+    what = f"'{last.site.path}' ({type(last.operation).__name__})"
+    return f"{what} is of a class that is not Keras's, and is taken to keep rows and columns where they are"
+
+
 def _find_cut(wiring: Wiring, call: Call) -> str | None:
     """Where borders are cut off inside the network, what its maps are of."""
-    kinds = {type(value.call.operation).__name__ for value in wiring.ancestors(call.outputs[0])}
+    kinds = {kind_of(value.call.operation) for value in wiring.ancestors(call.outputs[0])}
     if kinds.isdisjoint(_CUTTING):
         return None
     _, height, width, _ = wiring.inputs[0].shape
@@ -127,9 +139,14 @@ def _find_row(wiring: Wiring, value: Value) -> Call | None:
         for call in wiring.calls:
             if current not in call.inputs:
                 continue
-            if type(call.operation).__name__ in IDENTITIES | RESHAPES | MOVES or is_map(call.outputs[0]):
+            if kind_of(call.operation) in IDENTITIES | RESHAPES | MOVES or is_map(call.outputs[0]):
                 waiting += [made for made in call.outputs if made not in seen]
-            elif type(call.operation).__name__ in _READERS or any(_holds_places(made) for made in call.outputs):
+            elif (
+                kind_of(call.operation) in _READERS
+                or any(_holds_places(made) for made in call.outputs)
+                # Of somebody's own, such as patches that become tokens.
+                or (is_guessed(call.operation) and len(call.outputs[0].shape) > 2)
+            ):
                 return call
     return None
 
@@ -140,18 +157,20 @@ def _holds_places(value: Value) -> bool:
 
 def _before_pooling(value: Value) -> Call:
     value = _before_moves(value)
-    if type(value.call.operation).__name__ in _POOLINGS:
+    if kind_of(value.call.operation) in _POOLINGS:
         value = _before_moves(value.call.inputs[0])
     return value.call
 
 
 def activation_of(operation: keras.Operation) -> Activation:
     """The activation that an operation is, or ends with, by Keras's own name for it."""
-    if type(operation).__name__ in _ACTIVATIONS - {"Activation"}:
+    if kind_of(operation) in _ACTIVATIONS - {"Activation"}:
         return _named(operation)
     # Dense and Conv have one; a pooling, an Add or a normalisation is as linear as its output.
     function = getattr(operation, "activation", None)
-    return "linear" if function is None else _named(function)
+    if function is None:
+        return "linear" if is_keras_own(operation) else "other"
+    return _named(function)
 
 
 def is_between_0_and_1(call: Call) -> bool:
@@ -190,13 +209,13 @@ def _mixed_probabilities(value: Value) -> Activation | None:
 
 
 def _passes_on(call: Call) -> bool:
-    name = type(call.operation).__name__
+    name = kind_of(call.operation)
     return name in IDENTITIES | RESHAPES or (name == "Activation" and activation_of(call.operation) == "linear")
 
 
 def _is_fused(operation: keras.Operation) -> bool:
     quantized = getattr(operation, "quantization_mode", None) is not None
-    return isinstance(operation, _FUSED) and not quantized
+    return isinstance(operation, _FUSED) and is_keras_own(operation) and not quantized
 
 
 def _last_spatial(output: Value) -> Iterable[Value]:
@@ -215,6 +234,6 @@ def _last_spatial(output: Value) -> Iterable[Value]:
 
 def _before_moves(value: Value) -> Value:
     """The same numbers as they were computed."""
-    while type(value.call.operation).__name__ in IDENTITIES | MOVES and is_map(value.call.inputs[0]):
+    while kind_of(value.call.operation) in IDENTITIES | MOVES and is_map(value.call.inputs[0]):
         value = value.call.inputs[0]
     return value

@@ -8,6 +8,7 @@ import numpy as np
 
 from service.engine.ports.network_info import LayerInfo, Space, TargetKind, Task
 from service.keras.graph.axes.axes import find_order
+from service.keras.graph.axes.kinds import kind_of
 from service.keras.graph.head import Head, activation_of
 from service.keras.graph.replay import Call, Value, Wiring
 from service.keras.graph.upright import has_space, is_map, upright_shape
@@ -115,13 +116,13 @@ def _find_response(call: Call, readers: dict[Value, list[Call]]) -> str:
         if len(following) != 1 or not _finishes(following[0]):
             break
         call = following[0]
-        if type(call.operation).__name__ != "BatchNormalization":
+        if kind_of(call.operation) != "BatchNormalization":
             break
     return call.site.path
 
 
 def _finishes(call: Call) -> bool:
-    name = type(call.operation).__name__
+    name = kind_of(call.operation)
     return name in _ACTIVATIONS and call.outputs[0].shape == call.inputs[0].shape
 
 

@@ -12,6 +12,7 @@ from service.errors import (
     LayerWithoutKernelError,
 )
 from service.keras.graph.axes.axes import find_order, name_of
+from service.keras.graph.axes.kinds import kind_of
 from service.keras.graph.kernels import read_kernels
 from service.keras.graph.replay import Call, Value, Wiring
 from service.keras.graph.upright import describe_axes, is_map
@@ -81,9 +82,9 @@ def find_layer_with_filters(wiring: Wiring, reference: str) -> Call:
 
 def _has_filters(wiring: Wiring, call: Call) -> bool:
     source = call
-    while type(source.operation).__name__ in _PASSING_ON and source.inputs:
+    while kind_of(source.operation) in _PASSING_ON and source.inputs:
         source = source.inputs[0].call
-    if type(source.operation).__name__ in _REARRANGING or not _has_channels(call.outputs[0]):
+    if kind_of(source.operation) in _REARRANGING or not _has_channels(call.outputs[0]):
         return False
     # Before the first layer that has learned something there are only the picture's own channels.
     return any(learns(value.call) for value in wiring.ancestors(call.outputs[0]))

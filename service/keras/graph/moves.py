@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from service.keras.graph.axes.kinds import kind_of
 from service.keras.graph.axes.steps import space_of
 
 if TYPE_CHECKING:
@@ -177,11 +178,11 @@ def find_moves(operation: "keras.Operation", places: tuple[int, ...], rank: int)
 
     None for what is not known.
     """
-    rule = _RULES.get(type(operation).__name__)
+    rule = _RULES.get(kind_of(operation))
     if rule is None or rank != 4:
         return None
     if rule is _stay:
-        mixes = type(operation).__name__ in _OVER_AXES and not _is_over(operation, places[2], rank)
+        mixes = kind_of(operation) in _OVER_AXES and not _is_over(operation, places[2], rank)
         return None if mixes else (Stay(), Stay())
     space = space_of(operation, rank)
     if not {*places[:2]} <= {*space}:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from service.engine.ports.answers import Box, ReceptiveField
 from service.keras.graph.axes.axes import find_order
+from service.keras.graph.axes.kinds import kind_of
 from service.keras.graph.moves import NONE, Move, Stay, find_moves
 from service.keras.graph.replay import Call, Value, Wiring
 from service.keras.graph.upright import is_map, upright_shape
@@ -165,7 +166,7 @@ def _sources(call: Call) -> list[Value]:
     """The maps that a call's positions come from."""
     maps = [value for value in call.inputs if is_map(value)]
     others = [value for value in call.inputs if not is_map(value)]
-    scales = type(call.operation).__name__ in _SCALING and all(map(_is_factor, others))
+    scales = kind_of(call.operation) in _SCALING and all(map(_is_factor, others))
     if not maps or (others and not scales):
         raise _UnknownError
     return maps

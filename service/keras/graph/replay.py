@@ -11,11 +11,13 @@ from typing import NamedTuple, Protocol, TypeVar
 
 import keras
 from keras import tree
+from keras.src.models.functional import Functional
 
 from service.keras.graph.axes.axes import BATCH, Axes, Name, Shape, axis, name_of, stamp, unknown
 from service.keras.graph.axes.rules import claim_axes, find_axes
 from service.keras.graph.axes.steps import Step
 from service.keras.graph.first_bias import compute_with_first_bias, has_first_bias
+from service.keras.graph.stems import find_stem
 
 
 class Site(NamedTuple):
@@ -32,6 +34,12 @@ class Node(Protocol):
     outputs: list[keras.KerasTensor]
 
 
+class _KerasNode(Node, Protocol):
+    """One that Keras has made."""
+
+    input_tensors: list[keras.KerasTensor]
+
+
 # `(site, node, args, kwargs)` to what the call gives: one or several, in whatever tree Keras puts them.
 Hook = Callable[[Site, Node, tuple[object, ...], dict[str, object]], object]
 # What goes through the graph in the place of its symbols: tensors, or values of the static graph.
@@ -41,7 +49,8 @@ Live = TypeVar("Live")
 def replay(network: keras.Model, inputs: Sequence[Live], hook: Hook) -> list[Live]:
     """Walk the network in execution order and return its flat outputs.
 
-    `hook(site, node, args, kwargs)` computes each call that is not itself a Functional or Sequential model;
+    `hook(site, node, args, kwargs)` computes each call that is not itself a Functional or Sequential model, and both
+    parts of a layer that `stems` looks into;
     `node.operation` is the layer or operation. Nothing in the network is changed.
     """
     return _walk(graph_of(network), inputs, "", Counter(), hook)
@@ -49,11 +58,10 @@ def replay(network: keras.Model, inputs: Sequence[Live], hook: Hook) -> list[Liv
 
 def functional(operation: keras.Operation) -> keras.Model | None:
     """The Functional graph of a model, or None where the operation is a leaf of the replay."""
-    if isinstance(operation, keras.Sequential):
-        return operation._functional
     # A class of somebody's own may override `call`, which the nodes would not show.
-    is_keras_own = type(operation).__module__.startswith("keras.")
-    return operation if is_keras_own and hasattr(operation, "_nodes_by_depth") else None
+    if isinstance(operation, keras.Sequential):
+        return operation._functional if type(operation).call is keras.Sequential.call else None
+    return operation if isinstance(operation, Functional) and type(operation).call is Functional.call else None
 
 
 def graph_of(network: keras.Model) -> keras.Model:
@@ -82,6 +90,11 @@ def plainly(_: Site, node: Node, args: tuple[object, ...], kwargs: dict[str, obj
 
 
 def _walk(function: keras.Model, inputs: Sequence[Live], prefix: str, calls: Counter[str], hook: Hook) -> list[Live]:
+    def once(path: str, node: Node, args: tuple[object, ...], kwargs: dict[str, object]) -> list[Live]:
+        site = Site(path, calls[path])
+        calls[path] += 1
+        return list(tree.flatten(hook(site, node, args, kwargs)))
+
     live = {id(symbol): value for symbol, value in zip(function.inputs, inputs, strict=True)}
     for depth in sorted(function._nodes_by_depth, reverse=True):
         for node in function._nodes_by_depth[depth]:
@@ -94,11 +107,28 @@ def _walk(function: keras.Model, inputs: Sequence[Live], prefix: str, calls: Cou
                 nested = args[0] if args else kwargs["inputs"]
                 outputs = _walk(inner, tree.flatten(nested), path + "/", calls, hook)
             else:
-                site = Site(path, calls[path])
-                calls[path] += 1
-                outputs = tree.flatten(hook(site, node, args, kwargs))
+                outputs = _call(path, node, args, kwargs, once)
             live |= {id(symbol): value for symbol, value in zip(node.outputs, outputs, strict=True)}
     return [live[id(symbol)] for symbol in function.outputs]
+
+
+class _Part(NamedTuple):
+    """Of a layer that is looked into: a Node."""
+
+    operation: keras.Operation
+    outputs: list[keras.KerasTensor]
+
+
+def _call(
+    path: str, node: _KerasNode, args: tuple[object, ...], kwargs: dict[str, object], once: Callable[..., list[Live]]
+) -> list[Live]:
+    """A leaf, as one call, or as two where it is a layer that begins with a convolution."""
+    is_plain = len(node.input_tensors) == len(node.outputs) == len(args) == 1 and not any(kwargs.values())
+    stem = find_stem(node.operation, node.input_tensors[0], node.outputs[0]) if is_plain else None
+    if stem is None:
+        return once(path, node, args, kwargs)
+    maps = once(f"{path}/{stem.first.name}", _Part(stem.first, [stem.maps]), args, {})
+    return once(path, _Part(stem.rest, node.outputs), tuple(maps), {})
 
 
 @dataclass(eq=False)

@@ -1,6 +1,7 @@
 """A repository folder as a source of models: a file and its model.toml become a Model."""
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache, partial
 from pathlib import Path
@@ -13,15 +14,21 @@ from service.errors import LayerNotFoundError, ModelFailedError
 from service.models.labels import read_labels
 from service.models.load_journal import LoadJournal
 from service.models.model_config import ModelConfig, read_model_config
+from service.models.sources.preset_converter import read_conversion
 from service.models.sources.repository import Found, find_versions
 from service.models.sources.scan import RepositoryScan
 from service.models.sources.source import ModelVersion
+from service.preset_files import is_preset, preset_files
 
 
 class Loader(Protocol):
     """Turns a model file into a probe that has run once; raises ModelFailedError."""
 
     def __call__(self, path: Path, overrides: Overrides) -> Probe: ...
+
+
+# Fetches a preset that model.toml names, to a folder.
+Fetch = Callable[[str], Path]
 
 
 class ModelsElsewhere(Protocol):
@@ -41,7 +48,7 @@ class ModelsElsewhere(Protocol):
 
 
 class Folder:
-    """The models of one repository folder; `elsewhere` is for those whose model.toml names a source."""
+    """The models of one repository folder. `elsewhere` gets the sources that model.toml names, `fetch` the presets."""
 
     def __init__(
         self,
@@ -49,11 +56,13 @@ class Folder:
         loader: Loader,
         journal: LoadJournal | None = None,
         elsewhere: ModelsElsewhere | None = None,
+        fetch: Fetch | None = None,
     ) -> None:
         self._scan = RepositoryScan(root)
         self._loader = loader
         self._journal = journal
         self._elsewhere = elsewhere
+        self._fetch = fetch
 
     def names(self) -> list[str]:
         """See Source."""
@@ -84,24 +93,32 @@ class Folder:
             found.version,
             stamp=(found, decoder),
             at_start=True,
-            open=partial(open_found, found, self._loader, self._journal),
+            open=partial(open_found, found, self._loader, self._journal, self._fetch),
             # An uncompressed file is little but weights.
             expected_bytes=sum(size for _, size in (each.stamp[0] or (0, 0) for each in (found, decoder) if each)),
             keep_versions=config.keep_versions if config else 0,
+            fetch=self._fetching(found, config),
         )
 
+    def _fetching(self, found: Found, config: ModelConfig | None) -> Callable[[], int] | None:
+        """Bring a preset here; opening it then finds it."""
+        fetch, preset = self._fetch, config.preset if config else None
+        if fetch is None or preset is None or found.file is not None:
+            return None
+        return lambda: sum(file.stat().st_size for file in preset_files(fetch(preset)))
 
-def open_found(found: Found, loader: Loader, journal: LoadJournal | None = None) -> Model:
-    """Load one version with its config. Raises ModelFailedError."""
-    if found.file is None:
-        raise ModelFailedError(found.problem or "no model file")
+
+def open_found(found: Found, loader: Loader, journal: LoadJournal | None = None, fetch: Fetch | None = None) -> Model:
+    """Load one version with its config. Raises ModelFailedError, or WeightsUnavailableError of what is fetched."""
     config = read_model_config(found.folder)
+    file = _require_file(found, config, fetch)
     decoder = _require_decoder(found, config)
-    digest = _digest(found.file, config, decoder)
+    digest = _digest(file, config, decoder)
     labels = read_labels(config.labels, found.folder)
+    config = _complete(config, file)
     overrides = Overrides(config.task, config.default_layer, config.input_size, config.latent_layer, decoder)
-    load = partial(loader, found.file, overrides)
-    probe = journal.load(f"{digest} {replace(overrides, decoder=None)}", found.file.name, load) if journal else load()
+    load = partial(loader, file, overrides)
+    probe = journal.load(f"{digest} {replace(overrides, decoder=None)}", file.name, load) if journal else load()
     classes = probe.network_info.classes
     if labels is not None and classes is not None and len(labels) != classes:
         raise ModelFailedError(f"model.toml gives {len(labels)} labels, but the network has {classes} classes")
@@ -126,10 +143,39 @@ def open_found(found: Found, loader: Loader, journal: LoadJournal | None = None)
 
 def open_file(file: Path, loader: Loader, journal: LoadJournal | None = None) -> Model:
     """Load a file from anywhere, with the model.toml beside it or one folder above. Raises ModelFailedError."""
+    if file.is_dir() and not is_preset(file):
+        raise ModelFailedError(f"'{file.name}' is a folder, and no preset of KerasHub: name a model file")
     folder = next(
         (place for place in (file.parent, file.parent.parent) if (place / "model.toml").exists()), file.parent
     )
     return open_found(Found(file.stem, "1", folder, file, None, ()), loader, journal)
+
+
+def _require_file(found: Found, config: ModelConfig, fetch: Fetch | None) -> Path:
+    if config.preset is None:
+        if found.file is None:
+            raise ModelFailedError(found.problem or "no model file")
+        return found.file
+    if found.file is not None:
+        raise ModelFailedError(f"model.toml: preset: there is '{found.file.name}' beside it: keep one of both")
+    if fetch is None:
+        raise ModelFailedError("model.toml: preset: KerasHub is not trusted: set CONVSCOPE_TRUSTED_PACKAGES=keras_hub")
+    return fetch(config.preset)
+
+
+def _complete(config: ModelConfig, file: Path) -> ModelConfig:
+    """With what a preset says of its pictures, where model.toml does not."""
+    if not file.is_dir():
+        return config
+    try:
+        said = read_conversion(file)
+    except ModelFailedError:
+        if "preprocessing" in config.model_fields_set:
+            return config
+        raise
+    return config.model_copy(
+        update={member: value for member, value in said.items() if member not in config.model_fields_set}
+    )
 
 
 def _find_decoder(found: Found) -> Found | None:
@@ -190,5 +236,8 @@ def _digest(file: Path, config: ModelConfig, decoder: Path | None) -> str:
 
 
 def _hash(file: Path) -> str:
+    if file.is_dir():
+        listed = (f"{each.name} {_hash(each)}\n" for each in preset_files(file))
+        return hashlib.sha256("".join(listed).encode()).hexdigest()
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()

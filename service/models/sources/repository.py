@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from service.models.sources.application_table import APPLICATIONS
+from service.preset_files import SHARDS, is_preset, preset_files
 
 # No leading dot: hidden folders are no models, and `.` and `..` lead elsewhere.
 MODEL_NAME = re.compile(r"(?!\.)[A-Za-z0-9._-]{1,100}")
@@ -18,6 +19,8 @@ _WEIGHTS = frozenset(application.weights.name for application in APPLICATIONS.va
 @dataclass(frozen=True)
 class Found:
     """One version on disk. `file` is None where the folder holds no model file, or `problem` says what it holds.
+
+    A preset of KerasHub is several files: then `file` is their folder.
 
     Two finds compare equal as long as nothing on disk changed.
     """
@@ -97,20 +100,32 @@ def choose_file(names: Sequence[str], *, has_saved_model: bool) -> tuple[str | N
 
 
 def _look(name: str, version: str, folder: Path, place: Path) -> Found:
+    stamps = _stamp(folder / "model.toml")
+    if is_preset(place):
+        return Found(name, version, folder, place, None, (_stamp_preset(place), stamps), place)
     names = [path.name for path in _model_files(place)]
     # Asked for last, as it takes a look into every folder.
     has_saved_model = not names and ((place / "saved_model.pb").exists() or any(place.glob("*/saved_model.pb")))
     chosen, problem = choose_file(names, has_saved_model=has_saved_model)
     file = place / chosen if chosen else None
-    return Found(name, version, folder, file, problem, (_stamp(file), _stamp(folder / "model.toml")), place)
+    if (place / SHARDS).exists():
+        file, problem = None, "the preset's weights are cut into several files: save it with max_shard_size=None"
+    return Found(name, version, folder, file, problem, (_stamp(file), stamps), place)
 
 
 def _model_files(place: Path) -> list[Path]:
+    if is_preset(place):
+        return [place]
     try:
         return sorted(path for path in place.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file())
     except FileNotFoundError:
         # It has gone between two looks.
         return []
+
+
+def _stamp_preset(place: Path) -> tuple[int, int]:
+    stamps = [stamp for stamp in map(_stamp, preset_files(place)) if stamp is not None]
+    return max((changed for changed, _ in stamps), default=0), sum(size for _, size in stamps)
 
 
 def _stamp(path: Path | None) -> tuple[int, int] | None:

@@ -14,6 +14,7 @@ from keras import tree
 from service.keras.compute.ascent import one_filter
 from service.keras.compute.folding import UNFOLDED, Folding
 from service.keras.compute.scoring import first_tensor, preactivation
+from service.keras.graph.axes.kinds import kind_of
 from service.keras.graph.head import activation_of
 from service.keras.graph.replay import Call, Node, Site, Wiring, graph_of, infer, replay
 from service.keras.graph.subgraph import find_subgraph
@@ -131,7 +132,7 @@ def _tail(call: Call) -> set[Site]:
         current = waiting.pop()
         if current.site not in tail and not current.is_input:
             tail.add(current.site)
-            if type(current.operation).__name__ in _PASSING_ON:
+            if kind_of(current.operation) in _PASSING_ON:
                 waiting += [value.call for value in current.inputs]
     return tail
 
@@ -146,11 +147,11 @@ def _split(node: Node, args: tuple[object, ...], kwargs: dict[str, object], made
     if isinstance(operation, FUSED) and activation_of(operation) != "linear":
         return _activate(operation, preactivation(operation, first_tensor(args, kwargs)))
     output = tree.flatten(infer(node, args, kwargs))[0]
-    if type(operation).__name__ in _ACTIVATIONS:
+    if kind_of(operation) in _ACTIVATIONS:
         before = first_tensor(args, kwargs)
         return Truncated(output, before, [before])
     inputs = [made[id(item)] for item in tree.flatten((args, kwargs)) if id(item) in made]
-    if type(operation).__name__ not in _PASSING_ON or not inputs:
+    if kind_of(operation) not in _PASSING_ON or not inputs:
         return Truncated(output, output, [output])
     args, kwargs = tree.map_structure(
         lambda item: made[id(item)].unactivated if id(item) in made else item, (args, kwargs)

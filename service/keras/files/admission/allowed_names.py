@@ -6,7 +6,8 @@ from functools import cache
 from importlib.resources import files
 from typing import Final, Literal
 
-# What a value of a configuration is there for; "data" are plain values, which name nothing.
+# What a value of a configuration is there for; "data" are plain values, which name nothing. "any" is what a class of
+# somebody's own is given under a name of its own: data, or an object of whatever kind.
 Place = Literal[
     "model",
     "layer",
@@ -19,6 +20,7 @@ Place = Literal[
     "seed",
     "tensors",
     "data",
+    "any",
 ]
 
 # The kinds whose objects may stand in a place.
@@ -34,6 +36,7 @@ _KINDS: Final[dict[Place, tuple[str, ...]]] = {
     "seed": ("seeds",),
     "tensors": (),
     "data": (),
+    "any": ("models", "layers", "operations", "initializers", "regularizers", "constraints", "policies", "seeds"),
 }
 # The kinds that a text may name in a place; where there are none, it is plain text.
 _TEXTS: Final[dict[Place, str]] = {
@@ -86,8 +89,7 @@ class AllowedNames:
 @cache
 def allowed_names() -> AllowedNames:
     """The list as it stands in `names.toml`."""
-    text = files(__package__).joinpath("names.toml").read_text(encoding="utf-8")
-    kinds: dict[str, dict[str, list[str]]] = tomllib.loads(text)["allowed"]
+    kinds = _read()["allowed"]
     objects: dict[Place, frozenset[tuple[str, str]]] = {
         place: frozenset(
             (module, name) for kind in names for module, listed in kinds[kind].items() if module for name in listed
@@ -103,3 +105,15 @@ def allowed_names() -> AllowedNames:
     functions = frozenset((module, name) for module in _ACTIVATION_MODULES for name in activations)
     operations = frozenset(name for listed in kinds["operations"].values() for name in listed)
     return AllowedNames(objects, texts, functions, dtypes, operations)
+
+
+@cache
+def all_names() -> frozenset[str]:
+    """Whatever Keras has a class or function for, allowed or refused, by its bare name."""
+    kinds = [kind for decision in _read().values() for kind in decision.values()]
+    return frozenset(name for kind in kinds for listed in kind.values() for name in listed)
+
+
+def _read() -> dict[str, dict[str, dict[str, list[str]]]]:
+    """Decision to kind to module to names."""
+    return tomllib.loads(files(__package__).joinpath("names.toml").read_text(encoding="utf-8"))

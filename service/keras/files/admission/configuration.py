@@ -6,10 +6,12 @@ CVE-2026-1462 were others). So it is asked to load only what is known. Imports n
 """
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Final, NamedTuple, NoReturn
 
 from service.errors import ModelFailedError
 from service.keras.files.admission.allowed_names import Place, allowed_names
+from service.keras.files.admission.trusted_names import NO_TRUSTED_NAMES, InModule, TrustedNames
 
 # Objects that are values, as both of Keras's readers make them: by which of their members they have.
 _VALUES: Final = ("__tuple__", "__ellipsis__", "__slice__", "__bytes__", "__numpy__", "__tensor__", "TensorShape")
@@ -65,6 +67,8 @@ _ONES_OWN: Final[dict[Place, str]] = {
     "policy": "Keras's own dtypes",
     "quantizer": "the model as it was before it was quantized",
 }
+# Members of an object by which Keras finds its class.
+_NAMES: Final = ("module", "class_name", "registered_name")
 _MAX_SHOWN: Final = 80
 
 
@@ -78,21 +82,27 @@ class _Item(NamedTuple):
     # The layer or model that it belongs to, and the members on the way to it from there.
     owner: str
     path: str
+    trusted: TrustedNames
 
 
-def require_allowed(config: object, *, is_archive: bool) -> None:
+def require_allowed(
+    config: object, *, is_archive: bool, trusted: TrustedNames = NO_TRUSTED_NAMES
+) -> frozenset[InModule]:
     """Raise ModelFailedError, mostly NameRefusedError with the name and its place, unless all of `config` is allowed.
 
     `is_archive`: of a `.keras` archive, whose own training settings Keras is told to leave out. Without recursion, as
-    the file is not trusted.
+    the file is not trusted. Returns the trusted classes in it that Keras has to be told of.
     """
     if not isinstance(config, dict) or "class_name" not in config:
         raise ModelFailedError("the configuration describes no model")
     if is_archive:
         config = {key: value for key, value in config.items() if key != "compile_config"}
-    waiting = [_Item(config, "model", "", "")]
+    told = trusted.find_in_modules(config)
+    names = trusted.resolvable | {each.class_name for each in told}
+    waiting = [_Item(config, "model", "", "", replace(trusted, resolvable=names))]
     while waiting:
         waiting += _check(waiting.pop())
+    return told
 
 
 def _check(item: _Item) -> Iterator[_Item]:
@@ -102,9 +112,16 @@ def _check(item: _Item) -> Iterator[_Item]:
         return (item._replace(value=element) for element in value)
     if isinstance(value, dict):
         return _check_object(value, item) if "class_name" in value else _members(value, item)
-    if isinstance(value, str) and not allowed_names().has_text(item.place, value):
-        _refuse(item, value, _describe(item.place, None))
+    if isinstance(value, str):
+        _check_text(value, item)
     return iter(())
+
+
+def _check_text(text: str, item: _Item) -> None:
+    if not allowed_names().has_text(item.place, text):
+        _refuse(item, text, _describe(item.place, None))
+    if text in item.trusted.resolvable and item.path.rpartition(".")[2] != "name":
+        _refuse(item, text, "a registered name where plain values belong")
 
 
 def _check_object(entry: Mapping[str, object], item: _Item) -> Iterator[_Item]:
@@ -121,35 +138,38 @@ def _check_object(entry: Mapping[str, object], item: _Item) -> Iterator[_Item]:
     module = entry.get("module")
     if place in ("data", "tensors"):
         _refuse(item, name, "an object where plain values belong")
+    if item.trusted.has_object(place, entry):
+        return _parts(entry, item, is_trusted=True)
     if not (module is None or isinstance(module, str)) or not allowed_names().has_object(place, module, name):
         _refuse(item, name, _describe(place, module))
     if entry.get("registered_name") not in (None, name):
         _refuse(item, entry["registered_name"], f"registered under another name than '{name}', as no class of Keras is")
-    if entry.get("compile_config"):
-        _refuse(item, name, "compiled within another model: save it uncompiled")
     return _parts(entry, item)
 
 
-def _parts(entry: Mapping[str, object], item: _Item) -> Iterator[_Item]:
+def _parts(entry: Mapping[str, object], item: _Item, *, is_trusted: bool = False) -> Iterator[_Item]:
     """What an allowed object is made of."""
+    if entry.get("compile_config"):
+        _refuse(item, entry["class_name"], "compiled within another model: save it uncompiled")
     config = entry.get("config")
-    owner = _own_name(entry) if item.place in ("model", "layer") else ""
+    owner = _own_name(entry) if item.place in ("model", "layer", "any") else ""
     inside = item._replace(owner=owner, path="") if owner else item
     for key, value in entry.items():
         if key == "config" and isinstance(config, dict):
-            yield from _arguments(config, inside, has_module=entry.get("module") is not None)
+            free: Place = "any" if is_trusted else "data"
+            yield from _arguments(config, inside, free, has_module=entry.get("module") is not None)
         elif key == "config":
             # Before Keras 2.2.3 a Sequential's configuration was the list of its layers.
             yield _below(inside, key, value, "layer" if entry["class_name"] == "Sequential" else "data")
         elif key == "inbound_nodes":
             yield _below(inside, key, value, "tensors")
-        else:
+        elif key not in _NAMES:
             yield _below(inside, key, value, "data")
 
 
-def _arguments(config: Mapping[str, object], item: _Item, *, has_module: bool) -> Iterator[_Item]:
+def _arguments(config: Mapping[str, object], item: _Item, free: Place, *, has_module: bool) -> Iterator[_Item]:
     for key, value in config.items():
-        place = _place_of(key)
+        place = _place_of(key, free)
         if not has_module and key != "name" and isinstance(value, str) and value in FUNCTIONS_BESIDE_LAYERS:
             _refuse(_below(item, key, value, place), value, "a function of Keras where plain values belong")
         yield _below(item, key, value, place)
@@ -179,10 +199,11 @@ def _check_function(entry: Mapping[str, object], item: _Item) -> None:
         _refuse(item, name if len(names) == 1 else entry.get("registered_name"), _describe("activation", module))
 
 
-def _place_of(key: str) -> Place:
+def _place_of(key: str, free: Place) -> Place:
+    """`free` is what stands under names that Keras gives no meaning."""
     if key in _PLACES:
         return _PLACES[key]
-    return _ENDINGS.get(key.rpartition("_")[2], "data")
+    return _ENDINGS.get(key.rpartition("_")[2], free)
 
 
 def _own_name(entry: Mapping[str, object]) -> str:
@@ -197,7 +218,11 @@ def _below(item: _Item, key: object, value: object, place: Place) -> _Item:
 
 def _describe(place: Place, module: object) -> str:
     source = "Keras 3" if module is None else f"the module '{_shown(module)}'"
-    return f"no {place} of {source} that may be loaded: use {_ONES_OWN.get(place, 'plain values')}"
+    what = "nothing" if place == "any" else f"no {place}"
+    advice = f"use {_ONES_OWN.get(place, 'plain values')}"
+    if isinstance(module, str) and not module.startswith("keras."):
+        advice += ", or have the operator trust its package (CONVSCOPE_TRUSTED_PACKAGES)"
+    return f"{what} of {source} that may be loaded: {advice}"
 
 
 def _refuse_latent(entry: Mapping[str, object], item: _Item) -> NoReturn:

@@ -10,6 +10,7 @@ import tensorflow as tf
 from service.errors import ModelFailedError
 from service.keras.compute.compiling import compile_graph
 from service.keras.files.admission.limits import ModelFileLimits, shown
+from service.keras.graph.axes.kinds import kind_of
 from service.keras.graph.cost import count_operations, count_widest
 from service.keras.graph.replay import Call, graph_of, plainly, replay, wire
 
@@ -91,7 +92,7 @@ def _add_up(calls: tuple[Call, ...]) -> _Cost | None:
 
 
 def _hides(operation: keras.Operation) -> bool:
-    name = type(operation).__name__
+    name = kind_of(operation)
     is_layer = isinstance(operation, keras.layers.Layer)
     # An operation of `keras.ops` has no kernel to be seen.
     return any(word in name for word in _HIDING) or (not is_layer and "Conv" in name)
@@ -99,7 +100,7 @@ def _hides(operation: keras.Operation) -> bool:
 
 def _multiplications(operation: keras.Operation, going_in: int, coming_out: int) -> Iterator[int]:
     """Of each of a layer's kernels; a depthwise one has but one channel for each number."""
-    name = type(operation).__name__
+    name = kind_of(operation)
     for weight in getattr(operation, "weights", ()):
         if "kernel" not in weight.name:
             continue

@@ -1,4 +1,4 @@
-"""What a model file may cost. Knows no settings: whoever composes hands the numbers in."""
+"""What a model file may cost, and whose classes it may name. Knows no settings: whoever composes hands them in."""
 
 from dataclasses import dataclass, field
 from typing import Final
@@ -17,6 +17,7 @@ class ModelFileLimits:
     input_numbers: of one picture (600 x 600 x 3 in EfficientNetB7: 1.1 million).
     operations: floating point, of one pass with one picture (ConvNeXtXLarge: 121 billion).
     tensor_bytes: of the widest layer of that pass (EfficientNetB7: 70 MB).
+    trusted_packages: those whose classes may be named beside Keras's.
     """
 
     config_bytes: int = 4 * 2**20
@@ -29,6 +30,7 @@ class ModelFileLimits:
     input_numbers: int = 2**26
     operations: int = 10**12
     tensor_bytes: int = 2**30
+    trusted_packages: tuple[str, ...] = ()
 
 
 MODEL_FILE_LIMITS: Final = ModelFileLimits()

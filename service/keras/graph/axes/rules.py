@@ -1,7 +1,8 @@
 """What each kind of layer and operation does to the axes of its tensors: one table, from Keras's class names to rules.
 
-A test holds the table against every name that a model file may use; a class of somebody's own is taken to leave every
-number in its place where it gives the shape that it was given.
+A test holds the table against every name that a model file may use. A class of somebody's own is taken to leave every
+number in its place where it gives the shape that it was given, and rows and columns in theirs where it gives fewer, or
+other channels, in the same proportion.
 """
 
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ from typing import Final, TypeVar
 import keras
 
 from service.keras.graph.axes.axes import BATCH, Axes, Factor, axis, has_batch, name_of
+from service.keras.graph.axes.kinds import is_keras_own, kind_of
 from service.keras.graph.axes.layers import (
     attend,
     convolve,
@@ -54,8 +56,31 @@ Item = TypeVar("Item")
 
 def find_axes(step: Step) -> list[Axes]:
     """The axes of each output, not yet of known size."""
-    found = RULES.get(step.kind, stay)(step)
+    found = RULES.get(step.kind, _guess)(step)
     return found if isinstance(found, list) else [found] * len(step.made)
+
+
+def is_guessed(operation: keras.Operation) -> bool:
+    """Whether the axes of what it makes are only taken to be so."""
+    return kind_of(operation) not in RULES and not is_keras_own(operation)
+
+
+def _guess(step: Step) -> Axes | list[Axes]:
+    if step.made == step.shapes or len(step.given) != 1 or len(step.made) != 1 or not _keeps_proportion(step):
+        return stay(step)
+    return convolve(step)
+
+
+def _keeps_proportion(step: Step) -> bool:
+    before, after = step.shapes[0], step.made[0]
+    if len(before) != 4 or len(after) != 4:
+        return False
+    pairs = [(before[place], after[place]) for place in space_of(step.operation, 4)]
+    if any((one is None) != (other is None) for one, other in pairs):
+        return False
+    # Rounded up or down, as windows at the border count or not.
+    steps = {round(one / other) for one, other in pairs if one and other}
+    return len(steps) < 2 and 0 not in steps
 
 
 def _average(step: Step) -> Axes | list[Axes]:

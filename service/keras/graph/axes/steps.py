@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import keras
 
 from service.keras.graph.axes.axes import BATCH, Axes, Axis, Shape, axis, has_batch, meet, name_of, unknown
+from service.keras.graph.axes.kinds import kind_of
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class Step:
 
     @property
     def kind(self) -> str:
-        return type(self.operation).__name__
+        return kind_of(self.operation)
 
 
 # Axes for every output alike, or a list of one for each.
