@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from threading import RLock
+from typing import Final
 
 from service.engine.model import Model
 from service.engine.nearest import find_nearest, shorten
@@ -23,6 +24,9 @@ from service.models.sources.source import ModelVersion, Source
 logger = logging.getLogger(__name__)
 
 Warm = Callable[[Model], None]
+
+# How often a file lies in memory while it is loaded, beside the weights that stay: as Keras reads it, and its arrays.
+_LOADING_COPIES: Final = 3
 
 
 @dataclass(frozen=True)
@@ -204,7 +208,9 @@ class Catalog:
     def _open(self, resident: Resident) -> Load:
         version = resident.version
         try:
-            self.residency.admit(resident, self._costs.get(version, version.expected_bytes))
+            self.residency.admit(
+                resident, self._costs.get(version, version.expected_bytes), version.expected_bytes * _LOADING_COPIES
+            )
             model = version.open()
             self.residency.settle(resident, model)
         except ConvscopeError as error:
