@@ -246,15 +246,14 @@ class Catalog:
 
     def _forget_gone(self, snapshot: Snapshot) -> None:
         """Let go of what the sources have no more, but for what is served until its successor is ready."""
-        there = {version for versions in snapshot.models.values() for version in versions}
         with self._lock:
-            self._noticed &= there
-            self._facts = {version: facts for version, facts in self._facts.items() if version in there}
-            self._costs = {version: cost for version, cost in self._costs.items() if version in there}
+            self._noticed = set(filter(snapshot.holds, self._noticed))
+            self._facts = {version: facts for version, facts in self._facts.items() if snapshot.holds(version)}
+            self._costs = {version: cost for version, cost in self._costs.items() if snapshot.holds(version)}
             self._served = {name: version for name, version in self._served.items() if name in snapshot.models}
             served = set(self._served.values()) if self._is_rolling else set()
             for resident in self.residency.list():
-                if resident.version not in there and resident.version not in served:
+                if not snapshot.holds(resident.version) and resident.version not in served:
                     self.residency.release(resident)
 
 

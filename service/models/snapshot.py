@@ -23,6 +23,11 @@ class Snapshot:
         """None where the name is nobody's."""
         return self.models.get(name, ())
 
+    def holds(self, version: ModelVersion) -> bool:
+        """Whether it is still there, as it was."""
+        same = (each for each in self.versions(version.name) if each.version == version.version)
+        return next(same, None) == version
+
 
 class SnapshotKeeper:
     """The latest snapshot of some sources. Where two hold the same name, the earlier one's model counts.
@@ -50,7 +55,9 @@ class SnapshotKeeper:
                 for name in source.names():
                     if name not in models and (versions := tuple(source.versions(name))):
                         models[name] = versions
-            self._latest = Snapshot(MappingProxyType(models))
+            # What has not changed is held once, by those who have it already.
+            if self._latest is None or list(models.items()) != list(self._latest.models.items()):
+                self._latest = Snapshot(MappingProxyType(models))
             return self._latest
 
     def start(self, seconds: float, changed: Callable[[Snapshot], None]) -> None:

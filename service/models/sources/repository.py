@@ -1,9 +1,12 @@
 """The repository folder: `MODEL/VERSION/model.keras`, found by looking, never by remembering."""
 
+import os
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
+from typing import Final
 
 from service.models.sources.application_table import APPLICATIONS
 
@@ -15,7 +18,7 @@ SUFFIXES = (".keras", ".h5", ".hdf5")
 _WEIGHTS = frozenset(application.weights.name for application in APPLICATIONS.values())
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Found:
     """One version on disk. `file` is None where the folder holds no model file, or `problem` says what it holds.
 
@@ -28,8 +31,12 @@ class Found:
     file: Path | None
     problem: str | None
     stamp: tuple[tuple[int, int] | None, ...]
-    # Where the file is: a folder of the version's own, or the model's.
+    # Where the file is: a folder of the version's own, or the model's; and that folder's time.
     place: Path | None = None
+    changed: int | None = field(default=None, compare=False)
+
+
+_NONE_KNOWN: Final[Mapping[str, Found]] = MappingProxyType({})
 
 
 def find_models(root: Path) -> Iterator[str]:
@@ -39,24 +46,45 @@ def find_models(root: Path) -> Iterator[str]:
         yield from sorted({*folders, *_find_misplaced(root)})
 
 
-def find_versions(root: Path, name: str) -> list[Found]:
-    """The versions of one model, newest first; a file straight in the model's folder is version 1."""
+def find_versions(root: Path, name: str, known: Mapping[str, Found] = _NONE_KNOWN) -> list[Found]:
+    """The versions of one model, newest first; a file straight in the model's folder is version 1.
+
+    Those `known` by their number are not looked at again whose folders' times are the same.
+    """
     folder = root / name
     if not MODEL_NAME.fullmatch(name):
         return []
     if not folder.is_dir():
         problem = _find_misplaced(root).get(name) if root.is_dir() else None
         return [Found(name, "1", root, None, problem, ())] if problem else []
-    numbered = [child for child in folder.iterdir() if child.is_dir() and child.name.isdecimal()]
-    found = [_look(name, child.name, folder, child) for child in numbered]
+    found = [_look_unless_known(name, version, folder, known) for version in _numbered(folder)]
     if not any(item.version == "1" for item in found) and (not found or _model_files(folder)):
         found.append(_look(name, "1", folder, folder))
     return sorted(found, key=lambda item: int(item.version), reverse=True)
 
 
+def with_config(found: Found, newer: Found) -> Found:
+    """The same version with the stamp that another of the same model has of its model.toml."""
+    is_same = found.stamp[1:] == newer.stamp[1:]
+    return found if is_same else replace(found, stamp=(found.stamp[0], *newer.stamp[1:]))
+
+
 def look_again(found: Found) -> Found:
     """The same version as it is now."""
     return found if found.place is None else _look(found.name, found.version, found.folder, found.place)
+
+
+def _numbered(folder: Path) -> list[str]:
+    with os.scandir(folder) as entries:
+        return [entry.name for entry in entries if entry.name.isdecimal() and entry.is_dir()]
+
+
+def _look_unless_known(name: str, version: str, folder: Path, known: Mapping[str, Found]) -> Found:
+    place = folder / version
+    old = known.get(version)
+    if old is not None and old.place == place and old.changed is not None and old.changed == time_of(place):
+        return old
+    return _look(name, version, folder, place)
 
 
 def _find_misplaced(root: Path) -> dict[str, str]:
@@ -83,6 +111,8 @@ def _is_model_folder(folder: Path) -> bool:
 
 
 def _look(name: str, version: str, folder: Path, place: Path) -> Found:
+    # Before what it holds: what comes meanwhile has a later time.
+    changed = time_of(place)
     files = _model_files(place)
     file = place / "model.keras" if place / "model.keras" in files else None
     problem = None
@@ -94,7 +124,7 @@ def _look(name: str, version: str, folder: Path, place: Path) -> Found:
         problem = "a SavedModel has no layers to look into: save the network with model.save('model.keras')"
     elif not files:
         problem = "no .keras, .h5 or .hdf5 file in the folder"
-    return Found(name, version, folder, file, problem, (_stamp(file), _stamp(folder / "model.toml")), place)
+    return Found(name, version, folder, file, problem, (_stamp(file), _stamp(folder / "model.toml")), place, changed)
 
 
 def _model_files(place: Path) -> list[Path]:
@@ -103,6 +133,14 @@ def _model_files(place: Path) -> list[Path]:
     except FileNotFoundError:
         # It has gone between two looks.
         return []
+
+
+def time_of(folder: Path) -> int | None:
+    """When something came into a folder or left it; None where there is none."""
+    try:
+        return folder.stat().st_mtime_ns
+    except OSError:
+        return None
 
 
 def _stamp(path: Path | None) -> tuple[int, int] | None:
