@@ -7,7 +7,7 @@ PROCESSES ?= $(shell n=$$(getconf _NPROCESSORS_ONLN); echo $$((n < 4 ? n + 1 : 4
 COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" pyproject.toml
 
-.PHONY: help serve serve-redis test coverage chaos check bench residency tour mutations families foreign legacy job-data networks pictures gallery screenshots shape docs site demo lock audit clean
+.PHONY: help serve serve-redis test coverage chaos check bench residency many-versions tour mutations families foreign legacy job-data networks pictures gallery screenshots shape docs site demo lock audit clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-12s %s\n", $$1, $$2}'
@@ -44,6 +44,9 @@ chaos: .venv/.develop  ## a thousand jobs while workers and Redis are killed
 
 residency: .venv/.develop  ## twenty models under a bound of memory for five, and a hundred roll-outs under load
 	$(BIN)/python -m tests.residency
+
+many-versions: .venv/.develop  ## a warm Grad-CAM and /livez with 25,000 versions in the folder, beside a service with one
+	$(BIN)/python -m tests.residency.many_versions
 
 tour: .venv/.develop  ## every method, option and model by HTTP and terminal into build/tour.json, to compare before and after
 	@mkdir -p build

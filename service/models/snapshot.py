@@ -4,11 +4,16 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from threading import Event, Lock, Thread
+from time import perf_counter, sleep
 from types import MappingProxyType
+from typing import Final
 
 from service.models.sources.source import ModelVersion, Source
 
 logger = logging.getLogger(__name__)
+
+# A fifth of Python's own interval.
+_WORK_SECONDS: Final = 0.001
 
 Versions = tuple[ModelVersion, ...]
 
@@ -29,6 +34,19 @@ class Snapshot:
         return next(same, None) == version
 
 
+class _Rest:
+    """Pauses as long as was worked: who waits for the interpreter's lock is else kept waiting five times as long."""
+
+    def __init__(self) -> None:
+        self._begun = perf_counter()
+
+    def take(self) -> None:
+        """To be called often."""
+        if perf_counter() - self._begun > _WORK_SECONDS:
+            sleep(_WORK_SECONDS)
+            self._begun = perf_counter()
+
+
 class SnapshotKeeper:
     """The latest snapshot of some sources. Where two hold the same name, the earlier one's model counts.
 
@@ -47,12 +65,18 @@ class SnapshotKeeper:
         """The latest snapshot; the first is taken here."""
         return self._latest or self.refresh()
 
-    def refresh(self) -> Snapshot:
-        """Look at the sources, one caller at a time; another who asks meanwhile looks again, as it may be newer."""
+    def refresh(self, *, gently: bool = False) -> Snapshot:
+        """Look at the sources, one caller at a time; another who asks meanwhile looks again, as it may be newer.
+
+        `gently` lets others have the interpreter every few milliseconds, before it takes it away.
+        """
         with self._lock:
             models: dict[str, Versions] = {}
+            rest = _Rest() if gently else None
             for source in self._sources:
                 for name in source.names():
+                    if rest is not None:
+                        rest.take()
                     if name not in models and (versions := tuple(source.versions(name))):
                         models[name] = versions
             # What has not changed is held once, by those who have it already.
@@ -72,7 +96,7 @@ class SnapshotKeeper:
     def _run(self, seconds: float, changed: Callable[[Snapshot], None]) -> None:
         while not self._closed.is_set():
             try:
-                changed(self.refresh())
+                changed(self.refresh(gently=self._latest is not None))
             except Exception:
                 # A folder on a network may go and come again: what is known stays.
                 logger.exception("looking for models failed")

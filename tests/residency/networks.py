@@ -13,14 +13,14 @@ SIDE = 64
 UNITS, DENSE_LAYERS = 1024, 4
 
 
-def save_network(folder: Path, name: str, version: str, seed: int) -> None:
+def save_network(folder: Path, name: str, version: str, seed: int, units: int = UNITS) -> None:
     """As `folder/name/version/model.keras`, renamed last, so that nobody sees half of it."""
     keras.utils.set_random_seed(seed)
     x = inputs = keras.Input((SIDE, SIDE, 3))
     x = L.Conv2D(8, 3, padding="same", activation="relu", name="conv")(x)
     x = L.Flatten()(L.AveragePooling2D(8)(x))
     for _ in range(DENSE_LAYERS):
-        x = L.Dense(UNITS, activation="relu")(x)
+        x = L.Dense(units, activation="relu")(x)
     network = keras.Model(inputs, L.Dense(5, activation="softmax")(x))
     place = folder / name / version
     place.mkdir(parents=True)

@@ -129,10 +129,16 @@ def _look(name: str, version: str, folder: Path, place: Path) -> Found:
 
 def _model_files(place: Path) -> list[Path]:
     try:
-        return sorted(path for path in place.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file())
+        with os.scandir(place) as entries:
+            names = sorted(entry.name for entry in entries if _is_model_file(entry))
+        return [place / name for name in names]
     except FileNotFoundError:
         # It has gone between two looks.
         return []
+
+
+def _is_model_file(entry: "os.DirEntry[str]") -> bool:
+    return os.path.splitext(entry.name)[1].lower() in SUFFIXES and entry.is_file()  # noqa: PTH122 - a path takes longer
 
 
 def time_of(folder: Path) -> int | None:

@@ -61,12 +61,15 @@ class RepositoryScan:
     def _look_at_due(self, known: _Known, found: list[Found]) -> None:
         if not found:
             return
+        is_same = found == list(known.found)
         for place in self._due(known, found):
             seen = look_again(found[place])
+            is_same = is_same and seen == found[place]
             if seen != found[place] or seen.changed != found[place].changed:
                 found[place] = seen
-        # What model.toml says is every version's.
-        found[:] = [with_config(each, found[0]) for each in found]
+        if not is_same:
+            # What model.toml says is every version's.
+            found[:] = [with_config(each, found[0]) for each in found]
 
     def _due(self, known: _Known, found: list[Found]) -> Iterator[int]:
         count = len(found)
