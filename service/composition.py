@@ -185,11 +185,12 @@ def make_data_folder(settings: Settings) -> None:
 
 def _tuning(settings: Settings) -> Tuning:
     limits = settings.limits
+    # Of one model, so that others find room beside it. A quarter of the kernels may be in one graph, eight times.
+    max_held_bytes = _model_bytes(settings) // 2
     return Tuning(
         limits.traces_per_model,
-        limits.kernel_bytes,
-        # Of one model; others are to find room beside it.
-        max_held_bytes=_model_bytes(settings) // 2,
+        min(limits.kernel_bytes, max_held_bytes // 2),
+        max_held_bytes=max_held_bytes,
         fold=settings.folding,
         pass_bytes=limits.pass_bytes,
     )
