@@ -9,7 +9,7 @@ PROCESSES ?= $(shell n=$$(getconf _NPROCESSORS_ONLN); echo $$((n < 4 ? n + 1 : 4
 COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" pyproject.toml
 
-.PHONY: help serve serve-redis test coverage chaos check bench residency second-start tour mutations families foreign legacy job-data cells networks pictures gallery screenshots shape docs site demo lock audit clean
+.PHONY: help serve serve-redis test coverage chaos check bench residency many-versions second-start tour mutations families foreign legacy job-data cells networks pictures gallery screenshots shape docs site demo lock audit clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-13s %s\n", $$1, $$2}'
@@ -49,6 +49,9 @@ residency: .venv/.develop  ## twenty models under a bound of memory for five, an
 
 second-start: .venv/.develop  ## how long until all models of MODELS are ready, from kept networks and from the files
 	$(BIN)/python -m tests.second_start $(MODELS)
+
+many-versions: .venv/.develop  ## a warm Grad-CAM and /livez with 25,000 versions in the folder, beside a service with one
+	$(BIN)/python -m tests.residency.many_versions
 
 tour: .venv/.develop  ## every method, option and model by HTTP and terminal into build/tour.json, to compare before and after
 	@mkdir -p build

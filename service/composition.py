@@ -39,7 +39,7 @@ from service.keras.log_filter import filtered_log
 from service.models.catalog import Catalog
 from service.models.datasets import Datasets
 from service.models.load_journal import LoadJournal
-from service.models.memory import freeze_modules, measure_memory
+from service.models.memory import configure_allocator, freeze_modules, measure_memory
 from service.models.model_config import ModelConfig
 from service.models.remote.cache import FileCache
 from service.models.remote.locations import is_url
@@ -71,13 +71,13 @@ def open_catalog(settings: Settings, *, threads: int = 0) -> Catalog:
 
     `threads` is how many TensorFlow may use in this process, 0 as many as there are cores.
     """
-    return Catalog(_sources(settings, _tuning(settings), threads), _open_residency(settings))
+    return Catalog(_sources(settings, _tuning(settings), threads), Residency(_model_bytes(settings)))
 
 
-def _open_residency(settings: Settings) -> Residency:
+def _model_bytes(settings: Settings) -> int:
     """By default this process's share of half the memory: the service has one, and each process of jobs."""
     processes = 1 + (settings.worker.concurrency if settings.redis_url else 1)
-    return Residency(settings.limits.model_bytes or measure_memory() // 2 // processes)
+    return settings.limits.model_bytes or measure_memory() // 2 // processes
 
 
 def open_batcher(settings: Settings, observer: Observer) -> DynamicBatcher:
@@ -92,11 +92,12 @@ def open_shared_catalog(settings: Settings, batcher: DynamicBatcher, observer: O
     activation_cache = ActivationCache(limits.activation_cache_bytes, observer)
     tuning = replace(_tuning(settings), activation_cache=activation_cache)
     sources = [Batched(source, batcher) for source in _sources(settings, tuning, threads=0)]
-    return Catalog(sources, _open_residency(settings))
+    return Catalog(sources, Residency(_model_bytes(settings)))
 
 
 def open_model_file(file: Path, settings: Settings) -> Model:
     """One file from anywhere, as a folder's model. Raises ModelFailedError."""
+    configure_allocator()
     tuning, limits, journal = _tuning(settings), model_file_limits(settings), _open_journal(settings, always=True)
     if settings.models_cells:
         return open_file(file, _CellLoader(_open_reader(settings, threads=0), tuning, limits, threads=0), journal)
@@ -221,11 +222,20 @@ def make_data_folder(settings: Settings) -> None:
 
 def _tuning(settings: Settings) -> Tuning:
     limits = settings.limits
-    return Tuning(limits.traces_per_model, limits.kernel_bytes, settings.folding, pass_bytes=limits.pass_bytes)
+    # Of one model, so that others find room beside it. A quarter of the kernels may be in one graph, eight times.
+    max_held_bytes = _model_bytes(settings) // 2
+    return Tuning(
+        limits.traces_per_model,
+        min(limits.kernel_bytes, max_held_bytes // 2),
+        max_held_bytes=max_held_bytes,
+        fold=settings.folding,
+        pass_bytes=limits.pass_bytes,
+    )
 
 
 def _sources(settings: Settings, tuning: Tuning, threads: int) -> list[Source]:
     """Where models come from; a model of an earlier source hides one of the same name in a later one."""
+    configure_allocator()
     limits = model_file_limits(settings)
     direct = _KerasLoader(tuning, limits, threads)
     folders = [Path(place) for place in settings.models if not is_url(place)]

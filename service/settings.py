@@ -98,9 +98,18 @@ class Limits(BaseModel):
         "longest ago go when another is needed. Empty: half of the machine's, or the container's, shared by the "
         "service and its processes for jobs.",
     )
-    traces_per_model: int = Field(64, ge=1, description="Compiled graphs kept per model, about 20 MB each.")
+    traces_per_model: int = Field(
+        64,
+        ge=1,
+        description="Compiled graphs kept per model: 14 kB for each operation, 1 to 30 MB, and their kernels. All of "
+        "one model's take at most half of `CONVSCOPE_LIMITS__MODEL_BYTES`.",
+    )
     kernel_bytes: int = Field(
-        2**29, ge=0, description="Memory for the kernels that are constants of those graphs, per model; 0: none are."
+        2**29,
+        ge=0,
+        description="Bytes of the kernels that are constants of those graphs, per model; TensorFlow holds each eight "
+        "times, so no more than a quarter of `CONVSCOPE_LIMITS__MODEL_BYTES` counts. 0: none are, and "
+        "passes take longer.",
     )
     result_cache_bytes: int = Field(
         128 * 2**20, ge=0, description="Memory for finished results, given again to the same request; 0: none kept."

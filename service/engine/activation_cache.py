@@ -1,7 +1,8 @@
 """What was computed of a picture, kept for the next question about the same picture; bounded in bytes."""
 
 import hashlib
-from collections import OrderedDict
+import weakref
+from collections import OrderedDict, deque
 from collections.abc import Hashable, Sequence
 from threading import Lock
 from typing import Any
@@ -28,11 +29,20 @@ class ActivationCache:
         self._lock = Lock()
         self._kept: OrderedDict[Hashable, Arrays] = OrderedDict()
         self._bytes = 0
+        # Owners that have gone.
+        self._gone: deque[object] = deque()
 
     @property
     def keeps(self) -> bool:
         """False where all that is put in is forgotten at once."""
         return self._max_bytes > 0
+
+    def make_owner(self, whose: object) -> object:
+        """What keys of this object, which are tuples, begin with: when it has gone, so does what is kept of it."""
+        owner = object()
+        # A collection may call this on a thread that holds the lock: what it appends is looked at later.
+        weakref.finalize(whose, self._gone.append, owner).atexit = False
+        return owner
 
     def get(self, key: Hashable) -> Arrays | None:
         """The arrays, or None where they are not there (any more)."""
@@ -53,12 +63,20 @@ class ActivationCache:
         for array in arrays:
             array.flags.writeable = False
         with self._lock:
+            self._drop_gone()
             self._bytes += size - _size(self._kept.pop(key, ()))
             self._kept[key] = arrays
             while self._bytes > self._max_bytes:
                 self._bytes -= _size(self._kept.popitem(last=False)[1])
             total = self._bytes
         self._observer.cache_bytes("activations", total)
+
+    def _drop_gone(self) -> None:
+        gone = set()
+        while self._gone:
+            gone.add(self._gone.popleft())
+        for key in [key for key in self._kept if isinstance(key, tuple) and key[0] in gone] if gone else ():
+            self._bytes -= _size(self._kept.pop(key))
 
 
 def fingerprint(image: Array) -> bytes:

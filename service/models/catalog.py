@@ -26,6 +26,8 @@ logger = logging.getLogger(__name__)
 
 Warm = Callable[[Model], None]
 
+# How often a file lies in memory while it is loaded, beside the weights that stay: as Keras reads it, and its arrays.
+_LOADING_COPIES: Final = 3
 # After which a version that could not be fetched is tried again, although nobody asks for it.
 _RETRY_SECONDS: Final = 30.0
 
@@ -213,7 +215,7 @@ class Catalog:
         try:
             # Before there is room made for it: others stay until it is here.
             expected = version.fetch() if version.fetch else version.expected_bytes
-            self.residency.admit(resident, self._costs.get(version, expected))
+            self.residency.admit(resident, self._costs.get(version, expected), expected * _LOADING_COPIES)
             model = version.open()
             self.residency.settle(resident, model)
         except ConvscopeError as error:
@@ -260,16 +262,15 @@ class Catalog:
 
     def _forget_gone(self, snapshot: Snapshot) -> None:
         """Let go of what the sources have no more, but for what is served until its successor is ready."""
-        there = {version for versions in snapshot.models.values() for version in versions}
         with self._lock:
             # What is the newest once more, as an alias has moved back, is noticed once more.
             self._noticed &= {versions[0] for versions in snapshot.models.values()}
-            self._facts = {version: facts for version, facts in self._facts.items() if version in there}
-            self._costs = {version: cost for version, cost in self._costs.items() if version in there}
+            self._facts = {version: facts for version, facts in self._facts.items() if snapshot.holds(version)}
+            self._costs = {version: cost for version, cost in self._costs.items() if snapshot.holds(version)}
             self._served = {name: version for name, version in self._served.items() if name in snapshot.models}
             served = set(self._served.values()) if self._is_rolling else set()
             for resident in self.residency.list():
-                if resident.version not in there and resident.version not in served:
+                if not snapshot.holds(resident.version) and resident.version not in served:
                     self.residency.release(resident)
 
 

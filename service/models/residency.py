@@ -25,6 +25,8 @@ logger = logging.getLogger(__name__)
 
 # How long a load waits until there is room: what is in use is so by requests, which mostly take seconds.
 PATIENCE_SECONDS: Final = 30.0
+# The part of it in which a load waits for room that it needs only while it goes on.
+_SHARE_OF_PASSING: Final = 0.25
 MEGABYTE: Final = 2**20
 
 
@@ -116,15 +118,20 @@ class Residency:
         weakref.finalize(pin, self._unpin, resident).atexit = False
         return pin
 
-    def admit(self, resident: Resident, expected: int) -> None:
-        """Make room for what is about to be loaded, of about so many bytes. Waits while all others are in use.
+    def admit(self, resident: Resident, expected: int, passing: int = 0) -> None:
+        """Make room for what is about to be loaded, of about so many bytes, and so many more while it is.
 
-        Raises ModelFailedError where it can never be, ServerBusyError where nobody lets go in time.
+        Waits while all others are in use; for what passes not long, as a busy model may never be let go of. Raises
+        ModelFailedError where it can never be, ServerBusyError where nobody lets go in time.
         """
         self._require_possible(expected)
+        wanted = expected + passing if self.limit is None else min(expected + passing, self.limit)
         with self._changed:
-            self._wait_for_room(expected, resident)
-            resident.reserved = expected
+            if not self._wait_for_room(wanted, resident, self._patience * _SHARE_OF_PASSING):
+                self._require_room(expected, resident)
+            resident.reserved = wanted
+        # Those who went are full of cycles: what has made room on paper is still in memory.
+        self._collector.collect_due()
 
     def settle(self, resident: Resident, model: Model) -> None:
         """It has been loaded, and counts with what it takes: more may have to go. Raises what `admit` raises."""
@@ -132,8 +139,9 @@ class Residency:
         self._require_possible(model.probe.held_bytes)
         with self._changed:
             resident.reserved = model.probe.held_bytes
-            self._wait_for_room(0, resident)
+            self._require_room(0, resident)
             resident.model = model
+        self._collector.collect_due()
 
     def release(self, resident: Resident) -> None:
         """Let go of a model; its memory comes back when the last who uses it has ended."""
@@ -143,6 +151,7 @@ class Residency:
             if resident.pins and not resident.is_leaving:
                 resident.is_leaving, resident.since = True, datetime.now(UTC)
                 self._leaving.append(resident)
+            self._collector.collect_soon()
             self._changed.notify_all()
 
     def _unpin(self, resident: Resident) -> None:
@@ -151,17 +160,23 @@ class Residency:
             resident.pins -= 1
             if not resident.pins and resident.is_leaving:
                 self._leaving.remove(resident)
+                self._collector.collect_soon()
             self._changed.notify_all()
 
     def _all(self) -> Iterator[Resident]:
         yield from self._residents.values()
         yield from self._leaving
 
-    def _wait_for_room(self, needed: int, keep: Resident) -> None:
-        end = monotonic() + self._patience
+    def _require_room(self, needed: int, keep: Resident) -> None:
+        if not self._wait_for_room(needed, keep, self._patience):
+            raise ServerBusyError("all models in memory are in use: try again in a moment")
+
+    def _wait_for_room(self, needed: int, keep: Resident, seconds: float) -> bool:
+        end = monotonic() + seconds
         while not self._make_room(needed, keep):
             if not self._changed.wait(max(0.0, end - monotonic())):
-                raise ServerBusyError("all models in memory are in use: try again in a moment")
+                return False
+        return True
 
     def _make_room(self, needed: int, keep: Resident | None) -> bool:
         """Let go of those asked for longest ago, until so many bytes are free; False where they cannot be."""
@@ -175,6 +190,7 @@ class Residency:
                 logger.info("model %s version %s makes room for another", other.version.name, other.version.version)
                 del self._residents[other.version]
                 free += other.cost
+                self._collector.collect_soon()
         return free >= 0
 
     def _require_possible(self, needed: int) -> None:

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from threading import Event, Lock, Thread
-from time import monotonic
+from time import monotonic, perf_counter, sleep
 from types import MappingProxyType
 from typing import Final
 
@@ -12,6 +12,8 @@ from service.models.sources.source import ModelVersion, Source
 
 logger = logging.getLogger(__name__)
 
+# A fifth of Python's own interval.
+_WORK_SECONDS: Final = 0.001
 # How long somebody who asks for a look waits for what lies elsewhere.
 PATIENCE_SECONDS: Final = 10.0
 
@@ -27,6 +29,24 @@ class Snapshot:
     def versions(self, name: str) -> Versions:
         """None where the name is nobody's."""
         return self.models.get(name, ())
+
+    def holds(self, version: ModelVersion) -> bool:
+        """Whether it is still there, as it was."""
+        same = (each for each in self.versions(version.name) if each.version == version.version)
+        return next(same, None) == version
+
+
+class _Rest:
+    """Pauses as long as was worked: who waits for the interpreter's lock is else kept waiting five times as long."""
+
+    def __init__(self) -> None:
+        self._begun = perf_counter()
+
+    def take(self) -> None:
+        """To be called often."""
+        if perf_counter() - self._begun > _WORK_SECONDS:
+            sleep(_WORK_SECONDS)
+            self._begun = perf_counter()
 
 
 class SnapshotKeeper:
@@ -48,22 +68,30 @@ class SnapshotKeeper:
         """The latest snapshot; the first is taken here."""
         return self._latest or self.refresh(0 if self._is_started else PATIENCE_SECONDS)
 
-    def refresh(self, patience: float = 0) -> Snapshot:
-        """Look at the sources, and for so many seconds at most at what lies elsewhere as well."""
-        now = monotonic()
-        snapshot = self._take()
-        looked = [source.look(now, now + patience) for source in self._sources] if patience else []
-        return self._take() if any(looked) else snapshot
+    def refresh(self, patience: float = 0, *, gently: bool = False) -> Snapshot:
+        """Look at the sources, and for so many seconds at most at what lies elsewhere as well.
 
-    def _take(self) -> Snapshot:
+        `gently` lets others have the interpreter every few milliseconds, before it takes it away.
+        """
+        now = monotonic()
+        snapshot = self._take(gently=gently)
+        looked = [source.look(now, now + patience) for source in self._sources] if patience else []
+        return self._take(gently=gently) if any(looked) else snapshot
+
+    def _take(self, *, gently: bool) -> Snapshot:
         """One caller at a time; another who asks meanwhile looks again, as it may be newer."""
         with self._lock:
             models: dict[str, Versions] = {}
+            rest = _Rest() if gently else None
             for source in self._sources:
                 for name in source.names():
+                    if rest is not None:
+                        rest.take()
                     if name not in models and (versions := tuple(source.versions(name))):
                         models[name] = versions
-            self._latest = Snapshot(MappingProxyType(models))
+            # What has not changed is held once, by those who have it already.
+            if self._latest is None or list(models.items()) != list(self._latest.models.items()):
+                self._latest = Snapshot(MappingProxyType(models))
             return self._latest
 
     def start(self, seconds: float, changed: Callable[[Snapshot], None]) -> None:
@@ -79,7 +107,7 @@ class SnapshotKeeper:
     def _run(self, seconds: float, changed: Callable[[Snapshot], None]) -> None:
         while not self._closed.is_set():
             try:
-                changed(self.refresh())
+                changed(self.refresh(gently=self._latest is not None))
             except Exception:
                 # A folder on a network may go and come again: what is known stays.
                 logger.exception("looking for models failed")

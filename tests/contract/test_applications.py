@@ -194,7 +194,7 @@ def test_network_leaves_memory_when_another_takes_its_place(repository: Path, tm
         models=repository,
         data=tmp_path,
         applications_weights="none",
-        limits={"model_bytes": 120 * 2**20},
+        limits={"model_bytes": 60 * 2**20},
         worker={"warm": False},
     )
     with TestClient(create_app(settings), base_url="http://127.0.0.1") as client:

@@ -1,6 +1,10 @@
 """A hundred mixed requests: no trace is built twice, and memory stays where it is."""
 
+import gc
 import io
+import subprocess
+import sys
+import weakref
 from itertools import product
 from typing import Any
 
@@ -8,6 +12,7 @@ import keras
 import numpy as np
 import psutil
 import pytest
+import tensorflow as tf
 from keras import layers
 from PIL import Image
 
@@ -15,6 +20,7 @@ from service.engine.images.decoding import ImageLimits
 from service.engine.images.photo import ImageFile
 from service.engine.methods import METHODS
 from service.engine.model import Model
+from service.engine.ports.ascent import Ascent, Canvas, FilterMeans, Schedule
 from service.engine.running.request import Request
 from service.engine.running.run import run
 from service.keras.compute.probe import KerasProbe
@@ -129,3 +135,48 @@ def test_traces_are_bounded_when_a_client_walks_through_every_layer():
     assert probe.traces.built == 10
     probe.activations_and_gradients(image, layer="maps0")
     assert probe.traces.built == 12
+
+
+def test_graphs_go_with_their_network_when_operations_have_gradients_of_their_own():
+    """TensorFlow registers each of those for good, and with it the graph: silu's, and of one filter's ascent."""
+    others = {id(graph) for graph in _graphs()}
+    inputs = keras.Input((8, 8, 3))
+    maps = layers.Conv2D(4, 3, activation="silu", name="maps")(inputs)
+    maps = layers.Conv2D(4, 3, name="last")(maps)
+    network = keras.Model(inputs, layers.Dense(2, activation="softmax")(layers.GlobalAveragePooling2D()(maps)))
+    probe = KerasProbe(network)
+    probe.activations_and_gradients(np.zeros((8, 8, 3), np.float32), layer="maps")
+    canvas = Canvas(np.zeros((1, 8, 8, 3), np.float32), None)
+    probe.ascend(Ascent(FilterMeans("last", (1,)), canvas, Schedule(steps=2, step_size=1.0)), lambda _: None)
+    graphs = weakref.WeakSet(graph for graph in _graphs() if id(graph) not in others)
+    assert len(graphs) >= 4
+    del probe, network, inputs, maps
+    gc.collect()
+    assert len(graphs) == 0
+
+
+def _graphs() -> list[tf.Graph]:
+    gc.collect()
+    # The others are TensorFlow's own, for all the process.
+    return [one for one in gc.get_objects() if isinstance(one, tf.Graph) and type(one) is not tf.Graph]
+
+
+def test_memory_of_weights_comes_back_when_they_go():
+    """In a process of its own, as that is for how TensorFlow begins."""
+    program = """
+import gc, psutil
+from service.models.memory import collect_memory, configure_allocator
+configure_allocator()
+import tensorflow as tf
+tf.Variable(tf.ones([2**20]))
+start = psutil.Process().memory_info().rss
+kept = [tf.Variable(tf.ones([2**18])) for _ in range(150)]
+held = psutil.Process().memory_info().rss
+del kept
+collect_memory()
+print((held - start) >> 20, (psutil.Process().memory_info().rss - start) >> 20)
+"""
+    told = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True, timeout=120)
+    held, left = map(int, told.stdout.split())
+    assert held > 140
+    assert left < 15

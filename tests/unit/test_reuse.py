@@ -62,3 +62,22 @@ def test_fingerprint_differs_when_numbers_or_shape_do():
     assert fingerprint(image) == fingerprint(np.asfortranarray(image))
     assert fingerprint(image) != fingerprint(image.reshape(4, 2, 3))
     assert fingerprint(image) != fingerprint(image + 1)
+
+
+def test_what_was_computed_goes_when_its_network_has_gone():
+    class Network:
+        pass
+
+    cache = ActivationCache(4 * 1024)
+    one, other = Network(), Network()
+    keys = [(cache.make_owner(network), "layer") for network in (one, other)]
+    for key in keys:
+        cache.put(key, [_kilobyte(0)])
+    del one
+    cache.put("another", [_kilobyte(0)])
+    assert cache.get(keys[0]) is None
+    assert cache.get(keys[1]) is not None
+    # Its place is free.
+    for name in "ab":
+        cache.put(name, [_kilobyte(0)])
+    assert cache.get(keys[1]) is not None

@@ -6,7 +6,7 @@ from threading import Barrier
 
 import pytest
 
-from service.keras.compute.traces import Built, Traces
+from service.keras.compute.traces import KERNEL_COPIES, OPERATION_BYTES, Built, Traces
 
 
 def _build(size: int = 0) -> Built[object]:
@@ -62,3 +62,23 @@ def test_oldest_weights_are_dropped_when_they_take_too_many_bytes():
     assert traces.get("d", _build) is light
     traces.clear()
     assert traces.bytes == 0
+
+
+def test_what_traces_take_is_counted_by_operations_and_copies_of_kernels():
+    traces = Traces(10)
+    traces.get("a", lambda: Built(object(), 1000, 7))
+    traces.get("b", lambda: Built(object(), 0, 3))
+    assert traces.held_bytes == 10 * OPERATION_BYTES + 1000 * KERNEL_COPIES
+    traces.clear()
+    assert traces.held_bytes == 0
+
+
+def test_oldest_are_dropped_when_all_of_them_take_too_much():
+    traces = Traces(10, max_held_bytes=5 * OPERATION_BYTES)
+    for name in "abc":
+        traces.get(name, lambda: Built(object(), 0, 2))
+    assert traces.held_bytes == 4 * OPERATION_BYTES
+    traces.get("b", _build)
+    assert traces.built == 3
+    traces.get("a", lambda: Built(object(), 0, 100))
+    assert (traces.built, traces.held_bytes) == (4, 100 * OPERATION_BYTES), "the newest stays, whatever it takes"

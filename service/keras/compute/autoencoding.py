@@ -12,7 +12,7 @@ import tensorflow as tf
 from service.engine.arrays import Array
 from service.engine.ports.network_info import Latent
 from service.errors import MethodUnavailableError
-from service.keras.compute.compiling import ConcreteFunction, compile_graph, computing, require_finite
+from service.keras.compute.compiling import ConcreteFunction, built, compile_graph, computing, require_finite
 from service.keras.compute.memory_budget import MemoryBudget
 from service.keras.compute.traces import Built, Traces
 from service.keras.graph.bottleneck import NoCodeError, find_decoded, find_latent
@@ -39,7 +39,7 @@ class Coding:
     def encode(self, images: Array) -> Array:
         """See Probe."""
         self._require()
-        trace = self.traces.get("encode", lambda: Built(compile_graph(self._encode, self._pictures())))
+        trace = self.traces.get("encode", lambda: built(compile_graph(self._encode, self._pictures())))
         with computing(images[0].shape):
             latents = np.concatenate(
                 [trace(tf.constant(images[part])).numpy() for part in self.memory.parts_of(images)]
@@ -51,7 +51,7 @@ class Coding:
         """See Probe."""
         latent, _ = self._require()
         spec = tf.TensorSpec([None, latent.units], tf.float32)
-        trace = self.traces.get("decode", lambda: Built(compile_graph(self._decode, spec)))
+        trace = self.traces.get("decode", lambda: built(compile_graph(self._decode, spec)))
         picture = tuple(size or 1 for size in upright_shape(find_decoded(self.wiring))[1:])
         parts = self.memory.parts(len(latents), picture, _BATCH)
         with computing(picture):
@@ -64,7 +64,7 @@ class Coding:
 
         def build() -> Built[ConcreteFunction]:
             numbers = tf.TensorSpec([None], tf.int32)
-            return Built(compile_graph(partial(self._differentiate, call.outputs[0]), self._pictures(), numbers))
+            return built(compile_graph(partial(self._differentiate, call.outputs[0]), self._pictures(), numbers))
 
         trace = self.traces.get(("unit gradients", call.site), build)
         parts = self.memory.parts_of(images)

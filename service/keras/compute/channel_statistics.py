@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from service.engine.ports.answers import ChannelStatistics
-from service.keras.compute.compiling import ConcreteFunction, compile_graph, require_finite
+from service.keras.compute.compiling import ConcreteFunction, built, compile_graph, require_finite
 from service.keras.compute.folding import UNFOLDED, Folding
 from service.keras.compute.traces import Built
 from service.keras.graph.replay import Call, Wiring, graph_of
@@ -32,7 +32,7 @@ def trace_channel_statistics(
         return [_gather_statistics(tf.cast(tensor, tf.float32), signs) for tensor in upright]
 
     pictures = tf.TensorSpec([None, *symbol.shape[1:]], tf.float32)
-    return Built(compile_graph(compute, pictures, tf.TensorSpec([None, None, None], tf.float32)), folded.bytes)
+    return built(compile_graph(compute, pictures, tf.TensorSpec([None, None, None], tf.float32)), folded.bytes)
 
 
 def join_channel_statistics(path: str, answers: Sequence[Sequence[tf.Tensor]]) -> ChannelStatistics:

@@ -45,8 +45,7 @@ class Classifying:
         self._passes = passes
         self._activation_cache = activation_cache
         self._memory = memory
-        # Names what is kept of this network, and keeps nothing alive.
-        self._owner = object()
+        self._owner = activation_cache.make_owner(self)
 
     def scores_of(self, images: Sequence[Array]) -> list[Scores]:
         """See BatchProbe."""

@@ -9,13 +9,26 @@ import tensorflow as tf
 
 from service.engine.arrays import Array
 from service.errors import ComputationFailedError, NotFiniteError
+from service.keras.compute.custom_gradients import forgotten_gradients
+from service.keras.compute.traces import Built
 
 ConcreteFunction: TypeAlias = tf.types.experimental.ConcreteFunction
 
 
 def compile_graph(function: Callable[..., object], *signature: tf.TensorSpec) -> ConcreteFunction:
     # AutoGraph would rewrite the walker; a concrete function never retraces.
-    return tf.function(function, autograph=False).get_concrete_function(*signature)
+    with forgotten_gradients():
+        return tf.function(function, autograph=False).get_concrete_function(*signature)
+
+
+def built(function: ConcreteFunction, kernel_bytes: int = 0) -> Built[ConcreteFunction]:
+    """A graph with what it holds: kernels as constants, of so many bytes, and its operations."""
+    return Built(function, kernel_bytes, count_operations(function))
+
+
+def count_operations(function: ConcreteFunction) -> int:
+    """Those of loops within it not counted."""
+    return len(function.graph.get_operations())
 
 
 def require_finite(path: str, *answers: Array) -> None:

@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from service.engine.arrays import Array
 from service.engine.ports.network_info import Task
-from service.keras.compute.compiling import ConcreteFunction, compile_graph
+from service.keras.compute.compiling import ConcreteFunction, built, compile_graph
 from service.keras.compute.folding import UNFOLDED, Folded, Folding
 from service.keras.compute.gradients import differentiate
 from service.keras.compute.scoring import first_tensor, is_plain_dense, pick_logits, preactivation, score
@@ -74,7 +74,7 @@ class Passes:
             images = tf.cast(images, symbol.dtype)
             return compute_subgraph(self.network, self.wiring, part, [images], folded.operate())
 
-        return Built(compile_graph(compute, tf.TensorSpec([None, *symbol.shape[1:]], tf.float32)), folded.bytes)
+        return built(compile_graph(compute, tf.TensorSpec([None, *symbol.shape[1:]], tf.float32)), folded.bytes)
 
     def _trace_scores(self, call: Call) -> Built[ConcreteFunction]:
         rest = self._rest(call)
@@ -82,7 +82,7 @@ class Passes:
         def compute(*tensors: tf.Tensor) -> tf.Tensor:
             return self._finish(rest, tensors)[1]
 
-        return Built(compile_graph(compute, *self._specs(call)), rest.folded.bytes)
+        return built(compile_graph(compute, *self._specs(call)), rest.folded.bytes)
 
     def _trace_gradients(self, call: Call) -> Built[ConcreteFunction]:
         rest = self._rest(call)
@@ -98,7 +98,7 @@ class Passes:
             return *maps, scores, values, indices
 
         trace = compile_graph(compute, *self._specs(call), tf.TensorSpec([None], tf.int32))
-        return Built(trace, rest.folded.bytes)
+        return built(trace, rest.folded.bytes)
 
     def _specs(self, call: Call) -> list[tf.TensorSpec]:
         return [tf.TensorSpec([None, *tensor.shape[1:]], tensor.dtype) for tensor in self.to_layer(call).outputs]

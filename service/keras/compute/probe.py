@@ -24,12 +24,12 @@ from service.engine.ports.network_info import LayerInfo
 from service.engine.ports.overrides import NO_OVERRIDES, Overrides
 from service.errors import MethodUnavailableError
 from service.keras.compute.ascent.canvases import Canvases
-from service.keras.compute.ascent.gradient_ascent import Loop, climb, compile_loop
+from service.keras.compute.ascent.gradient_ascent import Loop, built_loop, climb, compile_loop
 from service.keras.compute.ascent.truncation import truncate
 from service.keras.compute.autoencoding import find_coding
 from service.keras.compute.channel_statistics import join_channel_statistics, trace_channel_statistics
 from service.keras.compute.classification import Classifying, find_sources, find_waypoint
-from service.keras.compute.compiling import ConcreteFunction, compile_graph, computing
+from service.keras.compute.compiling import ConcreteFunction, built, compile_graph, computing
 from service.keras.compute.folding import UNFOLDED, Folding
 from service.keras.compute.memory_budget import MemoryBudget
 from service.keras.compute.passes import Passes
@@ -45,6 +45,8 @@ from service.keras.graph.replay import Call, graph_of, infer, replay, wire
 from service.keras.graph.subgraph import compute_subgraph, find_subgraph
 from service.keras.graph.upright import require_known_axes, turn
 
+# What Keras and TensorFlow keep of each call of a layer beside its weights, as measured by the growth of the process.
+CALL_BYTES = 56 * 2**10
 # Of what the kernels of all traces may take.
 _SHARE_OF_ASCENT, _SHARE_OF_STATISTICS, _SHARE_OF_ACTIVATIONS = 4, 4, 32
 
@@ -67,10 +69,9 @@ class KerasProbe:
         self._wiring = wire(network)
         self._canvases = Canvases(network, self._wiring)
         self._activation_cache = tuning.activation_cache or ActivationCache(0)
-        # Names this probe's activations there, and keeps nothing alive.
-        self._owner = object()
-        self.traces = Traces(tuning.max_traces, tuning.max_bytes)
-        self._weight_bytes = sum(_bytes_of(weight) for weight in network.weights)
+        self._owner = self._activation_cache.make_owner(self)
+        self.traces = Traces(tuning.max_traces, tuning.max_bytes, tuning.max_held_bytes)
+        self._network_bytes = sum(map(_bytes_of, network.weights)) + len(self._wiring.calls) * CALL_BYTES
         self._memory = MemoryBudget(network, self._wiring, tuning.pass_bytes)
         latent = find_latent_layer(self._wiring, overrides)
         self._coding = find_coding(network, self._wiring, self.traces, latent, self._memory)
@@ -97,7 +98,7 @@ class KerasProbe:
     @property
     def held_bytes(self) -> int:
         """See Probe."""
-        return self._weight_bytes + self.traces.held_bytes
+        return self._network_bytes + self.traces.held_bytes
 
     @property
     def batch_size(self) -> int | None:
@@ -214,7 +215,7 @@ class KerasProbe:
 
         def build() -> Built[Loop]:
             part = truncate(self._network, self._wiring, call, self._folding, self._max_bytes // _SHARE_OF_ASCENT)
-            return Built(compile_loop(part, shape, canvas.preprocessing), part.bytes)
+            return built_loop(compile_loop(part, shape, canvas.preprocessing), part.bytes)
 
         loop = self.traces.get(("ascent", call.site, shape, canvas.preprocessing), build)
         return climb(loop, objective.filters, canvas, ascent.schedule, report=report)
@@ -257,7 +258,7 @@ class KerasProbe:
             found = compute_subgraph(self._network, self._wiring, part, [self._enter(images)], folded.operate())
             return [tf.cast(turn(value, tensor), tf.float32) for value, tensor in zip(values, found, strict=True)]
 
-        return Built(compile_graph(compute, self._image_spec()), folded.bytes)
+        return built(compile_graph(compute, self._image_spec()), folded.bytes)
 
     def _image_spec(self) -> tf.TensorSpec:
         return tf.TensorSpec([None, *(self.network_info.input_shape or ())], tf.float32)

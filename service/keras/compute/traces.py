@@ -11,45 +11,54 @@ from typing import Final, Generic, TypeVar, cast
 
 Trace = TypeVar("Trace")
 
-# Of a graph without its weights, as measured.
-TRACE_BYTES: Final = 20 * 2**20
+# As measured, by the growth of the process: what TensorFlow and Python keep of each operation, and how often a kernel
+# that is a constant of a graph lies in memory (three times when it is traced, five more when it has run).
+OPERATION_BYTES: Final = 14 * 2**10
+KERNEL_COPIES: Final = 8
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Built(Generic[Trace]):
-    """A trace, and the bytes of the weights that it holds itself."""
+    """A trace, the bytes of the kernels that are its constants, and the number of its operations."""
 
     trace: Trace
     bytes: int = 0
+    operations: int = 0
+
+    @property
+    def held_bytes(self) -> int:
+        """What it takes in memory."""
+        return self.operations * OPERATION_BYTES + self.bytes * KERNEL_COPIES
 
 
 class Traces:
-    """Keeps the `limit` most recently used traces, as far as the weights in them take no more than `max_bytes`.
+    """Keeps the `limit` most recently used traces.
 
-    A trace costs a second and some 20 MB, and only part of the memory comes back: the limits are there for clients
-    that walk through every layer of a deep network.
+    As far as the kernels in them are no more than `max_bytes`, and all that they take no more than `max_held_bytes`.
+    The limits are there for clients that walk through every layer of a deep network.
     """
 
-    def __init__(self, limit: int, max_bytes: int = 2**29) -> None:
+    def __init__(self, limit: int, max_bytes: int = 2**29, max_held_bytes: int | None = None) -> None:
         self._limit = limit
         self._max_bytes = max_bytes
+        self._max_held_bytes = max_held_bytes
         self._lock = Lock()
         self._futures: OrderedDict[Hashable, Future[object]] = OrderedDict()
-        self._bytes: dict[Hashable, int] = {}
+        self._sizes: dict[Hashable, Built[object]] = {}
         self._held = 0
         self.built = 0
 
     @property
     def bytes(self) -> int:
-        """Of the weights in all of them."""
+        """Of the kernels in all of them."""
         with self._lock:
-            return sum(self._bytes.values())
+            return self._kernel_bytes()
 
     @property
     def held_bytes(self) -> int:
-        """Of all of them, weights included. Takes no lock: it may be asked where another must not be waited for."""
+        """Of all of them, kernels included. Takes no lock: it may be asked where another must not be waited for."""
         return self._held
 
     def get(self, key: Hashable, build: Callable[[], Built[Trace]]) -> Trace:
@@ -61,7 +70,7 @@ class Traces:
                 future = self._futures[key] = Future()
             self._futures.move_to_end(key)
             while len(self._futures) > self._limit:
-                self._bytes.pop(self._futures.popitem(last=False)[0], None)
+                self._sizes.pop(self._futures.popitem(last=False)[0], None)
             self._add_up()
         if mine:
             self._build(key, future, build)
@@ -72,7 +81,7 @@ class Traces:
         """Let all of them go."""
         with self._lock:
             self._futures.clear()
-            self._bytes.clear()
+            self._sizes.clear()
             self._add_up()
 
     def _build(self, key: Hashable, future: Future[object], build: Callable[[], Built[Trace]]) -> None:
@@ -86,19 +95,23 @@ class Traces:
         else:
             with self._lock:
                 self.built += 1
-                self._weigh(key, future, built.bytes)
-                self._add_up()
+                self._weigh(key, future, built)
             logger.info("trace %d of a model built in %.1f s", self.built, perf_counter() - started)
             future.set_result(built.trace)
 
     def _add_up(self) -> None:
-        self._held = sum(self._bytes.values()) + len(self._futures) * TRACE_BYTES
+        self._held = sum(size.held_bytes for size in self._sizes.values())
 
-    def _weigh(self, key: Hashable, future: Future[object], size: int) -> None:
-        if size and self._futures.get(key) is future:
-            self._bytes[key] = size
+    def _kernel_bytes(self) -> int:
+        return sum(size.bytes for size in self._sizes.values())
+
+    def _weigh(self, key: Hashable, future: Future[object], built: Built[Trace]) -> None:
+        if self._futures.get(key) is future:
+            self._sizes[key] = Built(None, built.bytes, built.operations)
+        self._add_up()
         # The oldest first; the newest stays, whatever its size.
-        for other in [other for other in self._futures if other in self._bytes and other != key]:
-            if sum(self._bytes.values()) <= self._max_bytes:
-                break
-            del self._futures[other], self._bytes[other]
+        for other in [other for other in self._futures if other in self._sizes and other != key]:
+            too_many_kernels = self._sizes[other].bytes and self._kernel_bytes() > self._max_bytes
+            if too_many_kernels or (self._max_held_bytes is not None and self._held > self._max_held_bytes):
+                del self._futures[other], self._sizes[other]
+                self._add_up()

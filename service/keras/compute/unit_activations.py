@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from service.engine.ports.answers import UnitActivations
-from service.keras.compute.compiling import ConcreteFunction, compile_graph, require_finite
+from service.keras.compute.compiling import ConcreteFunction, built, compile_graph, require_finite
 from service.keras.compute.folding import UNFOLDED, Folding
 from service.keras.compute.traces import Built
 from service.keras.graph.replay import Call, Wiring, graph_of
@@ -34,7 +34,7 @@ def trace_unit_activations(
             tf.argmax(answers, axis=1, output_type=tf.int32),
         ]
 
-    return Built(compile_graph(compute, tf.TensorSpec([None, *symbol.shape[1:]], tf.float32)), folded.bytes)
+    return built(compile_graph(compute, tf.TensorSpec([None, *symbol.shape[1:]], tf.float32)), folded.bytes)
 
 
 def join_unit_activations(path: str, answers: Sequence[Sequence[tf.Tensor]]) -> UnitActivations:

@@ -1,6 +1,7 @@
 """A source whose models answer concurrent questions together, on one batcher that they share."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
 from service.engine.batching import BatchingProbe, DynamicBatcher
 from service.engine.model import Model
@@ -14,14 +15,25 @@ class Batched:
 
     source: Source
     batcher: DynamicBatcher
+    # By name the other source's versions, and what was made of them.
+    _made: dict[str, tuple[Sequence[ModelVersion], Sequence[ModelVersion]]] = field(
+        default_factory=dict, init=False, compare=False, repr=False
+    )
 
     def names(self) -> list[str]:
         """See Source."""
-        return self.source.names()
+        names = self.source.names()
+        for name in self._made.keys() - set(names):
+            del self._made[name]
+        return names
 
-    def versions(self, name: str) -> list[ModelVersion]:
+    def versions(self, name: str) -> Sequence[ModelVersion]:
         """See Source."""
-        return [self._batch(model_version) for model_version in self.source.versions(name)]
+        versions = self.source.versions(name)
+        made = self._made.get(name)
+        if made is None or made[0] is not versions:
+            made = self._made[name] = versions, tuple(map(self._batch, versions))
+        return made[1]
 
     def look(self, since: float, until: float) -> bool:
         """See Source."""

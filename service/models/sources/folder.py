@@ -1,7 +1,7 @@
 """A repository folder as a source of models: a file and its model.toml become a Model."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import lru_cache, partial
 from pathlib import Path
@@ -29,6 +29,7 @@ class Loader(Protocol):
 
 # Fetches a preset that model.toml names, to a folder.
 Fetch = Callable[[str], Path]
+_Finds = tuple[Found, ...]
 
 
 class ModelsElsewhere(Protocol):
@@ -63,18 +64,28 @@ class Folder:
         self._journal = journal
         self._elsewhere = elsewhere
         self._fetch = fetch
+        # By name what was found, and of the model that decodes what it encodes; and what that came to.
+        self._described: dict[str, tuple[_Finds, _Finds, tuple[ModelVersion, ...]]] = {}
 
     def names(self) -> list[str]:
         """See Source."""
-        return self._scan.names()
+        names = self._scan.names()
+        there = set(names)
+        self._described = {name: described for name, described in self._described.items() if name in there}
+        return names
 
-    def versions(self, name: str) -> list[ModelVersion]:
+    def versions(self, name: str) -> tuple[ModelVersion, ...]:
         """See Source."""
-        found = self._scan.versions(name)
-        config = _read_config(found[0]) if found and self._elsewhere else None
+        finds = self._scan.versions(name)
+        config = _read_config(finds[0]) if finds else None
         if config is not None and config.source is not None and self._elsewhere is not None:
-            return self._elsewhere.versions(found[0], config.source, config)
-        return [self._describe(each) for each in found]
+            return tuple(self._elsewhere.versions(finds[0], config.source, config))
+        decoders = self._scan.versions(config.decoder) if config is not None and config.decoder else ()
+        described = self._described.get(name)
+        if described is None or described[0] is not finds or described[1] is not decoders:
+            versions = tuple(self._describe(found, config, _match(decoders, found.version)) for found in finds)
+            described = self._described[name] = finds, decoders, versions
+        return described[2]
 
     def look(self, since: float, until: float) -> bool:
         """See Source."""
@@ -85,9 +96,7 @@ class Folder:
         if self._elsewhere is not None:
             self._elsewhere.close()
 
-    def _describe(self, found: Found) -> ModelVersion:
-        decoder = _find_decoder(found)
-        config = _read_config(found)
+    def _describe(self, found: Found, config: ModelConfig | None, decoder: Found | None) -> ModelVersion:
         return ModelVersion(
             found.name,
             found.version,
@@ -182,8 +191,11 @@ def _find_decoder(found: Found) -> Found | None:
     """The model that decodes what this one encodes: its version of the same number, or else its newest."""
     config = _read_config(found)
     name = config.decoder if config else None
-    versions = find_versions(found.folder.parent, name) if name else []
-    return next((other for other in versions if other.version == found.version), next(iter(versions), None))
+    return _match(find_versions(found.folder.parent, name), found.version) if name else None
+
+
+def _match(versions: Sequence[Found], version: str) -> Found | None:
+    return next((other for other in versions if other.version == version), next(iter(versions), None))
 
 
 def _read_config(found: Found) -> ModelConfig | None:

@@ -1,9 +1,12 @@
 """The repository folder: `MODEL/VERSION/model.keras`, found by looking, never by remembering."""
 
+import os
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
+from types import MappingProxyType
+from typing import Final
 
 from service.models.sources.application_table import APPLICATIONS
 from service.preset_files import SHARDS, is_preset, preset_files
@@ -16,7 +19,7 @@ SUFFIXES = (".keras", ".h5", ".hdf5")
 _WEIGHTS = frozenset(application.weights.name for application in APPLICATIONS.values())
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Found:
     """One version on disk. `file` is None where the folder holds no model file, or `problem` says what it holds.
 
@@ -31,8 +34,12 @@ class Found:
     file: Path | None
     problem: str | None
     stamp: tuple[tuple[int, int] | None, ...]
-    # Where the file is: a folder of the version's own, or the model's.
+    # Where the file is: a folder of the version's own, or the model's; and that folder's time.
     place: Path | None = None
+    changed: int | None = field(default=None, compare=False)
+
+
+_NONE_KNOWN: Final[Mapping[str, Found]] = MappingProxyType({})
 
 
 def find_models(root: Path) -> Iterator[str]:
@@ -42,24 +49,45 @@ def find_models(root: Path) -> Iterator[str]:
         yield from sorted({*folders, *_find_misplaced(root)})
 
 
-def find_versions(root: Path, name: str) -> list[Found]:
-    """The versions of one model, newest first; a file straight in the model's folder is version 1."""
+def find_versions(root: Path, name: str, known: Mapping[str, Found] = _NONE_KNOWN) -> list[Found]:
+    """The versions of one model, newest first; a file straight in the model's folder is version 1.
+
+    Those `known` by their number are not looked at again whose folders' times are the same.
+    """
     folder = root / name
     if not MODEL_NAME.fullmatch(name):
         return []
     if not folder.is_dir():
         problem = _find_misplaced(root).get(name) if root.is_dir() else None
         return [Found(name, "1", root, None, problem, ())] if problem else []
-    numbered = [child for child in folder.iterdir() if child.is_dir() and child.name.isdecimal()]
-    found = [_look(name, child.name, folder, child) for child in numbered]
+    found = [_look_unless_known(name, version, folder, known) for version in _numbered(folder)]
     if not any(item.version == "1" for item in found) and (not found or _model_files(folder)):
         found.append(_look(name, "1", folder, folder))
     return sorted(found, key=lambda item: int(item.version), reverse=True)
 
 
+def with_config(found: Found, newer: Found) -> Found:
+    """The same version with the stamp that another of the same model has of its model.toml."""
+    is_same = found.stamp[1:] == newer.stamp[1:]
+    return found if is_same else replace(found, stamp=(found.stamp[0], *newer.stamp[1:]))
+
+
 def look_again(found: Found) -> Found:
     """The same version as it is now."""
     return found if found.place is None else _look(found.name, found.version, found.folder, found.place)
+
+
+def _numbered(folder: Path) -> list[str]:
+    with os.scandir(folder) as entries:
+        return [entry.name for entry in entries if entry.name.isdecimal() and entry.is_dir()]
+
+
+def _look_unless_known(name: str, version: str, folder: Path, known: Mapping[str, Found]) -> Found:
+    place = folder / version
+    old = known.get(version)
+    if old is not None and old.place == place and old.changed is not None and old.changed == time_of(place):
+        return old
+    return _look(name, version, folder, place)
 
 
 def _find_misplaced(root: Path) -> dict[str, str]:
@@ -100,9 +128,10 @@ def choose_file(names: Sequence[str], *, has_saved_model: bool) -> tuple[str | N
 
 
 def _look(name: str, version: str, folder: Path, place: Path) -> Found:
-    stamps = _stamp(folder / "model.toml")
+    # Before what it holds: what comes meanwhile has a later time.
+    changed, config = time_of(place), _stamp(folder / "model.toml")
     if is_preset(place):
-        return Found(name, version, folder, place, None, (_stamp_preset(place), stamps), place)
+        return Found(name, version, folder, place, None, (_stamp_preset(place), config), place, changed)
     names = [path.name for path in _model_files(place)]
     # Asked for last, as it takes a look into every folder.
     has_saved_model = not names and ((place / "saved_model.pb").exists() or any(place.glob("*/saved_model.pb")))
@@ -110,14 +139,16 @@ def _look(name: str, version: str, folder: Path, place: Path) -> Found:
     file = place / chosen if chosen else None
     if (place / SHARDS).exists():
         file, problem = None, "the preset's weights are cut into several files: save it with max_shard_size=None"
-    return Found(name, version, folder, file, problem, (_stamp(file), stamps), place)
+    return Found(name, version, folder, file, problem, (_stamp(file), config), place, changed)
 
 
 def _model_files(place: Path) -> list[Path]:
     if is_preset(place):
         return [place]
     try:
-        return sorted(path for path in place.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file())
+        with os.scandir(place) as entries:
+            names = sorted(entry.name for entry in entries if _is_model_file(entry))
+        return [place / name for name in names]
     except FileNotFoundError:
         # It has gone between two looks.
         return []
@@ -126,6 +157,18 @@ def _model_files(place: Path) -> list[Path]:
 def _stamp_preset(place: Path) -> tuple[int, int]:
     stamps = [stamp for stamp in map(_stamp, preset_files(place)) if stamp is not None]
     return max((changed for changed, _ in stamps), default=0), sum(size for _, size in stamps)
+
+
+def _is_model_file(entry: "os.DirEntry[str]") -> bool:
+    return os.path.splitext(entry.name)[1].lower() in SUFFIXES and entry.is_file()  # noqa: PTH122 - a path takes longer
+
+
+def time_of(folder: Path) -> int | None:
+    """When something came into a folder or left it; None where there is none."""
+    try:
+        return folder.stat().st_mtime_ns
+    except OSError:
+        return None
 
 
 def _stamp(path: Path | None) -> tuple[int, int] | None:

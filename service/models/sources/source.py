@@ -1,13 +1,13 @@
 """Where models come from: the port behind which folders and applications look alike."""
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from service.engine.model import Model
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ModelVersion:
     """One version of a model that a source can open. Two looks compare equal as long as nothing has changed.
 
@@ -34,8 +34,11 @@ class Source(Protocol):
         """The names of all its models, in the order of the listing."""
         ...
 
-    def versions(self, name: str) -> list[ModelVersion]:
-        """The versions of one model, newest first; none where the name is not its own."""
+    def versions(self, name: str) -> Sequence[ModelVersion]:
+        """The versions of one model, newest first; none where the name is not its own.
+
+        Of what has not changed the same object is best: then nothing is compared.
+        """
         ...
 
     def look(self, since: float, until: float) -> bool:

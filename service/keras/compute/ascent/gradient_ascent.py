@@ -16,8 +16,9 @@ from service.engine.ports.ascent import Ascended, Canvas, Schedule
 from service.errors import ComputationFailedError
 from service.keras.compute.ascent.one_filter import Picked
 from service.keras.compute.ascent.truncation import Truncated, Truncation
-from service.keras.compute.compiling import ConcreteFunction, compile_graph
+from service.keras.compute.compiling import ConcreteFunction, compile_graph, count_operations
 from service.keras.compute.gradients import differentiate
+from service.keras.compute.traces import Built
 
 logger = logging.getLogger(__name__)
 
@@ -83,6 +84,14 @@ def compile_loop(part: Truncation, shape: tuple[int, ...], preprocessing: Prepro
         compile_graph(measure, canvases, filters),
         part.narrow,
     )
+
+
+def built_loop(loop: Loop, kernel_bytes: int) -> Built[Loop]:
+    """A loop with what it holds; its kernels are constants of both graphs."""
+    # What lies within a loop is not to be had publicly: as measured, the steps of `measure` three times for a gradient,
+    # and what goes round.
+    inside = 3 * count_operations(loop.measure) + 400
+    return Built(loop, 2 * kernel_bytes, count_operations(loop.climb) + count_operations(loop.measure) + inside)
 
 
 def climb(
