@@ -108,8 +108,7 @@ class Limits(BaseModel):
         2**29,
         ge=0,
         description="Bytes of the kernels that are constants of those graphs, per model; TensorFlow holds each eight "
-        "times, so no more than a quarter of `CONVSCOPE_LIMITS__MODEL_BYTES` counts. 0: none are, and "
-        "passes take longer.",
+        "times, so that a quarter of `CONVSCOPE_LIMITS__MODEL_BYTES` is the most. 0: none are, and passes take longer.",
     )
     result_cache_bytes: int = Field(
         128 * 2**20, ge=0, description="Memory for finished results, given again to the same request; 0: none kept."
