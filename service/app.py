@@ -25,20 +25,9 @@ from service.api.result_cache import ResultCache
 from service.api.routes import datasets, documentation, events, health, jobs, models, pages
 from service.api.routes.methods import make_router
 from service.api.watching import JobServices
-from service.composition import (
-    READINESS_MODEL,
-    cell_bounds,
-    image_limits,
-    job_rules,
-    make_data_folder,
-    open_artifacts,
-    open_batcher,
-    open_datasets,
-    open_reconciler,
-    open_shared_catalog,
-    open_store,
-    open_workforce,
-)
+from service.composition.jobs import make_data_folder, open_artifacts, open_reconciler, open_store, open_workforce
+from service.composition.limits import cell_bounds, image_limits, job_rules
+from service.composition.models import READINESS_MODEL, open_batcher, open_datasets, open_shared_catalog
 from service.engine.allowance import Memory
 from service.engine.methods import METHODS
 from service.engine.model import Model

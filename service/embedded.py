@@ -14,7 +14,9 @@ from threading import Event, Thread
 from typing import Final
 
 from schemas.tasks import QUEUES
-from service.composition import READINESS_MODEL, image_limits, job_limits, open_artifacts, open_catalog, open_store
+from service.composition.jobs import open_artifacts, open_store
+from service.composition.limits import image_limits, job_limits
+from service.composition.models import READINESS_MODEL, open_catalog
 from service.engine.methods import METHODS
 from service.errors import ConvscopeError
 from service.jobs.store.port import JobStore, JobsUnavailableError, Worker

@@ -18,15 +18,9 @@ from celery.signals import (
     worker_shutting_down,
 )
 
-from service.composition import (
-    READINESS_MODEL,
-    image_limits,
-    job_limits,
-    make_data_folder,
-    open_artifacts,
-    open_catalog,
-    open_store,
-)
+from service.composition.jobs import make_data_folder, open_artifacts, open_store
+from service.composition.limits import image_limits, job_limits
+from service.composition.models import READINESS_MODEL, open_catalog
 from service.engine.methods import METHODS
 from service.errors import ConvscopeError
 from service.jobs.reconciler import Reconciler

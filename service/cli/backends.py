@@ -17,7 +17,8 @@ from schemas.results import Result
 from service.cli.datasets import PictureDataset
 from service.cli.speech import speak
 from service.client import Client, ServiceError
-from service.composition import image_limits, job_limits, open_catalog, open_datasets
+from service.composition.limits import image_limits, job_limits
+from service.composition.models import open_catalog, open_datasets
 from service.engine.chunks import JobLimits, run_all
 from service.engine.images.archive import Dataset, open_dataset
 from service.engine.images.decoding import ImageLimits

@@ -4,7 +4,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from service.cli.backends import read_settings
-from service.composition import open_catalog
+from service.composition.models import open_catalog
 
 
 def complete_model(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:

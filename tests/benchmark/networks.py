@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from service.composition import BUILT_IN_MODELS
+from service.composition.models import BUILT_IN_MODELS
 from service.engine.activation_cache import ActivationCache
 from service.engine.arrays import Array
 from service.engine.images.decoding import ImageLimits

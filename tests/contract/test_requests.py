@@ -17,7 +17,7 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 from service.api.problem_types import PROBLEMS
-from service.composition import BUILT_IN_MODELS
+from service.composition.models import BUILT_IN_MODELS
 from service.engine.methods import METHODS
 from service.keras.cell.file_access import can_bound_files
 from service.keras.cell.system_calls import can_filter_calls

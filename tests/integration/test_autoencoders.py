@@ -11,7 +11,7 @@ import tensorflow as tf
 from keras import layers
 from PIL import Image
 
-from service.composition import BUILT_IN_MODELS
+from service.composition.models import BUILT_IN_MODELS
 from service.demo.glyph_dataset import draw_glyph_files
 from service.engine.chunks import JobLimits, run_all
 from service.engine.images.archive import Dataset, DatasetLimits, open_dataset, pack_dataset

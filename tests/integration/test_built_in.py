@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from service.composition import BUILT_IN_MODELS
+from service.composition.models import BUILT_IN_MODELS
 from service.demo.digests import SUMS, require_built_in, write_sums
 from service.demo.scene_dataset import draw_scenes
 from service.demo.scenes import CLASSES, Scene, draw_scene

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from service.composition import BUILT_IN_MODELS
+from service.composition.models import BUILT_IN_MODELS
 from service.demo.glyphs import draw_glyphs
 from service.engine.methods import METHODS
 from service.engine.methods.autoencoders.silhouette import measure_silhouette

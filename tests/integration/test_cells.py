@@ -21,7 +21,7 @@ import numpy as np
 import pytest
 from keras import layers
 
-from service.composition import open_model_file
+from service.composition.models import open_model_file
 from service.engine.ports.overrides import NO_OVERRIDES
 from service.errors import ModelFailedError
 from service.keras.cell.building import build_probe

@@ -12,7 +12,7 @@ from schemas.values.base import Values
 from service.app import create_app
 from service.cli import main, make_program
 from service.cli.backends import open_backend
-from service.composition import BUILT_IN_MODELS
+from service.composition.models import BUILT_IN_MODELS
 from service.engine.arrays import Array
 from service.engine.drawing.visuals import Sheets, Tiles
 from service.engine.kinds.context import Context

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from huggingface_hub import constants
 
-from service.composition import open_catalog, open_model_file
+from service.composition.models import open_catalog, open_model_file
 from service.errors import ModelFailedError
 from service.keras.cell.building import put_together, take_apart
 from service.keras.cell.parcel import Contents, read_parcel, write_parcel

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from service.composition import _versions, model_file_limits
+from service.composition.limits import model_file_limits
+from service.composition.loaders import versions_of
 from service.errors import ModelFailedError
 from service.keras.files.admission.configuration import NameRefusedError, require_allowed
 from service.keras.files.admission.trusted_names import InModule, Registered, TrustedNames
@@ -214,12 +215,12 @@ def test_description_changes_when_code_does(package: Path):
 
 
 def test_cache_and_journal_hold_packages_when_some_are_trusted(package: Path):
-    before = _versions(Settings())
-    trusting = _versions(Settings(trusted_packages=("a_package_of_ours",)))
+    before = versions_of(Settings())
+    trusting = versions_of(Settings(trusted_packages=("a_package_of_ours",)))
     assert trusting == f"{before}, {describe_package('a_package_of_ours')}"
     (package / "inner.py").write_text("pass")
     describe_package.cache_clear()
-    assert _versions(Settings(trusted_packages=("a_package_of_ours",))) != trusting
+    assert versions_of(Settings(trusted_packages=("a_package_of_ours",))) != trusting
     assert model_file_limits(Settings(trusted_packages=("pydantic",))).trusted_packages == ("pydantic",)
 
 

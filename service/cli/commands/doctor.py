@@ -12,7 +12,7 @@ from service.cli.backends import read_settings
 from service.cli.exits import Exit, fail
 from service.cli.speech import speak_lines
 from service.cli.tables import draw_table
-from service.composition import open_model_file, open_model_source
+from service.composition.models import open_model_file, open_model_source
 from service.engine.methods import METHODS
 from service.errors import ConvscopeError
 from service.models.doctor import describe_alone, list_layers

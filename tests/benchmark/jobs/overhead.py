@@ -7,7 +7,8 @@ from statistics import median
 from time import perf_counter
 from typing import Any
 
-from service.composition import READINESS_MODEL, image_limits, job_limits, open_catalog
+from service.composition.limits import image_limits, job_limits
+from service.composition.models import READINESS_MODEL, open_catalog
 from service.engine import chunks
 from service.engine.methods import METHODS
 from service.engine.running.request import Request

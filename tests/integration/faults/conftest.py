@@ -11,7 +11,7 @@ import httpx2
 import pytest
 from PIL import Image
 
-from service.composition import open_store
+from service.composition.jobs import open_store
 from service.settings import Settings
 from tests.contract.conftest import png
 from tests.integration.faults.home import UNBOUND, Home, open_embedded_home, open_redis_home

@@ -9,7 +9,7 @@ from typing import Any
 import httpx2
 import psutil
 
-from service.composition import open_store
+from service.composition.jobs import open_store
 from service.settings import Settings
 from tests.integration.faults.scenario import Attempt, Witness, wait_until
 from tests.redis_server import RedisServer

@@ -12,7 +12,7 @@ ROUNDS: Final = 2
 def steps_a_second(layer: str, filters: str, size: int) -> float:
     """Of gradient ascent with the built-in model, on a quiet machine."""
     # TensorFlow is imported when a job is made, not when tests are collected.
-    from service.composition import BUILT_IN_MODELS
+    from service.composition.models import BUILT_IN_MODELS
     from service.engine.chunks import JobLimits, run_all
     from service.engine.images.decoding import ImageLimits
     from service.engine.methods import METHODS

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import httpx2
 
-from service.composition import BUILT_IN_MODELS
+from service.composition.models import BUILT_IN_MODELS
 from tests.contract.conftest import assert_problem
 from tests.event_stream import Stream
 from tests.integration.faults.home import Home

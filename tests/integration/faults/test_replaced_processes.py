@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from service.composition import open_store
+from service.composition.jobs import open_store
 from service.jobs.worker.celery_notifier import CeleryNotifier, make_celery
 from service.settings import Settings
 from tests.contract.job_store.jobs import a_record, submit
