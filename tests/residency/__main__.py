@@ -137,16 +137,15 @@ def roll_out(folder: Path, log: Path, count: int) -> None:
         memory = {}
         with ThreadPoolExecutor(2) as clients:
             running = [clients.submit(ask, number) for number in range(2)]
-            for version in range(2, count + 1):
-                save_network(folder, "daily", str(version), version)
-                end = time.monotonic() + _PATIENCE
-                while service.ask("daily")[0] != str(version):
-                    assert time.monotonic() < end, f"version {version} is not served"
-                    time.sleep(0.1)
-                if version in (max(2, count // 10), count):
-                    time.sleep(3)
-                    memory[version] = service.resident()
-            over.set()
+            try:
+                for version in range(2, count + 1):
+                    save_network(folder, "daily", str(version), version)
+                    _wait_until_served(service, str(version))
+                    if version in (max(2, count // 10), count):
+                        time.sleep(3)
+                        memory[version] = service.resident()
+            finally:
+                over.set()
             for each in running:
                 each.result()
         sys.stdout.write(
@@ -154,6 +153,13 @@ def roll_out(folder: Path, log: Path, count: int) -> None:
             + ", ".join(f"{version}: {size} MB" for version, size in memory.items())
             + f"; loaded: {len(service.states('daily'))}\n"
         )
+
+
+def _wait_until_served(service: Service, version: str) -> None:
+    end = time.monotonic() + _PATIENCE
+    while service.ask("daily")[0] != version:
+        assert time.monotonic() < end, f"version {version} is not served"
+        time.sleep(0.1)
 
 
 def main() -> None:

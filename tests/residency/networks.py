@@ -24,9 +24,11 @@ def save_network(folder: Path, name: str, version: str, seed: int, units: int = 
     network = keras.Model(inputs, L.Dense(5, activation="softmax")(x))
     place = folder / name / version
     place.mkdir(parents=True)
-    network.save(place / "part.keras")
+    # Hidden: within the version's folder it would be a model while it is written.
+    part = folder / ".part.keras"
+    network.save(part)
     (folder / name / "model.toml").write_text('preprocessing = "unit"\n', encoding="utf-8")
-    (place / "part.keras").rename(place / "model.keras")
+    part.rename(place / "model.keras")
     keras.backend.clear_session()
 
 
