@@ -176,13 +176,16 @@ class Catalog:
             resident.load.cancel()
 
     def _find_served(self, name: str, newest: ModelVersion) -> ModelVersion:
-        """The newest, or while that is not ready the one before."""
+        """The newest, or while that is not ready the one before; if that one fails, loaded again if need be."""
         with self._lock:
             served = self._served.get(name)
         if not self._is_rolling or served is None or served == newest:
             return newest
-        resident = self.residency.find(served)
-        return served if resident is not None and resident.state == "ready" else newest
+        resident, latest = self.residency.find(served), self.residency.find(newest)
+        if resident is not None and resident.state == "ready":
+            return served
+        has_failed = latest is not None and latest.state == "failed"
+        return served if has_failed and self._keeper.latest.holds(served) else newest
 
     def _begin(self, model_version: ModelVersion, warm: Warm = _stay_cold) -> Resident:
         if self._is_closed:

@@ -14,7 +14,7 @@ UNITS, DENSE_LAYERS = 1024, 4
 
 
 def save_network(folder: Path, name: str, version: str, seed: int, units: int = UNITS) -> None:
-    """As `folder/name/version/model.keras`, renamed last, so that nobody sees half of it."""
+    """As `folder/name/version/model.keras`, at once."""
     keras.utils.set_random_seed(seed)
     x = inputs = keras.Input((SIDE, SIDE, 3))
     x = L.Conv2D(8, 3, padding="same", activation="relu", name="conv")(x)
@@ -22,13 +22,13 @@ def save_network(folder: Path, name: str, version: str, seed: int, units: int = 
     for _ in range(DENSE_LAYERS):
         x = L.Dense(units, activation="relu")(x)
     network = keras.Model(inputs, L.Dense(5, activation="softmax")(x))
-    place = folder / name / version
-    place.mkdir(parents=True)
-    # Hidden: within the version's folder it would be a model while it is written.
-    part = folder / ".part.keras"
+    # Hidden, and put in its place with its folder: nobody is to see a version without a file, or half of one.
+    part = folder / ".part" / "model.keras"
+    part.parent.mkdir(parents=True)
     network.save(part)
+    (folder / name).mkdir(exist_ok=True)
     (folder / name / "model.toml").write_text('preprocessing = "unit"\n', encoding="utf-8")
-    part.rename(place / "model.keras")
+    part.parent.rename(folder / name / version)
     keras.backend.clear_session()
 
 

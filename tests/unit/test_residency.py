@@ -250,6 +250,22 @@ def test_version_before_stays_and_says_so_when_the_new_one_fails(tmp_path: Path)
         assert summarise_version(catalog, "a", "2").state == "failed"
 
 
+def test_version_before_comes_back_when_it_had_to_go_and_the_new_one_has_failed(tmp_path: Path):
+    put(tmp_path, "a", content=b"6")
+    put(tmp_path, "b", content=b"6")
+    with _catalog(tmp_path, 10) as catalog:
+        catalog.start(0.01)
+        assert catalog.model("a").version == "1"
+        put(tmp_path, "a", "2", content=b"broken")
+        _until(lambda: catalog.list_versions("a") == ["2", "1"])
+        with pytest.raises(ModelFailedError, match="broken"):
+            catalog.model("a", "2")
+        assert catalog.model("b").name == "b"
+        assert [each.version.name for each in catalog.residency.list() if each.state == "ready"] == ["b"]
+        assert catalog.model("a").version == "1"
+        assert "version 2 failed, version 1 is served" in (summarise(catalog, "a").reason or "")
+
+
 def test_a_hundred_roll_outs_leave_one_network(tmp_path: Path):
     loader = SizedLoader()
     put(tmp_path, "a", "1", content=b"1")
