@@ -28,7 +28,7 @@ from service.engine.running.request import Request
 from service.engine.running.run import run
 from service.engine.running.viewing import Decoding, see
 from service.keras.compute.probe import KerasProbe
-from service.settings import Limits
+from service.limits import Limits
 from tests.benchmark.engine import compare
 from tests.benchmark.networks import LIMITS, as_model, open_probe
 from tests.benchmark.pictures import jpeg

@@ -17,8 +17,8 @@ from service.keras.compute.probe import KerasProbe
 from service.keras.compute.tuning import Tuning
 from service.keras.files.applications import load_application
 from service.keras.files.loading import load_probe
+from service.limits import Limits
 from service.models.preprocessing import PRESETS, PreprocessingMode
-from service.settings import Limits
 from tests.oracle import NETWORKS
 
 LIMITS = ImageLimits(max_bytes=2**24, max_pixels=10**7)
