@@ -38,10 +38,10 @@ def _until(seen: Callable[[], bool]) -> None:
 
 @contextmanager
 def _explicit(models: Path, data: Path, **limits: int) -> Iterator[TestClient]:
-    """An application that loads what somebody asks for, and looks at its folders when a test says so."""
+    """An application that loads what somebody asks for, itself, and looks at its folders when a test says so."""
     settings = Settings(
         models=models, data=data, limits=limits, worker={"warm": False},
-        models_mode="explicit", models_refresh_seconds=3600,
+        models_mode="explicit", models_refresh_seconds=3600, models_cells=False,
     )  # fmt: skip
     with TestClient(create_app(settings), raise_server_exceptions=False, base_url="http://127.0.0.1") as client:
         _until(client.app.state.services.ready.is_set)  # type: ignore[attr-defined]
