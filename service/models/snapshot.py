@@ -12,8 +12,8 @@ from service.models.sources.source import ModelVersion, Source
 
 logger = logging.getLogger(__name__)
 
-# A fifth of Python's own interval.
-_WORK_SECONDS: Final = 0.001
+# A request of a few milliseconds meets one piece of work, for which it waits.
+_WORK_SECONDS, _REST_SECONDS = 0.0002, 0.004
 # How long somebody who asks for a look waits for what lies elsewhere.
 PATIENCE_SECONDS: Final = 10.0
 
@@ -37,7 +37,7 @@ class Snapshot:
 
 
 class _Rest:
-    """Pauses as long as was worked: who waits for the interpreter's lock is else kept waiting five times as long."""
+    """Works in small pieces: who waits for the interpreter's lock is else kept waiting for Python's own interval."""
 
     def __init__(self) -> None:
         self._begun = perf_counter()
@@ -45,7 +45,7 @@ class _Rest:
     def take(self) -> None:
         """To be called often."""
         if perf_counter() - self._begun > _WORK_SECONDS:
-            sleep(_WORK_SECONDS)
+            sleep(_REST_SECONDS)
             self._begun = perf_counter()
 
 

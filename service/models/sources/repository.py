@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Final
 
 from service.models.sources.application_table import APPLICATIONS
-from service.preset_files import SHARDS, is_preset, preset_files
+from service.preset_files import BACKBONE, SHARDS, WEIGHTS, preset_files
 
 # No leading dot: hidden folders are no models, and `.` and `..` lead elsewhere.
 MODEL_NAME = re.compile(r"(?!\.)[A-Za-z0-9._-]{1,100}")
@@ -130,37 +130,38 @@ def choose_file(names: Sequence[str], *, has_saved_model: bool) -> tuple[str | N
 def _look(name: str, version: str, folder: Path, place: Path) -> Found:
     # Before what it holds: what comes meanwhile has a later time.
     changed, config = time_of(place), _stamp(folder / "model.toml")
-    if is_preset(place):
+    listed = _file_names(place)
+    if {BACKBONE, WEIGHTS} <= listed:
         return Found(name, version, folder, place, None, (_stamp_preset(place), config), place, changed)
-    names = [path.name for path in _model_files(place)]
+    names = sorted(file for file in listed if file.lower().endswith(SUFFIXES))
     # Asked for last, as it takes a look into every folder.
     has_saved_model = not names and ((place / "saved_model.pb").exists() or any(place.glob("*/saved_model.pb")))
     chosen, problem = choose_file(names, has_saved_model=has_saved_model)
     file = place / chosen if chosen else None
-    if (place / SHARDS).exists():
+    if SHARDS in listed:
         file, problem = None, "the preset's weights are cut into several files: save it with max_shard_size=None"
     return Found(name, version, folder, file, problem, (_stamp(file), config), place, changed)
 
 
 def _model_files(place: Path) -> list[Path]:
-    if is_preset(place):
+    listed = _file_names(place)
+    if {BACKBONE, WEIGHTS} <= listed:
         return [place]
+    return [place / name for name in sorted(listed) if name.lower().endswith(SUFFIXES)]
+
+
+def _file_names(place: Path) -> set[str]:
     try:
         with os.scandir(place) as entries:
-            names = sorted(entry.name for entry in entries if _is_model_file(entry))
-        return [place / name for name in names]
+            return {entry.name for entry in entries if entry.is_file()}
     except FileNotFoundError:
         # It has gone between two looks.
-        return []
+        return set()
 
 
 def _stamp_preset(place: Path) -> tuple[int, int]:
     stamps = [stamp for stamp in map(_stamp, preset_files(place)) if stamp is not None]
     return max((changed for changed, _ in stamps), default=0), sum(size for _, size in stamps)
-
-
-def _is_model_file(entry: "os.DirEntry[str]") -> bool:
-    return os.path.splitext(entry.name)[1].lower() in SUFFIXES and entry.is_file()  # noqa: PTH122 - a path takes longer
 
 
 def time_of(folder: Path) -> int | None:
