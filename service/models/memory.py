@@ -11,8 +11,8 @@ from typing import Final
 
 # Whoever lets go of a network is still in the middle of it; and several may go together.
 _PAUSE_SECONDS: Final = 1.0
-# M_MMAP_THRESHOLD and M_TRIM_THRESHOLD of malloc.h.
-_ALLOCATOR_OPTIONS: Final = {-3: 2**27, -1: 2**28}
+# M_ARENA_MAX, M_MMAP_THRESHOLD and M_TRIM_THRESHOLD of malloc.h.
+_ALLOCATOR_OPTIONS: Final = {-8: 1, -3: 2**27, -1: 2**28}
 # Of the second version of control groups, and of the first.
 _CGROUP_LIMITS: Final = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 
@@ -32,8 +32,8 @@ def configure_allocator() -> None:
     """Have freed memory come back, of TensorFlow too. To be called before its first operation.
 
     By default TensorFlow on oneDNN keeps a pool that only grows. The C library would give large blocks back at once,
-    and fill them with zeros when they are asked for again, a third of a batch's time. So it gives them back when
-    `collect_memory` says so.
+    and fill them with zeros when they are asked for again, a third of a batch's time; and it would give each
+    thread a heap with gaps of its own. So there is one heap, whose free memory `collect_memory` gives back.
     """
     os.environ.setdefault("TF_ONEDNN_USE_SYSTEM_ALLOCATOR", "1")
     with suppress(OSError, AttributeError):  # another C library than GNU's
