@@ -99,9 +99,11 @@ class JobRecord(Schema):
     """The part of a job that never changes. `chunks` are the items that are computed together, in order.
 
     With `combines` one more chunk, numbered `len(chunks)`, makes the whole of them when all others have succeeded.
+    `owner` is whose job it is; empty where the service asks for no keys.
     """
 
     id: str
+    owner: str = ""
     queue: str
     request: JobRequest
     unit: str

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from fastapi import Depends, Path, Request
 
+from service.api.access.callers import Caller, caller_of
 from service.api.metrics import Metrics
 from service.api.requests.bodies import BodyLimits
 from service.api.requests.executor import BoundedExecutor
@@ -80,7 +81,12 @@ def _services(request: Request) -> Services:
     return services
 
 
+def _caller(request: Request) -> Caller:
+    return caller_of(request.scope)
+
+
 ServicesDependency = Annotated[Services, Depends(_services)]
+CallerDependency = Annotated[Caller, Depends(_caller)]
 ModelName = Annotated[str, Path(description="A model's name, from `GET /v1/models`.", examples=["shapes"])]
 ModelVersion = Annotated[str, Path(description="One of the model's versions.", examples=["1"])]
 JobId = Annotated[str, Path(description="A job's id.", examples=["0197f3c2a1b24c0e9d5f6a7b8c9d0e1f"])]
