@@ -18,8 +18,10 @@ from service.api.access.origins import OriginGuard
 from service.api.dependencies import Services, Times
 from service.api.headers import SecurityHeaders
 from service.api.metrics import Metrics, RequestMeter
+from service.api.requests.admission import Admission, AdmissionLimits
 from service.api.requests.bodies import BodyLimits
 from service.api.requests.executor import BoundedExecutor, Slots
+from service.api.requests.gate import Gate
 from service.api.requests.uploads import Uploads
 from service.api.result_cache import ResultCache
 from service.api.routes import datasets, documentation, events, health, jobs, models, pages
@@ -69,6 +71,7 @@ def create_app(settings: Settings) -> FastAPI:
     device = open_batcher(settings, metrics)
     services = Services(
         catalog=open_shared_catalog(settings, device, metrics),
+        admission=_open_admission(settings),
         executor=BoundedExecutor(running=limits.running_requests, waiting=limits.waiting_requests),
         parsing=BoundedExecutor(
             running=_PARSERS, waiting=limits.running_requests + limits.waiting_requests, name="parse"
@@ -119,6 +122,12 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.state.services = services
     app.add_middleware(RequestMeter, metrics=metrics, knows=services.catalog.is_known)
+    app.add_middleware(
+        Gate,
+        admission=services.admission,
+        limits=services.body_limits,
+        at_a_time=limits.owner_requests_at_a_time,
+    )
     # The last is the first that a request comes to.
     app.add_middleware(OriginGuard)
     app.add_middleware(HostGuard, names=HostNames((settings.host, *settings.hosts)))
@@ -145,6 +154,19 @@ def _open_jobs(settings: Settings, store: JobStore, artifacts: Artifacts, notifi
         waiters=Slots(limits.event_streams),
         max_wait_seconds=settings.jobs.max_wait_seconds,
         stopping=Event(),
+    )
+
+
+def _open_admission(settings: Settings) -> Admission:
+    limits = settings.limits
+    return Admission(
+        AdmissionLimits(
+            running=limits.running_requests,
+            waiting=limits.waiting_requests,
+            body_bytes=limits.body_bytes,
+            seconds=limits.body_timeout_seconds,
+            rate=limits.body_bytes_per_second,
+        )
     )
 
 
