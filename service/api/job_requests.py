@@ -7,6 +7,7 @@ from functools import partial
 
 from fastapi import Request, Response
 
+from service.api.access.callers import Caller
 from service.api.dependencies import Services, until_gone
 from service.api.requests.negotiation import JSON, PNG
 from service.api.requests.preferences import Preferences, read_idempotency_key, read_preferences, wants_fresh
@@ -22,8 +23,9 @@ RETRY_AFTER_SECONDS = 1
 
 @dataclass(frozen=True)
 class Asked:
-    """What a client asked for; `version` is None where it named none, `versions` are several, to be compared."""
+    """What `caller` asked for; `version` is None where it named none, `versions` are several, to be compared."""
 
+    caller: Caller
     model: str
     version: str | None
     work: engine.Request
@@ -52,7 +54,8 @@ async def answer_with_job(request: Request, services: Services, asked: Asked) ->
 
 async def _submit(request: Request, services: Services, asked: Asked) -> str:
     """The id of the job."""
-    jobs, key = services.jobs, read_idempotency_key(request.headers)
+    jobs, given = services.jobs, read_idempotency_key(request.headers)
+    key = None if given is None else key_of_owner(asked.caller.owner, given)
     if key is not None:
         earlier = await jobs.call(lambda: jobs.store.reserve(key, _fingerprint(asked)))
         if earlier is not None:
@@ -77,10 +80,16 @@ async def _draft(request: Request, services: Services, asked: Asked, models: Seq
 
     def draft() -> Draft:
         with services.allow(dataset_check=is_dataset) as allowance:
-            return draft_job(models, replace(asked.work, allowance=allowance), services.jobs.rules)
+            work = replace(asked.work, allowance=allowance)
+            return draft_job(models, work, services.jobs.rules, owner=asked.caller.owner)
 
     executor = services.dataset_checks if is_dataset else services.executor
     return await executor.run(draft, asked.model, partial(until_gone, request))
+
+
+def key_of_owner(owner: str, key: str) -> str:
+    """An Idempotency-Key as the store has it: no two owners have one in common, whatever they write."""
+    return fingerprint([owner, key])
 
 
 def _fingerprint(asked: Asked) -> str:

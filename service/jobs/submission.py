@@ -42,7 +42,7 @@ class Draft:
     images: Dataset | None = None
 
 
-def draft_job(models: Sequence[Model], request: Request, rules: JobRules) -> Draft:
+def draft_job(models: Sequence[Model], request: Request, rules: JobRules, *, owner: str = "") -> Draft:
     """Check all that can be known before computing, and cut the work. Raises a ConvscopeError.
 
     Several models are versions of one, to be compared.
@@ -66,14 +66,15 @@ def draft_job(models: Sequence[Model], request: Request, rules: JobRules) -> Dra
     )
     record = JobRecord(
         id=uuid4().hex,
+        owner=owner,
         queue=_queue(model.name, rules.gpu_models),
         request=asked,
         unit=work.unit,
         chunks=work.chunks,
         combines=work.combines,
     )
-    # Another version may compute the same request otherwise.
-    key = fingerprint({"request": asked.model_dump(), "convscope": software().get("convscope")})
+    # Another version may compute the same request otherwise. Owners share no job, and cannot tell of each other's.
+    key = fingerprint({"owner": owner, "request": asked.model_dump(), "convscope": software().get("convscope")})
     return Draft(record, key, image, images)
 
 

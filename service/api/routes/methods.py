@@ -12,6 +12,7 @@ import anyio.to_thread
 from fastapi import APIRouter, Request, Response
 
 from schemas.methods import MethodList, MethodParams
+from service.api.access.callers import caller_of
 from service.api.dependencies import ModelName, ModelVersion, Services, ServicesDependency, until_gone
 from service.api.examples import request_body, request_headers, result_responses
 from service.api.fragments import Fragment
@@ -91,7 +92,9 @@ async def _answer(request: Request, services: Services, method: AnyMethod, name:
     media_type = choose(", ".join(request.headers.getlist("accept")), (JSON, PNG) if method.makes_pictures else (JSON,))
     services.executor.require_room()
     async with _read(request, services, method) as (work, versions):
-        asked = Asked(name, version, work, media_type, _find_versions(services, name, version, versions))
+        asked = Asked(
+            caller_of(request.scope), name, version, work, media_type, _find_versions(services, name, version, versions)
+        )
         is_job = method.kind == "job" or work.images is not None or bool(asked.versions)
         if is_job or read_preferences(request.headers).respond_async:
             return await answer_with_job(request, services, asked)
