@@ -38,13 +38,13 @@ async def answer_with_job(request: Request, services: Services, asked: Asked) ->
 
     Raises a ConvscopeError.
     """
-    preferences = read_preferences(request.headers)
-    snapshot = await services.jobs.get(await _submit(request, services, asked))
+    preferences, caller = read_preferences(request.headers), asked.caller
+    snapshot = await services.jobs.get(await _submit(request, services, asked), owner=caller.sees)
     if preferences.wait_seconds is not None:
         # The store is asked at least once more, however short the wait.
         seconds = min(preferences.wait_seconds, services.jobs.max_wait_seconds)
-        snapshot = await services.jobs.wait(snapshot, seconds)
-    response = await _present(services, snapshot, asked.media_type, waited=preferences.wait_seconds is not None)
+        snapshot = await services.jobs.wait(snapshot, seconds, owner=caller.sees)
+    response = await _present(services, asked, snapshot, waited=preferences.wait_seconds is not None)
     response.headers["Location"] = job_route(snapshot.record.id)
     response.headers["Vary"] = "Accept, Prefer"
     if applied := _applied(preferences, services.jobs.max_wait_seconds):
@@ -100,17 +100,17 @@ def _fingerprint(asked: Asked) -> str:
     return fingerprint([work.method.name, asked.model, asked.version, params, image, images, asked.versions])
 
 
-async def _present(services: Services, snapshot: Snapshot, media_type: str, *, waited: bool) -> Response:
+async def _present(services: Services, asked: Asked, snapshot: Snapshot, *, waited: bool) -> Response:
     route = job_route(snapshot.record.id)
     if snapshot.state == "succeeded":
         images = stored_images(snapshot)
-        if media_type == PNG and images:
+        if asked.media_type == PNG and images:
             data = await services.jobs.call(services.jobs.artifacts.read, images[0].file)
             where = f"{route}/images/{images[0].name}"
             return Response(data, media_type=PNG, headers={"Content-Location": where})
         if waited and (result := make_result(snapshot)):
             return Response(result.model_dump_json(), media_type=JSON, headers={"Content-Location": route})
-    content = describe(snapshot).model_dump_json()
+    content = describe(snapshot, shows_owner=asked.caller.sees_all).model_dump_json()
     if is_final(snapshot):
         return Response(content, media_type=JSON, headers={"Content-Location": route})
     return Response(content, 202, media_type=JSON, headers={"Retry-After": str(RETRY_AFTER_SECONDS)})
