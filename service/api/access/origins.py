@@ -9,6 +9,7 @@ does not undo what they did. `Sec-Fetch-Site` is the browser's own word, which n
 
 from typing import Final
 
+from starlette._utils import get_route_path
 from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -31,7 +32,7 @@ class OriginGuard:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"] in EXEMPT or not is_foreign(scope):
+        if scope["type"] != "http" or get_route_path(scope) in EXEMPT or not is_foreign(scope):
             await self._app(scope, receive, send)
             return
         origin = Headers(scope=scope).get("origin", "of another site")
