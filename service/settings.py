@@ -98,6 +98,11 @@ class Settings(BaseSettings):
         description="File of the keys that are asked for, a line `name role sha256` each, which `convscope keys new` "
         "writes; it is read again when it changes (docs/keys.md). Empty: no keys, and on loopback alone.",
     )
+    open: bool = Field(
+        default=False,
+        description="Whether a service without keys may listen where other machines reach it. Whoever does may use all "
+        "of it: for networks where everybody is trusted.",
+    )
     metrics_without_key: bool = Field(
         default=False, description="Whether `/metrics` is answered without a key where keys are asked for."
     )
