@@ -16,12 +16,13 @@ from schemas.results import Answer
 from service.jobs.store.port import Chunk, Snapshot
 
 
-def summarize(snapshot: Snapshot) -> JobSummary:
-    """Everything but pictures and numbers."""
+def summarize(snapshot: Snapshot, *, shows_owner: bool = False) -> JobSummary:
+    """Everything but pictures and numbers; whose job it is only for who sees the jobs of all."""
     record, asked = snapshot.record, snapshot.record.request
     route = job_route(record.id)
     return JobSummary(
         id=record.id,
+        owner=(record.owner or None) if shows_owner else None,
         state=snapshot.state,
         revision=snapshot.revision,
         progress=measure_progress(snapshot),
@@ -40,9 +41,9 @@ def summarize(snapshot: Snapshot) -> JobSummary:
     )
 
 
-def describe(snapshot: Snapshot) -> Job:
+def describe(snapshot: Snapshot, *, shows_owner: bool = False) -> Job:
     """The job with its result, or with the pictures that are ready so far."""
-    summary, result = summarize(snapshot), make_result(snapshot)
+    summary, result = summarize(snapshot, shows_owner=shows_owner), make_result(snapshot)
     images = [] if result else [_link(snapshot.record.id, image) for image in stored_images(snapshot)]
     return Job(**_members(summary, JobSummary), images=images, result=result)
 
