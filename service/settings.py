@@ -5,11 +5,12 @@ Redis, or have weights fetched from another place.
 """
 
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import (
     BaseSettings,
     DotEnvSettingsSource,
@@ -24,6 +25,7 @@ from service.models.remote.registry import name_models
 from service.trusted_packages import require_package
 
 ENV_FILE: Final = "CONVSCOPE_ENV_FILE"
+_ORIGIN: Final = re.compile(r"https?://(\[[0-9a-f:.]{2,45}\]|[a-z0-9._-]{1,253})(:[0-9]{1,5})?")
 
 
 def _empty_is_none(value: object) -> object:
@@ -37,6 +39,17 @@ def _split(value: object) -> object:
 def _split_places(value: object) -> object:
     """A path is one folder, whatever is in its name; a text may name several."""
     return (str(value),) if isinstance(value, Path) else () if value is None else _split(value)
+
+
+def _require_origins(value: tuple[str, ...]) -> tuple[str, ...]:
+    for origin in value:
+        # As browsers write it: anything else would never match, and `*` would let all in.
+        if _ORIGIN.fullmatch(origin) is None or origin.endswith((":80", ":443")):
+            raise ValueError(
+                "an origin is a scheme and a host in lower case, with a port where it is not the scheme's own, such as "
+                "https://lab.example or http://localhost:3000; '*' is none"
+            )
+    return value
 
 
 def _require_mlflow(value: tuple[str, ...]) -> tuple[str, ...]:
@@ -97,6 +110,35 @@ class Settings(BaseSettings):
         None,
         description="File of the keys that are asked for, a line `name role sha256` each, which `convscope keys new` "
         "writes; it is read again when it changes (docs/keys.md). Empty: no keys, and on loopback alone.",
+    )
+    open: bool = Field(
+        default=False,
+        description="Whether a service without keys may listen where other machines reach it. Whoever does may use all "
+        "of it: for networks where everybody is trusted.",
+    )
+    cors_origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split), AfterValidator(_require_origins)] = (
+        Field(
+            (),
+            description="Origins whose pages may ask from a browser (CORS), such as "
+            "`https://lab.example,http://localhost:3000`, with a key in a header, not with the page's cookie. Empty: none "
+            "but the service's own.",
+        )
+    )
+    metrics_without_key: bool = Field(
+        default=False, description="Whether `/metrics` is answered without a key where keys are asked for."
+    )
+    # Kept out of what is handed to other processes, and out of every representation.
+    session_secret: Annotated[SecretStr | None, BeforeValidator(_empty_is_none)] = Field(
+        None,
+        exclude=True,
+        repr=False,
+        min_length=32,
+        description="What signs the page's sessions, at least 32 random characters, the same for all services of one "
+        "name. Empty: made once, and kept in Redis where there is Redis, else in `CONVSCOPE_DATA`. A new one ends all "
+        "sessions.",
+    )
+    session_seconds: float = Field(
+        43_200, gt=0, description="How long somebody who has signed in on the page stays so; revoking the key ends it."
     )
     models: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_places)] = Field(
         (),
