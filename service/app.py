@@ -15,6 +15,7 @@ from fastapi import FastAPI
 from service.api import openapi, problems
 from service.api.access.hosts import HostGuard, HostNames
 from service.api.access.origins import OriginGuard
+from service.api.access.prefixes import ForwardedAddress
 from service.api.dependencies import Services, Times
 from service.api.headers import SecurityHeaders
 from service.api.metrics import Metrics, RequestMeter
@@ -122,6 +123,7 @@ def create_app(settings: Settings) -> FastAPI:
     # The last is the first that a request comes to.
     app.add_middleware(OriginGuard)
     app.add_middleware(HostGuard, names=HostNames((settings.host, *settings.hosts)))
+    app.add_middleware(ForwardedAddress, root_path=settings.root_path, proxies=settings.trusted_proxies)
     app.add_middleware(SecurityHeaders)
     problems.install(app)
     openapi.install(app, METHODS.values())

@@ -9,12 +9,13 @@ does not undo what they did. `Sec-Fetch-Site` is the browser's own word, which n
 
 from typing import Final
 
+from starlette._utils import get_route_path
 from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.api.access import EXEMPT
-from service.api.access.hosts import parse_host
+from service.api.access.hosts import FORWARDED_HOST, parse_host
 from service.api.problems import respond
 from service.engine.nearest import shorten
 
@@ -31,7 +32,7 @@ class OriginGuard:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"] in EXEMPT or not is_foreign(scope):
+        if scope["type"] != "http" or get_route_path(scope) in EXEMPT or not is_foreign(scope):
             await self._app(scope, receive, send)
             return
         origin = Headers(scope=scope).get("origin", "of another site")
@@ -56,7 +57,7 @@ def is_foreign(scope: Scope) -> bool:
 def _own(origin: str, scope: Scope, headers: Headers) -> str | None:
     """The origin itself where it is that of the request: scheme, name and port. None for all others, also `null`."""
     scheme, _, rest = origin.partition("://")
-    given, asked = parse_host(rest), parse_host(headers.get("host", ""))
+    given, asked = parse_host(rest), parse_host(headers.get(FORWARDED_HOST) or headers.get("host", ""))
     if given is None or asked is None or scheme != scope["scheme"]:
         return None
     default = _PORTS.get(scheme)

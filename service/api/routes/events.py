@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Header, Request
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from starlette.exceptions import HTTPException
 
-from service.api.dependencies import JobId, ServicesDependency
+from service.api.dependencies import BaseDependency, JobId, ServicesDependency
 from service.api.fragments import Responses
 from service.api.problems import make_problem
 from service.api.watching import JobServices
@@ -84,39 +84,41 @@ async def _watch(
     response_class=EventSourceResponse,
     responses=_RESPONSES,
 )
-async def watch_job(request: Request, watch: Annotated[Watch, Depends(_watch)]) -> AsyncIterator[ServerSentEvent]:
+async def watch_job(
+    request: Request, watch: Annotated[Watch, Depends(_watch)], base: BaseDependency
+) -> AsyncIterator[ServerSentEvent]:
     after = watch.first
     # Who resumes where the job still stands has seen all of it, and is told nothing twice.
-    for event in _tell(None, after, watch.seen) if watch.seen != after.revision else ():
+    for event in _tell(None, after, watch.seen, base) if watch.seen != after.revision else ():
         yield event
     try:
         async for latest in watch.jobs.follow(watch.first):
             before, after = after, latest
-            for event in _tell(before, after, before.revision):
+            for event in _tell(before, after, before.revision, base):
                 yield event
     except ConvscopeError as error:
         # The answer has begun, so that its status can no longer say so.
         yield ServerSentEvent(event="error", data=make_problem(request, error.code, error.detail))
 
 
-def _tell(before: Snapshot | None, after: Snapshot, seen: int) -> Iterator[ServerSentEvent]:
+def _tell(before: Snapshot | None, after: Snapshot, seen: int, base: str) -> Iterator[ServerSentEvent]:
     """The events of one look. Only the last one has the `id`: who resumes from it has missed none of the others."""
-    events = list(_changes(before, after, seen))
+    events = list(_changes(before, after, seen, base))
     yield from (ServerSentEvent(event=name, data=data) for name, data in events[:-1])
     yield from (ServerSentEvent(event=name, data=data, id=str(after.revision)) for name, data in events[-1:])
 
 
-def _changes(before: Snapshot | None, after: Snapshot, seen: int) -> Iterator[tuple[str, object]]:
+def _changes(before: Snapshot | None, after: Snapshot, seen: int, base: str) -> Iterator[tuple[str, object]]:
     changed = before is None or before.state != after.state
     # The final state comes last: nothing follows it.
     if changed and not is_final(after):
-        yield "job", summarize(after)
-    for image in images_since(after, seen):
+        yield "job", summarize(after, base)
+    for image in images_since(after, seen, base):
         yield "image", image
     if before is not None and measure_progress(before) != measure_progress(after):
         yield "progress", measure_progress(after)
     if changed and is_final(after):
-        yield "job", summarize(after)
+        yield "job", summarize(after, base)
 
 
 def _parse(last_event_id: str | None) -> int:

@@ -7,7 +7,7 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Query, Request, Response
 
 from schemas.jobs import Job, JobList
-from service.api.dependencies import ImageName, JobId, Services, ServicesDependency
+from service.api.dependencies import BaseDependency, ImageName, JobId, Services, ServicesDependency
 from service.api.fragments import Responses
 from service.api.requests.negotiation import JSON, PNG
 from service.api.watching import JobServices, require_id
@@ -34,18 +34,19 @@ _PICTURE: Final[Responses] = {
 @router.get("", summary="List the jobs, newest first", operation_id="list_jobs", responses=_ERRORS | {422: {}})
 async def list_jobs(
     services: ServicesDependency,
+    base: BaseDependency,
     limit: Annotated[int, Query(ge=1, le=MAX_PAGE, description="Jobs on one page.")] = 50,
     after: Annotated[
         str | None,
         Query(pattern="^[0-9a-f]{32}$", description="The last id of the page before; `next` has it."),
     ] = None,
 ) -> JobList:
-    return await services.jobs.call(_list, services.jobs.store, limit, after)
+    return await services.jobs.call(_list, services.jobs.store, limit, after, base)
 
 
 @router.get("/{job}", summary="Look at a job", operation_id="get_job", response_model=Job, responses=_ERRORS)
-async def get_job(services: ServicesDependency, job: JobId) -> Response:
-    return await _describe(services, job, 200)
+async def get_job(services: ServicesDependency, base: BaseDependency, job: JobId) -> Response:
+    return await _describe(services, job, base, 200)
 
 
 @router.head("/{job}/images/{name}", include_in_schema=False)
@@ -69,10 +70,10 @@ async def get_job_image(request: Request, services: ServicesDependency, job: Job
     response_model=Job,
     responses=_ERRORS | {200: {"model": Job, "description": "It was cancelled before."}, 409: {}},
 )
-async def cancel_job(services: ServicesDependency, job: JobId) -> Response:
+async def cancel_job(services: ServicesDependency, base: BaseDependency, job: JobId) -> Response:
     before = await services.jobs.call(services.jobs.store.cancel, require_id(job))
     await services.jobs.call(forget_numbers, services.jobs.artifacts, job)
-    return await _describe(services, job, 200 if before == "cancelled" else 202)
+    return await _describe(services, job, base, 200 if before == "cancelled" else 202)
 
 
 @router.delete(
@@ -94,19 +95,19 @@ async def delete_job(services: ServicesDependency, job: JobId) -> None:
         logger.warning("the pictures of job %s stay for now: %s", job, error.detail)
 
 
-async def _describe(services: Services, job: str, status: int) -> Response:
+async def _describe(services: Services, job: str, base: str, status: int) -> Response:
     store = services.jobs.store
     # Large jobs have thousands of pictures to describe.
-    content = await services.jobs.call(lambda: describe(store.get(require_id(job))).model_dump_json())
+    content = await services.jobs.call(lambda: describe(store.get(require_id(job)), base).model_dump_json())
     return Response(content, status, media_type=JSON)
 
 
-def _list(store: JobStore, limit: int, after: str | None) -> JobList:
+def _list(store: JobStore, limit: int, after: str | None, base: str) -> JobList:
     # One more than asked for tells whether there is a next page.
     found = store.list(limit=limit + 1, after=after)
     page = found[:limit]
-    more = f"/v1/jobs?limit={limit}&after={page[-1].record.id}" if len(found) > limit else None
-    return JobList(jobs=[summarize(snapshot) for snapshot in page], next=more)
+    more = f"{base}/v1/jobs?limit={limit}&after={page[-1].record.id}" if len(found) > limit else None
+    return JobList(jobs=[summarize(snapshot, base) for snapshot in page], next=more)
 
 
 def _picture(jobs: JobServices, job: str, name: str, known: str) -> Response:
