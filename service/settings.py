@@ -109,6 +109,11 @@ class Settings(BaseSettings):
         description="Addresses or networks of proxies whose `X-Forwarded-For`, `-Proto`, `-Host` and `-Prefix` are "
         "believed, such as `10.0.0.7,10.1.0.0/16`; `*`: anybody's; empty: nobody's.",
     )
+    api_keys: Annotated[Path | None, BeforeValidator(_empty_is_none)] = Field(
+        None,
+        description="File of the keys that are asked for, a line `name role sha256` each, which `convscope keys new` "
+        "writes; it is read again when it changes (docs/keys.md). Empty: no keys, and on loopback alone.",
+    )
     models: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_places)] = Field(
         (),
         description="The repository of models: a folder, or an fsspec URL such as `s3://bucket/models`, or several of "

@@ -20,12 +20,13 @@ from schemas.results import Answer
 from service.jobs.store.port import Chunk, Snapshot
 
 
-def summarize(snapshot: Snapshot, base: str) -> JobSummary:
-    """Everything but pictures and numbers."""
+def summarize(snapshot: Snapshot, base: str, *, shows_owner: bool = False) -> JobSummary:
+    """Everything but pictures and numbers; whose job it is only for who sees the jobs of all."""
     record, asked = snapshot.record, snapshot.record.request
     route = job_route(record.id, base)
     return JobSummary(
         id=record.id,
+        owner=(record.owner or None) if shows_owner else None,
         state=snapshot.state,
         revision=snapshot.revision,
         progress=measure_progress(snapshot),
@@ -44,9 +45,9 @@ def summarize(snapshot: Snapshot, base: str) -> JobSummary:
     )
 
 
-def describe(snapshot: Snapshot, base: str) -> Job:
+def describe(snapshot: Snapshot, base: str, *, shows_owner: bool = False) -> Job:
     """The job with its result, or with the pictures that are ready so far."""
-    summary, result = summarize(snapshot, base), make_result(snapshot, base)
+    summary, result = summarize(snapshot, base, shows_owner=shows_owner), make_result(snapshot, base)
     images = [] if result else _link(snapshot, stored_images(snapshot), base)
     return Job(**_members(summary, JobSummary), images=images, result=result)
 

@@ -112,3 +112,11 @@ def test_summary_has_times_and_attempts_when_a_job_failed() -> None:
     assert summary.started_at == datetime(1970, 1, 1, 0, 0, 1, 500_000, tzinfo=UTC)
     assert (summary.finished_at, summary.error) == (None, JobError(code="c", detail="d"))
     assert summary.links.cancel == f"/lab/v1/jobs/{'a' * 32}/cancel"
+
+
+def test_owner_is_told_to_who_sees_the_jobs_of_all() -> None:
+    theirs = _snapshot(FIRST, SECOND, WAITING, record=RECORD.model_copy(update={"owner": "a"}))
+    assert [summarize(theirs, "").owner, describe(theirs, "").owner] == [None, None]
+    assert [summarize(theirs, "", shows_owner=True).owner, describe(theirs, "", shows_owner=True).owner] == ["a", "a"]
+    # Where no keys are asked for there is nobody to tell of.
+    assert summarize(_snapshot(FIRST, SECOND, WAITING), "", shows_owner=True).owner is None

@@ -2,6 +2,7 @@
 CREATE TABLE jobs (
     sequence INTEGER PRIMARY KEY AUTOINCREMENT,
     id TEXT NOT NULL UNIQUE,
+    owner TEXT NOT NULL,
     record TEXT NOT NULL,
     input TEXT,
     state TEXT NOT NULL DEFAULT 'queued',
@@ -15,6 +16,8 @@ CREATE TABLE jobs (
 CREATE INDEX jobs_in_work ON jobs (state) WHERE state IN ('queued', 'running');
 CREATE INDEX jobs_to_expire ON jobs (expires) WHERE finished IS NOT NULL;
 CREATE INDEX jobs_by_input ON jobs (input);
+-- With the sequence, which every index of a table ends with: one owner's jobs, newest first.
+CREATE INDEX jobs_by_owner ON jobs (owner);
 
 -- fence is 0 unless an attempt runs, or the chunk ended with it. lease and position are set while they mean something.
 -- Of the attempts, `retries` failed for a passing reason. result is NULL where nobody needs it any more.
@@ -61,7 +64,7 @@ CREATE TABLE duplicates (key TEXT PRIMARY KEY, job TEXT NOT NULL);
 CREATE INDEX duplicates_by_job ON duplicates (job);
 CREATE TABLE idempotency (key TEXT PRIMARY KEY, fingerprint TEXT, reserved REAL NOT NULL, job TEXT, ends REAL NOT NULL);
 CREATE INDEX idempotency_ends ON idempotency (ends);
-CREATE TABLE tombstones (job TEXT PRIMARY KEY, ends REAL NOT NULL);
+CREATE TABLE tombstones (job TEXT PRIMARY KEY, owner TEXT NOT NULL, ends REAL NOT NULL);
 CREATE INDEX tombstones_ends ON tombstones (ends);
 CREATE TABLE releases (worker TEXT PRIMARY KEY, ends REAL NOT NULL);
 CREATE TABLE fences (last INTEGER NOT NULL);

@@ -154,7 +154,11 @@ class Sweep:
 
 
 class JobStore(Protocol):
-    """Every call may raise JobsUnavailableError; nothing is then half done. Safe to use from several threads."""
+    """Every call may raise JobsUnavailableError; nothing is then half done. Safe to use from several threads.
+
+    What a client asks for takes the `owner` whose jobs it may see, None for all: another's job is answered for as one
+    that never was.
+    """
 
     def reserve(self, key: str, fingerprint: str) -> str | None:
         """Take an Idempotency-Key for a request that is being answered; the job's id if it was answered before.
@@ -192,7 +196,7 @@ class JobStore(Protocol):
         """
         ...
 
-    def get(self, job: str, *, after: int | None = None) -> Snapshot:
+    def get(self, job: str, *, owner: str | None = None, after: int | None = None) -> Snapshot:
         """Raises JobNotFoundError, or JobExpiredError for a while after its time.
 
         With `after`, for who has seen the job at that revision: without `answer`, and with the pictures alone of
@@ -207,18 +211,18 @@ class JobStore(Protocol):
         """
         ...
 
-    def picture(self, job: str, name: str) -> Picture | None:
+    def picture(self, job: str, name: str, *, owner: str | None = None) -> Picture | None:
         """The first of that name, those of the combining chunk before all others; None where there is none, or not yet.
 
         Raises what `get` raises.
         """
         ...
 
-    def revision(self, job: str) -> int:
+    def revision(self, job: str, *, owner: str | None = None) -> int:
         """The job's revision alone, cheaply. Raises what `get` raises."""
         ...
 
-    def list(self, *, limit: int, after: str | None = None) -> Sequence[Snapshot]:
+    def list(self, *, limit: int, owner: str | None = None, after: str | None = None) -> Sequence[Snapshot]:
         """Jobs, newest first, without answers and pictures; `after` is the last id of the page before.
 
         Raises what `get` raises where the job `after` is gone.
@@ -266,14 +270,14 @@ class JobStore(Protocol):
         """Take back what a process holds that is known to be dead, as if its lease had ended."""
         ...
 
-    def cancel(self, job: str) -> JobState:
+    def cancel(self, job: str, *, owner: str | None = None) -> JobState:
         """End the job as cancelled; returns the state before.
 
         Raises JobEndedError where it has succeeded or failed, and what `get` raises.
         """
         ...
 
-    def delete(self, job: str) -> bool:
+    def delete(self, job: str, *, owner: str | None = None) -> bool:
         """Take one request from the job; False where others are left, whose it stays.
 
         With its last request it is forgotten, whatever its state: workers learn of it as of a cancelled one. Raises

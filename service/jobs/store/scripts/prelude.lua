@@ -9,10 +9,11 @@
 -- images:ID       hash: chunk -> its pictures, if any  places:ID  hash: a picture's name -> the chunk it is found in
 -- queue:NAME      zset: 'ID:chunk' by position     leases   zset: 'ID:chunk' by the lease's end
 -- jobs            zset: ID by order of creation    expiry   zset: final jobs by their end
+-- jobs:OWNER      zset: the same of one owner
 -- active          set: jobs queued or running      queues   set: names of queues
 -- hold:FENCE      hash: what a process holds; outlives the job, and has `ended` from the job's end on
 -- process:NAME    the fence that a process holds   ended:WORKER  zset: fences of ended jobs by when they ended
--- gone:ID         'expired'                        duplicate:KEY  ID
+-- gone:ID         the owner of an expired job      duplicate:KEY  ID
 -- requests:ID     set: the submissions that the job answers        deleted:TOKEN  what a delete came to
 -- form            the form of all this, set with every job
 -- idempotency:KEY hash                             idempotency    zset: those keys by when they end
@@ -23,7 +24,7 @@ local call = redis.call
 
 -- The form of these keys, and of the JSON in them: a change raises the number. Records without one are of the first.
 -- Nothing is brought over, as jobs are kept for a day: what has another form is left to the version that wrote it.
-local FORM = '3'
+local FORM = '4'
 local form = call('GET', P .. 'form') or '1'
 if form ~= FORM and call('EXISTS', P .. 'jobs') == 1 then
     return redis.error_reply('FORM ' .. form)
@@ -58,8 +59,17 @@ local function split(entry)
     return string.match(entry, '^(.*):(%d+)$')
 end
 
-local function absent(job)
-    return {call('GET', P .. 'gone:' .. job) == 'expired' and 'expired' or 'missing'}
+-- `sees` is empty for who may see all jobs, or '=' and the owner whose jobs they are.
+local function is_seen(owner, sees)
+    return owner and (sees == '' or sees == '=' .. owner)
+end
+
+-- What is answered instead where the job is not there, or is not to be seen; nil where it is.
+local function absent(job, sees)
+    if is_seen(call('HGET', job_key(job), 'owner'), sees) then
+        return nil
+    end
+    return {is_seen(call('GET', P .. 'gone:' .. job), sees) and 'expired' or 'missing'}
 end
 
 -- As many keys as may be; the oldest are forgotten, a few at a time.
@@ -178,7 +188,8 @@ end
 
 local function forget(job, at)
     local key = job_key(job)
-    local input = call('HGET', key, 'input')
+    local facts = call('HMGET', key, 'owner', 'input')
+    local owner, input = facts[1], facts[2]
     if call('SISMEMBER', P .. 'active', job) == 1 then
         stop_chunks(job, at)
     end
@@ -189,6 +200,7 @@ local function forget(job, at)
     call('UNLINK', key, P .. 'results:' .. job, P .. 'images:' .. job, P .. 'places:' .. job, P .. 'requests:' .. job)
     call('SREM', P .. 'active', job)
     call('ZREM', P .. 'jobs', job)
+    call('ZREM', P .. 'jobs:' .. owner, job)
     call('ZREM', P .. 'expiry', job)
 end
 
