@@ -10,7 +10,7 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import (
     BaseSettings,
     DotEnvSettingsSource,
@@ -113,6 +113,27 @@ class Settings(BaseSettings):
         None,
         description="File of the keys that are asked for, a line `name role sha256` each, which `convscope keys new` "
         "writes; it is read again when it changes (docs/keys.md). Empty: no keys, and on loopback alone.",
+    )
+    open: bool = Field(
+        default=False,
+        description="Whether a service without keys may listen where other machines reach it. Whoever does may use all "
+        "of it: for networks where everybody is trusted.",
+    )
+    metrics_without_key: bool = Field(
+        default=False, description="Whether `/metrics` is answered without a key where keys are asked for."
+    )
+    # Kept out of what is handed to other processes, and out of every representation.
+    session_secret: Annotated[SecretStr | None, BeforeValidator(_empty_is_none)] = Field(
+        None,
+        exclude=True,
+        repr=False,
+        min_length=32,
+        description="What signs the page's sessions, at least 32 random characters, the same for all services of one "
+        "name. Empty: made once, and kept in Redis where there is Redis, else in `CONVSCOPE_DATA`. A new one ends all "
+        "sessions.",
+    )
+    session_seconds: float = Field(
+        43_200, gt=0, description="How long somebody who has signed in on the page stays so; revoking the key ends it."
     )
     models: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_places)] = Field(
         (),

@@ -44,7 +44,8 @@ class ForwardedAddress:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        prefix, fault = self._root_path, None
+        # A server may have placed it already.
+        prefix, fault = self._root_path or scope.get("root_path", ""), None
         peer = scope.get("client")
         if peer is not None and peer[0] in self._proxied.trusted_hosts:
             try:

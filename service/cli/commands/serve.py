@@ -40,10 +40,14 @@ def serve() -> None:
     import uvicorn
 
     from service.app import create_app
+    from service.composition.access import AccessError
 
     settings = read_settings()
     configure_logging(force=True)
-    app = create_app(settings)
+    try:
+        app = create_app(settings)
+    except AccessError as error:
+        raise click.UsageError(str(error)) from error
 
     class Server(uvicorn.Server):
         def handle_exit(self, sig: int, frame: FrameType | None) -> None:
