@@ -19,6 +19,7 @@ from service.api.access.keys.authenticator import Authenticator
 from service.api.access.keys.guard import KeyGuard
 from service.api.access.keys.roles import roles_of
 from service.api.access.origins import OriginGuard
+from service.api.access.prefixes import ForwardedAddress
 from service.api.dependencies import Services, Times
 from service.api.headers import SecurityHeaders
 from service.api.metrics import Metrics, RequestMeter
@@ -158,6 +159,7 @@ def _add_middleware(app: FastAPI, settings: Settings, services: Services, authen
     # Foreign pages have no key, nor the page's cookie, which is that of another name.
     if authenticator is None or settings.hosts:
         app.add_middleware(HostGuard, names=HostNames((settings.host, *settings.hosts)))
+    app.add_middleware(ForwardedAddress, root_path=settings.root_path, proxies=settings.trusted_proxies)
     app.add_middleware(SecurityHeaders)
 
 

@@ -229,6 +229,12 @@ PROBLEMS: Final[dict[str, ProblemType]] = {
     ),
     "not_found": ProblemType(404, "No such route", "`/docs` lists the routes."),
     "method_not_allowed": ProblemType(405, "Method not allowed", "The route exists, but not for this HTTP method."),
+    "forwarded_invalid": ProblemType(
+        400,
+        "Forwarded address makes no sense",
+        "A proxy in `CONVSCOPE_TRUSTED_PROXIES` sent an `X-Forwarded-Host`, `-Prefix` or `-Proto` that cannot be, or "
+        "one of them twice. Have it replace what clients send by its own: docs/proxies.md has examples.",
+    ),
     "bad_request": ProblemType(400, "Bad request", "The request cannot be understood."),
     "internal_error": ProblemType(500, "Internal error", "A fault of the service; it is in its log."),
 }
