@@ -78,7 +78,7 @@ class JobRequest(Schema):
 
     `image` is the SHA-256 of the picture among the artifacts, or `images` that of a dataset, a ZIP; `model_sha256` is
     that of the model which the parameters were checked against. Of several `versions`, in order, `version` is the last.
-    `params` are JSON of any method.
+    `params` are JSON of any method. Picture or dataset have `input_bytes`.
     """
 
     model: str
@@ -88,6 +88,7 @@ class JobRequest(Schema):
     params: dict[str, Any]
     image: str | None
     images: str | None = None
+    input_bytes: int = 0
     versions: tuple[JobVersion, ...] = ()
 
     @property
@@ -119,6 +120,9 @@ class JobSummary(Schema):
     """A job in the listing: everything but its pictures and numbers."""
 
     id: str
+    owner: str | None = Field(
+        None, description="Whose job it is, told to admins alone: null for others, and where no keys are asked for."
+    )
     state: JobState
     revision: int = Field(description="Grows with every change of the job.")
     progress: Progress

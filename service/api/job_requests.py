@@ -7,7 +7,9 @@ from functools import partial
 
 from fastapi import Request, Response
 
+from service.api.access.callers import Caller
 from service.api.dependencies import Services
+from service.api.problems import prefix_of
 from service.api.requests.negotiation import JSON, PNG
 from service.api.requests.preferences import Preferences, read_idempotency_key, read_preferences, wants_fresh
 from service.api.requests.turns import take_turns
@@ -23,8 +25,9 @@ RETRY_AFTER_SECONDS = 1
 
 @dataclass(frozen=True)
 class Asked:
-    """What a client asked for; `version` is None where it named none, `versions` are several, to be compared."""
+    """What `caller` asked for; `version` is None where it named none, `versions` are several, to be compared."""
 
+    caller: Caller
     model: str
     version: str | None
     work: engine.Request
@@ -37,14 +40,15 @@ async def answer_with_job(request: Request, services: Services, asked: Asked) ->
 
     Raises a ConvscopeError.
     """
-    preferences = read_preferences(request.headers)
-    snapshot = await services.jobs.get(await _submit(request, services, asked))
+    preferences, caller = read_preferences(request.headers), asked.caller
+    snapshot = await services.jobs.get(await _submit(request, services, asked), owner=caller.sees)
     if preferences.wait_seconds is not None:
         # The store is asked at least once more, however short the wait.
         seconds = min(preferences.wait_seconds, services.jobs.max_wait_seconds)
-        snapshot = await services.jobs.wait(snapshot, seconds)
-    response = await _present(services, snapshot, asked.media_type, waited=preferences.wait_seconds is not None)
-    response.headers["Location"] = job_route(snapshot.record.id)
+        snapshot = await services.jobs.wait(snapshot, seconds, owner=caller.sees)
+    base = prefix_of(request)
+    response = await _present(services, asked, snapshot, base, waited=preferences.wait_seconds is not None)
+    response.headers["Location"] = job_route(snapshot.record.id, base)
     response.headers["Vary"] = "Accept, Prefer"
     if applied := _applied(preferences, services.jobs.max_wait_seconds):
         response.headers["Preference-Applied"] = applied
@@ -53,7 +57,8 @@ async def answer_with_job(request: Request, services: Services, asked: Asked) ->
 
 async def _submit(request: Request, services: Services, asked: Asked) -> str:
     """The id of the job."""
-    jobs, key = services.jobs, read_idempotency_key(request.headers)
+    jobs, given = services.jobs, read_idempotency_key(request.headers)
+    key = None if given is None else key_of_owner(asked.caller.owner, given)
     if key is not None:
         earlier = await jobs.call(lambda: jobs.store.reserve(key, _fingerprint(asked)))
         if earlier is not None:
@@ -79,10 +84,16 @@ async def _draft(request: Request, services: Services, asked: Asked, models: Seq
 
     def draft() -> Draft:
         with services.allow(turn.is_abandoned, dataset_check=is_dataset) as allowance:
-            return draft_job(models, replace(asked.work, allowance=allowance), services.jobs.rules)
+            work = replace(asked.work, allowance=allowance)
+            return draft_job(models, work, services.jobs.rules, owner=asked.caller.owner)
 
     executor = services.dataset_checks if is_dataset else services.executor
     return await executor.run(draft, turn.waiter)
+
+
+def key_of_owner(owner: str, key: str) -> str:
+    """An Idempotency-Key as the store has it: no two owners have one in common, whatever they write."""
+    return fingerprint([owner, key])
 
 
 def _fingerprint(asked: Asked) -> str:
@@ -93,17 +104,17 @@ def _fingerprint(asked: Asked) -> str:
     return fingerprint([work.method.name, asked.model, asked.version, params, image, images, asked.versions])
 
 
-async def _present(services: Services, snapshot: Snapshot, media_type: str, *, waited: bool) -> Response:
-    route = job_route(snapshot.record.id)
+async def _present(services: Services, asked: Asked, snapshot: Snapshot, base: str, *, waited: bool) -> Response:
+    route = job_route(snapshot.record.id, base)
     if snapshot.state == "succeeded":
         images = stored_images(snapshot)
-        if media_type == PNG and images:
+        if asked.media_type == PNG and images:
             data = await services.jobs.call(services.jobs.artifacts.read, images[0].file)
             where = f"{route}/images/{images[0].name}"
             return Response(data, media_type=PNG, headers={"Content-Location": where})
-        if waited and (result := make_result(snapshot)):
+        if waited and (result := make_result(snapshot, base)):
             return Response(result.model_dump_json(), media_type=JSON, headers={"Content-Location": route})
-    content = describe(snapshot).model_dump_json()
+    content = describe(snapshot, base, shows_owner=asked.caller.sees_all).model_dump_json()
     if is_final(snapshot):
         return Response(content, media_type=JSON, headers={"Content-Location": route})
     return Response(content, 202, media_type=JSON, headers={"Retry-After": str(RETRY_AFTER_SECONDS)})

@@ -1,6 +1,7 @@
 """Finished answers of interactive requests, kept in memory so that the same request is not computed twice.
 
-A result follows from the model, the method, the parameters, the picture and the software alone: of these a key is made.
+A result follows from the model, the method, the parameters, the picture and the software alone: of these a key is made,
+and of who asked.
 The ETag is `"KEY.BODY"`, with a digest of the body after the key. It is strong, as bodies of one key may differ where
 they were computed twice (timings; a picture computed in a batch with others, to 1e-4). And a client that brings a tag
 with the right key has the answer already, whether or not it is still kept here: 304, without computing.
@@ -62,8 +63,8 @@ class ResultCache:
         self._observer.cache_bytes("results", self._bytes)
 
 
-def make_key(model: Model, work: Request, media_type: str) -> str:
-    """The key of a request, hexadecimal. Takes a millisecond per megabyte of the picture."""
+def make_key(model: Model, work: Request, media_type: str, *, owner: str) -> str:
+    """The key of a request, hexadecimal: another for each owner. Takes a millisecond per megabyte of the picture."""
     network_info = model.network_info
     image = work.image.sha256 if work.image and work.method.consumes == "image" else None
     facts = [
@@ -80,6 +81,8 @@ def make_key(model: Model, work: Request, media_type: str) -> str:
         ),
         (work.method.name, work.params.model_dump(mode="json"), image, media_type),
         software(),
+        # A hit or a 304 must not tell that somebody else has asked the same.
+        owner,
     ]
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:_DIGITS]
 

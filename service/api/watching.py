@@ -45,25 +45,30 @@ class JobServices:
         """Call the store or the artifacts on a thread. Raises ServerBusyError, or what `function` raises."""
         return await self.executor.run(partial(function, *arguments))
 
-    async def get(self, job: str, *, after: int | None = None) -> Snapshot:
-        """As the store's. Raises JobNotFoundError also for what cannot be an id, and what the store raises."""
-        return await self.call(partial(self.store.get, require_id(job), after=after))
+    async def get(self, job: str, *, owner: str | None, after: int | None = None) -> Snapshot:
+        """As the store's, of the owner whose jobs the caller sees.
 
-    async def wait(self, snapshot: Snapshot, seconds: float) -> Snapshot:
+        Raises JobNotFoundError also for what cannot be an id, and what the store raises.
+        """
+        return await self.call(partial(self.store.get, require_id(job), owner=owner, after=after))
+
+    async def wait(self, snapshot: Snapshot, seconds: float, *, owner: str | None) -> Snapshot:
         """The job as it stands when it has ended, or when the time is over; at once where too many wait already."""
         end = monotonic() + seconds
         with self.waiters.take() as granted:
             if not granted or is_final(snapshot):
                 return snapshot
             has_changed = False
-            async for _ in self.follow(snapshot, until=end):
+            async for _ in self.follow(snapshot, owner=owner, until=end):
                 has_changed = True
             if has_changed:
                 with suppress(JobsUnavailableError, ServerBusyError):
-                    return await self.get(snapshot.record.id)
+                    return await self.get(snapshot.record.id, owner=owner)
         return snapshot
 
-    async def follow(self, snapshot: Snapshot, *, until: float | None = None) -> AsyncIterator[Snapshot]:
+    async def follow(
+        self, snapshot: Snapshot, *, owner: str | None, until: float | None = None
+    ) -> AsyncIterator[Snapshot]:
         """Each look at the job that shows a change, until it has ended, the time is over or the server stops.
 
         Each has the pictures alone that have come since the one before, and no answer.
@@ -77,8 +82,9 @@ class JobServices:
             await asyncio.sleep(min(pause, left))
             pause = min(2 * pause, POLL_SECONDS)
             with suppress(JobsUnavailableError, ServerBusyError):
-                if await self.call(self.store.revision, snapshot.record.id) != snapshot.revision:
-                    snapshot = await self.get(snapshot.record.id, after=snapshot.revision)
+                job = snapshot.record.id
+                if await self.call(partial(self.store.revision, job, owner=owner)) != snapshot.revision:
+                    snapshot = await self.get(job, owner=owner, after=snapshot.revision)
                     yield snapshot
 
 

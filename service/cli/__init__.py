@@ -1,4 +1,4 @@
-"""The terminal: `convscope serve | worker | models | layers | datasets | doctor | METHOD IMAGE…`, made from METHODS."""
+"""The terminal: `convscope serve | worker | models | layers | datasets | doctor | keys | METHOD IMAGE…`, by METHODS."""
 
 import logging
 import os
@@ -8,6 +8,7 @@ import click
 
 from service.cli.backends import OpenBackend, open_backend
 from service.cli.commands.doctor import doctor
+from service.cli.commands.keys import keys
 from service.cli.commands.lists import make_datasets, make_layers, make_models
 from service.cli.commands.methods import make_compare, make_method
 from service.cli.commands.serve import serve
@@ -55,6 +56,7 @@ def make_program(methods: Iterable[AnyMethod], backend: OpenBackend) -> click.Co
             "layers": make_layers(backend),
             "datasets": make_datasets(backend),
             "doctor": doctor,
+            "keys": keys,
             "serve": serve,
             "worker": worker,
         },

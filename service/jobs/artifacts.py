@@ -78,9 +78,12 @@ class Artifacts:
             "results": Quota(limits.results, partial(self._measure, "results"), _full("pictures of", "RESULT")),
         }
 
-    def require_room(self) -> None:
-        """Raise StorageFullError where no more pictures of jobs may be written."""
+    def require_room(self, input_bytes: int = 0) -> None:
+        """Raise StorageFullError where no more pictures of jobs may be written, or no input of so many bytes."""
         self._quotas["results"].take(0)
+        if input_bytes:
+            self._quotas["inputs"].take(input_bytes)
+            self._quotas["inputs"].give(input_bytes)
 
     def renew_quotas(self) -> None:
         """Measure what is there, where it is time to."""

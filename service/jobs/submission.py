@@ -1,6 +1,7 @@
 """From a request to a job: checked, cut, its input kept, its record written, the wake-up sent. Loads no model."""
 
 import hashlib
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -42,7 +43,7 @@ class Draft:
     images: Dataset | None = None
 
 
-def draft_job(models: Sequence[Model], request: Request, rules: JobRules) -> Draft:
+def draft_job(models: Sequence[Model], request: Request, rules: JobRules, *, owner: str = "") -> Draft:
     """Check all that can be known before computing, and cut the work. Raises a ConvscopeError.
 
     Several models are versions of one, to be compared.
@@ -62,18 +63,20 @@ def draft_job(models: Sequence[Model], request: Request, rules: JobRules) -> Dra
         params=request.params.model_dump(mode="json"),
         image=None if image is None else image.sha256,
         images=None if images is None else images.sha256,
+        input_bytes=_count_bytes(image, images),
         versions=_list_versions(models),
     )
     record = JobRecord(
         id=uuid4().hex,
+        owner=owner,
         queue=_queue(model.name, rules.gpu_models),
         request=asked,
         unit=work.unit,
         chunks=work.chunks,
         combines=work.combines,
     )
-    # Another version may compute the same request otherwise.
-    key = fingerprint({"request": asked.model_dump(), "convscope": software().get("convscope")})
+    # Another version may compute the same request otherwise. Owners share no job, and cannot tell of each other's.
+    key = fingerprint({"owner": owner, "request": asked.model_dump(), "convscope": software().get("convscope")})
     return Draft(record, key, image, images)
 
 
@@ -81,6 +84,12 @@ def _list_versions(models: Sequence[Model]) -> tuple[JobVersion, ...]:
     if len(models) == 1:
         return ()
     return tuple(JobVersion(version=model.version, model_sha256=model.digest) for model in models)
+
+
+def _count_bytes(image: ImageFile | None, images: Dataset | None) -> int:
+    if images is not None:
+        return images.file.seek(0, os.SEEK_END)
+    return 0 if image is None else len(image.data)
 
 
 def fingerprint(value: object) -> str:
@@ -101,7 +110,8 @@ class Submissions:
         """Make the job, or find the one that does the same. Raises what store and artifacts raise."""
         # Whatever can refuse does so before anything is stored.
         if self._store.admits(None if fresh else draft.duplicate_key, self._max_queued):
-            self._artifacts.require_room()
+            # For an input as for a new one, though the same may be kept: of what others keep nobody hears.
+            self._artifacts.require_room(draft.record.request.input_bytes if draft.record.owner else 0)
         # Before the record: a worker may claim the job at once.
         kept = self._keep_input(draft)
         try:

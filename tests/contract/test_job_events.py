@@ -206,11 +206,11 @@ class _StoreThatGoesAway(SqliteJobStore):
     away = False
     refused = 0
 
-    def revision(self, job: str) -> int:
+    def revision(self, job: str, *, owner: str | None = None) -> int:
         if self.away:
             self.refused += 1
             raise JobsUnavailableError("The job records cannot be opened.")
-        return super().revision(job)
+        return super().revision(job, owner=owner)
 
 
 def test_stream_goes_on_when_the_store_was_away(tmp_path: Path, repository: Path) -> None:

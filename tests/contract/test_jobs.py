@@ -299,13 +299,14 @@ def test_key_is_refused_when_it_comes_with_another_request(workshop: Workshop, p
 
 
 def test_key_is_refused_when_its_first_request_is_not_answered_yet(workshop: Workshop, picture: bytes) -> None:
-    from service.api.job_requests import Asked, _fingerprint
+    from service.api.access.callers import ANYONE
+    from service.api.job_requests import Asked, _fingerprint, key_of_owner
     from service.engine.images.photo import ImageFile
     from service.engine.running.request import Request
 
     params = SLOW_CAM.params.model_validate({})
-    asked = Asked("tiny", None, Request(SLOW_CAM, params, ImageFile(picture)), "application/json")
-    assert workshop.store.reserve("in progress", _fingerprint(asked)) is None
+    asked = Asked(ANYONE, "tiny", None, Request(SLOW_CAM, params, ImageFile(picture)), "application/json")
+    assert workshop.store.reserve(key_of_owner("", "in progress"), _fingerprint(asked)) is None
     assert_problem(_ask(workshop, picture, headers=_key("in progress")), 409, "request_in_progress")
 
 

@@ -41,7 +41,7 @@ def a_request(image: bytes = b"picture", **params: Any) -> Request:
 
 
 def key(work: Request, media_type: str = "image/png") -> str:
-    return make_key(MODEL, work, media_type)
+    return make_key(MODEL, work, media_type, owner="")
 
 
 def test_an_answer_is_found_when_it_was_kept():
@@ -98,12 +98,15 @@ def test_keys_differ_when_anything_that_counts_does():
         key(a_request(class_index=1)),
         key(a_request(b"another picture")),
         key(replace(work, method=METHODS["predictions"], params=METHODS["predictions"].params())),
-        make_key(replace(MODEL, version="2"), work, "image/png"),
-        make_key(replace(MODEL, digest="another"), work, "image/png"),
-        make_key(replace(MODEL, labels=("x", "y")), work, "image/png"),
-        make_key(replace(MODEL, preprocessing=replace(MODEL.preprocessing, channel_order="bgr")), work, "image/png"),
+        make_key(MODEL, work, "image/png", owner="a"),
+        make_key(replace(MODEL, version="2"), work, "image/png", owner=""),
+        make_key(replace(MODEL, digest="another"), work, "image/png", owner=""),
+        make_key(replace(MODEL, labels=("x", "y")), work, "image/png", owner=""),
+        make_key(
+            replace(MODEL, preprocessing=replace(MODEL.preprocessing, channel_order="bgr")), work, "image/png", owner=""
+        ),
     }
-    assert len(keys) == 9
+    assert len(keys) == 10
 
 
 def test_the_picture_does_not_count_when_the_method_looks_at_none():

@@ -59,6 +59,7 @@ def test_key_is_another_when_anything_is():
         draft_job([model], Request(GRAD_CAM, params, ImageFile(_png())), RULES).duplicate_key,
         draft_job([replace(model, digest="1" * 64)], Request(GRAD_CAM, params, ImageFile(_png())), RULES).duplicate_key,
         draft_job([replace(model, version="2")], Request(GRAD_CAM, params, ImageFile(_png())), RULES).duplicate_key,
+        draft_job([model], Request(GRAD_CAM, params, ImageFile(_png())), RULES, owner="a").duplicate_key,
     ]
     assert len(set(keys)) == len(keys)
 

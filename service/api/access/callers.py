@@ -27,9 +27,15 @@ class Caller:
         """Whose jobs it may look at: one owner's, or those of all (None)."""
         return None if self.role == "admin" else self.owner
 
+    @property
+    def sees_all(self) -> bool:
+        return self.sees is None
+
 
 # Without keys: whoever reaches the service may do everything.
 ANYONE: Final = Caller("", "admin")
+# With keys: who asks for what needs none.
+NOBODY: Final = Caller("", "read")
 
 
 def note_caller(scope: Scope, caller: Caller) -> None:

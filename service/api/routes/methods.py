@@ -99,13 +99,15 @@ async def _let_in(request: Request, services: Services, method: AnyMethod, name:
 async def _answer(request: Request, services: Services, method: AnyMethod, name: str, version: str | None) -> Response:
     media_type = choose(", ".join(request.headers.getlist("accept")), (JSON, PNG) if method.makes_pictures else (JSON,))
     async with _read(request, services, method) as (work, versions):
-        asked = Asked(name, version, work, media_type, _find_versions(services, name, version, versions))
+        asked = Asked(
+            caller_of(request.scope), name, version, work, media_type, _find_versions(services, name, version, versions)
+        )
         is_job = method.kind == "job" or work.images is not None or bool(asked.versions)
         if is_job or read_preferences(request.headers).respond_async:
             return await answer_with_job(request, services, asked)
     work = replace(work, first_picture_only=media_type == PNG)
     model = await services.model(name, version)
-    key = await _make_key(model, work, media_type)
+    key = await _make_key(model, work, media_type, caller_of(request.scope).owner)
     fresh = wants_fresh(request.headers)
     if not fresh and (tag := find_tag(", ".join(request.headers.getlist("if-none-match")), key)):
         return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=_headers(tag, "hit"))
@@ -188,10 +190,11 @@ async def _open_dataset(request: Request, services: Services, body: Body, name: 
     return await services.dataset_checks.run(partial(services.datasets.open, name), waiter)
 
 
-async def _make_key(model: Model, work: engine.Request, media_type: str) -> str:
+async def _make_key(model: Model, work: engine.Request, media_type: str, owner: str) -> str:
+    make = partial(make_key, model, work, media_type, owner=owner)
     if work.image is None or len(work.image.data) <= _HASHED_AT_ONCE_BYTES:
-        return make_key(model, work, media_type)
-    return await anyio.to_thread.run_sync(make_key, model, work, media_type)
+        return make()
+    return await anyio.to_thread.run_sync(make)
 
 
 async def _compute(services: Services, turn: Turn, model: Model, work: engine.Request, key: str) -> Answer:

@@ -2,6 +2,7 @@
 CREATE TABLE jobs (
     sequence INTEGER PRIMARY KEY AUTOINCREMENT,
     id TEXT NOT NULL UNIQUE,
+    owner TEXT NOT NULL,
     record TEXT NOT NULL,
     input TEXT,
     state TEXT NOT NULL DEFAULT 'queued',
@@ -15,13 +16,17 @@ CREATE TABLE jobs (
 CREATE INDEX jobs_in_work ON jobs (state) WHERE state IN ('queued', 'running');
 CREATE INDEX jobs_to_expire ON jobs (expires) WHERE finished IS NOT NULL;
 CREATE INDEX jobs_by_input ON jobs (input);
+-- With the sequence, which every index of a table ends with: one owner's jobs, newest first.
+CREATE INDEX jobs_by_owner ON jobs (owner);
 
 -- fence is 0 unless an attempt runs, or the chunk ended with it. lease and position are set while they mean something.
+-- position is among the owner's chunks of that queue.
 -- Of the attempts, `retries` failed for a passing reason. result is NULL where nobody needs it any more.
 CREATE TABLE chunks (
     job TEXT NOT NULL,
     number INTEGER NOT NULL,
     queue TEXT NOT NULL,
+    owner TEXT NOT NULL,
     state TEXT NOT NULL,
     position INTEGER,
     fence INTEGER NOT NULL DEFAULT 0,
@@ -34,8 +39,12 @@ CREATE TABLE chunks (
     images TEXT,
     PRIMARY KEY (job, number)
 );
-CREATE INDEX chunks_queued ON chunks (queue, position) WHERE position IS NOT NULL;
+CREATE INDEX chunks_queued ON chunks (queue, owner, position) WHERE position IS NOT NULL;
 CREATE INDEX chunks_leased ON chunks (lease) WHERE lease IS NOT NULL;
+
+-- Owners with chunks queued take turns, the lowest first.
+CREATE TABLE lanes (queue TEXT NOT NULL, owner TEXT NOT NULL, turn INTEGER NOT NULL, PRIMARY KEY (queue, owner)) WITHOUT ROWID;
+CREATE UNIQUE INDEX lanes_by_turn ON lanes (queue, turn);
 
 -- In which chunk's `images` a picture is found by its name.
 CREATE TABLE places (job TEXT NOT NULL, name TEXT NOT NULL, chunk INTEGER NOT NULL, PRIMARY KEY (job, name)) WITHOUT ROWID;
@@ -61,7 +70,7 @@ CREATE TABLE duplicates (key TEXT PRIMARY KEY, job TEXT NOT NULL);
 CREATE INDEX duplicates_by_job ON duplicates (job);
 CREATE TABLE idempotency (key TEXT PRIMARY KEY, fingerprint TEXT, reserved REAL NOT NULL, job TEXT, ends REAL NOT NULL);
 CREATE INDEX idempotency_ends ON idempotency (ends);
-CREATE TABLE tombstones (job TEXT PRIMARY KEY, ends REAL NOT NULL);
+CREATE TABLE tombstones (job TEXT PRIMARY KEY, owner TEXT NOT NULL, ends REAL NOT NULL);
 CREATE INDEX tombstones_ends ON tombstones (ends);
 CREATE TABLE releases (worker TEXT PRIMARY KEY, ends REAL NOT NULL);
 CREATE TABLE fences (last INTEGER NOT NULL);

@@ -154,7 +154,11 @@ class Sweep:
 
 
 class JobStore(Protocol):
-    """Every call may raise JobsUnavailableError; nothing is then half done. Safe to use from several threads."""
+    """Every call may raise JobsUnavailableError; nothing is then half done. Safe to use from several threads.
+
+    What a client asks for takes the `owner` whose jobs it may see, None for all: another's job is answered for as one
+    that never was.
+    """
 
     def reserve(self, key: str, fingerprint: str) -> str | None:
         """Take an Idempotency-Key for a request that is being answered; the job's id if it was answered before.
@@ -192,7 +196,7 @@ class JobStore(Protocol):
         """
         ...
 
-    def get(self, job: str, *, after: int | None = None) -> Snapshot:
+    def get(self, job: str, *, owner: str | None = None, after: int | None = None) -> Snapshot:
         """Raises JobNotFoundError, or JobExpiredError for a while after its time.
 
         With `after`, for who has seen the job at that revision: without `answer`, and with the pictures alone of
@@ -207,18 +211,18 @@ class JobStore(Protocol):
         """
         ...
 
-    def picture(self, job: str, name: str) -> Picture | None:
+    def picture(self, job: str, name: str, *, owner: str | None = None) -> Picture | None:
         """The first of that name, those of the combining chunk before all others; None where there is none, or not yet.
 
         Raises what `get` raises.
         """
         ...
 
-    def revision(self, job: str) -> int:
+    def revision(self, job: str, *, owner: str | None = None) -> int:
         """The job's revision alone, cheaply. Raises what `get` raises."""
         ...
 
-    def list(self, *, limit: int, after: str | None = None) -> Sequence[Snapshot]:
+    def list(self, *, limit: int, owner: str | None = None, after: str | None = None) -> Sequence[Snapshot]:
         """Jobs, newest first, without answers and pictures; `after` is the last id of the page before.
 
         Raises what `get` raises where the job `after` is gone.
@@ -226,8 +230,9 @@ class JobStore(Protocol):
         ...
 
     def claim(self, queue: str, worker: Worker) -> Claim | None:
-        """Take the oldest chunk of the queue; None where none waits.
+        """Take the next chunk of the queue; None where none waits.
 
+        Owners with chunks there take turns, and each has its own in order: the oldest first.
         A process that holds a chunk already gets that one again, with the same fence. One of a worker that is being
         released gets none, and what it holds is handed back: a process that claims computes nothing.
         """
@@ -240,19 +245,19 @@ class JobStore(Protocol):
     def finish(self, claim: Claim, outcome: ChunkResult | JobError) -> Order:
         """Commit what the chunk came to: `continue`, also when repeated; any other order says that nothing was.
 
-        The last chunk makes the job succeed (or, with `combines`, the last but one queues the combining chunk, at the
-        head). What the other chunks came to is forgotten with the combining chunk's success, but for their pictures;
-        so is everything but the pictures of a job that fails or is cancelled. An error makes the job fail, and its
-        other chunks cancelled.
+        The last chunk makes the job succeed (or, with `combines`, the last but one queues the combining chunk, before
+        the others of its owner). What the other chunks came to is forgotten with the combining chunk's success, but for
+        their pictures; so is everything but the pictures of a job that fails or is cancelled. An error makes the job
+        fail, and its other chunks cancelled.
         """
         ...
 
     def hand_back(self, claim: Claim) -> None:
-        """Queue the chunk again, at the head, as if it had not been started. Nothing happens if it is not held."""
+        """Queue the chunk again, as the next, as if it had not been started. Nothing happens if it is not held."""
         ...
 
     def retry(self, claim: Claim) -> None:
-        """Queue the chunk again, at the tail, and count this attempt as one that failed for a passing reason.
+        """Queue the chunk again, behind its owner's, and count this attempt as one that failed for a passing reason.
 
         Nothing happens if it is not held.
         """
@@ -266,14 +271,14 @@ class JobStore(Protocol):
         """Take back what a process holds that is known to be dead, as if its lease had ended."""
         ...
 
-    def cancel(self, job: str) -> JobState:
+    def cancel(self, job: str, *, owner: str | None = None) -> JobState:
         """End the job as cancelled; returns the state before.
 
         Raises JobEndedError where it has succeeded or failed, and what `get` raises.
         """
         ...
 
-    def delete(self, job: str) -> bool:
+    def delete(self, job: str, *, owner: str | None = None) -> bool:
         """Take one request from the job; False where others are left, whose it stays.
 
         With its last request it is forgotten, whatever its state: workers learn of it as of a cancelled one. Raises

@@ -70,6 +70,7 @@ class RedisJobStore:
         reply = self._scripts.run(
             "submit",
             record.id,
+            record.owner,
             record.model_dump_json(),
             record.queue,
             len(record.chunks) + record.combines,
@@ -88,23 +89,23 @@ class RedisJobStore:
             raise errors.queue_full(max_queued)
         return Submission(reply[1], created=reply[0] == "created")
 
-    def get(self, job: str, *, after: int | None = None) -> Snapshot:
-        reply = self._about(job, "get", "" if after is None else after)
+    def get(self, job: str, *, owner: str | None = None, after: int | None = None) -> Snapshot:
+        reply = self._about(job, owner, "get", "" if after is None else after)
         return _snapshot(_pairs(reply[1]), _pairs(reply[2]), reply[3])
 
     def answers(self, job: str) -> Sequence[ChunkAnswer]:
         found = _pairs(self._scripts.run("answers", job)[1])
         return [ChunkAnswer.model_validate_json(found[number]) for number in sorted(found, key=int)]
 
-    def picture(self, job: str, name: str) -> Picture | None:
-        _, *found = self._about(job, "picture", name)
+    def picture(self, job: str, name: str, *, owner: str | None = None) -> Picture | None:
+        _, *found = self._about(job, owner, "picture", name)
         return Picture(StoredImage.model_validate_json(found[0]), float(found[1])) if found else None
 
-    def revision(self, job: str) -> int:
-        return int(self._about(job, "revision")[1])
+    def revision(self, job: str, *, owner: str | None = None) -> int:
+        return int(self._about(job, owner, "revision")[1])
 
-    def list(self, *, limit: int, after: str | None = None) -> Sequence[Snapshot]:
-        reply = self._scripts.run("list", limit, after or "")
+    def list(self, *, limit: int, owner: str | None = None, after: str | None = None) -> Sequence[Snapshot]:
+        reply = self._scripts.run("list", _sees(owner), limit, after or "")
         if after is not None:
             _refuse_absent(after, reply)
         return [_snapshot(_pairs(fields), {}, "") for fields in reply[1:]]
@@ -139,15 +140,15 @@ class RedisJobStore:
     def abandon(self, process: str) -> None:
         self._scripts.run("abandon", process, *self._loss())
 
-    def cancel(self, job: str) -> JobState:
-        reply = self._about(job, "cancel", uuid4().hex, self._rules.result_seconds)
+    def cancel(self, job: str, *, owner: str | None = None) -> JobState:
+        reply = self._about(job, owner, "cancel", uuid4().hex, self._rules.result_seconds)
         state: JobState = reply[1]
         if reply[0] == "ended":
             raise errors.ended(job, state)
         return state
 
-    def delete(self, job: str) -> bool:
-        return bool(self._about(job, "delete", uuid4().hex)[1] == "forgotten")
+    def delete(self, job: str, *, owner: str | None = None) -> bool:
+        return bool(self._about(job, owner, "delete", uuid4().hex)[1] == "forgotten")
 
     def overdue(self, worker_name: str, seconds: float) -> Sequence[Overdue]:
         _, *holds = self._scripts.run("overdue", worker_name, seconds)
@@ -169,8 +170,8 @@ class RedisJobStore:
     def close(self) -> None:
         self._scripts.close()
 
-    def _about(self, job: str, script: str, *arguments: str | float) -> Any:
-        reply = self._scripts.run(script, job, *arguments)
+    def _about(self, job: str, owner: str | None, script: str, *arguments: str | float) -> Any:
+        reply = self._scripts.run(script, job, _sees(owner), *arguments)
         _refuse_absent(job, reply)
         return reply
 
@@ -181,6 +182,11 @@ class RedisJobStore:
     def _loss(self) -> tuple[int, str, float]:
         error = errors.worker_lost(self._rules.max_attempts).model_dump_json()
         return self._rules.max_attempts, error, self._rules.result_seconds
+
+
+def _sees(owner: str | None) -> str:
+    """Whose jobs may be seen, as the scripts have it: no text of an owner's is that of all."""
+    return "" if owner is None else f"={owner}"
 
 
 def _refuse_absent(job: str, reply: Sequence[str]) -> None:

@@ -12,7 +12,7 @@ from service.jobs.store import sqlite_chunks as chunks
 from service.jobs.store.port import Claim, Order, Overdue, Picture, Rules, Snapshot, Submission, Sweep, Worker
 from service.jobs.store.sqlite_chunks import Moment
 from service.jobs.store.sqlite_file import RecordsFile
-from service.jobs.store.sqlite_snapshots import NO_PICTURES, absent, answers, picture, snapshot
+from service.jobs.store.sqlite_snapshots import NO_PICTURES, answers, picture, seen, snapshot
 
 _DAY: Final = 86_400.0
 
@@ -73,35 +73,29 @@ class SqliteJobStore:
                 self._answer(db, idempotency_key, earlier or record.id)
         return Submission(earlier or record.id, created=earlier is None)
 
-    def get(self, job: str, *, after: int | None = None) -> Snapshot:
+    def get(self, job: str, *, owner: str | None = None, after: int | None = None) -> Snapshot:
         with self._file.reading() as db:
-            return snapshot(db, _row(db, job), after=after)
+            return snapshot(db, seen(db, job, owner), after=after)
 
     def answers(self, job: str) -> Sequence[ChunkAnswer]:
         with self._file.reading() as db:
             return answers(db, job)
 
-    def picture(self, job: str, name: str) -> Picture | None:
+    def picture(self, job: str, name: str, *, owner: str | None = None) -> Picture | None:
         with self._file.reading() as db:
-            return picture(db, _row(db, job), name)
+            return picture(db, seen(db, job, owner), name)
 
-    def revision(self, job: str) -> int:
+    def revision(self, job: str, *, owner: str | None = None) -> int:
         with self._file.reading() as db:
-            row = db.execute("SELECT revision FROM jobs WHERE id = ?", (job,)).fetchone()
-            if row is None:
-                raise absent(db, job)
-            return int(row["revision"])
+            return int(seen(db, job, owner, "revision")["revision"])
 
-    def list(self, *, limit: int, after: str | None = None) -> Sequence[Snapshot]:
+    def list(self, *, limit: int, owner: str | None = None, after: str | None = None) -> Sequence[Snapshot]:
         with self._file.reading() as db:
-            before = None
-            if after is not None:
-                row = db.execute("SELECT sequence FROM jobs WHERE id = ?", (after,)).fetchone()
-                if row is None:
-                    raise absent(db, after)
-                before = row["sequence"]
-            query = "SELECT * FROM jobs WHERE sequence < coalesce(?, 1 << 62) ORDER BY sequence DESC LIMIT ?"
-            rows = db.execute(query, (before, limit)).fetchall()
+            before = 1 << 62 if after is None else seen(db, after, owner, "sequence")["sequence"]
+            # Two queries, each by its own index: one for both reads the jobs of all.
+            whose = "" if owner is None else "owner = ?3 AND "
+            query = f"SELECT * FROM jobs WHERE {whose}sequence < ?1 ORDER BY sequence DESC LIMIT ?2"  # noqa: S608 - our own text
+            rows = db.execute(query, (before, limit) if owner is None else (before, limit, owner)).fetchall()
             return [snapshot(db, row, after=NO_PICTURES) for row in rows]
 
     def claim(self, queue: str, worker: Worker) -> Claim | None:
@@ -112,7 +106,7 @@ class SqliteJobStore:
                 if held is not None:
                     chunks.hand_back(db, held)
                 return None
-            found = held or chunks.start_oldest(db, queue, worker, now)
+            found = held or chunks.start_next(db, queue, worker, now)
             if found is not None:
                 chunks.renew(db, found, now + self._rules.lease_seconds)
             return found
@@ -160,22 +154,18 @@ class SqliteJobStore:
             if held is not None:
                 chunks.take_back(db, held.record.id, held.chunk, at=self._moment())
 
-    def cancel(self, job: str) -> JobState:
+    def cancel(self, job: str, *, owner: str | None = None) -> JobState:
         with self._file.writing() as db:
-            row = db.execute("SELECT state FROM jobs WHERE id = ?", (job,)).fetchone()
-            if row is None:
-                raise absent(db, job)
-            state: JobState = row["state"]
+            state: JobState = seen(db, job, owner, "state")["state"]
             if state in {"succeeded", "failed"}:
                 raise errors.ended(job, state)
             if state != "cancelled":
                 chunks.end(db, job, "cancelled", at=self._moment())
         return state
 
-    def delete(self, job: str) -> bool:
+    def delete(self, job: str, *, owner: str | None = None) -> bool:
         with self._file.writing() as db:
-            if not db.execute("SELECT 1 FROM jobs WHERE id = ?", (job,)).fetchone():
-                raise absent(db, job)
+            seen(db, job, owner, "id")
             if chunks.take_request(db, job):
                 return False
             chunks.forget(db, job, time.time())
@@ -226,8 +216,15 @@ class SqliteJobStore:
         _require_place(db, max_queued)
         now = time.time()
         db.execute(
-            "INSERT INTO jobs (id, record, input, created, expires) VALUES (?, ?, ?, ?, ?)",
-            (record.id, record.model_dump_json(), record.request.input, now, now + self._rules.result_seconds),
+            "INSERT INTO jobs (id, owner, record, input, created, expires) VALUES (?, ?, ?, ?, ?, ?)",
+            (
+                record.id,
+                record.owner,
+                record.model_dump_json(),
+                record.request.input,
+                now,
+                now + self._rules.result_seconds,
+            ),
         )
         db.execute("DELETE FROM tombstones WHERE job = ?", (record.id,))
         chunks.insert(db, record)
@@ -250,24 +247,16 @@ class SqliteJobStore:
             )
 
     def _expire(self, db: sqlite3.Connection, now: float) -> tuple[str, ...]:
-        query = "SELECT id FROM jobs WHERE finished IS NOT NULL AND expires <= ? ORDER BY expires"
+        query = "SELECT id, owner FROM jobs WHERE finished IS NOT NULL AND expires <= ? ORDER BY expires"
         rows = db.execute(query, (now,)).fetchall()
-        expired = tuple(str(row["id"]) for row in rows)
-        for job in expired:
+        for job, owner in rows:
             chunks.forget(db, job, now)
-            db.execute("INSERT INTO tombstones VALUES (?, ?)", (job, now + self._rules.tombstone_seconds))
+            db.execute("INSERT INTO tombstones VALUES (?, ?, ?)", (job, owner, now + self._rules.tombstone_seconds))
         for table in ("tombstones", "idempotency", "releases"):
             db.execute(f"DELETE FROM {table} WHERE ends <= ?", (now,))  # noqa: S608 - our own names
         # A worker whose machine is gone never lets go by itself.
         db.execute("DELETE FROM holds WHERE ended <= ?", (now - _DAY,))
-        return expired
-
-
-def _row(db: sqlite3.Connection, job: str) -> sqlite3.Row:
-    row: sqlite3.Row | None = db.execute("SELECT * FROM jobs WHERE id = ?", (job,)).fetchone()
-    if row is None:
-        raise absent(db, job)
-    return row
+        return tuple(str(row["id"]) for row in rows)
 
 
 def _answered(db: sqlite3.Connection, key: str | None) -> str | None:

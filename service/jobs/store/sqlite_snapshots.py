@@ -8,11 +8,24 @@ from pydantic import TypeAdapter
 
 from schemas.jobs import ChunkAnswer, JobError, JobRecord, StoredImage
 from service.jobs.store import errors
-from service.jobs.store.port import Chunk, JobExpiredError, JobNotFoundError, Picture, Snapshot
+from service.jobs.store.port import Chunk, Picture, Snapshot
 
 IMAGES: Final = TypeAdapter(tuple[StoredImage, ...])
 # Beyond any revision.
 NO_PICTURES: Final = 1 << 62
+
+
+def seen(db: sqlite3.Connection, job: str, owner: str | None, columns: str = "*") -> sqlite3.Row:
+    """A job's row, for who may see the jobs of that owner, or of all. Raises what the port's `get` raises."""
+    whose = "(?2 IS NULL OR owner = ?2)"
+    query = f"SELECT {columns} FROM jobs WHERE id = ?1 AND {whose}"  # noqa: S608 - our own text
+    row: sqlite3.Row | None = db.execute(query, (job, owner)).fetchone()
+    if row is not None:
+        return row
+    query = f"SELECT 1 FROM tombstones WHERE job = ?1 AND {whose} AND ends > ?3"  # noqa: S608 - our own text
+    if db.execute(query, (job, owner, time.time())).fetchone():
+        raise errors.expired(job)
+    raise errors.not_found(job)
 
 
 def snapshot(db: sqlite3.Connection, row: sqlite3.Row, *, after: int | None) -> Snapshot:
@@ -48,11 +61,6 @@ def picture(db: sqlite3.Connection, row: sqlite3.Row, name: str) -> Picture | No
     found = db.execute(query, (row["id"], name)).fetchone()
     images = IMAGES.validate_json(found["images"]) if found else ()
     return next((Picture(image, row["expires"]) for image in images if image.name == name), None)
-
-
-def absent(db: sqlite3.Connection, job: str) -> JobNotFoundError | JobExpiredError:
-    row = db.execute("SELECT 1 FROM tombstones WHERE job = ? AND ends > ?", (job, time.time())).fetchone()
-    return errors.expired(job) if row else errors.not_found(job)
 
 
 def _chunk(row: sqlite3.Row) -> Chunk:

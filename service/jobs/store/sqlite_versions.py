@@ -10,7 +10,7 @@ from typing import Final
 
 from service.jobs.store.port import JobsUnavailableError
 
-VERSION: Final = 4
+VERSION: Final = 5
 _SCHEMA: Final = Path(__file__).with_name("jobs.sql")
 # Of a chunk's job: how many chunks it has but for the reducing one, and where they stand beside those of others.
 _COUNT: Final = "(SELECT json_array_length(record, '$.chunks') FROM jobs WHERE id = job)"
@@ -50,6 +50,33 @@ _FIND_PLACES_4: Final = (
     "INSERT OR REPLACE INTO places SELECT job, json_extract(value, '$.name'), number "  # noqa: S608 - our own text
     f"FROM chunks, json_each(images) ORDER BY number = {_COUNT}, number DESC"
 )
+_JOBS_5: Final = """CREATE TABLE jobs (
+    sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,
+    owner TEXT NOT NULL,
+    record TEXT NOT NULL,
+    input TEXT,
+    state TEXT NOT NULL DEFAULT 'queued',
+    revision INTEGER NOT NULL DEFAULT 1,
+    created REAL NOT NULL,
+    started REAL,
+    finished REAL,
+    expires REAL NOT NULL,
+    error TEXT
+)"""
+_CHUNKS_5: Final = _CHUNKS_4.replace("    state", "    owner TEXT NOT NULL,\n    state", 1)
+_MOVE_CHUNKS_5: Final = (
+    "INSERT INTO chunks SELECT job, number, queue, '', state, position, fence, lease, attempts, retries, progress, "
+    "revision, result, images FROM chunks_4"
+)
+_LANES_5: Final = (
+    "CREATE TABLE lanes (queue TEXT NOT NULL, owner TEXT NOT NULL, turn INTEGER NOT NULL, PRIMARY KEY (queue, owner)) "
+    "WITHOUT ROWID"
+)
+_MOVE_JOBS_5: Final = (
+    "INSERT INTO jobs SELECT sequence, id, '', record, input, state, revision, created, started, finished, expires, "
+    "error FROM jobs_4"
+)
 _ANEW: Final = "result = NULL, fence = -1, lease = NULL, progress = 0, attempts = 0"
 # What brings a file of an earlier version to the next.
 _MIGRATIONS: Final = {
@@ -77,10 +104,36 @@ _MIGRATIONS: Final = {
         _FIND_PLACES_4,
         f"UPDATE chunks SET result = NULL WHERE job IN ({_ENDED}) OR (number < {_COUNT} AND job IN ({_REDUCED}))",  # noqa: S608
     ),
+    # Jobs have owners. Those that were there are of none: who sees the jobs of all sees them.
+    4: (
+        "ALTER TABLE jobs RENAME TO jobs_4",
+        _JOBS_5,
+        _MOVE_JOBS_5,
+        "DROP TABLE jobs_4",
+        "CREATE INDEX jobs_in_work ON jobs (state) WHERE state IN ('queued', 'running')",
+        "CREATE INDEX jobs_to_expire ON jobs (expires) WHERE finished IS NOT NULL",
+        "CREATE INDEX jobs_by_input ON jobs (input)",
+        "CREATE INDEX jobs_by_owner ON jobs (owner)",
+        "ALTER TABLE chunks RENAME TO chunks_4",
+        _CHUNKS_5,
+        _MOVE_CHUNKS_5,
+        "DROP TABLE chunks_4",
+        "CREATE INDEX chunks_queued ON chunks (queue, owner, position) WHERE position IS NOT NULL",
+        "CREATE INDEX chunks_leased ON chunks (lease) WHERE lease IS NOT NULL",
+        _LANES_5,
+        "CREATE UNIQUE INDEX lanes_by_turn ON lanes (queue, turn)",
+        "INSERT INTO lanes SELECT DISTINCT queue, '', 1 FROM chunks WHERE position IS NOT NULL",
+        "ALTER TABLE tombstones RENAME TO tombstones_4",
+        "CREATE TABLE tombstones (job TEXT PRIMARY KEY, owner TEXT NOT NULL, ends REAL NOT NULL)",
+        "INSERT INTO tombstones SELECT job, '', ends FROM tombstones_4",
+        "DROP TABLE tombstones_4",
+        "CREATE INDEX tombstones_ends ON tombstones (ends)",
+    ),
 }
 _LIST: Final = "SELECT * FROM pragma_table_info(?)"
 # By which columns a file is known that has lost its stamp, as a dump that was read in again has. Later ones first.
 _COLUMNS: Final = {
+    5: {"jobs.owner", "chunks.images", "requests.id"},
     4: {"jobs.record", "chunks.images", "requests.id"},
     3: {"jobs.record", "chunks.result", "requests.id"},
     2: {"jobs.record", "chunks.part", "requests.id"},

@@ -14,9 +14,12 @@ Opening = Callable[[Rules], JobStore]
 _NUMBERS = count()
 
 
-def a_record(name: str = "", *, chunks: int = 1, combines: bool = False, image: str | None = None) -> JobRecord:
+def a_record(
+    name: str = "", *, chunks: int = 1, combines: bool = False, image: str | None = None, owner: str = ""
+) -> JobRecord:
     return JobRecord(
         id=name or f"job{next(_NUMBERS)}",
+        owner=owner,
         queue="cpu",
         request=JobRequest(
             model="shapes", version="1", model_sha256="d1", method="filters", params={"layer": "ä:b"}, image=image

@@ -15,6 +15,7 @@ from tests.contract.job_store.jobs import ERROR, a_chunk_result, a_record, a_wor
 from tests.redis_server import RedisServer
 
 STEPS = 250
+OWNERS = ["", "a", "b"]
 WORKERS = [a_worker("one"), a_worker("one"), a_worker("two"), a_worker("two")]
 # A lease that has always ended, or never does; the same for what is kept.
 HASTY = Rules(lease_seconds=-1.0, result_seconds=-1.0, max_attempts=2, idempotency_seconds=1000.0)
@@ -41,7 +42,8 @@ class Twin:
     def shown(self) -> list[object]:
         store = self._stores["patient"]
         jobs = [job.record.id for job in store.list(limit=1000)]
-        return [store.outstanding(), *((_without_times(store.get(job)), store.answers(job)) for job in jobs)]
+        owned = [[job.record.id for job in store.list(limit=1000, owner=owner)] for owner in OWNERS]
+        return [store.outstanding(), owned, *((_without_times(store.get(job)), store.answers(job)) for job in jobs)]
 
     def claims(self) -> int:
         return len(self._claims)
@@ -78,7 +80,7 @@ def test_both_stores_show_the_same_after_the_same_calls(seed: int, tmp_path: Pat
 
 def _draw(dice: random.Random, jobs: list[JobRecord], claims: int) -> tuple[str, tuple[Any, ...], dict[str, Any]]:
     kinds = ["submit"] * 3 + ["claim"] * 6 + ["sweep", "overdue", "release", "reserve", "unreserve"]
-    kinds += ["cancel", "delete", "abandon", "known"] if jobs else []
+    kinds += ["cancel", "delete", "abandon", "known", "revision"] if jobs else []
     kinds += (["beat"] * 4 + ["finish"] * 5 + ["hand_back", "retry"]) if claims else []
     call = dice.choice(kinds)
     worker = dice.choice(WORKERS)
@@ -108,13 +110,22 @@ def _draw(dice: random.Random, jobs: list[JobRecord], claims: int) -> tuple[str,
     if call in choices:
         return call, choices[call], {}
     job = dice.choice(jobs).id
-    return call, ([job, "never"],) if call == "known" else (job,), {}
+    if call == "known":
+        return call, ([job, "never"],), {}
+    return call, (job,), {"owner": dice.choice([None, None, *OWNERS])}
 
 
 def _record(dice: random.Random, jobs: list[JobRecord]) -> JobRecord:
     if jobs and dice.random() < 0.1:
         return dice.choice(jobs)
-    jobs.append(a_record(chunks=dice.choice([1, 2, 3]), combines=dice.random() < 0.4, image=dice.choice("xyz")))
+    jobs.append(
+        a_record(
+            chunks=dice.choice([1, 2, 3]),
+            combines=dice.random() < 0.4,
+            image=dice.choice("xyz"),
+            owner=dice.choice(OWNERS),
+        )
+    )
     return jobs[-1]
 
 

@@ -47,6 +47,19 @@ def test_each_chunk_is_done_once_when_two_processes_share_the_file(tmp_path: Pat
     store.close()
 
 
+def test_one_owners_jobs_are_found_by_an_index(tmp_path: Path) -> None:
+    store = SqliteJobStore(tmp_path / "jobs.db", Rules())
+    asked: list[str] = []
+    with store._file.reading() as db:
+        db.set_trace_callback(asked.append)
+    store.list(limit=10, owner="a")
+    (query,) = (text for text in asked if "FROM jobs" in text)
+    with store._file.reading() as db:
+        plan = [row["detail"] for row in db.execute(f"EXPLAIN QUERY PLAN {query}")]
+    assert plan == ["SEARCH jobs USING INDEX jobs_by_owner (owner=? AND rowid<?)"]
+    store.close()
+
+
 def test_a_killed_process_leaves_whole_records(tmp_path: Path) -> None:
     path = tmp_path / "jobs.db"
     store = SqliteJobStore(path, Rules())

@@ -1,12 +1,13 @@
 #!lua flags=allow-oom
 -- `token` tells a repeated call from a second request.
-local job, token, result_seconds = unpack(ARGV)
+local job, sees, token, result_seconds = unpack(ARGV)
 
+local absence = absent(job, sees)
+if absence then
+    return absence
+end
 local key = job_key(job)
 local facts = call('HMGET', key, 'state', 'cancel_token', 'cancel_before')
-if not facts[1] then
-    return absent(job)
-end
 if facts[2] == token then
     return {'ok', facts[3]}
 end

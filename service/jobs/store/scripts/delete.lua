@@ -1,13 +1,14 @@
 #!lua flags=allow-oom
 -- `token` tells a repeated call from a second request.
-local job, token = unpack(ARGV)
+local job, sees, token = unpack(ARGV)
 local deleted = P .. 'deleted:' .. token
 local before = call('GET', deleted)
 if before then
     return {'ok', before}
 end
-if call('EXISTS', job_key(job)) == 0 then
-    return absent(job)
+local absence = absent(job, sees)
+if absence then
+    return absence
 end
 local requests = P .. 'requests:' .. job
 call('SPOP', requests)

@@ -1,10 +1,11 @@
 #!lua flags=no-writes,allow-oom
 -- With `after` only the pictures of chunks that have succeeded after that revision, and no answer.
-local job, after = unpack(ARGV)
-local flat = call('HGETALL', job_key(job))
-if #flat == 0 then
-    return absent(job)
+local job, sees, after = unpack(ARGV)
+local absence = absent(job, sees)
+if absence then
+    return absence
 end
+local flat = call('HGETALL', job_key(job))
 if after == '' then
     local facts = call('HMGET', job_key(job), 'state', 'count', 'combines')
     local chunk = facts[3] == '1' and tonumber(facts[2]) - 1 or 0

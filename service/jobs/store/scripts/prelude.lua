@@ -7,12 +7,14 @@
 -- job:ID          hash: the record, the job, and per chunk c0.state, .fence, .attempts, .retries, .progress, .revision
 -- results:ID      hash: chunk -> what it came to but for its pictures, as long as somebody needs it
 -- images:ID       hash: chunk -> its pictures, if any  places:ID  hash: a picture's name -> the chunk it is found in
--- queue:NAME      zset: 'ID:chunk' by position     leases   zset: 'ID:chunk' by the lease's end
+-- lane:NAME:OWNER zset: 'ID:chunk' by position     leases   zset: 'ID:chunk' by the lease's end
+-- turns:NAME      zset: owners with chunks in that queue, by whose turn it is
 -- jobs            zset: ID by order of creation    expiry   zset: final jobs by their end
+-- jobs:OWNER      zset: the same of one owner
 -- active          set: jobs queued or running      queues   set: names of queues
 -- hold:FENCE      hash: what a process holds; outlives the job, and has `ended` from the job's end on
 -- process:NAME    the fence that a process holds   ended:WORKER  zset: fences of ended jobs by when they ended
--- gone:ID         'expired'                        duplicate:KEY  ID
+-- gone:ID         the owner of an expired job      duplicate:KEY  ID
 -- requests:ID     set: the submissions that the job answers        deleted:TOKEN  what a delete came to
 -- form            the form of all this, set with every job
 -- idempotency:KEY hash                             idempotency    zset: those keys by when they end
@@ -23,7 +25,7 @@ local call = redis.call
 
 -- The form of these keys, and of the JSON in them: a change raises the number. Records without one are of the first.
 -- Nothing is brought over, as jobs are kept for a day: what has another form is left to the version that wrote it.
-local FORM = '3'
+local FORM = '4'
 local form = call('GET', P .. 'form') or '1'
 if form ~= FORM and call('EXISTS', P .. 'jobs') == 1 then
     return redis.error_reply('FORM ' .. form)
@@ -58,8 +60,17 @@ local function split(entry)
     return string.match(entry, '^(.*):(%d+)$')
 end
 
-local function absent(job)
-    return {call('GET', P .. 'gone:' .. job) == 'expired' and 'expired' or 'missing'}
+-- `sees` is empty for who may see all jobs, or '=' and the owner whose jobs they are.
+local function is_seen(owner, sees)
+    return owner and (sees == '' or sees == '=' .. owner)
+end
+
+-- What is answered instead where the job is not there, or is not to be seen; nil where it is.
+local function absent(job, sees)
+    if is_seen(call('HGET', job_key(job), 'owner'), sees) then
+        return nil
+    end
+    return {is_seen(call('GET', P .. 'gone:' .. job), sees) and 'expired' or 'missing'}
 end
 
 -- As many keys as may be; the oldest are forgotten, a few at a time.
@@ -89,11 +100,54 @@ local function add_request(job, submission, max_requests)
     end
 end
 
-local function enqueue(queue, job, number, at_head)
-    local key = P .. 'queue:' .. queue
+local function lane_key(queue, owner)
+    return P .. 'lane:' .. queue .. ':' .. owner
+end
+
+-- Before the first of a sorted set, or behind the last.
+local function place(key, at_head)
     local edge = call(at_head and 'ZRANGE' or 'ZREVRANGE', key, 0, 0, 'WITHSCORES')
-    call('ZADD', key, (tonumber(edge[2]) or 0) + (at_head and -1 or 1), member(job, number))
+    return (tonumber(edge[2]) or 0) + (at_head and -1 or 1)
+end
+
+-- Behind the owner's other chunks, or before them. An owner who had none is the last in turn.
+local function enqueue(queue, owner, job, number, at_head)
+    local lane, turns = lane_key(queue, owner), P .. 'turns:' .. queue
+    call('ZADD', lane, place(lane, at_head), member(job, number))
+    call('ZADD', turns, 'NX', place(turns, false), owner)
     call('SADD', P .. 'queues', queue)
+end
+
+-- The first chunk of the owner whose turn it is, who is the last in turn then.
+local function take_next(queue)
+    local turns = P .. 'turns:' .. queue
+    local owner = call('ZRANGE', turns, 0, 0)[1]
+    if not owner then
+        return nil
+    end
+    local lane = lane_key(queue, owner)
+    local first = call('ZPOPMIN', lane)[1]
+    call('ZREM', turns, owner)
+    if call('EXISTS', lane) == 1 then
+        call('ZADD', turns, place(turns, false), owner)
+    end
+    return first
+end
+
+local function dequeue(queue, owner, job, number)
+    local lane = lane_key(queue, owner)
+    call('ZREM', lane, member(job, number))
+    if call('EXISTS', lane) == 0 then
+        call('ZREM', P .. 'turns:' .. queue, owner)
+    end
+end
+
+local function count_queued(queue)
+    local count = 0
+    for _, owner in ipairs(call('ZRANGE', P .. 'turns:' .. queue, 0, -1)) do
+        count = count + call('ZCARD', lane_key(queue, owner))
+    end
+    return count
 end
 
 local function let_go(fence)
@@ -131,11 +185,11 @@ end
 
 local function stop_chunks(job, at)
     local key = job_key(job)
-    local facts = call('HMGET', key, 'queue', 'count')
+    local facts = call('HMGET', key, 'queue', 'count', 'owner')
     for number = 0, tonumber(facts[2]) - 1 do
         local state = call('HGET', key, field(number, 'state'))
         if state == 'queued' then
-            call('ZREM', P .. 'queue:' .. facts[1], member(job, number))
+            dequeue(facts[1], facts[3], job, number)
         elseif state == 'running' then
             call('ZREM', P .. 'leases', member(job, number))
             end_hold(call('HGET', key, field(number, 'fence')), at)
@@ -178,7 +232,8 @@ end
 
 local function forget(job, at)
     local key = job_key(job)
-    local input = call('HGET', key, 'input')
+    local facts = call('HMGET', key, 'owner', 'input')
+    local owner, input = facts[1], facts[2]
     if call('SISMEMBER', P .. 'active', job) == 1 then
         stop_chunks(job, at)
     end
@@ -189,10 +244,11 @@ local function forget(job, at)
     call('UNLINK', key, P .. 'results:' .. job, P .. 'images:' .. job, P .. 'places:' .. job, P .. 'requests:' .. job)
     call('SREM', P .. 'active', job)
     call('ZREM', P .. 'jobs', job)
+    call('ZREM', P .. 'jobs:' .. owner, job)
     call('ZREM', P .. 'expiry', job)
 end
 
--- Queue a running chunk again, at the head or the tail.
+-- Queue a running chunk again, before its owner's others or behind them.
 local function queue_again(job, number, at_head)
     local key = job_key(job)
     let_go(call('HGET', key, field(number, 'fence')))
@@ -200,15 +256,20 @@ local function queue_again(job, number, at_head)
     call('HDEL', key, field(number, 'fence'), field(number, 'progress'))
     call('HSET', key, field(number, 'state'), 'queued')
     call('HINCRBY', key, 'revision', 1)
-    enqueue(call('HGET', key, 'queue'), job, number, at_head)
+    local facts = call('HMGET', key, 'queue', 'owner')
+    enqueue(facts[1], facts[2], job, number, at_head)
 end
 
+-- As the next of all.
 local function hand_back(job, number)
     queue_again(job, number, true)
+    local facts = call('HMGET', job_key(job), 'queue', 'owner')
+    local turns = P .. 'turns:' .. facts[1]
+    call('ZADD', turns, place(turns, true), facts[2])
     call('HINCRBY', job_key(job), field(number, 'attempts'), -1)
 end
 
--- End the attempt of a worker that is gone: the chunk goes to the tail, or its job fails with `error`.
+-- End the attempt of a worker that is gone: the chunk goes behind its owner's others, or its job fails with `error`.
 local function take_back(job, number, max_attempts, error, result_seconds)
     local counts = call('HMGET', job_key(job), field(number, 'attempts'), field(number, 'retries'))
     if tonumber(counts[1]) - tonumber(counts[2] or '0') < tonumber(max_attempts) then

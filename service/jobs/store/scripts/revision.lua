@@ -1,3 +1,3 @@
 #!lua flags=no-writes,allow-oom
-local revision = call('HGET', job_key(ARGV[1]), 'revision')
-return revision and {'ok', revision} or absent(ARGV[1])
+local job, sees = unpack(ARGV)
+return absent(job, sees) or {'ok', call('HGET', job_key(job), 'revision')}

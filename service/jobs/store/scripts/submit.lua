@@ -1,7 +1,7 @@
 #!lua
-local job, record, queue, count, combines, input = unpack(ARGV, 1, 6)
-local duplicate_key, fresh, idempotency_key, max_queued = unpack(ARGV, 7, 10)
-local result_seconds, idempotency_seconds, keys, max_requests = unpack(ARGV, 11, 14)
+local job, owner, record, queue, count, combines, input = unpack(ARGV, 1, 7)
+local duplicate_key, fresh, idempotency_key, max_queued = unpack(ARGV, 8, 11)
+local result_seconds, idempotency_seconds, keys, max_requests = unpack(ARGV, 12, 15)
 
 if call('EXISTS', job_key(job)) == 1 then
     return {'created', job}
@@ -27,7 +27,7 @@ end
 
 local at = now()
 call('SET', P .. 'form', FORM)
-call('HSET', job_key(job), 'record', record, 'queue', queue, 'count', count, 'left', count, 'combines', combines,
+call('HSET', job_key(job), 'owner', owner, 'record', record, 'queue', queue, 'count', count, 'left', count, 'combines', combines,
     'duplicate_key', duplicate_key, 'state', 'queued', 'revision', 1,
     'created', seconds(at), 'expires', seconds(at + tonumber(result_seconds)))
 if input ~= '' then
@@ -39,12 +39,14 @@ for number = 0, tonumber(count) - 1 do
         call('HSET', job_key(job), field(number, 'state'), 'waiting')
     else
         call('HSET', job_key(job), field(number, 'state'), 'queued')
-        enqueue(queue, job, number, false)
+        enqueue(queue, owner, job, number, false)
     end
 end
 call('SADD', P .. 'requests:' .. job, job)
 call('SET', P .. 'duplicate:' .. duplicate_key, job)
 call('DEL', P .. 'gone:' .. job)
 call('SADD', P .. 'active', job)
-call('ZADD', P .. 'jobs', call('INCR', P .. 'sequence'), job)
+local sequence = call('INCR', P .. 'sequence')
+call('ZADD', P .. 'jobs', sequence, job)
+call('ZADD', P .. 'jobs:' .. owner, sequence, job)
 return {'created', job}

@@ -16,8 +16,9 @@ local expired = call('LRANGE', reply, 0, -1)
 if #expired == 0 then
     expired = call('ZRANGEBYSCORE', P .. 'expiry', '-inf', seconds(at), 'LIMIT', 0, 1000)
     for _, job in ipairs(expired) do
+        local owner = call('HGET', job_key(job), 'owner')
         forget(job, at)
-        call('SET', P .. 'gone:' .. job, 'expired', 'PX', milliseconds(tombstone_seconds))
+        call('SET', P .. 'gone:' .. job, owner, 'PX', milliseconds(tombstone_seconds))
         call('RPUSH', reply, job)
     end
     call('EXPIRE', reply, 60)
@@ -25,7 +26,7 @@ end
 
 local queued = {}
 for _, queue in ipairs(call('SMEMBERS', P .. 'queues')) do
-    local length = call('ZCARD', P .. 'queue:' .. queue)
+    local length = count_queued(queue)
     if length > 0 then
         queued[#queued + 1] = {queue, length}
     end
