@@ -27,6 +27,7 @@ from service.api.requests.admission import Admission, AdmissionLimits
 from service.api.requests.bodies import BodyLimits
 from service.api.requests.executor import BoundedExecutor, Slots
 from service.api.requests.gate import Gate
+from service.api.requests.rates import Rates
 from service.api.requests.uploads import Uploads
 from service.api.result_cache import ResultCache
 from service.api.routes import datasets, documentation, events, health, jobs, models, pages, sessions
@@ -82,6 +83,7 @@ def create_app(settings: Settings) -> FastAPI:
     services = Services(
         catalog=open_shared_catalog(settings, device, metrics),
         admission=_open_admission(settings),
+        rates=Rates(limits.owner_requests_per_minute, settings.redis_url),
         executor=BoundedExecutor(running=limits.running_requests, waiting=limits.waiting_requests),
         parsing=BoundedExecutor(
             running=_PARSERS, waiting=limits.running_requests + limits.waiting_requests, name="parse"
@@ -103,6 +105,7 @@ def create_app(settings: Settings) -> FastAPI:
         ready=Event(),
     )
     metrics.watch(services.executor, device, store)
+    metrics.watch_admission(services.admission)
     if authenticator is not None:
         metrics.watch_keys(authenticator.keys)
 
@@ -119,6 +122,7 @@ def create_app(settings: Settings) -> FastAPI:
         if authenticator is not None:
             authenticator.keys.close()
         services.jobs.stopping.set()
+        services.rates.close()
         services.executor.close()
         services.parsing.close()
         services.dataset_checks.close()
@@ -156,8 +160,9 @@ def _add_middleware(app: FastAPI, settings: Settings, services: Services, authen
     app.add_middleware(
         Gate,
         admission=services.admission,
+        rates=services.rates,
         limits=services.body_limits,
-        at_a_time=settings.limits.owner_requests_at_a_time,
+        refused=services.metrics.refuse,
     )
     if authenticator is not None:
         roles, free = roles_of(METHODS), settings.metrics_without_key
@@ -196,6 +201,7 @@ def _open_admission(settings: Settings) -> Admission:
             body_bytes=limits.body_bytes,
             seconds=limits.body_timeout_seconds,
             rate=limits.body_bytes_per_second,
+            at_a_time=limits.owner_requests_at_a_time,
         )
     )
 

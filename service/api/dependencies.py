@@ -14,6 +14,7 @@ from service.api.problems import prefix_of
 from service.api.requests.admission import Admission
 from service.api.requests.bodies import BodyLimits
 from service.api.requests.executor import BoundedExecutor
+from service.api.requests.rates import Rates
 from service.api.requests.uploads import Uploads
 from service.api.result_cache import ResultCache
 from service.api.watching import JobServices
@@ -36,6 +37,7 @@ class Times:
 class Services:
     catalog: Catalog
     admission: Admission
+    rates: Rates
     executor: BoundedExecutor
     parsing: BoundedExecutor
     results: ResultCache

@@ -14,9 +14,11 @@ from typing import Final
 
 from starlette.types import Scope
 
+from service.api.access.callers import Caller, caller_of
 from service.api.requests.entries import LOOK_SECONDS, Entry, entry_of, note_entry, too_slow
+from service.api.requests.rates import RateLimitedError
 from service.api.requests.uploads import BodyTimeoutError
-from service.errors import ConvscopeError, ServerBusyError
+from service.errors import ServerBusyError
 
 # Who would wait longer than this comes again later, but for as many as clients send together.
 _WAIT_SECONDS: Final = 0.2
@@ -31,8 +33,12 @@ _SMALL_BYTES: Final = 2**20
 _WEIGHT: Final = 0.05
 
 
-class OwnerBusyError(ConvscopeError):
-    code = "rate_limited"
+class OwnerBusyError(RateLimitedError):
+    """One owner has as many requests open as it may."""
+
+
+class BodyMemoryError(ServerBusyError):
+    """All memory for bodies is held."""
 
 
 @dataclass(eq=False)
@@ -46,13 +52,17 @@ class _Demand:
 
 @dataclass(frozen=True)
 class AdmissionLimits:
-    """A body may take `seconds`, and one more for every `rate` bytes of it."""
+    """A body may take `seconds`, and one more for every `rate` bytes of it.
+
+    `at_a_time` are the requests that one owner of keys may have open.
+    """
 
     running: int
     waiting: int
     body_bytes: int
     seconds: float
     rate: float
+    at_a_time: int = 32
 
 
 class Admission:
@@ -79,10 +89,10 @@ class Admission:
     def reading(self) -> int:
         return len(self._reading)
 
-    def enter(self, owner: str, announced: int = 0, memory: int = 0, *, at_a_time: int | None = None) -> Entry:
+    def enter(self, caller: Caller, announced: int = 0, memory: int = 0) -> Entry:
         """Hold a place, and so many bytes, until the entry is closed. Raises ServerBusyError or OwnerBusyError."""
-        demand = self._demands[owner]
-        if at_a_time is not None and demand.open >= at_a_time:
+        owner, demand = caller.owner, self._demands[caller.owner]
+        if owner and demand.open >= caller.overrides.get("requests_at_a_time", self._limits.at_a_time):
             raise OwnerBusyError(f"{demand.open} requests of this key are being answered: wait for one of them")
         self._require_place(owner)
         self._take_bytes(memory)
@@ -95,12 +105,12 @@ class Admission:
         return entry
 
     @contextmanager
-    def hold(self, scope: Scope, owner: str) -> Iterator[None]:
+    def hold(self, scope: Scope) -> Iterator[None]:
         """For the block, an entry for a request that came without a body. Raises what `enter` raises."""
         if entry_of(scope) is not None:
             yield
             return
-        entry = self.enter(owner)
+        entry = self.enter(caller_of(scope))
         note_entry(scope, entry)
         try:
             yield
@@ -187,7 +197,7 @@ class Admission:
         spare = self._limits.body_bytes // 4 if count > _SMALL_BYTES else 0
         while self._free_bytes - count < spare:
             if not self._displace():
-                raise ServerBusyError("the memory for requests' bodies is in use: try again in a moment")
+                raise BodyMemoryError("the memory for requests' bodies is in use: try again in a moment")
         self._free_bytes -= count
 
     def _displace(self) -> bool:

@@ -61,6 +61,10 @@ class Entry:
         """Whether the body has not come yet, and is waited for now."""
         return self._since is not None
 
+    @property
+    def was_stopped(self) -> bool:
+        return self._error is not None
+
     def allow(self, seconds: float, rate: float) -> None:
         """How long the body may take, and a second more for every `rate` bytes that have come."""
         self.seconds, self.rate = seconds, rate

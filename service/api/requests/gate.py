@@ -5,19 +5,23 @@ and dropped for a while: a connection that is closed before would take the answe
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from functools import partial
+from typing import Final, Literal
 
+from starlette._utils import get_route_path
+from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.api.access.callers import Caller, caller_of
 from service.api.problems import respond
-from service.api.requests.admission import Admission
+from service.api.requests.admission import Admission, BodyMemoryError, OwnerBusyError
 from service.api.requests.bodies import BodyLimits, body_memory
 from service.api.requests.entries import Entry, note_entry
-from service.errors import ConvscopeError, ServerBusyError
+from service.api.requests.rates import Quota, RateLimitedError, Rates, require
+from service.errors import ServerBusyError
 
 # So many bytes are dropped at most, in so many seconds; connections with less to come are kept.
 _DROPPED_BYTES: Final = 2**22
@@ -26,6 +30,11 @@ _KEPT_BYTES: Final = 2**18
 # Bodies that do not come leave their places in a moment: after each of these it is tried again.
 _PATIENCE_SECONDS: Final = (0.02, 0.02, 0.02, 0.02)
 _MAX_DIGITS: Final = 15
+# Probes, the page's files and documents are not counted.
+_COUNTED: Final = ("/v1/", "/v2/")
+
+_Refused = ServerBusyError | RateLimitedError
+Reason = Literal["places", "memory", "rate", "at_a_time", "slow"]
 
 
 @dataclass(frozen=True)
@@ -48,22 +57,31 @@ class Head:
 
 
 class Gate:
-    """See above. `metrics` counts who is refused, by reason."""
+    """See above. `refused` is told why each is that is refused."""
 
-    def __init__(self, app: ASGIApp, admission: Admission, limits: BodyLimits, at_a_time: int) -> None:
-        self._app, self._admission, self._limits = app, admission, limits
-        self._at_a_time = at_a_time
+    def __init__(
+        self, app: ASGIApp, admission: Admission, rates: Rates, limits: BodyLimits, refused: Callable[[Reason], None]
+    ) -> None:
+        self._app, self._admission, self._rates, self._limits = app, admission, rates, limits
+        self._refused = refused
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        head = Head.of(scope) if scope["type"] == "http" else None
-        if head is None or head.length == 0:
+        if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        caller = caller_of(scope)
+        caller, head, quota = caller_of(scope), Head.of(scope), None
         try:
-            entry = await self._enter(caller, head)
-        except ConvscopeError as error:
+            if get_route_path(scope).startswith(_COUNTED):
+                quota = await self._rates.take(caller)
+                send = send if quota is None else partial(_send_with, quota, send)
+                require(quota)
+            entry = await self._enter(caller, head) if head.length != 0 else None
+        except (ServerBusyError, RateLimitedError) as error:
+            self._refused(_reason(error))
             await _refuse(scope, head, error, receive, send)
+            return
+        if entry is None:
+            await self._app(scope, receive, send)
             return
         note_entry(scope, entry)
 
@@ -73,26 +91,41 @@ class Gate:
         try:
             await self._app(scope, receive_counted, send)
         finally:
+            if entry.was_stopped:
+                self._refused("slow")
             entry.close()
 
     async def _enter(self, caller: Caller, head: Head) -> Entry:
         memory = body_memory(head.media_type, head.length, self._limits)
         announced = memory if head.length is None else head.length
-        at_a_time = caller.overrides.get("requests_at_a_time", self._at_a_time) if caller.owner else None
         for patience in _PATIENCE_SECONDS:
             try:
-                return self._admission.enter(caller.owner, announced, memory, at_a_time=at_a_time)
+                return self._admission.enter(caller, announced, memory)
             except ServerBusyError:
                 if not self._admission.waits_for_readers():
                     raise
             await asyncio.sleep(patience)
-        return self._admission.enter(caller.owner, announced, memory, at_a_time=at_a_time)
+        return self._admission.enter(caller, announced, memory)
 
 
-async def _refuse(scope: Scope, head: Head, error: ConvscopeError, receive: Receive, send: Send) -> None:
+def _reason(error: _Refused) -> Reason:
+    if isinstance(error, RateLimitedError):
+        return "at_a_time" if isinstance(error, OwnerBusyError) else "rate"
+    return "memory" if isinstance(error, BodyMemoryError) else "places"
+
+
+async def _send_with(quota: Quota, send: Send, message: Message) -> None:
+    if message["type"] == "http.response.start":
+        MutableHeaders(scope=message).update(quota.headers)
+    await send(message)
+
+
+async def _refuse(scope: Scope, head: Head, error: _Refused, receive: Receive, send: Send) -> None:
     """Answer with the problem, whole; then drop what comes of the body, and end the answer."""
     closes = head.expects or head.length is None or head.length > _KEPT_BYTES
     headers = {"Connection": "close"} if closes else {}
+    if isinstance(error, RateLimitedError):
+        headers["Retry-After"] = str(error.seconds)
     response = respond(Request(scope), error.code, error.detail, headers=headers)
     await send({"type": "http.response.start", "status": response.status_code, "headers": response.raw_headers})
     await send({"type": "http.response.body", "body": response.body, "more_body": True})

@@ -92,7 +92,7 @@ async def _let_in(request: Request, services: Services, method: AnyMethod, name:
     # Where the meter finds it.
     request.state.method = method.name
     # A request with a body holds its place already.
-    with services.admission.hold(request.scope, caller_of(request.scope).owner):
+    with services.admission.hold(request.scope):
         return await _answer(request, services, method, name, version)
 
 
