@@ -24,7 +24,7 @@ from service.api.dependencies import Services, Times
 from service.api.headers import SecurityHeaders
 from service.api.metrics import Metrics, RequestMeter
 from service.api.requests.admission import Admission, AdmissionLimits
-from service.api.requests.bodies import BodyLimits
+from service.api.requests.bodies import BodyLimits, largest_memory
 from service.api.requests.executor import BoundedExecutor, Slots
 from service.api.requests.gate import Gate
 from service.api.requests.rates import Rates
@@ -198,7 +198,8 @@ def _open_admission(settings: Settings) -> Admission:
         AdmissionLimits(
             running=limits.running_requests,
             waiting=limits.waiting_requests,
-            body_bytes=limits.body_bytes,
+            # However little: the largest body has room, beside the quarter that is kept for small ones.
+            body_bytes=max(limits.body_bytes, largest_memory(_body_limits(settings)) * 4 // 3 + 1),
             seconds=limits.body_timeout_seconds,
             rate=limits.body_bytes_per_second,
             at_a_time=limits.owner_requests_at_a_time,
