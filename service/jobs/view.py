@@ -97,7 +97,7 @@ def _share(chunk: Chunk) -> float:
 
 
 def _link(job: str, image: StoredImage) -> JobImage:
-    return JobImage(**image.model_dump(exclude={"file"}), href=f"{job_route(job)}/images/{image.name}")
+    return JobImage(**image.model_dump(exclude={"file", "size"}), href=f"{job_route(job)}/images/{image.name}")
 
 
 def _members(value: Answer | JobSummary, kind: type[Answer | JobSummary]) -> dict[str, object]:

@@ -23,6 +23,12 @@ from tests.server import ROOT
 GRAD_CAM = "/v1/models/tiny/grad-cam"
 SLOW = f"/v1/models/tiny/{SLOW_CAM.name}"
 CALLERS: Final = {"ann": Caller("ann", "use"), "bob": Caller("bob", "use"), "root": Caller("root", "admin")}
+# By what its key allows it; names of other limits are others' business.
+BOUNDED: Final = {
+    "few jobs": Caller("carl", "use", {"queued_jobs": 1, "requests_per_minute": 1}),
+    "few items": Caller("dora", "use", {"job_items": 1}),
+    "few bytes": Caller("eve", "use", {"stored_bytes": 500}),
+}
 NEVER: Final = "0" * 32
 # What differs by chance, or says the length of what was compared already.
 _CHANCE: Final = {"date", "content-length"}
@@ -31,7 +37,7 @@ _CHANCE: Final = {"date", "content-length"}
 @pytest.fixture(scope="module")
 def workshop(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Iterator[Workshop]:
     app, notifier = build(repository, tmp_path_factory.mktemp("data"))
-    know_callers(app, CALLERS)
+    know_callers(app, CALLERS | BOUNDED)
     with TestClient(app, raise_server_exceptions=False, base_url="http://127.0.0.1") as client:
         yield Workshop(app, client, notifier)
 
@@ -174,6 +180,34 @@ def test_admin_may_end_and_forget_the_jobs_of_others(workshop: Workshop, picture
     assert workshop.client.post(job["links"]["cancel"], headers=by("root")).json()["state"] == "cancelled"
     assert workshop.client.delete(job["links"]["self"], headers=by("root")).status_code == 204
     assert workshop.client.get(job["links"]["self"], headers=by("ann")).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("caller", "words"),
+    [
+        ("few jobs", ("1 of your jobs", "queued_jobs", "cancel")),
+        ("few items", ("1 items", "job_items", "ask for less")),
+        ("few bytes", ("stored_bytes", "Delete jobs")),
+    ],
+)
+def test_owner_is_refused_at_its_limit_and_nobody_else(
+    workshop: Workshop, picture: bytes, caller: str, words: tuple[str, ...]
+) -> None:
+    first = _ask(workshop, caller, picture)
+    assert first.status_code == 202
+    if caller == "few bytes":
+        _finish(workshop)
+    refused = _ask(workshop, caller, picture + bytes(200))
+    problem = assert_problem(refused, 429, "owner_limit_reached", *words)
+    assert int(refused.headers["retry-after"]) >= 1
+    assert first.json()["id"] not in problem["detail"]
+    # The same request again is the same job, and others are not touched.
+    assert _ask(workshop, caller, picture).json()["id"] == first.json()["id"]
+    for other in ("ann", "root", ""):
+        assert _ask(workshop, other, picture + bytes(200)).status_code == 202
+    for _ in range(2):
+        assert workshop.client.delete(first.json()["links"]["self"], headers=by(caller)).status_code == 204
+    assert _ask(workshop, caller, picture + bytes(200)).status_code == 202
 
 
 class _Service(RuleBasedStateMachine):
