@@ -117,7 +117,7 @@ _MIGRATIONS: Final = {
         "CREATE INDEX jobs_to_expire ON jobs (expires) WHERE finished IS NOT NULL",
         "CREATE INDEX jobs_by_input ON jobs (input)",
         "CREATE INDEX jobs_by_owner ON jobs (owner)",
-        "CREATE INDEX jobs_in_work_of ON jobs (owner, items) WHERE state IN ('queued', 'running')",
+        "CREATE INDEX jobs_in_work_of ON jobs (owner, state, items) WHERE state IN ('queued', 'running')",
         "CREATE INDEX jobs_bytes_of ON jobs (owner, input, input_bytes, picture_bytes)",
         "ALTER TABLE chunks RENAME TO chunks_4",
         _CHUNKS_5,
