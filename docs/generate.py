@@ -9,6 +9,7 @@ from pydantic import BaseModel
 
 from docs.methods import methods_page
 from docs.rooms import arrows, rooms_table
+from service.api.access.keys.roles import FREE_FOLDERS, FREE_PATHS, roles_of
 from service.app import create_app
 from service.engine.methods import METHODS
 from service.settings import Settings
@@ -42,6 +43,15 @@ def versions_page() -> str:
     return _fill(page, "compared", f"| method | compared |\n| --- | --- |\n{rows}")
 
 
+def keys_page() -> str:
+    """The page as it stands, with what each operation needs."""
+    free = [f"`{path}`" for path in sorted({"GET /", *FREE_PATHS})] + [f"`{path}…`" for path in FREE_FOLDERS]
+    rows = [f"| {', '.join(free)} | no key |"]
+    rows += [f"| `{operation}` | `{role}` |" for operation, role in roles_of(["METHOD"]).items()]
+    page = (DOCS / "keys.md").read_text(encoding="utf-8")
+    return _fill(page, "roles", "| operation | needs |\n| --- | --- |\n" + "\n".join(rows))
+
+
 def architecture_page() -> str:
     """The page as it stands, with the rooms and the arrows between them."""
     page = _fill((DOCS / "ARCHITECTURE.md").read_text(encoding="utf-8"), "rooms", rooms_table())
@@ -70,6 +80,7 @@ PAGES = {
     DOCS / "openapi.json": openapi_page,
     DOCS / "methods.md": methods_page,
     DOCS / "versions.md": versions_page,
+    DOCS / "keys.md": keys_page,
     DOCS / "ARCHITECTURE.md": architecture_page,
 }
 

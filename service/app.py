@@ -13,8 +13,13 @@ import numpy as np
 from fastapi import FastAPI
 
 from service.api import openapi, problems
+from service.api.access.cross_origin import ListedOrigins
 from service.api.access.hosts import HostGuard, HostNames
+from service.api.access.keys.authenticator import Authenticator
+from service.api.access.keys.guard import KeyGuard
+from service.api.access.keys.roles import roles_of
 from service.api.access.origins import OriginGuard
+from service.api.access.prefixes import ForwardedAddress
 from service.api.dependencies import Services, Times
 from service.api.headers import SecurityHeaders
 from service.api.metrics import Metrics, RequestMeter
@@ -22,9 +27,10 @@ from service.api.requests.bodies import BodyLimits
 from service.api.requests.executor import BoundedExecutor, Slots
 from service.api.requests.uploads import Uploads
 from service.api.result_cache import ResultCache
-from service.api.routes import datasets, documentation, events, health, jobs, models, pages
+from service.api.routes import datasets, documentation, events, health, jobs, models, pages, sessions
 from service.api.routes.methods import make_router
 from service.api.watching import JobServices
+from service.composition.access import open_authenticator
 from service.composition.jobs import make_data_folder, open_artifacts, open_reconciler, open_store, open_workforce
 from service.composition.limits import cell_bounds, image_limits, job_rules, owner_limits
 from service.composition.models import READINESS_MODEL, open_batcher, open_datasets, open_shared_catalog
@@ -60,8 +66,12 @@ _MODES: Final = {
 
 
 def create_app(settings: Settings) -> FastAPI:
-    """Wire the application. Models load in the background once it runs; nothing imports TensorFlow before."""
+    """Wire the application. Models load in the background once it runs; nothing imports TensorFlow before.
+
+    Raises AccessError where the settings let in whom nobody has asked for a key.
+    """
     limits = settings.limits
+    authenticator = open_authenticator(settings)
     store, artifacts = open_store(settings), open_artifacts(settings)
     workforce = open_workforce(settings, store)
     reconciler = open_reconciler(settings, store, artifacts, workforce)
@@ -90,6 +100,8 @@ def create_app(settings: Settings) -> FastAPI:
         ready=Event(),
     )
     metrics.watch(services.executor, device, store)
+    if authenticator is not None:
+        metrics.watch_keys(authenticator.keys)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -98,7 +110,11 @@ def create_app(settings: Settings) -> FastAPI:
         begin = workforce.start if settings.worker.warm else _do_nothing
         Thread(target=_warm_up, args=(services, settings, begin), name="warm-up", daemon=True).start()
         reconciler.start()
+        if authenticator is not None:
+            authenticator.keys.start()
         yield
+        if authenticator is not None:
+            authenticator.keys.close()
         services.jobs.stopping.set()
         services.executor.close()
         services.parsing.close()
@@ -118,19 +134,33 @@ def create_app(settings: Settings) -> FastAPI:
         lifespan=lifespan,
     )
     app.state.services = services
-    app.add_middleware(RequestMeter, metrics=metrics, knows=services.catalog.is_known)
-    # The last is the first that a request comes to.
-    app.add_middleware(OriginGuard)
-    app.add_middleware(HostGuard, names=HostNames((settings.host, *settings.hosts)))
-    app.add_middleware(SecurityHeaders)
+    _add_middleware(app, settings, services, authenticator)
     problems.install(app)
     openapi.install(app, METHODS.values())
     documentation.install(app)
+    # Before the folder of the page's files, which takes all of `/ui`.
+    app.include_router(sessions.make_router(authenticator))
     pages.install(app)
     methods = make_router(METHODS.values())
     for router in (models.router, methods, datasets.router, jobs.router, events.router, health.router):
         app.include_router(router)
     return app
+
+
+def _add_middleware(app: FastAPI, settings: Settings, services: Services, authenticator: Authenticator | None) -> None:
+    # The last is the first that a request comes to.
+    app.add_middleware(RequestMeter, metrics=services.metrics, knows=services.catalog.is_known)
+    if authenticator is not None:
+        roles, free = roles_of(METHODS), settings.metrics_without_key
+        app.add_middleware(KeyGuard, authenticator=authenticator, roles=roles, metrics_are_free=free)
+    app.add_middleware(OriginGuard, listed=settings.cors_origins)
+    if settings.cors_origins:
+        app.add_middleware(ListedOrigins, origins=settings.cors_origins)
+    # Foreign pages have no key, nor the page's cookie, which is that of another name.
+    if authenticator is None or settings.hosts:
+        app.add_middleware(HostGuard, names=HostNames((settings.host, *settings.hosts)))
+    app.add_middleware(ForwardedAddress, root_path=settings.root_path, proxies=settings.trusted_proxies)
+    app.add_middleware(SecurityHeaders)
 
 
 def _open_jobs(settings: Settings, store: JobStore, artifacts: Artifacts, notifier: Notifier) -> JobServices:

@@ -5,11 +5,13 @@ Redis, or have weights fetched from another place.
 """
 
 import os
+import re
 import sys
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import (
     BaseSettings,
     DotEnvSettingsSource,
@@ -21,9 +23,11 @@ from pydantic_settings import (
 from service.limits import Limits
 from service.models.remote.locations import is_url
 from service.models.remote.registry import name_models
+from service.prefixes import parse_prefix
 from service.trusted_packages import require_package
 
 ENV_FILE: Final = "CONVSCOPE_ENV_FILE"
+_ORIGIN: Final = re.compile(r"https?://(\[[0-9a-f:.]{2,45}\]|[a-z0-9._-]{1,253})(:[0-9]{1,5})?")
 
 
 def _empty_is_none(value: object) -> object:
@@ -39,8 +43,26 @@ def _split_places(value: object) -> object:
     return (str(value),) if isinstance(value, Path) else () if value is None else _split(value)
 
 
+def _require_origins(value: tuple[str, ...]) -> tuple[str, ...]:
+    for origin in value:
+        # As browsers write it: anything else would never match, and `*` would let all in.
+        if _ORIGIN.fullmatch(origin) is None or origin.endswith((":80", ":443")):
+            raise ValueError(
+                "an origin is a scheme and a host in lower case, with a port where it is not the scheme's own, such as "
+                "https://lab.example or http://localhost:3000; '*' is none"
+            )
+    return value
+
+
 def _require_mlflow(value: tuple[str, ...]) -> tuple[str, ...]:
     name_models(value)
+    return value
+
+
+def _require_networks(value: tuple[str, ...]) -> tuple[str, ...]:
+    for proxy in value:
+        if proxy != "*" or len(value) > 1:
+            ip_network(proxy)
     return value
 
 
@@ -88,15 +110,51 @@ class Settings(BaseSettings):
         "Loopback names and all addresses need no entry. Others are refused: foreign pages come by them (DNS "
         "rebinding).",
     )
-    trusted_proxies: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)] = Field(
+    root_path: Annotated[str, AfterValidator(parse_prefix)] = Field(
+        "",
+        description="Path below which clients see the service behind a proxy, such as `/tools/convscope`, whether the "
+        "proxy takes it off or not. Empty: the root, or what a trusted proxy says in `X-Forwarded-Prefix`.",
+    )
+    trusted_proxies: Annotated[
+        tuple[str, ...], NoDecode, BeforeValidator(_split), AfterValidator(_require_networks)
+    ] = Field(
         (),
-        description="Addresses or networks of proxies whose `X-Forwarded-For` and `-Proto` are believed; empty: "
-        "nobody's.",
+        description="Addresses or networks of proxies whose `X-Forwarded-For`, `-Proto`, `-Host` and `-Prefix` are "
+        "believed, such as `10.0.0.7,10.1.0.0/16`; `*`: anybody's; empty: nobody's.",
     )
     api_keys: Annotated[Path | None, BeforeValidator(_empty_is_none)] = Field(
         None,
         description="File of the keys that are asked for, a line `name role sha256` each, which `convscope keys new` "
         "writes; it is read again when it changes (docs/keys.md). Empty: no keys, and on loopback alone.",
+    )
+    open: bool = Field(
+        default=False,
+        description="Whether a service without keys may listen where other machines reach it. Whoever does may use all "
+        "of it: for networks where everybody is trusted.",
+    )
+    cors_origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split), AfterValidator(_require_origins)] = (
+        Field(
+            (),
+            description="Origins whose pages may ask from a browser (CORS), such as "
+            "`https://lab.example,http://localhost:3000`, with a key in a header, not with the page's cookie. Empty: "
+            "none but the service's own.",
+        )
+    )
+    metrics_without_key: bool = Field(
+        default=False, description="Whether `/metrics` is answered without a key where keys are asked for."
+    )
+    # Kept out of what is handed to other processes, and out of every representation.
+    session_secret: Annotated[SecretStr | None, BeforeValidator(_empty_is_none)] = Field(
+        None,
+        exclude=True,
+        repr=False,
+        min_length=32,
+        description="What signs the page's sessions, at least 32 random characters, the same for all services of one "
+        "name. Empty: made once, and kept in Redis where there is Redis, else in `CONVSCOPE_DATA`. A new one ends all "
+        "sessions.",
+    )
+    session_seconds: float = Field(
+        43_200, gt=0, description="How long somebody who has signed in on the page stays so; revoking the key ends it."
     )
     models: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_places)] = Field(
         (),

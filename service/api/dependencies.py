@@ -9,6 +9,7 @@ from fastapi import Depends, Path, Request
 
 from service.api.access.callers import Caller, caller_of
 from service.api.metrics import Metrics
+from service.api.problems import prefix_of
 from service.api.requests.bodies import BodyLimits
 from service.api.requests.executor import BoundedExecutor
 from service.api.requests.uploads import Uploads
@@ -85,8 +86,14 @@ def _caller(request: Request) -> Caller:
     return caller_of(request.scope)
 
 
+def _base(request: Request) -> str:
+    return prefix_of(request)
+
+
 ServicesDependency = Annotated[Services, Depends(_services)]
 CallerDependency = Annotated[Caller, Depends(_caller)]
+# What links of answers begin with.
+BaseDependency = Annotated[str, Depends(_base)]
 ModelName = Annotated[str, Path(description="A model's name, from `GET /v1/models`.", examples=["shapes"])]
 ModelVersion = Annotated[str, Path(description="One of the model's versions.", examples=["1"])]
 JobId = Annotated[str, Path(description="A job's id.", examples=["0197f3c2a1b24c0e9d5f6a7b8c9d0e1f"])]

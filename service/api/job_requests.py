@@ -9,6 +9,7 @@ from fastapi import Request, Response
 
 from service.api.access.callers import Caller
 from service.api.dependencies import Services, until_gone
+from service.api.problems import prefix_of
 from service.api.requests.negotiation import JSON, PNG
 from service.api.requests.preferences import Preferences, read_idempotency_key, read_preferences, wants_fresh
 from service.engine.model import Model
@@ -45,8 +46,9 @@ async def answer_with_job(request: Request, services: Services, asked: Asked) ->
         # The store is asked at least once more, however short the wait.
         seconds = min(preferences.wait_seconds, services.jobs.max_wait_seconds)
         snapshot = await services.jobs.wait(snapshot, seconds, owner=caller.sees)
-    response = await _present(services, asked, snapshot, waited=preferences.wait_seconds is not None)
-    response.headers["Location"] = job_route(snapshot.record.id)
+    base = prefix_of(request)
+    response = await _present(services, asked, snapshot, base, waited=preferences.wait_seconds is not None)
+    response.headers["Location"] = job_route(snapshot.record.id, base)
     response.headers["Vary"] = "Accept, Prefer"
     if applied := _applied(preferences, services.jobs.max_wait_seconds):
         response.headers["Preference-Applied"] = applied
@@ -114,17 +116,17 @@ def _fingerprint(asked: Asked) -> str:
     return fingerprint([work.method.name, asked.model, asked.version, params, image, images, asked.versions])
 
 
-async def _present(services: Services, asked: Asked, snapshot: Snapshot, *, waited: bool) -> Response:
-    route = job_route(snapshot.record.id)
+async def _present(services: Services, asked: Asked, snapshot: Snapshot, base: str, *, waited: bool) -> Response:
+    route = job_route(snapshot.record.id, base)
     if snapshot.state == "succeeded":
         images = stored_images(snapshot)
         if asked.media_type == PNG and images:
             data = await services.jobs.call(services.jobs.artifacts.read, images[0].file)
             where = f"{route}/images/{images[0].name}"
             return Response(data, media_type=PNG, headers={"Content-Location": where})
-        if waited and (result := make_result(snapshot)):
+        if waited and (result := make_result(snapshot, base)):
             return Response(result.model_dump_json(), media_type=JSON, headers={"Content-Location": route})
-    content = describe(snapshot, shows_owner=asked.caller.sees_all).model_dump_json()
+    content = describe(snapshot, base, shows_owner=asked.caller.sees_all).model_dump_json()
     if is_final(snapshot):
         return Response(content, media_type=JSON, headers={"Content-Location": route})
     return Response(content, 202, media_type=JSON, headers={"Retry-After": str(RETRY_AFTER_SECONDS)})

@@ -25,6 +25,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from schemas.results import Timings
 from schemas.tasks import QUEUES
+from service.api.access.keys.watched import WatchedKeys
 from service.api.requests.executor import BoundedExecutor
 from service.engine.batching import DynamicBatcher
 from service.errors import ConvscopeError
@@ -73,6 +74,11 @@ class Metrics:
         """Ask these whenever the metrics are read."""
         self._registry.register(_ExecutorCollector(executor, device))
         self._registry.register(_JobsCollector(store))
+
+    def watch_keys(self, keys: WatchedKeys) -> None:
+        """Tell how old the knowledge of the key file is: seconds, as long as the file is in order."""
+        meaning = "How long ago the keys in force were known to be those of the key file."
+        Gauge("convscope_keys_age_seconds", meaning, registry=self._registry).set_function(lambda: keys.age_seconds)
 
     def request(self, method: str, model: str, status: int, seconds: float) -> None:
         self._requests.labels(method, model, str(status)).inc()

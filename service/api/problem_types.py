@@ -215,8 +215,32 @@ PROBLEMS: Final[dict[str, ProblemType]] = {
         "A browser sent this for a page of another origin (`Sec-Fetch-Site`, `Origin`). Only the service's own pages "
         "may ask, and programs, which send neither header.",
     ),
+    "key_missing": ProblemType(
+        401,
+        "Key missing",
+        "This needs a key: send it as `Authorization: Bearer KEY`, or sign in on the page. Who runs the service makes "
+        "keys, by `convscope keys new`.",
+    ),
+    "key_invalid": ProblemType(
+        401, "Key not valid", "The key is none of this service's, or has been revoked, or its time or session is over."
+    ),
+    "role_insufficient": ProblemType(
+        403, "Role does not suffice", "The key may not do this: the detail says which role may (docs/keys.md)."
+    ),
+    "rate_limited": ProblemType(
+        429, "Too many requests", "So many in so short a time are not answered: try again after `Retry-After`."
+    ),
+    "sessions_unavailable": ProblemType(
+        503, "Sessions unavailable", "What signs the page's sessions cannot be read; requests with a key are answered."
+    ),
     "not_found": ProblemType(404, "No such route", "`/docs` lists the routes."),
     "method_not_allowed": ProblemType(405, "Method not allowed", "The route exists, but not for this HTTP method."),
+    "forwarded_invalid": ProblemType(
+        400,
+        "Forwarded address makes no sense",
+        "A proxy in `CONVSCOPE_TRUSTED_PROXIES` sent an `X-Forwarded-Host`, `-Prefix` or `-Proto` that cannot be, or "
+        "one of them twice. Have it replace what clients send by its own: docs/proxies.md has examples.",
+    ),
     "bad_request": ProblemType(400, "Bad request", "The request cannot be understood."),
     "internal_error": ProblemType(500, "Internal error", "A fault of the service; it is in its log."),
 }

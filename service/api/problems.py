@@ -62,7 +62,7 @@ def respond(
 def make_problem(request: Request, code: str, detail: str, *, errors: list[ProblemError] | None = None) -> Problem:
     """Describe what is wrong with a request."""
     return Problem(
-        type=f"/problems/{code}",
+        type=f"{prefix_of(request)}/problems/{code}",
         title=PROBLEMS[code].title,
         status=PROBLEMS[code].status,
         detail=detail,
@@ -70,6 +70,14 @@ def make_problem(request: Request, code: str, detail: str, *, errors: list[Probl
         code=code,
         errors=errors,
     )
+
+
+def prefix_of(request: Request) -> str:
+    """The path below which the client sees the service; empty for the root."""
+    scope = request.scope
+    # Of what is mounted, Starlette notes where that is as its root.
+    prefix: str = scope.get("app_root_path", scope.get("root_path", ""))
+    return prefix
 
 
 def install(app: FastAPI) -> None:
@@ -108,7 +116,7 @@ async def _http_exception(request: Request, error: Exception) -> Response:
     codes = {404: "not_found", 405: "method_not_allowed", 500: "internal_error"}
     code = codes.get(error.status_code, "bad_request")
     details = {
-        "not_found": f"there is no route {quote(request.scope['path'])}; /docs lists the routes",
+        "not_found": f"there is no route {quote(request.scope['path'])}; {prefix_of(request)}/docs lists the routes",
         "method_not_allowed": f"{request.method} does not work here; the Allow header says what does",
     }
     headers = dict(error.headers or {})

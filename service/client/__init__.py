@@ -99,7 +99,7 @@ class Client:
         while link is not None:
             page = self._connection.call(JobList, "GET", link)
             yield from page.jobs
-            link = page.next
+            link = page.next and self._connection.route_of(page.next)
 
     def watch(self, job: str) -> Iterator[JobEvent]:
         """The job at first and at each change of state, its progress and its pictures as they come."""
@@ -195,7 +195,7 @@ class Client:
         return Result(**{name: getattr(result, name) for name in Answer.model_fields}, images=images)
 
     def _fetch(self, image: JobImage) -> ResultImage:
-        data = self._connection.send("GET", image.href).content
+        data = self._connection.send("GET", self._connection.route_of(image.href)).content
         return ResultImage(**image.model_dump(exclude={"href", "sha256"}), data=data)
 
 

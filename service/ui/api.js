@@ -2,6 +2,7 @@
 
 import { say } from "./announce.js";
 import { t } from "./messages.js";
+import { at } from "./place.js";
 
 const MAX_RETRIES = 5;
 
@@ -21,11 +22,11 @@ export const postEmpty = async (path, signal) => (await send(path, { method: "PO
 export async function run(request, { signal, picture = false } = {}) {
   const headers = { Accept: picture ? "image/png" : "application/json" };
   if (request.asJob) headers.Prefer = "respond-async";
-  const response = await send(route(request), { method: "POST", body: form(request), headers, signal });
+  const response = await send(at(route(request)), { method: "POST", body: form(request), headers, signal });
   return picture ? response.blob() : response.json();
 }
 
-export const route = ({ model, method }) => `/v1/models/${encodeURIComponent(model)}/${method}`;
+export const route = ({ model, method }) => `v1/models/${encodeURIComponent(model)}/${method}`;
 
 /** The parameters that were given; what is left blank stays at the service's default. */
 export function given(params = {}) {

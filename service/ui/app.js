@@ -14,6 +14,7 @@ import { prepareMethods, setKnown } from "./methods.js";
 import { awaitsLoad, describeModel, isUnusable, loadModel, showModelChoice } from "./model.js";
 import { onPicture, showPhotoChoice } from "./photo.js";
 import { askPredictions, preparePredictions, setTask, showPredictions } from "./predictions.js";
+import { at } from "./place.js";
 import { isAborted, problemBox } from "./problem.js";
 import { address, state, update, watch } from "./state.js";
 import { showThumbnails } from "./thumbnails.js";
@@ -21,7 +22,7 @@ import { showThumbnails } from "./thumbnails.js";
 async function start() {
   await loadMessages();
   prepareFrame();
-  const facts = await get("/ui/facts.json");
+  const facts = await get(at("ui/facts.json"));
   setTables(facts.colormaps);
   for (const prepare of [showHeatmaps, preparePredictions, prepareStrip, prepareActivations, prepareChannel, prepareJobs]) prepare();
   onExplained((result, problem) => {
@@ -98,6 +99,8 @@ function prepareFrame() {
       update({ view: link.dataset.view }, { push: true });
     });
   }
+  // The page may be seen without the last slash.
+  for (const link of document.querySelectorAll("[data-route]")) link.href = at(link.dataset.route);
   find("#copy-link").addEventListener("click", () => copy(location.origin + address()));
   watch(["view"], showView);
   watch(["scene"], noteLink);

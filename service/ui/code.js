@@ -4,6 +4,7 @@ import { say } from "./announce.js";
 import { given, route } from "./api.js";
 import { el } from "./elements.js";
 import { t } from "./messages.js";
+import { SERVICE } from "./place.js";
 
 /** Two buttons that copy what `request()` gives when they are pressed. */
 export function codeButtons(request) {
@@ -35,7 +36,7 @@ export function asCurl(request) {
   for (const { name } of request.images ?? []) fields.push(`-F ${quote(`images=@${name}`)}`);
   if (fields.length === 0) fields.push("-X POST");
   if (request.kind === "job" || request.asJob) fields.push("-H 'Prefer: respond-async'");
-  return `${lines}curl -s ${fields.join(" ")} \\\n  ${quote(location.origin + route(request))}\n`;
+  return `${lines}curl -s ${fields.join(" ")} \\\n  ${quote(`${SERVICE}/${route(request)}`)}\n`;
 }
 
 export function asPython(request) {
@@ -47,10 +48,10 @@ export function asPython(request) {
   const images = names
     ? `params["images"] = [base64.b64encode(open(name, "rb").read()).decode() for name in [${names}]]\n` : "";
   const pairs = Object.entries(given(request.params)).map(([name, value]) => `${py(name)}: ${py(value)}`);
-  return `import base64\nimport json\nimport time\nimport urllib.request\n\nSERVICE = ${py(location.origin)}\n${download}` +
+  return `import base64\nimport json\nimport time\nimport urllib.request\n\nSERVICE = ${py(SERVICE)}\n${download}` +
     `params = {${pairs.join(", ")}}\n${image}${images}` +
     `headers = {"Content-Type": "application/json"${isJob ? ', "Prefer": "respond-async"' : ""}}\n` +
-    `request = urllib.request.Request(SERVICE + ${py(route(request))}, json.dumps(params).encode(), headers)\n` +
+    `request = urllib.request.Request(SERVICE + ${py(`/${route(request)}`)}, json.dumps(params).encode(), headers)\n` +
     `answer = json.load(urllib.request.urlopen(request))\n${isJob ? PYTHON_JOB : PYTHON_RESULT}`;
 }
 
@@ -61,10 +62,11 @@ print(answer["predictions"] or answer["values"])
 
 const PYTHON_JOB = `while answer["state"] in ("queued", "running"):
     time.sleep(1)
-    answer = json.load(urllib.request.urlopen(SERVICE + answer["links"]["self"]))
+    answer = json.load(urllib.request.urlopen(f"{SERVICE}/v1/jobs/{answer['id']}"))
 print(answer["state"], answer["error"] or "")
 for image in (answer["result"] or answer)["images"]:
-    urllib.request.urlretrieve(SERVICE + image["href"], image["name"] + ".png")
+    picture = f"{SERVICE}/v1/jobs/{answer['id']}/images/{image['name']}"
+    urllib.request.urlretrieve(picture, image["name"] + ".png")
 `;
 
 const fileOf = ({ picture }) => picture?.name ?? "photo.png";

@@ -5,6 +5,7 @@ import { saveJson } from "./download.js";
 import { el } from "./elements.js";
 import { number, t } from "./messages.js";
 import { figure, saveAll } from "./pictures.js";
+import { at, resolve } from "./place.js";
 import { guard, problemBox } from "./problem.js";
 import { numbersOf } from "./result.js";
 
@@ -30,7 +31,7 @@ export async function showJob(place, id, { label } = {}) {
   const panel = makePanel(id, label);
   place.replaceChildren(panel.node);
   const refresh = async () => {
-    const job = await get(`/v1/jobs/${id}`, controller.signal);
+    const job = await get(at(`v1/jobs/${id}`), controller.signal);
     panel.show(job);
     return job;
   };
@@ -53,7 +54,7 @@ export async function deleteJob(job) {
   const back = [];
   deletions.dispatchEvent(new CustomEvent(job.id, { detail: back }));
   try {
-    await remove(job.links.self);
+    await remove(resolve(job.links.self));
   } catch (error) {
     if (![404, 410].includes(error.status)) back.forEach((show) => show());
     throw error;
@@ -61,7 +62,7 @@ export async function deleteJob(job) {
 }
 
 function follow(job, panel, refresh, signal) {
-  const events = new EventSource(job.links.events);
+  const events = new EventSource(resolve(job.links.events));
   signal.addEventListener("abort", () => events.close());
   const end = () => {
     events.close();
@@ -96,7 +97,7 @@ function makePanel(id, label = (image) => image.name) {
   const bar = el("progress", { max: 1, "aria-label": t("job.progress") });
   const word = el("span", { class: "state" });
   const count = el("span", { class: "hint" });
-  const cancel = el("button", { type: "button", class: "quiet", onclick: () => guard(trouble, () => postEmpty(`/v1/jobs/${id}/cancel`)) }, t("job.cancel"));
+  const cancel = el("button", { type: "button", class: "quiet", onclick: () => guard(trouble, () => postEmpty(at(`v1/jobs/${id}/cancel`))) }, t("job.cancel"));
   const trouble = el("div");
   const gallery = el("div", { class: "gallery" });
   const foot = el("div");

@@ -9,6 +9,7 @@ import { layers } from "./layers.js";
 import { learn } from "./members.js";
 import { t } from "./messages.js";
 import { picture } from "./photo.js";
+import { at } from "./place.js";
 import { isAborted, problemBox } from "./problem.js";
 import { resultView } from "./result.js";
 import { makeSource } from "./source.js";
@@ -21,7 +22,7 @@ let known = { classes: [], availability: [], versions: [] };
 let shown;
 
 export async function prepareMethods() {
-  [{ methods }, { datasets }] = await Promise.all([get("/v1/methods"), get("/v1/datasets")]);
+  [{ methods }, { datasets }] = await Promise.all([get(at("v1/methods")), get(at("v1/datasets"))]);
   learn(methods);
   // Whoever comes back from another view finds all as it was.
   watch(["method", "view"], () => shown?.name === nameOf(state.method) || show());
@@ -84,7 +85,7 @@ function compose(method, { form, source, versions }, wantsJob) {
 
 /** The job of the address is found again where its method is looked at. */
 async function resume(method, answer) {
-  const job = await get(`/v1/jobs/${encodeURIComponent(state.job)}`).catch(() => undefined);
+  const job = await get(at(`v1/jobs/${encodeURIComponent(state.job)}`)).catch(() => undefined);
   if (job?.method === method.name && answer.isConnected) showJob(answer, job.id);
 }
 

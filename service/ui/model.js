@@ -3,6 +3,7 @@
 import { get, postEmpty } from "./api.js";
 import { el, find } from "./elements.js";
 import { number, t } from "./messages.js";
+import { at } from "./place.js";
 import { problemBox } from "./problem.js";
 import { state, update, watch } from "./state.js";
 
@@ -16,7 +17,7 @@ export async function showModelChoice() {
   select.addEventListener("change", () =>
     update({ model: select.value, class: "", class2: "", at: "", at2: "", layer: "", channel: "", job: "" }, { push: true }));
   watch(["model"], markModel);
-  details = (await get("/v1/models")).details;
+  details = (await get(at("v1/models"))).details;
   for (const [kind, key] of Object.entries(GROUPS)) {
     const own = details.filter((item) => groupOf(item) === kind);
     if (own.length) select.append(el("optgroup", { label: t(key) }, own.map((item) => el("option", {}, item.name))));
@@ -44,7 +45,7 @@ export const describeModel = async (signal) => note(await get(route(), signal));
 /** The same, loaded if need be: only then there are layers. */
 export const loadModel = async (signal) => note(await postEmpty(`${route()}/load`, signal));
 
-const route = () => `/v1/models/${encodeURIComponent(state.model)}`;
+const route = () => at(`v1/models/${encodeURIComponent(state.model)}`);
 
 /** Say it beside the choice. */
 function note(detail) {

@@ -4,6 +4,7 @@ import { get, run } from "./api.js";
 import { el } from "./elements.js";
 import { t } from "./messages.js";
 import { leaveJob, showJob } from "./job.js";
+import { at } from "./place.js";
 import { guard } from "./problem.js";
 import { state, update } from "./state.js";
 
@@ -37,7 +38,7 @@ export function patternPlace(text, { main = false } = {}) {
     node.replaceChildren();
     if (!state.job) return;
     // A job that has gone is no problem here: the button makes it anew.
-    const job = await get(`/v1/jobs/${encodeURIComponent(state.job)}`).catch(() => undefined);
+    const job = await get(at(`v1/jobs/${encodeURIComponent(state.job)}`)).catch(() => undefined);
     const isOurs = job?.method === METHOD && job.model === state.model && job.params.layer === path;
     if (isOurs && String(job.params.filters) === ask()) show(job.id);
   }

@@ -4,13 +4,14 @@ import { zip } from "./archive.js";
 import { save } from "./download.js";
 import { el } from "./elements.js";
 import { t } from "./messages.js";
+import { resolve } from "./place.js";
 
 /** Base64 to a blob. */
 export const toBlob = ({ data, media_type: type }) => new Blob([Uint8Array.from(atob(data), (c) => c.charCodeAt(0))], { type });
 
 /** An address for `<img>`; that of a blob is freed by nobody, as pictures stay on screen. */
 export function addressOf(image) {
-  image.address ??= image.href ?? URL.createObjectURL(toBlob(image));
+  image.address ??= image.href ? resolve(image.href) : URL.createObjectURL(toBlob(image));
   return image.address;
 }
 
@@ -29,7 +30,7 @@ export function figure(image, label = image.name) {
 /** Everything in one ZIP: the pictures, and the answer without them as `result.json`. */
 export async function saveAll(images, answer, name) {
   const files = await Promise.all(images.map(async (image) => {
-    const blob = image.href ? await (await fetch(image.href)).blob() : toBlob(image);
+    const blob = image.href ? await (await fetch(addressOf(image))).blob() : toBlob(image);
     return { name: `${image.name}.png`, data: new Uint8Array(await blob.arrayBuffer()) };
   }));
   const text = JSON.stringify(withoutData(answer), null, 2);

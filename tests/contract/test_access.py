@@ -64,7 +64,7 @@ def test_names_are_taken_when_they_are_listed(name: str, is_allowed: bool) -> No
 
 def test_names_are_those_of_the_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("CONVSCOPE_HOSTS", "gpu.example, *.lab.example")
-    settings = Settings(host="bound.example", data=tmp_path, worker={"warm": False})
+    settings = Settings(host="bound.example", open=True, data=tmp_path, worker={"warm": False})
     client = TestClient(create_app(settings), base_url=BASE)
     for name, status in {"gpu.example": 200, "x.lab.example": 200, "bound.example": 200, "other.example": 421}.items():
         assert client.get("/v1/datasets", headers={"Host": name}).status_code == status

@@ -128,6 +128,19 @@ def test_compose_file_starts_the_image_that_deploy_builds():
     assert set(api["environment"]) <= known
 
 
+def test_compose_file_asks_for_keys_that_its_own_command_makes():
+    services = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
+    api, keys = services["api"], services["keys"]
+    place = Path(api["environment"]["CONVSCOPE_API_KEYS"])
+    assert keys["environment"]["CONVSCOPE_API_KEYS"] == str(place)
+    assert f"keys:{place.parent}:ro" in api["volumes"]
+    assert keys["volumes"] == [f"keys:{place.parent}"]
+    # Owned by who runs in the container: a new volume is as the image has the folder.
+    assert f"install -d -o convscope -m 0700 {place.parent}" in (ROOT / "deploy" / "Dockerfile").read_text()
+    assert all("CONVSCOPE_OPEN" not in str(service) for service in services.values())
+    assert all(str(port).startswith("127.0.0.1:") for port in api["ports"])
+
+
 def test_containers_are_given_longer_to_end_than_the_service_takes():
     services = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
     given = {name: float(services[name]["stop_grace_period"].removesuffix("s")) for name in ("api", "worker")}

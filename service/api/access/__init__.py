@@ -1,4 +1,4 @@
-"""Who may speak to the service at all, by what a connection and a request's head say. Knows no route but the probes."""
+"""Who may speak to the service, by what a connection and a request's head say. Only `keys` knows routes but probes."""
 
 from typing import Final
 

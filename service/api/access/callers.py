@@ -34,6 +34,8 @@ class Caller:
 
 # Without keys: whoever reaches the service may do everything.
 ANYONE: Final = Caller("", "admin")
+# With keys: who asks for what needs none.
+NOBODY: Final = Caller("", "read")
 
 
 def note_caller(scope: Scope, caller: Caller) -> None:

@@ -19,11 +19,11 @@ from service.api.access.callers import Caller, Role
 ROLES: Final[tuple[Role, ...]] = get_args(Role)
 LIMITS: Final = ("requests_per_minute", "requests_at_a_time", "queued_jobs", "job_items", "stored_bytes")
 PREFIX: Final = "convscope_"
-_KEY: Final = re.compile(rf"{PREFIX}[0-9a-f]{{64}}")
+_KEY: Final = re.compile(r"convscope_[0-9a-f]{64}")
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
 _DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
-_LIMIT: Final = re.compile(rf"({'|'.join(LIMITS)})=([1-9][0-9]{{0,14}})")
+_LIMIT: Final = re.compile(r"([a-z_]{1,40})=([1-9][0-9]{0,14})")
 # Some thousand keys.
 _MAX_BYTES: Final = 2**20
 _ID_DIGITS: Final = 16
@@ -154,7 +154,7 @@ def parse_limits(words: Iterable[str]) -> dict[str, int]:
     limits: dict[str, int] = {}
     for word in words:
         match = _LIMIT.fullmatch(word)
-        if match is None or match[1] in limits:
+        if match is None or match[1] not in LIMITS or match[1] in limits:
             raise KeyFileError(f"a limit is NAME=NUMBER, each once, of: {', '.join(LIMITS)}")
         limits[match[1]] = int(match[2])
     return limits
