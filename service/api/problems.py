@@ -21,6 +21,8 @@ logger = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = 1
+# A job has to end first, or to be deleted.
+OWNER_RETRY_AFTER_SECONDS = 10
 # Here waiting does not help: somebody has to do something.
 NOT_PASSING = ("model_failed", "weights_unavailable")
 # What asks for the same in other words.
@@ -51,6 +53,8 @@ def respond(
     headers = dict(headers or {})
     if kind.status == HTTPStatus.SERVICE_UNAVAILABLE and code not in NOT_PASSING:
         headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    if code == "owner_limit_reached":
+        headers["Retry-After"] = str(OWNER_RETRY_AFTER_SECONDS)
     content = {**problem.model_dump(exclude_none=True), **members}
     return Response(to_json(content), kind.status, headers=headers, media_type=MEDIA_TYPE)
 
