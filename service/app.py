@@ -13,7 +13,9 @@ import numpy as np
 from fastapi import FastAPI
 
 from service.api import openapi, problems
+from service.api.access.cross_origin import ListedOrigins
 from service.api.access.hosts import HostGuard, HostNames
+from service.api.access.keys.authenticator import Authenticator
 from service.api.access.keys.guard import KeyGuard
 from service.api.access.keys.roles import roles_of
 from service.api.access.origins import OriginGuard
@@ -132,17 +134,7 @@ def create_app(settings: Settings) -> FastAPI:
         lifespan=lifespan,
     )
     app.state.services = services
-    # The last is the first that a request comes to.
-    app.add_middleware(RequestMeter, metrics=metrics, knows=services.catalog.is_known)
-    if authenticator is not None:
-        roles, free = roles_of(METHODS), settings.metrics_without_key
-        app.add_middleware(KeyGuard, authenticator=authenticator, roles=roles, metrics_are_free=free)
-    app.add_middleware(OriginGuard)
-    # Foreign pages have no key, nor the page's cookie, which is that of another name.
-    if authenticator is None or settings.hosts:
-        app.add_middleware(HostGuard, names=HostNames((settings.host, *settings.hosts)))
-    app.add_middleware(ForwardedAddress, root_path=settings.root_path, proxies=settings.trusted_proxies)
-    app.add_middleware(SecurityHeaders)
+    _add_middleware(app, settings, services, authenticator)
     problems.install(app)
     openapi.install(app, METHODS.values())
     documentation.install(app)
@@ -153,6 +145,22 @@ def create_app(settings: Settings) -> FastAPI:
     for router in (models.router, methods, datasets.router, jobs.router, events.router, health.router):
         app.include_router(router)
     return app
+
+
+def _add_middleware(app: FastAPI, settings: Settings, services: Services, authenticator: Authenticator | None) -> None:
+    # The last is the first that a request comes to.
+    app.add_middleware(RequestMeter, metrics=services.metrics, knows=services.catalog.is_known)
+    if authenticator is not None:
+        roles, free = roles_of(METHODS), settings.metrics_without_key
+        app.add_middleware(KeyGuard, authenticator=authenticator, roles=roles, metrics_are_free=free)
+    app.add_middleware(OriginGuard, listed=settings.cors_origins)
+    if settings.cors_origins:
+        app.add_middleware(ListedOrigins, origins=settings.cors_origins)
+    # Foreign pages have no key, nor the page's cookie, which is that of another name.
+    if authenticator is None or settings.hosts:
+        app.add_middleware(HostGuard, names=HostNames((settings.host, *settings.hosts)))
+    app.add_middleware(ForwardedAddress, root_path=settings.root_path, proxies=settings.trusted_proxies)
+    app.add_middleware(SecurityHeaders)
 
 
 def _open_jobs(settings: Settings, store: JobStore, artifacts: Artifacts, notifier: Notifier) -> JobServices:

@@ -5,6 +5,7 @@ Redis, or have weights fetched from another place.
 """
 
 import os
+import re
 import sys
 from ipaddress import ip_network
 from pathlib import Path
@@ -26,6 +27,7 @@ from service.prefixes import parse_prefix
 from service.trusted_packages import require_package
 
 ENV_FILE: Final = "CONVSCOPE_ENV_FILE"
+_ORIGIN: Final = re.compile(r"https?://(\[[0-9a-f:.]{2,45}\]|[a-z0-9._-]{1,253})(:[0-9]{1,5})?")
 
 
 def _empty_is_none(value: object) -> object:
@@ -39,6 +41,17 @@ def _split(value: object) -> object:
 def _split_places(value: object) -> object:
     """A path is one folder, whatever is in its name; a text may name several."""
     return (str(value),) if isinstance(value, Path) else () if value is None else _split(value)
+
+
+def _require_origins(value: tuple[str, ...]) -> tuple[str, ...]:
+    for origin in value:
+        # As browsers write it: anything else would never match, and `*` would let all in.
+        if _ORIGIN.fullmatch(origin) is None or origin.endswith((":80", ":443")):
+            raise ValueError(
+                "an origin is a scheme and a host in lower case, with a port where it is not the scheme's own, such as "
+                "https://lab.example or http://localhost:3000; '*' is none"
+            )
+    return value
 
 
 def _require_mlflow(value: tuple[str, ...]) -> tuple[str, ...]:
@@ -118,6 +131,14 @@ class Settings(BaseSettings):
         default=False,
         description="Whether a service without keys may listen where other machines reach it. Whoever does may use all "
         "of it: for networks where everybody is trusted.",
+    )
+    cors_origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split), AfterValidator(_require_origins)] = (
+        Field(
+            (),
+            description="Origins whose pages may ask from a browser (CORS), such as "
+            "`https://lab.example,http://localhost:3000`, with a key in a header, not with the page's cookie. Empty: "
+            "none but the service's own.",
+        )
     )
     metrics_without_key: bool = Field(
         default=False, description="Whether `/metrics` is answered without a key where keys are asked for."

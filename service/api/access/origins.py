@@ -7,6 +7,7 @@ does not undo what they did. `Sec-Fetch-Site` is the browser's own word, which n
 `same-site` is refused like `cross-site`: to a browser all ports of localhost are one site.
 """
 
+from collections.abc import Collection
 from typing import Final
 
 from starlette._utils import get_route_path
@@ -26,16 +27,20 @@ _PORTS: Final = {"http": 80, "https": 443}
 
 
 class OriginGuard:
-    """ASGI middleware: refuses what a foreign page asks for, but for following a link to here."""
+    """ASGI middleware: refuses what a foreign page asks for, but for following a link, and listed origins."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
+    def __init__(self, app: ASGIApp, listed: Collection[str] = ()) -> None:
+        self._app, self._listed = app, frozenset(listed)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or get_route_path(scope) in EXEMPT or not is_foreign(scope):
             await self._app(scope, receive, send)
             return
-        origin = Headers(scope=scope).get("origin", "of another site")
+        origins = Headers(scope=scope).getlist("origin")
+        if len(origins) == 1 and origins[0] in self._listed:
+            await self._app(scope, receive, send)
+            return
+        origin = next(iter(origins), "of another site")
         detail = f"a page '{shorten(origin)}' may not ask for this: only the service's own pages may, and programs"
         await respond(Request(scope), "cross_site_refused", detail)(scope, receive, send)
 
@@ -43,7 +48,7 @@ class OriginGuard:
 def is_foreign(scope: Scope) -> bool:
     """Whether a page of another origin asks, other than by a link that somebody follows."""
     headers, method = Headers(scope=scope), scope["method"]
-    # A preflight asks whether it may ask; nothing here answers that it may.
+    # A preflight asks whether it may ask; only `cross_origin` answers that it may.
     if method == "OPTIONS":
         return False
     sites = headers.getlist("sec-fetch-site")

@@ -20,11 +20,13 @@ CREATE INDEX jobs_by_input ON jobs (input);
 CREATE INDEX jobs_by_owner ON jobs (owner);
 
 -- fence is 0 unless an attempt runs, or the chunk ended with it. lease and position are set while they mean something.
+-- position is among the owner's chunks of that queue.
 -- Of the attempts, `retries` failed for a passing reason. result is NULL where nobody needs it any more.
 CREATE TABLE chunks (
     job TEXT NOT NULL,
     number INTEGER NOT NULL,
     queue TEXT NOT NULL,
+    owner TEXT NOT NULL,
     state TEXT NOT NULL,
     position INTEGER,
     fence INTEGER NOT NULL DEFAULT 0,
@@ -37,8 +39,12 @@ CREATE TABLE chunks (
     images TEXT,
     PRIMARY KEY (job, number)
 );
-CREATE INDEX chunks_queued ON chunks (queue, position) WHERE position IS NOT NULL;
+CREATE INDEX chunks_queued ON chunks (queue, owner, position) WHERE position IS NOT NULL;
 CREATE INDEX chunks_leased ON chunks (lease) WHERE lease IS NOT NULL;
+
+-- Owners with chunks queued take turns, the lowest first.
+CREATE TABLE lanes (queue TEXT NOT NULL, owner TEXT NOT NULL, turn INTEGER NOT NULL, PRIMARY KEY (queue, owner)) WITHOUT ROWID;
+CREATE UNIQUE INDEX lanes_by_turn ON lanes (queue, turn);
 
 -- In which chunk's `images` a picture is found by its name.
 CREATE TABLE places (job TEXT NOT NULL, name TEXT NOT NULL, chunk INTEGER NOT NULL, PRIMARY KEY (job, name)) WITHOUT ROWID;

@@ -230,8 +230,9 @@ class JobStore(Protocol):
         ...
 
     def claim(self, queue: str, worker: Worker) -> Claim | None:
-        """Take the oldest chunk of the queue; None where none waits.
+        """Take the next chunk of the queue; None where none waits.
 
+        Owners with chunks there take turns, and each has its own in order: the oldest first.
         A process that holds a chunk already gets that one again, with the same fence. One of a worker that is being
         released gets none, and what it holds is handed back: a process that claims computes nothing.
         """
@@ -244,19 +245,19 @@ class JobStore(Protocol):
     def finish(self, claim: Claim, outcome: ChunkResult | JobError) -> Order:
         """Commit what the chunk came to: `continue`, also when repeated; any other order says that nothing was.
 
-        The last chunk makes the job succeed (or, with `combines`, the last but one queues the combining chunk, at the
-        head). What the other chunks came to is forgotten with the combining chunk's success, but for their pictures;
-        so is everything but the pictures of a job that fails or is cancelled. An error makes the job fail, and its
-        other chunks cancelled.
+        The last chunk makes the job succeed (or, with `combines`, the last but one queues the combining chunk, before
+        the others of its owner). What the other chunks came to is forgotten with the combining chunk's success, but for
+        their pictures; so is everything but the pictures of a job that fails or is cancelled. An error makes the job
+        fail, and its other chunks cancelled.
         """
         ...
 
     def hand_back(self, claim: Claim) -> None:
-        """Queue the chunk again, at the head, as if it had not been started. Nothing happens if it is not held."""
+        """Queue the chunk again, as the next, as if it had not been started. Nothing happens if it is not held."""
         ...
 
     def retry(self, claim: Claim) -> None:
-        """Queue the chunk again, at the tail, and count this attempt as one that failed for a passing reason.
+        """Queue the chunk again, behind its owner's, and count this attempt as one that failed for a passing reason.
 
         Nothing happens if it is not held.
         """

@@ -106,7 +106,7 @@ class SqliteJobStore:
                 if held is not None:
                     chunks.hand_back(db, held)
                 return None
-            found = held or chunks.start_oldest(db, queue, worker, now)
+            found = held or chunks.start_next(db, queue, worker, now)
             if found is not None:
                 chunks.renew(db, found, now + self._rules.lease_seconds)
             return found

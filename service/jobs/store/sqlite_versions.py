@@ -64,6 +64,15 @@ _JOBS_5: Final = """CREATE TABLE jobs (
     expires REAL NOT NULL,
     error TEXT
 )"""
+_CHUNKS_5: Final = _CHUNKS_4.replace("    state", "    owner TEXT NOT NULL,\n    state", 1)
+_MOVE_CHUNKS_5: Final = (
+    "INSERT INTO chunks SELECT job, number, queue, '', state, position, fence, lease, attempts, retries, progress, "
+    "revision, result, images FROM chunks_4"
+)
+_LANES_5: Final = (
+    "CREATE TABLE lanes (queue TEXT NOT NULL, owner TEXT NOT NULL, turn INTEGER NOT NULL, PRIMARY KEY (queue, owner)) "
+    "WITHOUT ROWID"
+)
 _MOVE_JOBS_5: Final = (
     "INSERT INTO jobs SELECT sequence, id, '', record, input, state, revision, created, started, finished, expires, "
     "error FROM jobs_4"
@@ -105,6 +114,15 @@ _MIGRATIONS: Final = {
         "CREATE INDEX jobs_to_expire ON jobs (expires) WHERE finished IS NOT NULL",
         "CREATE INDEX jobs_by_input ON jobs (input)",
         "CREATE INDEX jobs_by_owner ON jobs (owner)",
+        "ALTER TABLE chunks RENAME TO chunks_4",
+        _CHUNKS_5,
+        _MOVE_CHUNKS_5,
+        "DROP TABLE chunks_4",
+        "CREATE INDEX chunks_queued ON chunks (queue, owner, position) WHERE position IS NOT NULL",
+        "CREATE INDEX chunks_leased ON chunks (lease) WHERE lease IS NOT NULL",
+        _LANES_5,
+        "CREATE UNIQUE INDEX lanes_by_turn ON lanes (queue, turn)",
+        "INSERT INTO lanes SELECT DISTINCT queue, '', 1 FROM chunks WHERE position IS NOT NULL",
         "ALTER TABLE tombstones RENAME TO tombstones_4",
         "CREATE TABLE tombstones (job TEXT PRIMARY KEY, owner TEXT NOT NULL, ends REAL NOT NULL)",
         "INSERT INTO tombstones SELECT job, '', ends FROM tombstones_4",

@@ -11,6 +11,7 @@ from starlette.types import Scope
 from service.api.access.keys.key_file import PREFIX, Key
 from service.api.access.keys.sessions import Sessions
 from service.api.access.keys.watched import WatchedKeys
+from service.api.access.origins import is_foreign
 from service.api.problems import respond
 from service.errors import ConvscopeError
 
@@ -42,7 +43,9 @@ class Authenticator:
         given = _brought(headers)
         if given is not None:
             return self.check(given)
-        ids = await self.sessions.find_key_ids(headers)
+        # The cookie is for the service's own page. A browser sends it for others of the same site too, and one whose
+        # origin is listed has come so far.
+        ids = None if is_foreign(scope) else await self.sessions.find_key_ids(headers)
         if ids is None:
             raise KeyMissingError(_MISSING)
         now = time.time()

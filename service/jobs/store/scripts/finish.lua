@@ -11,7 +11,7 @@ if error ~= '' then
     return {'continue'}
 end
 local key = job_key(job)
-local facts = call('HMGET', key, 'count', 'combines')
+local facts = call('HMGET', key, 'count', 'combines', 'queue', 'owner')
 local last, combines = tonumber(facts[1]) - 1, facts[2] == '1'
 let_go(fence)
 call('ZREM', P .. 'leases', member(job, number))
@@ -38,7 +38,7 @@ if left == 0 then
     set_final(job, 'succeeded', now(), result_seconds)
 elseif left == 1 and call('HGET', key, field(last, 'state')) == 'waiting' then
     call('HSET', key, field(last, 'state'), 'queued')
-    -- At the head: it takes a moment, and the job is done.
-    enqueue(call('HGET', key, 'queue'), job, last, true)
+    -- Before the owner's others, when its turn comes: it takes a moment, and the job is done.
+    enqueue(facts[3], facts[4], job, last, true)
 end
 return {'continue'}

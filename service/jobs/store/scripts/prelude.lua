@@ -7,7 +7,8 @@
 -- job:ID          hash: the record, the job, and per chunk c0.state, .fence, .attempts, .retries, .progress, .revision
 -- results:ID      hash: chunk -> what it came to but for its pictures, as long as somebody needs it
 -- images:ID       hash: chunk -> its pictures, if any  places:ID  hash: a picture's name -> the chunk it is found in
--- queue:NAME      zset: 'ID:chunk' by position     leases   zset: 'ID:chunk' by the lease's end
+-- lane:NAME:OWNER zset: 'ID:chunk' by position     leases   zset: 'ID:chunk' by the lease's end
+-- turns:NAME      zset: owners with chunks in that queue, by whose turn it is
 -- jobs            zset: ID by order of creation    expiry   zset: final jobs by their end
 -- jobs:OWNER      zset: the same of one owner
 -- active          set: jobs queued or running      queues   set: names of queues
@@ -99,11 +100,54 @@ local function add_request(job, submission, max_requests)
     end
 end
 
-local function enqueue(queue, job, number, at_head)
-    local key = P .. 'queue:' .. queue
+local function lane_key(queue, owner)
+    return P .. 'lane:' .. queue .. ':' .. owner
+end
+
+-- Before the first of a sorted set, or behind the last.
+local function place(key, at_head)
     local edge = call(at_head and 'ZRANGE' or 'ZREVRANGE', key, 0, 0, 'WITHSCORES')
-    call('ZADD', key, (tonumber(edge[2]) or 0) + (at_head and -1 or 1), member(job, number))
+    return (tonumber(edge[2]) or 0) + (at_head and -1 or 1)
+end
+
+-- Behind the owner's other chunks, or before them. An owner who had none is the last in turn.
+local function enqueue(queue, owner, job, number, at_head)
+    local lane, turns = lane_key(queue, owner), P .. 'turns:' .. queue
+    call('ZADD', lane, place(lane, at_head), member(job, number))
+    call('ZADD', turns, 'NX', place(turns, false), owner)
     call('SADD', P .. 'queues', queue)
+end
+
+-- The first chunk of the owner whose turn it is, who is the last in turn then.
+local function take_next(queue)
+    local turns = P .. 'turns:' .. queue
+    local owner = call('ZRANGE', turns, 0, 0)[1]
+    if not owner then
+        return nil
+    end
+    local lane = lane_key(queue, owner)
+    local first = call('ZPOPMIN', lane)[1]
+    call('ZREM', turns, owner)
+    if call('EXISTS', lane) == 1 then
+        call('ZADD', turns, place(turns, false), owner)
+    end
+    return first
+end
+
+local function dequeue(queue, owner, job, number)
+    local lane = lane_key(queue, owner)
+    call('ZREM', lane, member(job, number))
+    if call('EXISTS', lane) == 0 then
+        call('ZREM', P .. 'turns:' .. queue, owner)
+    end
+end
+
+local function count_queued(queue)
+    local count = 0
+    for _, owner in ipairs(call('ZRANGE', P .. 'turns:' .. queue, 0, -1)) do
+        count = count + call('ZCARD', lane_key(queue, owner))
+    end
+    return count
 end
 
 local function let_go(fence)
@@ -141,11 +185,11 @@ end
 
 local function stop_chunks(job, at)
     local key = job_key(job)
-    local facts = call('HMGET', key, 'queue', 'count')
+    local facts = call('HMGET', key, 'queue', 'count', 'owner')
     for number = 0, tonumber(facts[2]) - 1 do
         local state = call('HGET', key, field(number, 'state'))
         if state == 'queued' then
-            call('ZREM', P .. 'queue:' .. facts[1], member(job, number))
+            dequeue(facts[1], facts[3], job, number)
         elseif state == 'running' then
             call('ZREM', P .. 'leases', member(job, number))
             end_hold(call('HGET', key, field(number, 'fence')), at)
@@ -204,7 +248,7 @@ local function forget(job, at)
     call('ZREM', P .. 'expiry', job)
 end
 
--- Queue a running chunk again, at the head or the tail.
+-- Queue a running chunk again, before its owner's others or behind them.
 local function queue_again(job, number, at_head)
     local key = job_key(job)
     let_go(call('HGET', key, field(number, 'fence')))
@@ -212,15 +256,20 @@ local function queue_again(job, number, at_head)
     call('HDEL', key, field(number, 'fence'), field(number, 'progress'))
     call('HSET', key, field(number, 'state'), 'queued')
     call('HINCRBY', key, 'revision', 1)
-    enqueue(call('HGET', key, 'queue'), job, number, at_head)
+    local facts = call('HMGET', key, 'queue', 'owner')
+    enqueue(facts[1], facts[2], job, number, at_head)
 end
 
+-- As the next of all.
 local function hand_back(job, number)
     queue_again(job, number, true)
+    local facts = call('HMGET', job_key(job), 'queue', 'owner')
+    local turns = P .. 'turns:' .. facts[1]
+    call('ZADD', turns, place(turns, true), facts[2])
     call('HINCRBY', job_key(job), field(number, 'attempts'), -1)
 end
 
--- End the attempt of a worker that is gone: the chunk goes to the tail, or its job fails with `error`.
+-- End the attempt of a worker that is gone: the chunk goes behind its owner's others, or its job fails with `error`.
 local function take_back(job, number, max_attempts, error, result_seconds)
     local counts = call('HMGET', job_key(job), field(number, 'attempts'), field(number, 'retries'))
     if tonumber(counts[1]) - tonumber(counts[2] or '0') < tonumber(max_attempts) then

@@ -39,7 +39,7 @@ for number = 0, tonumber(count) - 1 do
         call('HSET', job_key(job), field(number, 'state'), 'waiting')
     else
         call('HSET', job_key(job), field(number, 'state'), 'queued')
-        enqueue(queue, job, number, false)
+        enqueue(queue, owner, job, number, false)
     end
 end
 call('SADD', P .. 'requests:' .. job, job)
