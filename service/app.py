@@ -35,7 +35,7 @@ from service.api.routes.methods import make_router
 from service.api.watching import JobServices
 from service.composition.access import open_authenticator
 from service.composition.jobs import make_data_folder, open_artifacts, open_reconciler, open_store, open_workforce
-from service.composition.limits import cell_bounds, image_limits, job_rules
+from service.composition.limits import cell_bounds, image_limits, job_rules, owner_limits
 from service.composition.models import READINESS_MODEL, open_batcher, open_datasets, open_shared_catalog
 from service.engine.allowance import Memory
 from service.engine.methods import METHODS
@@ -184,6 +184,7 @@ def _open_jobs(settings: Settings, store: JobStore, artifacts: Artifacts, notifi
         artifacts=artifacts,
         submissions=Submissions(store, artifacts, notifier, max_queued=limits.queued_jobs),
         rules=job_rules(settings),
+        owner_limits=owner_limits(settings),
         executor=BoundedExecutor(running=_STORE_THREADS, waiting=_STORE_WAITING, name="jobs"),
         streams=Slots(limits.event_streams),
         waiters=Slots(limits.event_streams),

@@ -99,6 +99,21 @@ class Limits(BaseModel):
         20_000, ge=1, description="Idempotency-Keys remembered, for a day at most; beyond, the oldest are forgotten."
     )
     queued_jobs: int = Field(10_000, ge=1, description="Jobs that may be queued or running; then 503.")
+    owner_queued_jobs: int = Field(
+        1000, ge=1, description="Jobs of one owner that may be queued or running; then 429. Where there are keys."
+    )
+    owner_job_items: int = Field(
+        100_000,
+        ge=1,
+        description="Items, such as filters or pictures of datasets, of all jobs of one owner that are queued or "
+        "running; then 429. Where there are keys.",
+    )
+    owner_stored_bytes: int = Field(
+        2**31,
+        ge=1,
+        description="Bytes of inputs and pictures of all jobs of one owner that are kept; then 429. Where there are "
+        "keys.",
+    )
     event_streams: int = Field(
         100, ge=1, description="Clients that may watch jobs, and as many that may wait for one, at the same time."
     )

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import partial
 
 from fastapi import Request, Response
@@ -16,6 +16,7 @@ from service.api.requests.turns import take_turns
 from service.engine.model import Model
 from service.engine.running import request as engine
 from service.errors import ConvscopeError
+from service.jobs.store.bounds import OwnerLimits
 from service.jobs.store.port import Snapshot
 from service.jobs.submission import Draft, draft_job, fingerprint
 from service.jobs.view import describe, is_final, job_route, make_result, stored_images
@@ -66,7 +67,12 @@ async def _submit(request: Request, services: Services, asked: Asked) -> str:
     try:
         models = [await services.model(asked.model, version) for version in asked.versions or (asked.version,)]
         draft = await _draft(request, services, asked, models)
-        send = partial(jobs.submissions.send, fresh=wants_fresh(request.headers), idempotency_key=key)
+        send = partial(
+            jobs.submissions.send,
+            fresh=wants_fresh(request.headers),
+            idempotency_key=key,
+            owner_limits=_limits(jobs.owner_limits, asked.caller),
+        )
         submission = await jobs.call(send, draft)
     except Exception:
         if key is not None:
@@ -89,6 +95,14 @@ async def _draft(request: Request, services: Services, asked: Asked, models: Seq
 
     executor = services.dataset_checks if is_dataset else services.executor
     return await executor.run(draft, turn.waiter)
+
+
+def _limits(limits: OwnerLimits, caller: Caller) -> OwnerLimits | None:
+    """Those that the caller's key states, else those of all; None where no keys are asked for."""
+    if not caller.owner:
+        return None
+    known = {field.name for field in fields(OwnerLimits)}
+    return replace(limits, **{name: number for name, number in caller.overrides.items() if name in known})
 
 
 def key_of_owner(owner: str, key: str) -> str:

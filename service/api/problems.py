@@ -21,6 +21,8 @@ logger = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = 1
+# A job has to end first, or to be deleted.
+OWNER_RETRY_AFTER_SECONDS = 10
 # Here waiting does not help: somebody has to do something.
 NOT_PASSING = ("model_failed", "weights_unavailable")
 _PASSING: Final = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
@@ -51,7 +53,8 @@ def respond(
     problem = make_problem(request, code, detail, errors=members.pop("errors", None))
     headers = dict(headers or {})
     if kind.status in _PASSING and code not in NOT_PASSING:
-        headers.setdefault("Retry-After", str(RETRY_AFTER_SECONDS))
+        seconds = OWNER_RETRY_AFTER_SECONDS if code == "owner_limit_reached" else RETRY_AFTER_SECONDS
+        headers.setdefault("Retry-After", str(seconds))
     content = {**problem.model_dump(exclude_none=True), **members}
     return Response(to_json(content), kind.status, headers=headers, media_type=MEDIA_TYPE)
 
