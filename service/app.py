@@ -14,6 +14,7 @@ from fastapi import FastAPI
 
 from service.api import openapi, problems
 from service.api.access.cross_origin import ListedOrigins
+from service.api.access.early import EarlyRefusal
 from service.api.access.hosts import HostGuard, HostNames
 from service.api.access.keys.authenticator import Authenticator
 from service.api.access.keys.guard import KeyGuard
@@ -152,6 +153,19 @@ def create_app(settings: Settings) -> FastAPI:
     for router in (models.router, methods, datasets.router, jobs.router, events.router, health.router):
         app.include_router(router)
     return app
+
+
+def make_early_refusal(app: FastAPI, settings: Settings) -> EarlyRefusal | None:
+    """For the server. With keys whose request it is has to be known first."""
+    services: Services = app.state.services
+
+    def is_full() -> bool:
+        full = services.admission.is_full()
+        if full:
+            services.metrics.refuse("places")
+        return full
+
+    return None if settings.api_keys else EarlyRefusal(is_full, settings.root_path)
 
 
 def _add_middleware(app: FastAPI, settings: Settings, services: Services, authenticator: Authenticator | None) -> None:

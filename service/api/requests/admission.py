@@ -14,7 +14,7 @@ from typing import Final
 
 from starlette.types import Scope
 
-from service.api.access.callers import Caller, caller_of
+from service.api.access.callers import ANYONE, Caller, caller_of
 from service.api.requests.entries import LOOK_SECONDS, Entry, entry_of, note_entry, too_slow
 from service.api.requests.rates import RateLimitedError
 from service.api.requests.uploads import BodyTimeoutError
@@ -117,6 +117,10 @@ class Admission:
         finally:
             entry.close()
 
+    def is_full(self) -> bool:
+        """Whether a request of whoever brings no key would be refused now, which counts as a refusal of one."""
+        return self._lacks_place(ANYONE.owner) and not self.waits_for_readers()
+
     def waits_for_readers(self) -> bool:
         """Whether all that is in the way are bodies which have not come: they leave their places in a moment."""
         return 0 < self.present <= sum(entry.has_place for entry in self._reading)
@@ -161,18 +165,21 @@ class Admission:
         self._demands[entry.owner].present += 1
 
     def _require_place(self, owner: str) -> None:
+        if self._lacks_place(owner):
+            raise ServerBusyError(f"{self.present} requests are already running or waiting: try again in a moment")
+
+    def _lacks_place(self, owner: str) -> bool:
+        """Whether the owner has as many in work as it may; it is then held to few."""
         demand = self._demands[owner]
         now = asyncio.get_running_loop().time()
         # Where few may wait anyway, nobody is held to fewer.
         is_held = now < demand.held_until and self._slots > _BURST
         most = _FEW if is_held else self._most()
-        if self._has_place(demand, most):
-            return
-        if self._move_readers(now) and self._has_place(demand, most):
-            return
+        if self._has_place(demand, most) or (self._move_readers(now) and self._has_place(demand, most)):
+            return False
         if demand.present - self._count_readers(owner) >= most:
             demand.held_until = now + _CALM_SECONDS
-        raise ServerBusyError(f"{self.present} requests are already running or waiting: try again in a moment")
+        return True
 
     def _has_place(self, demand: _Demand, most: int) -> bool:
         return self.present < self._slots and demand.present < most
