@@ -159,13 +159,14 @@ def make_early_refusal(app: FastAPI, settings: Settings) -> EarlyRefusal | None:
     """For the server. With keys whose request it is has to be known first."""
     services: Services = app.state.services
 
-    def is_full() -> bool:
-        full = services.admission.is_full()
-        if full:
-            services.metrics.refuse("places")
-        return full
+    def is_full(length: int) -> bool:
+        lacking = services.admission.find_lack(length)
+        if lacking is not None:
+            services.metrics.refuse(lacking)
+        return lacking is not None
 
-    return None if settings.api_keys else EarlyRefusal(is_full, settings.root_path)
+    max_bytes = settings.limits.max_image_bytes
+    return None if settings.api_keys else EarlyRefusal(is_full, max_bytes, settings.root_path)
 
 
 def _add_middleware(app: FastAPI, settings: Settings, services: Services, authenticator: Authenticator | None) -> None:

@@ -5,7 +5,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Self
 
 import pytest
 import uvicorn
@@ -22,12 +22,12 @@ class _Full:
         self.now = True
         self.asked = 0
 
-    def __call__(self) -> bool:
+    def __call__(self, _: int) -> bool:
         self.asked += 1
         return self.now
 
 
-async def _app(scope: Any, receive: Any, send: Any) -> None:
+async def _app(_: Any, receive: Any, send: Any) -> None:
     size, more = 0, True
     while more:
         message = await receive()
@@ -46,7 +46,9 @@ def full() -> _Full:
 
 @pytest.fixture
 def port(full: _Full) -> Iterator[int]:
-    protocol = make_protocol(ConnectionLimits(connections=20, head_seconds=0.5), early=EarlyRefusal(full, "/below"))
+    protocol = make_protocol(
+        ConnectionLimits(connections=20, head_seconds=0.5), early=EarlyRefusal(full, 10_000, "/below")
+    )
     server = uvicorn.Server(uvicorn.Config(_app, port=0, http=protocol, ws="none", lifespan="off", log_config=None))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
@@ -68,6 +70,12 @@ class _Client:
     def __init__(self, port: int) -> None:
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=LIMIT_SECONDS)
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.socket.close()
+
     def send(self, data: bytes) -> None:
         self.socket.sendall(data)
 
@@ -88,8 +96,13 @@ class _Client:
         return self.socket.recv(1) == b""
 
 
-def test_refused_request_leaves_its_connection_for_the_next(port: int, full: _Full) -> None:
-    client = _Client(port)
+@pytest.fixture
+def client(port: int) -> Iterator[_Client]:
+    with _Client(port) as client:
+        yield client
+
+
+def test_refused_request_leaves_its_connection_for_the_next(client: _Client, full: _Full) -> None:
     for _ in range(2):
         # The answer comes before the body, of which nothing is lost or left over.
         client.send(_head(length=1000) + b"x" * 10)
@@ -113,8 +126,7 @@ def test_refused_request_leaves_its_connection_for_the_next(port: int, full: _Fu
     assert client.read()[0] == 503
 
 
-def test_connection_ends_when_its_client_said_so_and_its_body_has_come(port: int) -> None:
-    client = _Client(port)
+def test_connection_ends_when_its_client_said_so_and_its_body_has_come(client: _Client) -> None:
     client.send(_head("Connection: close", length=1000) + b"x" * 10)
     status, headers, _ = client.read()
     assert (status, headers["connection"]) == (503, "close")
@@ -122,8 +134,7 @@ def test_connection_ends_when_its_client_said_so_and_its_body_has_come(port: int
     assert client.ends()
 
 
-def test_connection_ends_when_the_rest_of_a_body_does_not_come(port: int) -> None:
-    client = _Client(port)
+def test_connection_ends_when_the_rest_of_a_body_does_not_come(client: _Client) -> None:
     client.send(_head(length=1000) + b"x" * 10)
     assert client.read()[0] == 503
     assert client.ends()
@@ -145,12 +156,12 @@ def test_connection_ends_when_the_rest_of_a_body_does_not_come(port: int) -> Non
     ],
 )
 def test_others_take_the_usual_way(full: _Full, request_bytes: bytes) -> None:
-    assert EarlyRefusal(full).refuse(request_bytes) is None
+    assert EarlyRefusal(full, 10_000).refuse(request_bytes) is None
     assert full.asked == 0
 
 
 def test_request_is_refused_below_a_prefix_and_with_a_query() -> None:
-    refused = EarlyRefusal(lambda: True).refuse(_head(path=f"/below{PATH}?x=1") + b"hello")
+    refused = EarlyRefusal(lambda _: True, 10_000).refuse(_head(path=f"/below{PATH}?x=1") + b"hello")
     assert refused is not None
     assert f'"instance":"/below{PATH}"'.encode() in refused.answer
     assert (refused.missing, refused.closes) == (0, False)

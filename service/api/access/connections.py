@@ -145,10 +145,13 @@ class BoundedProtocol(H11Protocol):
 
     def data_received(self, data: bytes) -> None:
         """See asyncio."""
-        if self._missing or (self._bounds.early is not None and self._is_between()):
-            data = self._drop_early(data)
-            if not data:
+        while self._missing or (self._bounds.early is not None and self._is_between()):
+            left = self._drop_early(data)
+            if not left:
                 return
+            if left is data:
+                break
+            data = left
         super().data_received(data)
         self._watch()
 
@@ -191,7 +194,7 @@ class BoundedProtocol(H11Protocol):
             self._wait_anew()
             left = b""
         else:
-            left = data[self._missing :]
+            left = bytes(data[self._missing :])
             self._missing = max(0, self._missing - len(data))
         if self._missing == 0 and self._closes:
             self.transport.close()

@@ -1,7 +1,7 @@
 """Requests that are refused by their first bytes, before HTTP's parser and all that follows.
 
 Where far more come than are let in, refusing is most of the work: the parser, the task and the middlewares take 0.3 ms
-for each, this 0.02. It knows the plainest form of a request with a short body; all others take the usual way.
+for each, this 0.02. It knows the plainest form of a request with a body; all others take the usual way.
 """
 
 import re
@@ -15,12 +15,13 @@ from service.api.headers import secure
 from service.api.problems import respond
 
 _MAX_HEAD_BYTES: Final = 8 * 1024
-_MAX_BODY_BYTES: Final = 2**18
+# A connection with more than this to come ends after the answer.
+_KEPT_BYTES: Final = 2**18
 _PATH: Final = rb"[A-Za-z0-9._~/%-]"
 _ASKED: Final = re.compile(rb"POST (%b{0,200}/v1/models/%b{1,300})(?:\?[!-~]{0,300})? HTTP/1\.1\r\n" % (_PATH, _PATH))
 # In place of the path, which is the one thing that differs between answers.
 _NOWHERE: Final = "/nowhere"
-_LENGTH: Final = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]{1,6})[ \t]*\r\n")
+_LENGTH: Final = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]{1,9})[ \t]*\r\n")
 _CLOSES: Final = re.compile(rb"\r\nconnection:[ \t]*close[ \t]*\r\n")
 # What makes the end of the body another matter, or the answer.
 _OTHERWISE: Final = (b"\r\ntransfer-encoding:", b"\r\nexpect:", b"\r\nupgrade:")
@@ -37,10 +38,13 @@ class Refused:
 
 
 class EarlyRefusal:
-    """`is_full` tells whether a request of anybody would be refused now, and counts it."""
+    """`is_full` tells whether a request of anybody with so long a body would be refused now, and counts it.
 
-    def __init__(self, is_full: Callable[[], bool], root_path: str = "") -> None:
-        self._is_full = is_full
+    Longer bodies than `max_bytes` are datasets, which are refused otherwise.
+    """
+
+    def __init__(self, is_full: Callable[[int], bool], max_bytes: int, root_path: str = "") -> None:
+        self._is_full, self._max_bytes = is_full, max_bytes
         response = respond(Request({"type": "http", "path": _NOWHERE, "root_path": root_path}), "server_busy", _DETAIL)
         secure(response.headers)
         del response.headers["content-length"]
@@ -61,9 +65,9 @@ class EarlyRefusal:
             return None
         length = int(lengths[0])
         missing = length - (len(data) - end - 4)
-        if missing < 0 or not 0 < length <= _MAX_BODY_BYTES or not self._is_full():
+        if missing < 0 or not 0 < length <= self._max_bytes or not self._is_full(length):
             return None
-        return self._write(asked[1], missing, closes=_CLOSES.search(head) is not None)
+        return self._write(asked[1], missing, closes=missing > _KEPT_BYTES or _CLOSES.search(head) is not None)
 
     def _write(self, path: bytes, missing: int, *, closes: bool) -> Refused:
         body = path.join(self._body)

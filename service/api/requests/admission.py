@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 from starlette.types import Scope
 
@@ -117,9 +117,11 @@ class Admission:
         finally:
             entry.close()
 
-    def is_full(self) -> bool:
-        """Whether a request of whoever brings no key would be refused now, which counts as a refusal of one."""
-        return self._lacks_place(ANYONE.owner) and not self.waits_for_readers()
+    def find_lack(self, length: int) -> Literal["places", "memory"] | None:
+        """What a request with a body of that length, of whoever brings no key, would be refused for now."""
+        if self._lacks_place(ANYONE.owner) and not self.waits_for_readers():
+            return "places"
+        return "memory" if self._lacks_bytes(length) and not self._find_behind() else None
 
     def waits_for_readers(self) -> bool:
         """Whether all that is in the way are bodies which have not come: they leave their places in a moment."""
@@ -201,15 +203,22 @@ class Admission:
         return sum(entry.has_place for entry in self._reading if entry.owner == owner)
 
     def _take_bytes(self, count: int) -> None:
-        spare = self._limits.body_bytes // 4 if count > _SMALL_BYTES else 0
-        while self._free_bytes - count < spare:
+        while self._lacks_bytes(count):
             if not self._displace():
                 raise BodyMemoryError("the memory for requests' bodies is in use: try again in a moment")
         self._free_bytes -= count
 
+    def _lacks_bytes(self, count: int) -> bool:
+        spare = self._limits.body_bytes // 4 if count > _SMALL_BYTES else 0
+        return self._free_bytes - count < spare
+
+    def _find_behind(self) -> list[Entry]:
+        """Bodies that come more slowly than they have to."""
+        return [entry for entry in self._reading if entry.held and entry.is_behind()]
+
     def _displace(self) -> bool:
         """Give up the body that comes most slowly, where one is slower than it has to be."""
-        behind = [entry for entry in self._reading if entry.held and entry.is_behind()]
+        behind = self._find_behind()
         if not behind:
             return False
         slowest = min(behind, key=Entry.pace)
