@@ -47,16 +47,20 @@ def _is_empty(admission: Admission) -> bool:
     return (admission.present, admission.taken_bytes, admission.reading) == (0, 0, 0)
 
 
+async def _answer_slowly(admission: Admission) -> None:
+    """0.1 s between two answers."""
+    entries = [admission.enter(ANYONE) for _ in range(3)]
+    for entry in entries:
+        entry.lend()()
+        await asyncio.sleep(0.1)
+    for entry in entries:
+        entry.close()
+
+
 def test_an_owner_is_held_to_few_when_more_come_than_are_answered_in_time() -> None:
     async def scenario() -> None:
         admission, others = _admission(), Caller("others", "use")
-        # 0.1 s between two answers.
-        entries = [admission.enter(ANYONE) for _ in range(3)]
-        for entry in entries:
-            entry.lend()()
-            await asyncio.sleep(0.1)
-        for entry in entries:
-            entry.close()
+        await _answer_slowly(admission)
         entries = [admission.enter(ANYONE) for _ in range(16)]
         with pytest.raises(ServerBusyError, match="16 requests"):
             admission.enter(ANYONE)
@@ -69,6 +73,29 @@ def test_an_owner_is_held_to_few_when_more_come_than_are_answered_in_time() -> N
         await asyncio.sleep(1.1)
         entries.append(admission.enter(ANYONE))
         for entry in [*entries[:2], *entries[16:]]:
+            entry.close()
+        assert _is_empty(admission)
+
+    _run(scenario())
+
+
+def test_who_has_just_come_is_turned_away_when_as_many_again_were_refused() -> None:
+    async def scenario() -> None:
+        admission, client = _admission(), _Client()
+        await _answer_slowly(admission)
+        entries = [admission.enter(ANYONE) for _ in range(16)]
+        waiting = asyncio.create_task(entries[9].receive(client.receive))
+        for _ in range(15):
+            with pytest.raises(ServerBusyError):
+                admission.enter(ANYONE)
+        assert not any(entry.was_stopped for entry in entries)
+        with pytest.raises(ServerBusyError):
+            admission.enter(ANYONE)
+        assert [entry.was_stopped for entry in entries].count(False) < 16
+        assert not entries[0].was_stopped
+        with pytest.raises(ServerBusyError, match="at once"):
+            await waiting
+        for entry in entries:
             entry.close()
         assert _is_empty(admission)
 

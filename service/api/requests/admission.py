@@ -9,7 +9,7 @@ import os
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from starlette.types import Scope
@@ -21,7 +21,7 @@ from service.api.requests.uploads import BodyTimeoutError
 from service.errors import ServerBusyError
 
 # Who would wait longer than this comes again later, but for as many as clients send together.
-_WAIT_SECONDS: Final = 0.2
+_WAIT_SECONDS: Final = 0.1
 _BURST: Final = 16
 # How long after its last refusal an owner is held to few.
 _CALM_SECONDS: Final = 1.0
@@ -29,6 +29,10 @@ _CALM_SECONDS: Final = 1.0
 _FEW: Final = max(2, os.cpu_count() or 1)
 # Larger bodies may take three quarters of the memory for all: small ones find room beside them.
 _SMALL_BYTES: Final = 2**20
+# A body that has been waited for so long is a slow client's.
+_SLOW_SECONDS: Final = 0.25
+# Where as many again were refused, it is no burst: who has come no longer ago hears that it is to come again.
+_JUST_SECONDS: Final = 0.07
 # What one more answer weighs in the mean time between two.
 _WEIGHT: Final = 0.05
 
@@ -43,11 +47,16 @@ class BodyMemoryError(ServerBusyError):
 
 @dataclass(eq=False)
 class _Demand:
-    """One owner's requests: how many are open, and how many of them hold a place; until when it is held to few."""
+    """One owner's requests. It is held to few until then, and so many were refused since it is."""
 
     open: int = 0
-    present: int = 0
     held_until: float = 0.0
+    refused: int = 0
+    inside: dict[Entry, None] = field(default_factory=dict)
+
+    @property
+    def present(self) -> int:
+        return len(self.inside)
 
 
 @dataclass(frozen=True)
@@ -97,6 +106,7 @@ class Admission:
         self._require_place(owner)
         self._take_bytes(memory)
         entry = Entry(self, owner, memory, announced, self._limits.seconds, self._limits.rate)
+        entry.entered = asyncio.get_running_loop().time()
         demand.open += 1
         self._take_place(entry)
         if announced:
@@ -129,7 +139,10 @@ class Admission:
 
     def return_to_place(self, entry: Entry) -> None:
         """See Holder. Raises ServerBusyError."""
-        if self._demands[entry.owner].present >= self._most():
+        demand = self._demands[entry.owner]
+        # Who is slow has sent for long what others would have to send again.
+        most = self._most() if entry.awaited >= _SLOW_SECONDS else self._bound(demand)
+        if demand.present >= most:
             raise ServerBusyError("the body came slowly, and meanwhile others have come: try again in a moment")
         self._take_place(entry)
 
@@ -137,7 +150,7 @@ class Admission:
         """See Holder."""
         entry.has_place = False
         self.present -= 1
-        self._demands[entry.owner].present -= 1
+        del self._demands[entry.owner].inside[entry]
 
     def note_answer(self) -> None:
         """See Holder: the mean time between two answers is measured, while there is something to answer."""
@@ -164,7 +177,7 @@ class Admission:
             self._answered_at = None
         entry.has_place = True
         self.present += 1
-        self._demands[entry.owner].present += 1
+        self._demands[entry.owner].inside[entry] = None
 
     def _require_place(self, owner: str) -> None:
         if self._lacks_place(owner):
@@ -173,15 +186,25 @@ class Admission:
     def _lacks_place(self, owner: str) -> bool:
         """Whether the owner has as many in work as it may; it is then held to few."""
         demand = self._demands[owner]
-        now = asyncio.get_running_loop().time()
-        # Where few may wait anyway, nobody is held to fewer.
-        is_held = now < demand.held_until and self._slots > _BURST
-        most = _FEW if is_held else self._most()
+        now, most = asyncio.get_running_loop().time(), self._bound(demand)
         if self._has_place(demand, most) or (self._move_readers(now) and self._has_place(demand, most)):
             return False
-        if demand.present - self._count_readers(owner) >= most:
+        if demand.present - self._count_readers(owner) >= most and self._slots > _BURST:
+            demand.refused = demand.refused + 1 if now < demand.held_until else 1
             demand.held_until = now + _CALM_SECONDS
+            if demand.refused == _BURST:
+                self._turn_away(demand, now)
         return True
+
+    def _bound(self, demand: _Demand) -> int:
+        """How many of this owner may be in work now."""
+        return _FEW if asyncio.get_running_loop().time() < demand.held_until else self._most()
+
+    def _turn_away(self, demand: _Demand, now: float) -> None:
+        """Those who have just come, and would wait for all that came with them."""
+        for entry in list(demand.inside)[_FEW:]:
+            if now - entry.entered < _JUST_SECONDS:
+                entry.stop(ServerBusyError("more requests have come at once than are answered in time: try again"))
 
     def _has_place(self, demand: _Demand, most: int) -> bool:
         return self.present < self._slots and demand.present < most

@@ -48,6 +48,7 @@ class Entry:
     received: int = 0
     awaited: float = 0.0
     has_place: bool = True
+    entered: float = 0.0
     _since: float | None = field(default=None, init=False)
     _seen: int = field(default=0, init=False)
     _users: int = field(default=1, init=False)
@@ -70,12 +71,10 @@ class Entry:
         self.seconds, self.rate = seconds, rate
 
     async def receive(self, receive: Receive) -> Message:
-        """ASGI's next message. Raises BodyTimeoutError, or what the entry was stopped with."""
-        if self._is_whole:
-            return await receive()
+        """ASGI's next message. Raises BodyTimeoutError, or what the entry was stopped with, also after the body."""
         if self._error is not None:
             raise self._error
-        self._since = asyncio.get_running_loop().time()
+        self._since = None if self._is_whole else asyncio.get_running_loop().time()
         try:
             async with asyncio.timeout(None) as self._timeout:
                 message = await receive()
@@ -85,7 +84,8 @@ class Entry:
         finally:
             self.look(asyncio.get_running_loop().time(), LOOK_SECONDS)
             self._since = self._timeout = None
-        self._count(message)
+        if not self._is_whole:
+            self._count(message)
         return message
 
     def look(self, now: float, most: float) -> None:
@@ -112,12 +112,14 @@ class Entry:
         return self.received / max(1, self.announced) / max(LOOK_SECONDS, self.awaited)
 
     def stop(self, error: ConvscopeError) -> None:
-        """End the reading of the body with an error, and let go of all at once."""
+        """End what the request waits for with an error, and let go of all that no computation still needs."""
         self._error = error
         if self._timeout is not None:
             self._timeout.reschedule(asyncio.get_running_loop().time())
         self.holder.stop_waiting(self)
-        self._let_go()
+        if not self._is_lent:
+            self._give_place()
+            self.keep(0)
 
     def keep(self, count: int) -> None:
         """Hold no more than so many bytes from now on."""
@@ -161,10 +163,6 @@ class Entry:
         self._users -= 1
         if not self._users:
             self.keep(0)
-
-    def _let_go(self) -> None:
-        self._give_place()
-        self.keep(0)
 
     def _give_place(self) -> None:
         if self.has_place:

@@ -22,9 +22,9 @@ def _do_nothing() -> None:
 
 @dataclass(frozen=True)
 class Waiter:
-    """Who waits for a call: it takes turns with those of other owners and lanes. `departure` ends when it has left.
+    """Who waits for a call: it takes turns with those of other owners and lanes.
 
-    `reserved`: it holds a place already. `abandon` is called when it leaves while the call runs; `ended` once the call
+    `departure` ends when it has left, or fails with what it is to hear in place of its answer. `reserved`: it holds a place already. `abandon` is called when it leaves while the call runs; `ended` once the call
     has come to an end, or was dropped, whoever still waits.
     """
 
@@ -120,6 +120,7 @@ class BoundedExecutor:
             leaving.cancel()
         if not call.future.done():
             self._give_up(call)
+            leaving.result()
             raise ClientGoneError("the client left before its request was answered")
 
     def _give_up(self, call: _Call) -> None:
