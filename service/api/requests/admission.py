@@ -133,9 +133,10 @@ class Admission:
             return "places"
         return "memory" if self._lacks_bytes(length) and not self._find_behind() else None
 
-    def waits_for_readers(self) -> bool:
-        """Whether all that is in the way are bodies which have not come: they leave their places in a moment."""
-        return 0 < self.present <= sum(entry.has_place for entry in self._reading)
+    def waits_for_readers(self, owner: str = ANYONE.owner) -> bool:
+        """Whether bodies that have not come are in the way: they leave their places in a moment."""
+        demand, readers = self._demands[owner], self._count_readers(owner)
+        return readers > 0 and demand.present - readers < self._bound(demand)
 
     def return_to_place(self, entry: Entry) -> None:
         """See Holder. Raises ServerBusyError."""

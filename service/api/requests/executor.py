@@ -24,8 +24,9 @@ def _do_nothing() -> None:
 class Waiter:
     """Who waits for a call: it takes turns with those of other owners and lanes.
 
-    `departure` ends when it has left, or fails with what it is to hear in place of its answer. `reserved`: it holds a place already. `abandon` is called when it leaves while the call runs; `ended` once the call
-    has come to an end, or was dropped, whoever still waits.
+    `departure` ends when it has left, or fails with what it is to hear in place of its answer. `reserved`: it holds a
+    place already. `abandon` is called when it leaves while the call runs; `ended` once the call has come to an end, or
+    was dropped, whoever still waits.
     """
 
     owner: str = ""

@@ -102,7 +102,7 @@ class Gate:
             try:
                 return self._admission.enter(caller, announced, memory)
             except ServerBusyError:
-                if not self._admission.waits_for_readers():
+                if not self._admission.waits_for_readers(caller.owner):
                     raise
             await asyncio.sleep(patience)
         return self._admission.enter(caller, announced, memory)
