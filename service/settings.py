@@ -120,8 +120,8 @@ class Settings(BaseSettings):
         Field(
             (),
             description="Origins whose pages may ask from a browser (CORS), such as "
-            "`https://lab.example,http://localhost:3000`, with a key in a header, not with the page's cookie. Empty: none "
-            "but the service's own.",
+            "`https://lab.example,http://localhost:3000`, with a key in a header, never with the page's cookie. Empty: "
+            "none but the service's own.",
         )
     )
     metrics_without_key: bool = Field(
