@@ -7,6 +7,7 @@ Redis, or have weights fetched from another place.
 import os
 import re
 import sys
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
@@ -22,6 +23,7 @@ from pydantic_settings import (
 from service.limits import Limits
 from service.models.remote.locations import is_url
 from service.models.remote.registry import name_models
+from service.prefixes import parse_prefix
 from service.trusted_packages import require_package
 
 ENV_FILE: Final = "CONVSCOPE_ENV_FILE"
@@ -54,6 +56,13 @@ def _require_origins(value: tuple[str, ...]) -> tuple[str, ...]:
 
 def _require_mlflow(value: tuple[str, ...]) -> tuple[str, ...]:
     name_models(value)
+    return value
+
+
+def _require_networks(value: tuple[str, ...]) -> tuple[str, ...]:
+    for proxy in value:
+        if proxy != "*" or len(value) > 1:
+            ip_network(proxy)
     return value
 
 
@@ -101,10 +110,17 @@ class Settings(BaseSettings):
         "Loopback names and all addresses need no entry. Others are refused: foreign pages come by them (DNS "
         "rebinding).",
     )
-    trusted_proxies: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)] = Field(
+    root_path: Annotated[str, AfterValidator(parse_prefix)] = Field(
+        "",
+        description="Path below which clients see the service behind a proxy, such as `/tools/convscope`, whether the "
+        "proxy takes it off or not. Empty: the root, or what a trusted proxy says in `X-Forwarded-Prefix`.",
+    )
+    trusted_proxies: Annotated[
+        tuple[str, ...], NoDecode, BeforeValidator(_split), AfterValidator(_require_networks)
+    ] = Field(
         (),
-        description="Addresses or networks of proxies whose `X-Forwarded-For` and `-Proto` are believed; empty: "
-        "nobody's.",
+        description="Addresses or networks of proxies whose `X-Forwarded-For`, `-Proto`, `-Host` and `-Prefix` are "
+        "believed, such as `10.0.0.7,10.1.0.0/16`; `*`: anybody's; empty: nobody's.",
     )
     api_keys: Annotated[Path | None, BeforeValidator(_empty_is_none)] = Field(
         None,

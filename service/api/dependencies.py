@@ -1,6 +1,7 @@
 """What the routes need, made once in the composition root and found on the application's state."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from threading import Event
 from typing import Annotated
@@ -9,8 +10,11 @@ from fastapi import Depends, Path, Request
 
 from service.api.access.callers import Caller, caller_of
 from service.api.metrics import Metrics
+from service.api.problems import prefix_of
+from service.api.requests.admission import Admission
 from service.api.requests.bodies import BodyLimits
 from service.api.requests.executor import BoundedExecutor
+from service.api.requests.rates import Rates
 from service.api.requests.uploads import Uploads
 from service.api.result_cache import ResultCache
 from service.api.watching import JobServices
@@ -32,6 +36,8 @@ class Times:
 @dataclass(frozen=True)
 class Services:
     catalog: Catalog
+    admission: Admission
+    rates: Rates
     executor: BoundedExecutor
     parsing: BoundedExecutor
     results: ResultCache
@@ -65,15 +71,10 @@ class Services:
             await self.model(name, version)
         return self.catalog.find_facts(name, version)
 
-    def allow(self, *, dataset_check: bool = False) -> Allowance:
+    def allow(self, is_abandoned: Callable[[], bool], *, dataset_check: bool = False) -> Allowance:
         """What a request may take, from now on: to be called where its work begins."""
-        return Allowance(self.times.dataset_check if dataset_check else self.times.request, self.memory)
-
-
-async def until_gone(request: Request) -> None:
-    """Wait until the client of a request whose body has been read has left."""
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
+        seconds = self.times.dataset_check if dataset_check else self.times.request
+        return Allowance(seconds, self.memory, is_abandoned)
 
 
 def _services(request: Request) -> Services:
@@ -85,8 +86,14 @@ def _caller(request: Request) -> Caller:
     return caller_of(request.scope)
 
 
+def _base(request: Request) -> str:
+    return prefix_of(request)
+
+
 ServicesDependency = Annotated[Services, Depends(_services)]
 CallerDependency = Annotated[Caller, Depends(_caller)]
+# What links of answers begin with.
+BaseDependency = Annotated[str, Depends(_base)]
 ModelName = Annotated[str, Path(description="A model's name, from `GET /v1/models`.", examples=["shapes"])]
 ModelVersion = Annotated[str, Path(description="One of the model's versions.", examples=["1"])]
 JobId = Annotated[str, Path(description="A job's id.", examples=["0197f3c2a1b24c0e9d5f6a7b8c9d0e1f"])]

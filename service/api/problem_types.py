@@ -136,6 +136,12 @@ PROBLEMS: Final[dict[str, ProblemType]] = {
         "There is no room for what was sent while it is looked at (`TMPDIR`): it is free again when others are done.",
     ),
     "queue_full": ProblemType(503, "Queue full", "As many jobs wait as may wait; try again after `Retry-After`."),
+    "owner_limit_reached": ProblemType(
+        429,
+        "Limit of your key reached",
+        "Your jobs come to as much as they may: queued or running ones, their items, or bytes kept. The detail says "
+        "which, how much is used, and what to do.",
+    ),
     "streams_full": ProblemType(
         503, "Too many watchers", "As many clients watch jobs as may; ask `GET /v1/jobs/{id}` now and then instead."
     ),
@@ -229,6 +235,12 @@ PROBLEMS: Final[dict[str, ProblemType]] = {
     ),
     "not_found": ProblemType(404, "No such route", "`/docs` lists the routes."),
     "method_not_allowed": ProblemType(405, "Method not allowed", "The route exists, but not for this HTTP method."),
+    "forwarded_invalid": ProblemType(
+        400,
+        "Forwarded address makes no sense",
+        "A proxy in `CONVSCOPE_TRUSTED_PROXIES` sent an `X-Forwarded-Host`, `-Prefix` or `-Proto` that cannot be, or "
+        "one of them twice. Have it replace what clients send by its own: docs/proxies.md has examples.",
+    ),
     "bad_request": ProblemType(400, "Bad request", "The request cannot be understood."),
     "internal_error": ProblemType(500, "Internal error", "A fault of the service; it is in its log."),
 }

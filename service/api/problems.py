@@ -21,8 +21,11 @@ logger = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = 1
+# A job has to end first, or to be deleted.
+OWNER_RETRY_AFTER_SECONDS = 10
 # Here waiting does not help: somebody has to do something.
 NOT_PASSING = ("model_failed", "weights_unavailable")
+_PASSING: Final = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
 # What asks for the same in other words.
 _ALSO: Final = {"channels": ("channel",), "images": ("dataset",), "image": ("images",)}
 _FULL: Final = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
@@ -49,8 +52,9 @@ def respond(
     kind, members = PROBLEMS[code], Members(**(members or {}))
     problem = make_problem(request, code, detail, errors=members.pop("errors", None))
     headers = dict(headers or {})
-    if kind.status == HTTPStatus.SERVICE_UNAVAILABLE and code not in NOT_PASSING:
-        headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    if kind.status in _PASSING and code not in NOT_PASSING:
+        seconds = OWNER_RETRY_AFTER_SECONDS if code == "owner_limit_reached" else RETRY_AFTER_SECONDS
+        headers.setdefault("Retry-After", str(seconds))
     content = {**problem.model_dump(exclude_none=True), **members}
     return Response(to_json(content), kind.status, headers=headers, media_type=MEDIA_TYPE)
 
@@ -58,7 +62,7 @@ def respond(
 def make_problem(request: Request, code: str, detail: str, *, errors: list[ProblemError] | None = None) -> Problem:
     """Describe what is wrong with a request."""
     return Problem(
-        type=f"/problems/{code}",
+        type=f"{prefix_of(request)}/problems/{code}",
         title=PROBLEMS[code].title,
         status=PROBLEMS[code].status,
         detail=detail,
@@ -66,6 +70,14 @@ def make_problem(request: Request, code: str, detail: str, *, errors: list[Probl
         code=code,
         errors=errors,
     )
+
+
+def prefix_of(request: Request) -> str:
+    """The path below which the client sees the service; empty for the root."""
+    scope = request.scope
+    # Of what is mounted, Starlette notes where that is as its root.
+    prefix: str = scope.get("app_root_path", scope.get("root_path", ""))
+    return prefix
 
 
 def install(app: FastAPI) -> None:
@@ -104,7 +116,7 @@ async def _http_exception(request: Request, error: Exception) -> Response:
     codes = {404: "not_found", 405: "method_not_allowed", 500: "internal_error"}
     code = codes.get(error.status_code, "bad_request")
     details = {
-        "not_found": f"there is no route {quote(request.scope['path'])}; /docs lists the routes",
+        "not_found": f"there is no route {quote(request.scope['path'])}; {prefix_of(request)}/docs lists the routes",
         "method_not_allowed": f"{request.method} does not work here; the Allow header says what does",
     }
     headers = dict(error.headers or {})

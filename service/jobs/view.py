@@ -1,5 +1,9 @@
-"""A job as the store has it, as clients see it. Knows the routes of a job, nothing else of HTTP."""
+"""A job as the store has it, as clients see it. Knows the routes of a job, nothing else of HTTP.
 
+`base` is what all links begin with: the path below which the service is seen, or its URL.
+"""
+
+from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from schemas.jobs import (
@@ -16,10 +20,10 @@ from schemas.results import Answer
 from service.jobs.store.port import Chunk, Snapshot
 
 
-def summarize(snapshot: Snapshot, *, shows_owner: bool = False) -> JobSummary:
+def summarize(snapshot: Snapshot, base: str, *, shows_owner: bool = False) -> JobSummary:
     """Everything but pictures and numbers; whose job it is only for who sees the jobs of all."""
     record, asked = snapshot.record, snapshot.record.request
-    route = job_route(record.id)
+    route = job_route(record.id, base)
     return JobSummary(
         id=record.id,
         owner=(record.owner or None) if shows_owner else None,
@@ -41,18 +45,18 @@ def summarize(snapshot: Snapshot, *, shows_owner: bool = False) -> JobSummary:
     )
 
 
-def describe(snapshot: Snapshot, *, shows_owner: bool = False) -> Job:
+def describe(snapshot: Snapshot, base: str, *, shows_owner: bool = False) -> Job:
     """The job with its result, or with the pictures that are ready so far."""
-    summary, result = summarize(snapshot, shows_owner=shows_owner), make_result(snapshot)
-    images = [] if result else [_link(snapshot.record.id, image) for image in stored_images(snapshot)]
+    summary, result = summarize(snapshot, base, shows_owner=shows_owner), make_result(snapshot, base)
+    images = [] if result else _link(snapshot, stored_images(snapshot), base)
     return Job(**_members(summary, JobSummary), images=images, result=result)
 
 
-def make_result(snapshot: Snapshot) -> JobResult | None:
+def make_result(snapshot: Snapshot, base: str) -> JobResult | None:
     """The numbers of the chunk that combined, or of the only one, and all pictures; None before the job succeeded."""
     if snapshot.answer is None:
         return None
-    images = [_link(snapshot.record.id, image) for image in stored_images(snapshot)]
+    images = _link(snapshot, stored_images(snapshot), base)
     return JobResult(**_members(snapshot.answer, Answer), images=images)
 
 
@@ -64,11 +68,11 @@ def stored_images(snapshot: Snapshot) -> list[StoredImage]:
     return [image for chunk in chunks for image in chunk.images]
 
 
-def images_since(snapshot: Snapshot, revision: int) -> list[JobImage]:
+def images_since(snapshot: Snapshot, revision: int, base: str) -> list[JobImage]:
     """The pictures of chunks that have succeeded after that revision, in the order in which they did."""
     chunks = [chunk for chunk in snapshot.chunks if chunk.revision > revision]
     chunks.sort(key=lambda chunk: chunk.revision)
-    return [_link(snapshot.record.id, image) for chunk in chunks for image in chunk.images]
+    return _link(snapshot, [image for chunk in chunks for image in chunk.images], base)
 
 
 def measure_progress(snapshot: Snapshot) -> Progress:
@@ -86,8 +90,8 @@ def is_final(snapshot: Snapshot) -> bool:
     return snapshot.state in FINAL_STATES
 
 
-def job_route(job: str) -> str:
-    return f"/v1/jobs/{job}"
+def job_route(job: str, base: str) -> str:
+    return f"{base}/v1/jobs/{job}"
 
 
 def _share(chunk: Chunk) -> float:
@@ -96,8 +100,11 @@ def _share(chunk: Chunk) -> float:
     return chunk.progress if chunk.state == "running" else 0.0
 
 
-def _link(job: str, image: StoredImage) -> JobImage:
-    return JobImage(**image.model_dump(exclude={"file"}), href=f"{job_route(job)}/images/{image.name}")
+def _link(snapshot: Snapshot, images: Iterable[StoredImage], base: str) -> list[JobImage]:
+    route = job_route(snapshot.record.id, base)
+    return [
+        JobImage(**image.model_dump(exclude={"file", "size"}), href=f"{route}/images/{image.name}") for image in images
+    ]
 
 
 def _members(value: Answer | JobSummary, kind: type[Answer | JobSummary]) -> dict[str, object]:

@@ -5,8 +5,10 @@ import { saveJson } from "./download.js";
 import { el } from "./elements.js";
 import { number, t } from "./messages.js";
 import { figure, saveAll } from "./pictures.js";
+import { at, resolve } from "./place.js";
 import { guard, problemBox } from "./problem.js";
 import { numbersOf } from "./result.js";
+import { countSignIns } from "./session.js";
 
 const POLL_MILLISECONDS = 1000;
 const STATES = { queued: "job.queued", running: "job.running", succeeded: "job.succeeded", failed: "job.failed", cancelled: "job.cancelled" };
@@ -30,7 +32,7 @@ export async function showJob(place, id, { label } = {}) {
   const panel = makePanel(id, label);
   place.replaceChildren(panel.node);
   const refresh = async () => {
-    const job = await get(`/v1/jobs/${id}`, controller.signal);
+    const job = await get(at(`v1/jobs/${id}`), controller.signal);
     panel.show(job);
     return job;
   };
@@ -53,7 +55,7 @@ export async function deleteJob(job) {
   const back = [];
   deletions.dispatchEvent(new CustomEvent(job.id, { detail: back }));
   try {
-    await remove(job.links.self);
+    await remove(resolve(job.links.self));
   } catch (error) {
     if (![404, 410].includes(error.status)) back.forEach((show) => show());
     throw error;
@@ -61,7 +63,7 @@ export async function deleteJob(job) {
 }
 
 function follow(job, panel, refresh, signal) {
-  const events = new EventSource(job.links.events);
+  const events = new EventSource(resolve(job.links.events));
   signal.addEventListener("abort", () => events.close());
   const end = () => {
     events.close();
@@ -78,25 +80,31 @@ function follow(job, panel, refresh, signal) {
     if (data) {
       events.close();
       panel.fail(JSON.parse(data));
-    } else if (events.readyState === EventSource.CLOSED) poll(panel, refresh, signal);
+    } else if (events.readyState === EventSource.CLOSED) poll(job, panel, refresh, signal);
     // Else the browser connects again by itself.
   });
 }
 
 /** For when no stream can be had: there are too many watchers, or a proxy is in the way. */
-async function poll(panel, refresh, signal) {
+async function poll(job, panel, refresh, signal) {
+  const before = countSignIns();
   try {
-    while (!signal.aborted && !isFinal(await refresh())) await new Promise((done) => { setTimeout(done, POLL_MILLISECONDS); });
+    while (!signal.aborted && !isFinal(await refresh())) {
+      // Without a session there was no stream either.
+      if (before !== countSignIns()) return follow(job, panel, refresh, signal);
+      await new Promise((done) => { setTimeout(done, POLL_MILLISECONDS); });
+    }
   } catch (error) {
     if (!signal.aborted) panel.fail(error);
   }
+  return undefined;
 }
 
 function makePanel(id, label = (image) => image.name) {
   const bar = el("progress", { max: 1, "aria-label": t("job.progress") });
   const word = el("span", { class: "state" });
   const count = el("span", { class: "hint" });
-  const cancel = el("button", { type: "button", class: "quiet", onclick: () => guard(trouble, () => postEmpty(`/v1/jobs/${id}/cancel`)) }, t("job.cancel"));
+  const cancel = el("button", { type: "button", class: "quiet", onclick: () => guard(trouble, () => postEmpty(at(`v1/jobs/${id}/cancel`))) }, t("job.cancel"));
   const trouble = el("div");
   const gallery = el("div", { class: "gallery" });
   const foot = el("div");

@@ -5,7 +5,9 @@ import { say } from "./announce.js";
 import { el, find } from "./elements.js";
 import { deleteJob, isFinal, leaveJob, showJob, stateName } from "./job.js";
 import { moment, percent, t } from "./messages.js";
+import { at, resolve } from "./place.js";
 import { guard, problemBox } from "./problem.js";
+import { mayCompute } from "./session.js";
 import { state, update, watch } from "./state.js";
 
 const REFRESH_MILLISECONDS = 2000;
@@ -22,7 +24,7 @@ export function prepareJobs() {
 
 async function show() {
   clearTimeout(timer);
-  if (state.view !== "jobs") {
+  if (state.view !== "jobs" || !mayCompute()) {
     leaveJob(find("#jobs-one"));
     opened = undefined;
     return;
@@ -44,7 +46,7 @@ function open() {
 async function list() {
   clearTimeout(timer);
   try {
-    const { jobs, next } = await get(`/v1/jobs?limit=${count}`);
+    const { jobs, next } = await get(at(`v1/jobs?limit=${count}`));
     draw(jobs, next);
     find("#jobs-away").replaceChildren();
     if (jobs.some((job) => !isFinal(job)) && state.view === "jobs") timer = setTimeout(list, REFRESH_MILLISECONDS);
@@ -77,7 +79,7 @@ function row(job) {
     el("span", { class: "what" }, el("b", {}, job.method), ` ${job.model} `, el("span", { class: "hint" },
       asked.map(([name, value]) => `${name} ${value}`).join(", "), " ", moment(job.created_at))),
     el("span", { class: "row" }, act("show", t("jobs.show"), () => update({ job: job.id }, { push: true })),
-      !isFinal(job) && act("cancel", t("job.cancel"), () => change(() => postEmpty(job.links.cancel), () => t("jobs.cancelled"))),
+      !isFinal(job) && act("cancel", t("job.cancel"), () => change(() => postEmpty(resolve(job.links.cancel)), () => t("jobs.cancelled"))),
       act("delete", t("jobs.delete"), () => forget(job))));
 }
 

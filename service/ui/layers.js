@@ -3,6 +3,7 @@
 import { get } from "./api.js";
 import { breakable, el, find, rove, setStop } from "./elements.js";
 import { t } from "./messages.js";
+import { at } from "./place.js";
 import { problemBox } from "./problem.js";
 import { state, update, watch } from "./state.js";
 
@@ -19,7 +20,7 @@ export async function showLayers(signal) {
   const strip = find(".strip");
   layers = [];
   try {
-    layers = (await get(`/v1/models/${encodeURIComponent(state.model)}/layers`, signal)).layers;
+    layers = (await get(at(`v1/models/${encodeURIComponent(state.model)}/layers`), signal)).layers;
     strip.replaceChildren(...layers.map(block));
     mark();
   } catch (error) {

@@ -1,5 +1,7 @@
 // The page's words in the reader's language, and numbers as that language writes them.
 
+import { at } from "./place.js";
+
 const LANGUAGES = ["en", "zh"];
 let words = {};
 export let language = "en";
@@ -7,7 +9,7 @@ export let language = "en";
 /** Load the words of the chosen language, else of the browser's first that there is. */
 export async function loadMessages() {
   language = stored() ?? navigator.languages.map((tag) => tag.split("-")[0]).find((tag) => LANGUAGES.includes(tag)) ?? "en";
-  words = await (await fetch(`/ui/locales/${language}.json`)).json();
+  words = await (await fetch(at(`ui/locales/${language}.json`))).json();
   document.documentElement.lang = language === "zh" ? "zh-Hans" : language;
   translate(document);
 }

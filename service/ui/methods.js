@@ -9,8 +9,10 @@ import { layers } from "./layers.js";
 import { learn } from "./members.js";
 import { t } from "./messages.js";
 import { picture } from "./photo.js";
+import { at } from "./place.js";
 import { isAborted, problemBox } from "./problem.js";
 import { resultView } from "./result.js";
+import { mayCompute } from "./session.js";
 import { makeSource } from "./source.js";
 import { state, update, watch } from "./state.js";
 import { makeVersions } from "./versions.js";
@@ -21,7 +23,7 @@ let known = { classes: [], availability: [], versions: [] };
 let shown;
 
 export async function prepareMethods() {
-  [{ methods }, { datasets }] = await Promise.all([get("/v1/methods"), get("/v1/datasets")]);
+  [{ methods }, { datasets }] = await Promise.all([get(at("v1/methods")), get(at("v1/datasets"))]);
   learn(methods);
   // Whoever comes back from another view finds all as it was.
   watch(["method", "view"], () => shown?.name === nameOf(state.method) || show());
@@ -57,8 +59,8 @@ function show() {
     event.preventDefault();
     send(compose(method, { form, source, versions }, event.submitter?.value === "job"), form, answer);
   } }, uses(method) && el("p", { class: "hint" }, uses(method)), refusal, source?.node, versions.node,
-    form.node, el("div", { class: "row" }, el("button", { class: "main" }, t("methods.run")),
-      method.kind !== "job" && el("button", { value: "job" }, t("methods.run_job")),
+    form.node, el("div", { class: "row" }, el("button", { class: "main", disabled: !mayCompute() }, t("methods.run")),
+      method.kind !== "job" && el("button", { value: "job", disabled: !mayCompute() }, t("methods.run_job")),
       codeButtons(() => compose(method, { form, source, versions }, false))));
   find("#methods").replaceChildren(el("div", { class: "row" }, el("label", { for: "method" }, t("methods.method")), select), node, answer);
   const apply = () => {
@@ -69,7 +71,7 @@ function show() {
   };
   shown = { name: method.name, form, source, versions, apply };
   apply();
-  if (state.job) resume(method, answer);
+  if (state.job && mayCompute()) resume(method, answer);
 }
 
 /** The request: a dataset always becomes a job, and so do several versions, whatever the method. */
@@ -84,7 +86,7 @@ function compose(method, { form, source, versions }, wantsJob) {
 
 /** The job of the address is found again where its method is looked at. */
 async function resume(method, answer) {
-  const job = await get(`/v1/jobs/${encodeURIComponent(state.job)}`).catch(() => undefined);
+  const job = await get(at(`v1/jobs/${encodeURIComponent(state.job)}`)).catch(() => undefined);
   if (job?.method === method.name && answer.isConnected) showJob(answer, job.id);
 }
 

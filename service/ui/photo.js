@@ -3,6 +3,7 @@
 import { say } from "./announce.js";
 import { el, find, rove, setStop } from "./elements.js";
 import { t } from "./messages.js";
+import { at } from "./place.js";
 import { state, update, watch } from "./state.js";
 
 // Larger photos are made smaller before they are sent: the network sees far fewer pixels than this.
@@ -36,7 +37,7 @@ function sceneButton(name) {
     el("img", { src: sceneUrl(name), alt: "", width: 64, height: 64 }));
 }
 
-const sceneUrl = (name) => `/ui/scenes/${encodeURIComponent(name)}.png`;
+const sceneUrl = (name) => at(`ui/scenes/${encodeURIComponent(name)}.png`);
 
 async function takeScene(name) {
   if (picture?.sceneUrl === sceneUrl(name)) return;

@@ -2,13 +2,14 @@
 
 import { el } from "./elements.js";
 import { t } from "./messages.js";
+import { at } from "./place.js";
 
 export function problemBox(problem, retry) {
   if (!problem.detail) console.error(problem);
   return el("div", { class: "problem", role: "alert" },
     el("strong", {}, problem.title ?? t("problem.unknown")),
     el("p", {}, problem.detail ?? String(problem)),
-    problem.code && el("a", { href: `/problems/${problem.code}` }, problem.code),
+    problem.code && el("a", { href: at(`problems/${problem.code}`) }, problem.code),
     retry && el("button", { type: "button", class: "quiet", onclick: retry }, t("problem.retry")));
 }
 

@@ -1,5 +1,7 @@
 // What is looked at, kept in the address so that a link reproduces it. Everything is text; the default is left out.
 
+import { at } from "./place.js";
+
 const DEFAULTS = {
   view: "look", model: "", scene: "", class: "", at: "", compare: "", same: "1", class2: "", at2: "",
   layer: "", channel: "", colormap: "inferno", opacity: "0.4", method: "", job: "",
@@ -26,7 +28,7 @@ export function address() {
   const query = new URLSearchParams();
   for (const [key, value] of Object.entries(state)) if (value !== DEFAULTS[key]) query.set(key, value);
   const text = query.toString();
-  return text ? `/?${text}` : "/";
+  return at(text ? `?${text}` : "");
 }
 
 addEventListener("popstate", () => tell(assign(read())));

@@ -17,6 +17,7 @@ import pytest
 import uvicorn
 
 from service.api.access.connections import ConnectionLimits, make_protocol
+from service.api.access.prefixes import ForwardedAddress
 from service.cli.commands.serve import configure
 from service.settings import Settings
 from tests.loop_probe import LoopProbe
@@ -243,9 +244,9 @@ def test_client_is_who_a_trusted_proxy_says(proxies: tuple[str, ...], believed: 
     async def app(scope: Any, *_: Any) -> None:
         seen.update(scope)
 
-    config = configure(app, Settings(trusted_proxies=proxies))
+    config = configure(ForwardedAddress(app, "", proxies), Settings())
     config.load()
     headers = [(b"x-forwarded-for", b"6.6.6.6"), (b"x-forwarded-proto", b"https")]
-    scope = {"type": "http", "client": ("127.0.0.1", 1), "scheme": "http", "headers": headers}
+    scope = {"type": "http", "path": "/", "client": ("127.0.0.1", 1), "scheme": "http", "headers": headers}
     asyncio.run(config.loaded_app(scope, None, None))
     assert (seen["client"][0], seen["scheme"]) == (believed, "https" if proxies else "http")

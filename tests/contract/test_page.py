@@ -29,14 +29,16 @@ def test_file_has_its_type_and_policy_when_served(client: TestClient, file: str)
 
 @pytest.mark.parametrize("path", ["/", "/ui/app.js", "/ui/scenes/star.png"])
 def test_answer_is_304_when_the_browser_has_the_file(client: TestClient, path: str):
-    first = client.get(path)
+    first = client.get(path, headers={"Accept": "text/html"})
     assert first.headers["cache-control"] == "no-cache"
-    again = client.get(path, headers={"If-None-Match": first.headers["etag"]})
+    again = client.get(path, headers={"Accept": "text/html", "If-None-Match": first.headers["etag"]})
     assert (again.status_code, again.content) == (304, b"")
     assert again.headers["etag"] == first.headers["etag"]
 
 
-@pytest.mark.parametrize("accept", ["*/*", "text/html,application/xhtml+xml,*/*;q=0.8", "text/*"])
+@pytest.mark.parametrize(
+    "accept", ["text/html", "text/html,application/xhtml+xml,*/*;q=0.8", "text/html, */*", "*/*, TEXT/HTML;q=1.0"]
+)
 def test_page_is_html_when_a_browser_asks(client: TestClient, accept: str):
     response = client.get("/", headers={"Accept": accept})
     assert response.headers["content-type"] == "text/html; charset=utf-8"
@@ -44,8 +46,16 @@ def test_page_is_html_when_a_browser_asks(client: TestClient, accept: str):
     assert_safe(response.headers["content-security-policy"])
 
 
-def test_page_is_refused_when_html_is_not_wanted(client: TestClient):
-    assert_problem(client.get("/", headers={"Accept": "application/json"}), 406, "not_acceptable", "text/html")
+@pytest.mark.parametrize(
+    "accept",
+    ["", "*/*", "text/*", "application/json", "image/png", "text/html;q=0", "application/json, text/html;q=0.5"],
+)
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_service_says_that_it_is_alive_when_html_is_not_asked_for_by_name(client: TestClient, method: str, accept: str):
+    response = client.request(method, "/", headers={"Accept": accept})
+    assert response.status_code == 200
+    assert response.json() == {"status": "alive"} if method == "GET" else not response.content
+    assert (response.headers["content-type"], response.headers["vary"]) == ("application/json", "Accept")
 
 
 def test_nothing_is_asked_of_other_hosts_when_the_files_are_read():

@@ -89,7 +89,7 @@ def _measure_reads(server: RedisServer, store: RedisJobStore, job: str, when: st
     revision = store.revision(job)
     reads: dict[str, Callable[[], object]] = {
         "GET /v1/jobs": lambda: store.list(limit=51),
-        "GET /v1/jobs/{id}": lambda: describe(store.get(job)),
+        "GET /v1/jobs/{id}": lambda: describe(store.get(job), ""),
         "one look of events": lambda: store.get(job, after=revision),
         "one picture": lambda: store.picture(job, "picture-00007"),
         "the reducer": lambda: store.answers(job),

@@ -76,14 +76,14 @@ def test_progress_is_weighted_by_items_when_chunks_differ(
 
 
 def test_pictures_are_listed_when_there_is_no_result_yet() -> None:
-    job = describe(_snapshot(FIRST, SECOND, WAITING))
+    job = describe(_snapshot(FIRST, SECOND, WAITING), "/lab")
     assert [image.name for image in job.images] == ["filter-0", "filter-1", "filter-3"]
-    assert job.images[0].href == f"/v1/jobs/{'a' * 32}/images/filter-0"
+    assert job.images[0].href == f"/lab/v1/jobs/{'a' * 32}/images/filter-0"
     assert job.result is None
 
 
 def test_result_has_the_whole_first_when_chunks_were_combined() -> None:
-    job = describe(_snapshot(FIRST, SECOND, WHOLE, state="succeeded", answer=_answer("whole")))
+    job = describe(_snapshot(FIRST, SECOND, WHOLE, state="succeeded", answer=_answer("whole")), "")
     assert job.images == []
     assert job.result is not None
     assert [image.name for image in job.result.images] == ["sheet", "filter-0", "filter-1", "filter-3"]
@@ -92,31 +92,31 @@ def test_result_has_the_whole_first_when_chunks_were_combined() -> None:
 
 def test_result_is_the_only_part_when_nothing_is_combined() -> None:
     record = RECORD.model_copy(update={"chunks": [[0]], "combines": False})
-    result = make_result(_snapshot(FIRST, state="succeeded", record=record, answer=_answer("first")))
+    result = make_result(_snapshot(FIRST, state="succeeded", record=record, answer=_answer("first")), "")
     assert result is not None
     assert result.values == {"note": "first"}
 
 
 def test_pictures_come_in_the_order_of_their_chunks_when_some_are_new() -> None:
     snapshot = _snapshot(FIRST, SECOND, WHOLE, state="succeeded")
-    assert [image.name for image in images_since(snapshot, -1)] == ["filter-3", "filter-0", "filter-1", "sheet"]
-    assert [image.name for image in images_since(snapshot, 5)] == ["filter-0", "filter-1", "sheet"]
-    assert images_since(snapshot, 8) == []
+    assert [image.name for image in images_since(snapshot, -1, "")] == ["filter-3", "filter-0", "filter-1", "sheet"]
+    assert [image.name for image in images_since(snapshot, 5, "")] == ["filter-0", "filter-1", "sheet"]
+    assert images_since(snapshot, 8, "") == []
 
 
 def test_summary_has_times_and_attempts_when_a_job_failed() -> None:
     failed = replace(_snapshot(FIRST, SECOND, WAITING, state="failed"), error=JobError(code="c", detail="d"))
-    summary = summarize(failed)
+    summary = summarize(failed, "/lab")
     assert (summary.attempts, summary.retries) == (3, 1)
     assert summary.created_at == datetime(1970, 1, 1, tzinfo=UTC)
     assert summary.started_at == datetime(1970, 1, 1, 0, 0, 1, 500_000, tzinfo=UTC)
     assert (summary.finished_at, summary.error) == (None, JobError(code="c", detail="d"))
-    assert summary.links.cancel == f"/v1/jobs/{'a' * 32}/cancel"
+    assert summary.links.cancel == f"/lab/v1/jobs/{'a' * 32}/cancel"
 
 
 def test_owner_is_told_to_who_sees_the_jobs_of_all() -> None:
     theirs = _snapshot(FIRST, SECOND, WAITING, record=RECORD.model_copy(update={"owner": "a"}))
-    assert [summarize(theirs).owner, describe(theirs).owner] == [None, None]
-    assert [summarize(theirs, shows_owner=True).owner, describe(theirs, shows_owner=True).owner] == ["a", "a"]
+    assert [summarize(theirs, "").owner, describe(theirs, "").owner] == [None, None]
+    assert [summarize(theirs, "", shows_owner=True).owner, describe(theirs, "", shows_owner=True).owner] == ["a", "a"]
     # Where no keys are asked for there is nobody to tell of.
-    assert summarize(_snapshot(FIRST, SECOND, WAITING), shows_owner=True).owner is None
+    assert summarize(_snapshot(FIRST, SECOND, WAITING), "", shows_owner=True).owner is None

@@ -14,6 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, cast
 
 import h11
+from starlette._utils import get_route_path
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.config import Config
@@ -21,6 +22,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
 from service.api.access import PROBES
+from service.api.access.prefixes import place
 from service.api.headers import secure
 from service.api.problems import respond
 
@@ -94,9 +96,13 @@ class ConnectionLimits:
 
 @dataclass(frozen=True)
 class Bounds:
-    """What the connections of one server share: the limits, and since when which have no request, in that order."""
+    """What the connections of one server share: the limits, and since when which have no request, in that order.
+
+    `root_path` is where clients see the service, for what is answered here.
+    """
 
     limits: ConnectionLimits
+    root_path: str = ""
     idle: "dict[BoundedProtocol, float]" = field(default_factory=dict)
 
 
@@ -200,7 +206,9 @@ class BoundedProtocol(H11Protocol):
             self._refuse("connections_full", _FULL)
 
     async def _answer(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-        if len(self.connections) - len(self._bounds.idle) <= self._bounds.limits.connections or scope["path"] in PROBES:
+        place(scope, self._bounds.root_path)
+        has_room = len(self.connections) - len(self._bounds.idle) <= self._bounds.limits.connections
+        if has_room or get_route_path(scope) in PROBES:
             await app(scope, receive, send)
             return
         response = respond(Request(scope), "connections_full", _FULL, headers={"Connection": "close"})
@@ -214,7 +222,9 @@ class BoundedProtocol(H11Protocol):
             self.cycle.message_event.set()
         if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
             path = self.scope["path"] if self.scope is not None and self.conn.their_state is not h11.IDLE else "/"
-            response = respond(Request({"type": "http", "path": path}), code, detail, headers={"Connection": "close"})
+            scope: Scope = {"type": "http", "path": path}
+            place(scope, self._bounds.root_path)
+            response = respond(Request(scope), code, detail, headers={"Connection": "close"})
             secure(response.headers)
             head = h11.Response(status_code=response.status_code, headers=response.raw_headers)
             for event in (head, h11.Data(data=bytes(response.body)), h11.EndOfMessage()):
@@ -222,6 +232,6 @@ class BoundedProtocol(H11Protocol):
         self.transport.close()
 
 
-def make_protocol(limits: ConnectionLimits) -> type[asyncio.Protocol]:
+def make_protocol(limits: ConnectionLimits, root_path: str = "") -> type[asyncio.Protocol]:
     """What uvicorn's `http` takes."""
-    return cast("type[asyncio.Protocol]", partial(BoundedProtocol, bounds=Bounds(limits)))
+    return cast("type[asyncio.Protocol]", partial(BoundedProtocol, bounds=Bounds(limits, root_path)))

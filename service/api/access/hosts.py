@@ -20,6 +20,8 @@ from service.api.access import EXEMPT
 from service.api.problems import respond
 from service.engine.nearest import shorten
 
+# Here only where a trusted proxy says it.
+FORWARDED_HOST: Final = "x-forwarded-host"
 _HOST: Final = re.compile(r"(?P<name>\[[0-9A-Fa-f:.]{2,45}\]|[^\s:/?#@\[\]]{1,255})(?::(?P<port>[0-9]{0,5}))?")
 
 
@@ -61,16 +63,23 @@ class HostGuard:
         if scope["type"] != "http" or get_route_path(scope) in EXEMPT:
             await self._app(scope, receive, send)
             return
-        given = Headers(scope=scope).getlist("host")
-        host = parse_host(given[0]) if len(given) == 1 else None
-        if host is not None and self._names.allows(host.name):
+        headers = Headers(scope=scope)
+        given = headers.getlist("host")
+        # Both have to be ours: where a proxy passes on what clients write, the second alone would let anybody in.
+        foreign = [text for text in (*given, *filter(None, headers.getlist(FORWARDED_HOST))) if not self._allows(text)]
+        if len(given) == 1 and not foreign:
             await self._app(scope, receive, send)
             return
+        host = parse_host(foreign[0]) if len(given) == 1 else None
         name = host.name if host else ", ".join(given)
         detail = (
             f"this service does not answer to the name '{shorten(name)}': where it is meant, add it to CONVSCOPE_HOSTS"
         )
         await respond(Request(scope), "host_not_allowed", detail)(scope, receive, send)
+
+    def _allows(self, text: str) -> bool:
+        host = parse_host(text)
+        return host is not None and self._names.allows(host.name)
 
 
 def _is_address(name: str) -> bool:

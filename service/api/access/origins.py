@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.api.access import EXEMPT
-from service.api.access.hosts import parse_host
+from service.api.access.hosts import FORWARDED_HOST, parse_host
 from service.api.problems import respond
 from service.engine.nearest import shorten
 
@@ -62,7 +62,7 @@ def is_foreign(scope: Scope) -> bool:
 def _own(origin: str, scope: Scope, headers: Headers) -> str | None:
     """The origin itself where it is that of the request: scheme, name and port. None for all others, also `null`."""
     scheme, _, rest = origin.partition("://")
-    given, asked = parse_host(rest), parse_host(headers.get("host", ""))
+    given, asked = parse_host(rest), parse_host(headers.get(FORWARDED_HOST) or headers.get("host", ""))
     if given is None or asked is None or scheme != scope["scheme"]:
         return None
     default = _PORTS.get(scheme)

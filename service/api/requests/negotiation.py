@@ -22,6 +22,13 @@ def choose(accept: str, media_types: tuple[str, ...]) -> str:
     return best
 
 
+def names(accept: str, media_type: str) -> bool:
+    """Whether a media type is asked for by its own name, as browsers do with HTML, and no less wanted than JSON."""
+    ranges = [_parse(item) for item in accept.split(",") if item.strip()]
+    quality = max((quality for name, quality in ranges if name == media_type), default=0.0)
+    return quality > 0 and quality >= _quality(JSON, ranges)
+
+
 def _parse(item: str) -> tuple[str, float]:
     media_range, *parameters = (part.strip() for part in item.lower().split(";"))
     quality = next((part[2:] for part in parameters if part.startswith("q=")), "1")

@@ -14,13 +14,13 @@ from starlette.staticfiles import StaticFiles
 from service.api.problem_types import PROBLEMS
 
 router = APIRouter(include_in_schema=False)
-_ASSETS = "/docs/assets"
+_ASSETS = "docs/assets"
 
 
 def install(app: FastAPI) -> None:
     """Add the pages and the viewer's files, which come from the locked `fastapi-swagger` package."""
     app.include_router(router)
-    app.mount(_ASSETS, StaticFiles(packages=[("fastapi_swagger", "resources")]), name="docs-assets")
+    app.mount(f"/{_ASSETS}", StaticFiles(packages=[("fastapi_swagger", "resources")]), name="docs-assets")
 
 
 @router.get("/docs")
@@ -30,8 +30,9 @@ async def docs_page() -> HTMLResponse:
 
 @cache
 def _viewer() -> HTMLResponse:
+    # Addresses relative to the page's own: below whatever path it is seen.
     page = get_swagger_ui_html(
-        openapi_url="/openapi.json",
+        openapi_url="openapi.json",
         title="convscope",
         swagger_js_url=f"{_ASSETS}/swagger-ui-bundle.js",
         swagger_css_url=f"{_ASSETS}/swagger-ui.css",

@@ -11,7 +11,7 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 from starlette.exceptions import HTTPException
 
 from service.api.access.callers import Caller
-from service.api.dependencies import CallerDependency, JobId, ServicesDependency
+from service.api.dependencies import BaseDependency, CallerDependency, JobId, ServicesDependency
 from service.api.fragments import Responses
 from service.api.problems import make_problem
 from service.api.watching import JobServices
@@ -87,39 +87,43 @@ async def _watch(
     response_class=EventSourceResponse,
     responses=_RESPONSES,
 )
-async def watch_job(request: Request, watch: Annotated[Watch, Depends(_watch)]) -> AsyncIterator[ServerSentEvent]:
+async def watch_job(
+    request: Request, watch: Annotated[Watch, Depends(_watch)], base: BaseDependency
+) -> AsyncIterator[ServerSentEvent]:
     caller, after = watch.caller, watch.first
     # Who resumes where the job still stands has seen all of it, and is told nothing twice.
-    for event in _tell(caller, None, after, watch.seen) if watch.seen != after.revision else ():
+    for event in _tell(caller, None, after, watch.seen, base) if watch.seen != after.revision else ():
         yield event
     try:
         async for latest in watch.jobs.follow(watch.first, owner=caller.sees):
             before, after = after, latest
-            for event in _tell(caller, before, after, before.revision):
+            for event in _tell(caller, before, after, before.revision, base):
                 yield event
     except ConvscopeError as error:
         # The answer has begun, so that its status can no longer say so.
         yield ServerSentEvent(event="error", data=make_problem(request, error.code, error.detail))
 
 
-def _tell(caller: Caller, before: Snapshot | None, after: Snapshot, seen: int) -> Iterator[ServerSentEvent]:
+def _tell(caller: Caller, before: Snapshot | None, after: Snapshot, seen: int, base: str) -> Iterator[ServerSentEvent]:
     """The events of one look. Only the last one has the `id`: who resumes from it has missed none of the others."""
-    events = list(_changes(caller, before, after, seen))
+    events = list(_changes(caller, before, after, seen, base))
     yield from (ServerSentEvent(event=name, data=data) for name, data in events[:-1])
     yield from (ServerSentEvent(event=name, data=data, id=str(after.revision)) for name, data in events[-1:])
 
 
-def _changes(caller: Caller, before: Snapshot | None, after: Snapshot, seen: int) -> Iterator[tuple[str, object]]:
+def _changes(
+    caller: Caller, before: Snapshot | None, after: Snapshot, seen: int, base: str
+) -> Iterator[tuple[str, object]]:
     changed = before is None or before.state != after.state
     # The final state comes last: nothing follows it.
     if changed and not is_final(after):
-        yield "job", summarize(after, shows_owner=caller.sees_all)
-    for image in images_since(after, seen):
+        yield "job", summarize(after, base, shows_owner=caller.sees_all)
+    for image in images_since(after, seen, base):
         yield "image", image
     if before is not None and measure_progress(before) != measure_progress(after):
         yield "progress", measure_progress(after)
     if changed and is_final(after):
-        yield "job", summarize(after, shows_owner=caller.sees_all)
+        yield "job", summarize(after, base, shows_owner=caller.sees_all)
 
 
 def _parse(last_event_id: str | None) -> int:

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Request, Response
 
 from schemas.jobs import Job, JobList
 from service.api.access.callers import Caller
-from service.api.dependencies import CallerDependency, ImageName, JobId, Services, ServicesDependency
+from service.api.dependencies import BaseDependency, CallerDependency, ImageName, JobId, Services, ServicesDependency
 from service.api.fragments import Responses
 from service.api.requests.negotiation import JSON, PNG
 from service.api.watching import JobServices, require_id
@@ -37,18 +37,19 @@ _PICTURE: Final[Responses] = {
 async def list_jobs(
     services: ServicesDependency,
     caller: CallerDependency,
+    base: BaseDependency,
     limit: Annotated[int, Query(ge=1, le=MAX_PAGE, description="Jobs on one page.")] = 50,
     after: Annotated[
         str | None,
         Query(pattern="^[0-9a-f]{32}$", description="The last id of the page before; `next` has it."),
     ] = None,
 ) -> JobList:
-    return await services.jobs.call(_list, services.jobs.store, caller, limit, after)
+    return await services.jobs.call(_list, services.jobs.store, caller, limit, after, base)
 
 
 @router.get("/{job}", summary="Look at a job", operation_id="get_job", response_model=Job, responses=_ERRORS)
-async def get_job(services: ServicesDependency, caller: CallerDependency, job: JobId) -> Response:
-    return await _describe(services, caller, job, 200)
+async def get_job(services: ServicesDependency, caller: CallerDependency, base: BaseDependency, job: JobId) -> Response:
+    return await _describe(services, caller, job, base, 200)
 
 
 @router.head("/{job}/images/{name}", include_in_schema=False)
@@ -74,10 +75,12 @@ async def get_job_image(
     response_model=Job,
     responses=_ERRORS | {200: {"model": Job, "description": "It was cancelled before."}, 409: {}},
 )
-async def cancel_job(services: ServicesDependency, caller: CallerDependency, job: JobId) -> Response:
+async def cancel_job(
+    services: ServicesDependency, caller: CallerDependency, base: BaseDependency, job: JobId
+) -> Response:
     before = await services.jobs.call(partial(services.jobs.store.cancel, require_id(job), owner=caller.sees))
     await services.jobs.call(forget_numbers, services.jobs.artifacts, job)
-    return await _describe(services, caller, job, 200 if before == "cancelled" else 202)
+    return await _describe(services, caller, job, base, 200 if before == "cancelled" else 202)
 
 
 @router.delete(
@@ -99,24 +102,24 @@ async def delete_job(services: ServicesDependency, caller: CallerDependency, job
         logger.warning("the pictures of job %s stay for now: %s", job, error.detail)
 
 
-async def _describe(services: Services, caller: Caller, job: str, status: int) -> Response:
+async def _describe(services: Services, caller: Caller, job: str, base: str, status: int) -> Response:
     store = services.jobs.store
 
     def write() -> str:
         found = store.get(require_id(job), owner=caller.sees)
-        return describe(found, shows_owner=caller.sees_all).model_dump_json()
+        return describe(found, base, shows_owner=caller.sees_all).model_dump_json()
 
     # Large jobs have thousands of pictures to describe.
     content = await services.jobs.call(write)
     return Response(content, status, media_type=JSON)
 
 
-def _list(store: JobStore, caller: Caller, limit: int, after: str | None) -> JobList:
+def _list(store: JobStore, caller: Caller, limit: int, after: str | None, base: str) -> JobList:
     # One more than asked for tells whether there is a next page.
     found = store.list(limit=limit + 1, owner=caller.sees, after=after)
     page = found[:limit]
-    more = f"/v1/jobs?limit={limit}&after={page[-1].record.id}" if len(found) > limit else None
-    return JobList(jobs=[summarize(snapshot, shows_owner=caller.sees_all) for snapshot in page], next=more)
+    more = f"{base}/v1/jobs?limit={limit}&after={page[-1].record.id}" if len(found) > limit else None
+    return JobList(jobs=[summarize(snapshot, base, shows_owner=caller.sees_all) for snapshot in page], next=more)
 
 
 def _picture(jobs: JobServices, caller: Caller, job: str, name: str, known: str) -> Response:

@@ -5,6 +5,7 @@ import hashlib
 import mimetypes
 from collections.abc import Mapping
 from functools import cache
+from importlib.resources import files
 from pathlib import PurePath
 from typing import Final, get_args
 
@@ -16,12 +17,14 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 from schemas.rendering import Colormap
-from service.api.requests.negotiation import PNG, choose
+from service.api.problems import prefix_of
+from service.api.requests.negotiation import JSON, PNG, names
 from service.demo.scenes import CLASSES, draw_scene
 from service.engine.drawing.colormaps import lookup_table
 from service.engine.drawing.png import encode_png
 
 HTML: Final = "text/html"
+_ALIVE: Final = b'{"status":"alive"}'
 SCENE_SIDE: Final = 384
 # From name to seed and class. All are told rightly by the built-in model but the last, a heart that it calls a drop.
 SCENES: Final[Mapping[str, tuple[int, str]]] = {
@@ -75,10 +78,11 @@ _FILES: Final = PageFiles(packages=[("service", "ui")])
 @router.head("/")
 @router.get("/")
 async def start_page(request: Request) -> Response:
-    choose(", ".join(request.headers.getlist("accept")), (HTML,))
-    response = await _FILES.get_response("index.html", request.scope)
-    response.headers["Vary"] = "Accept"
-    return response
+    """The page for browsers, which ask for HTML by name; for all else what KServe's clients look for."""
+    if not names(", ".join(request.headers.getlist("accept")), HTML):
+        return Response(_ALIVE, media_type=JSON, headers={"Vary": "Accept"})
+    page = await anyio.to_thread.run_sync(_read_page, prefix_of(request))
+    return _answer(request, page, HTML, {"Vary": "Accept"})
 
 
 @router.get("/ui/facts.json")
@@ -92,12 +96,22 @@ async def facts() -> dict[str, list[str] | dict[str, str]]:
 async def scene(request: Request, name: str) -> Response:
     if name not in SCENES:
         raise HTTPException(404)
-    data = await anyio.to_thread.run_sync(_draw, name)
+    return _answer(request, await anyio.to_thread.run_sync(_draw, name), PNG, {})
+
+
+def _answer(request: Request, data: bytes, media_type: str, headers: Mapping[str, str]) -> Response:
+    """The data, or 304 where the browser has it."""
     etag = f'"{hashlib.sha256(data).hexdigest()}"'
-    headers = {**_HEADERS, "ETag": etag}
+    headers = {**_HEADERS, **headers, "ETag": etag}
     if etag in request.headers.get("if-none-match", ""):
         return Response(status_code=304, headers=headers)
-    return Response(data, media_type=PNG, headers=headers)
+    return Response(data, media_type=media_type, headers=headers)
+
+
+def _read_page(prefix: str) -> bytes:
+    # Proxies that take the prefix off may show the page without the last slash, where relative addresses lead astray.
+    page = (files("service") / "ui" / "index.html").read_text(encoding="utf-8")
+    return page.replace('="ui/', f'="{prefix}/ui/').encode()
 
 
 @cache

@@ -73,14 +73,13 @@ def configure(app: Callable[..., Any], settings: Settings) -> "uvicorn.Config":
         app,
         host=settings.host,
         port=settings.port,
-        http=make_protocol(limits),
+        http=make_protocol(limits, settings.root_path),
         # Nothing here speaks WebSocket.
         ws="none",
         log_config=None,
         server_header=False,
-        # By itself uvicorn would believe whatever runs on this machine.
-        proxy_headers=bool(settings.trusted_proxies),
-        forwarded_allow_ips=list(settings.trusted_proxies),
+        # By itself uvicorn would believe whatever runs on this machine; the application knows whom to believe.
+        proxy_headers=False,
         timeout_graceful_shutdown=DRAIN_SECONDS,
     )
 

@@ -5,6 +5,9 @@ CREATE TABLE jobs (
     owner TEXT NOT NULL,
     record TEXT NOT NULL,
     input TEXT,
+    input_bytes INTEGER NOT NULL,
+    picture_bytes INTEGER NOT NULL DEFAULT 0,
+    items INTEGER NOT NULL,
     state TEXT NOT NULL DEFAULT 'queued',
     revision INTEGER NOT NULL DEFAULT 1,
     created REAL NOT NULL,
@@ -18,13 +21,18 @@ CREATE INDEX jobs_to_expire ON jobs (expires) WHERE finished IS NOT NULL;
 CREATE INDEX jobs_by_input ON jobs (input);
 -- With the sequence, which every index of a table ends with: one owner's jobs, newest first.
 CREATE INDEX jobs_by_owner ON jobs (owner);
+-- What one owner's jobs come to, without a look at the jobs themselves.
+CREATE INDEX jobs_in_work_of ON jobs (owner, state, items) WHERE state IN ('queued', 'running');
+CREATE INDEX jobs_bytes_of ON jobs (owner, input, input_bytes, picture_bytes);
 
 -- fence is 0 unless an attempt runs, or the chunk ended with it. lease and position are set while they mean something.
+-- position is among the owner's chunks of that queue.
 -- Of the attempts, `retries` failed for a passing reason. result is NULL where nobody needs it any more.
 CREATE TABLE chunks (
     job TEXT NOT NULL,
     number INTEGER NOT NULL,
     queue TEXT NOT NULL,
+    owner TEXT NOT NULL,
     state TEXT NOT NULL,
     position INTEGER,
     fence INTEGER NOT NULL DEFAULT 0,
@@ -37,8 +45,12 @@ CREATE TABLE chunks (
     images TEXT,
     PRIMARY KEY (job, number)
 );
-CREATE INDEX chunks_queued ON chunks (queue, position) WHERE position IS NOT NULL;
+CREATE INDEX chunks_queued ON chunks (queue, owner, position) WHERE position IS NOT NULL;
 CREATE INDEX chunks_leased ON chunks (lease) WHERE lease IS NOT NULL;
+
+-- Owners with chunks queued take turns, the lowest first.
+CREATE TABLE lanes (queue TEXT NOT NULL, owner TEXT NOT NULL, turn INTEGER NOT NULL, PRIMARY KEY (queue, owner)) WITHOUT ROWID;
+CREATE UNIQUE INDEX lanes_by_turn ON lanes (queue, turn);
 
 -- In which chunk's `images` a picture is found by its name.
 CREATE TABLE places (job TEXT NOT NULL, name TEXT NOT NULL, chunk INTEGER NOT NULL, PRIMARY KEY (job, name)) WITHOUT ROWID;

@@ -11,6 +11,7 @@ from typing import Final, Literal, Protocol
 
 from schemas.jobs import ChunkAnswer, ChunkResult, JobError, JobRecord, JobState, StoredImage
 from service.errors import ConvscopeError
+from service.jobs.store.bounds import UNBOUNDED, Bounds
 
 # More requests of one job than these are not counted: so many deletes forget it at the latest.
 MAX_REQUESTS: Final = 100
@@ -172,10 +173,10 @@ class JobStore(Protocol):
         """Free a key whose request was refused; one that has its job keeps it."""
         ...
 
-    def admits(self, duplicate_key: str | None, max_queued: int | None) -> bool:
+    def admits(self, record: JobRecord, duplicate_key: str | None, bounds: Bounds) -> bool:
         """Whether `submit` would make a new job as things stand, and not answer with an earlier one.
 
-        Raises QueueFullError where it would, and JobsUnavailableError where it can write nothing more.
+        Raises what `submit` raises where it would, and JobsUnavailableError where it can write nothing more.
         """
         ...
 
@@ -186,13 +187,14 @@ class JobStore(Protocol):
         duplicate_key: str,
         fresh: bool = False,
         idempotency_key: str | None = None,
-        max_queued: int | None = None,
+        bounds: Bounds = UNBOUNDED,
     ) -> Submission:
         """Write record, chunks, queue entries, duplicate key and the answer to an Idempotency-Key, all or nothing.
 
         A job with the same duplicate key that is queued, running or has succeeded is answered instead, unless `fresh`,
         and has one request more then (up to MAX_REQUESTS); so is the one that the Idempotency-Key was answered with.
-        The same id again is the same submission. Raises QueueFullError where `max_queued` jobs are queued or running.
+        The same id again is the same submission. Raises QueueFullError or OwnerLimitReachedError where a new job would
+        go beyond `bounds`.
         """
         ...
 
@@ -230,8 +232,9 @@ class JobStore(Protocol):
         ...
 
     def claim(self, queue: str, worker: Worker) -> Claim | None:
-        """Take the oldest chunk of the queue; None where none waits.
+        """Take the next chunk of the queue; None where none waits.
 
+        Owners with chunks there take turns, and each has its own in order: the oldest first.
         A process that holds a chunk already gets that one again, with the same fence. One of a worker that is being
         released gets none, and what it holds is handed back: a process that claims computes nothing.
         """
@@ -244,19 +247,19 @@ class JobStore(Protocol):
     def finish(self, claim: Claim, outcome: ChunkResult | JobError) -> Order:
         """Commit what the chunk came to: `continue`, also when repeated; any other order says that nothing was.
 
-        The last chunk makes the job succeed (or, with `combines`, the last but one queues the combining chunk, at the
-        head). What the other chunks came to is forgotten with the combining chunk's success, but for their pictures;
-        so is everything but the pictures of a job that fails or is cancelled. An error makes the job fail, and its
-        other chunks cancelled.
+        The last chunk makes the job succeed (or, with `combines`, the last but one queues the combining chunk, before
+        the others of its owner). What the other chunks came to is forgotten with the combining chunk's success, but for
+        their pictures; so is everything but the pictures of a job that fails or is cancelled. An error makes the job
+        fail, and its other chunks cancelled.
         """
         ...
 
     def hand_back(self, claim: Claim) -> None:
-        """Queue the chunk again, at the head, as if it had not been started. Nothing happens if it is not held."""
+        """Queue the chunk again, as the next, as if it had not been started. Nothing happens if it is not held."""
         ...
 
     def retry(self, claim: Claim) -> None:
-        """Queue the chunk again, at the tail, and count this attempt as one that failed for a passing reason.
+        """Queue the chunk again, behind its owner's, and count this attempt as one that failed for a passing reason.
 
         Nothing happens if it is not held.
         """

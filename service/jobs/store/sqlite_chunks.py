@@ -2,13 +2,14 @@
 
 import sqlite3
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Literal
 
 from pydantic_core import to_json
 
 from schemas.jobs import ChunkResult, JobError, JobRecord, JobState
 from service.jobs.store import errors
 from service.jobs.store.port import MAX_REQUESTS, Claim, Rules, Worker
+from service.jobs.store.sqlite_queue import close_if_empty, enqueue, find_lane, give_turn, lane_of, take_next
 
 
 @dataclass(frozen=True)
@@ -26,17 +27,14 @@ class Moment:
 # How an attempt stands: it has committed something (`done`), or is told to stop for one of two reasons.
 Standing = Literal["running", "done", "cancel", "fenced"]
 
-_TAIL: Final = "(SELECT coalesce(max(position), 0) + 1 FROM chunks WHERE queue = ?1 AND position IS NOT NULL)"
-_HEAD: Final = "(SELECT coalesce(min(position), 0) - 1 FROM chunks WHERE queue = ?1 AND position IS NOT NULL)"
-
 
 def insert(db: sqlite3.Connection, record: JobRecord) -> None:
-    last = db.execute(
-        "SELECT coalesce(max(position), 0) FROM chunks WHERE queue = ? AND position IS NOT NULL", (record.queue,)
-    ).fetchone()[0]
-    rows = [(record.id, number, record.queue, "queued", last + 1 + number) for number in range(len(record.chunks))]
-    combining = [(record.id, len(record.chunks), record.queue, "waiting", None)] if record.combines else []
-    db.executemany("INSERT INTO chunks (job, number, queue, state, position) VALUES (?, ?, ?, ?, ?)", rows + combining)
+    count = len(record.chunks)
+    db.executemany(
+        "INSERT INTO chunks (job, number, queue, owner, state) VALUES (?, ?, ?, ?, 'waiting')",
+        [(record.id, number, record.queue, record.owner) for number in range(count + record.combines)],
+    )
+    enqueue(db, lane_of(record), record.id, range(count))
 
 
 def held(db: sqlite3.Connection, process: str) -> Claim | None:
@@ -50,16 +48,14 @@ def held(db: sqlite3.Connection, process: str) -> Claim | None:
     return _claim(db, row["job"], row["chunk"])
 
 
-def start_oldest(db: sqlite3.Connection, queue: str, worker: Worker, now: float) -> Claim | None:
-    row = db.execute(
-        "SELECT job, number FROM chunks WHERE queue = ? AND position IS NOT NULL ORDER BY position LIMIT 1", (queue,)
-    ).fetchone()
-    if row is None:
+def start_next(db: sqlite3.Connection, queue: str, worker: Worker, now: float) -> Claim | None:
+    found = take_next(db, queue)
+    if found is None:
         return None
-    job, number = row
+    job, number = found
     fence = db.execute("UPDATE fences SET last = last + 1 RETURNING last").fetchone()[0]
     db.execute(
-        "UPDATE chunks SET state = 'running', position = NULL, fence = ?, attempts = attempts + 1, progress = 0 "
+        "UPDATE chunks SET state = 'running', fence = ?, attempts = attempts + 1, progress = 0 "
         "WHERE job = ? AND number = ?",
         (fence, job, number),
     )
@@ -117,6 +113,8 @@ def succeed(db: sqlite3.Connection, claim: Claim, result: ChunkResult, *, at: Mo
         (result.model_dump_json(exclude={"images"}), job, claim.chunk, images),
     )
     _note_places(db, claim, result)
+    added = sum(image.size for image in result.images)
+    db.execute("UPDATE jobs SET picture_bytes = picture_bytes + ? WHERE id = ?", (added, job))
     left = db.execute(
         "SELECT state, count(*) FROM chunks WHERE job = ? AND state != 'succeeded' GROUP BY state", (job,)
     ).fetchall()
@@ -128,10 +126,8 @@ def succeed(db: sqlite3.Connection, claim: Claim, result: ChunkResult, *, at: Mo
             (at.now, at.expires, job),
         )
     elif [row["state"] for row in left] == ["waiting"]:
-        db.execute(
-            f"UPDATE chunks SET state = 'queued', position = {_HEAD} WHERE job = ?2 AND state = 'waiting'",  # noqa: S608 - our own text
-            (claim.record.queue, job),
-        )
+        # Before the owner's others, when its turn comes: it takes a moment, and the job is done.
+        enqueue(db, lane_of(claim.record), job, [len(claim.record.chunks)], at_head=True)
 
 
 def fail(db: sqlite3.Connection, job: str, number: int, error: JobError, *, at: Moment) -> None:
@@ -152,6 +148,7 @@ def end(db: sqlite3.Connection, job: str, state: JobState, *, at: Moment) -> Non
         "WHERE job = ? AND state IN ('waiting', 'queued', 'running')",
         (job,),
     )
+    close_if_empty(db, find_lane(db, job))
     db.execute("UPDATE chunks SET result = NULL WHERE job = ?", (job,))
     db.execute("UPDATE holds SET ended = ? WHERE job = ? AND ended IS NULL", (at.now, job))
     db.execute("DELETE FROM duplicates WHERE job = ?", (job,))
@@ -162,7 +159,9 @@ def forget(db: sqlite3.Connection, job: str, now: float) -> None:
     db.execute("DELETE FROM duplicates WHERE job = ?", (job,))
     db.execute("DELETE FROM requests WHERE job = ?", (job,))
     db.execute("DELETE FROM places WHERE job = ?", (job,))
+    lane = find_lane(db, job)
     db.execute("DELETE FROM chunks WHERE job = ?", (job,))
+    close_if_empty(db, lane)
     db.execute("DELETE FROM jobs WHERE id = ?", (job,))
 
 
@@ -179,28 +178,29 @@ def take_request(db: sqlite3.Connection, job: str) -> bool:
 
 
 def hand_back(db: sqlite3.Connection, claim: Claim) -> None:
-    """Queue the chunk at the head, as if this attempt had not been."""
+    """Queue the chunk as the next of all, as if this attempt had not been."""
     let_go(db, claim.fence)
-    _queue_again(db, claim.record.id, claim.chunk, _HEAD)
+    _queue_again(db, claim.record.id, claim.chunk, at_head=True)
+    give_turn(db, lane_of(claim.record))
     db.execute("UPDATE chunks SET attempts = attempts - 1 WHERE job = ? AND number = ?", (claim.record.id, claim.chunk))
 
 
 def retry(db: sqlite3.Connection, claim: Claim) -> None:
-    """Queue the chunk at the tail; this attempt failed for a passing reason."""
+    """Queue the chunk behind the owner's others; this attempt failed for a passing reason."""
     let_go(db, claim.fence)
-    _queue_again(db, claim.record.id, claim.chunk, _TAIL)
+    _queue_again(db, claim.record.id, claim.chunk)
     db.execute("UPDATE chunks SET retries = retries + 1 WHERE job = ? AND number = ?", (claim.record.id, claim.chunk))
 
 
 def take_back(db: sqlite3.Connection, job: str, number: int, *, at: Moment) -> None:
-    """End the attempt of a worker that is gone: the chunk goes to the tail, or its job fails."""
+    """End the attempt of a worker that is gone: the chunk goes behind the owner's others, or its job fails."""
     query = "SELECT attempts - retries FROM chunks WHERE job = ? AND number = ?"
     if db.execute(query, (job, number)).fetchone()[0] >= at.rules.max_attempts:
         db.execute("UPDATE chunks SET fence = 0 WHERE job = ? AND number = ?", (job, number))
         fail(db, job, number, errors.worker_lost(at.rules.max_attempts), at=at)
         return
     db.execute("DELETE FROM holds WHERE job = ? AND chunk = ?", (job, number))
-    _queue_again(db, job, number, _TAIL)
+    _queue_again(db, job, number)
 
 
 def let_go(db: sqlite3.Connection, fence: int) -> None:
@@ -211,13 +211,9 @@ def change(db: sqlite3.Connection, job: str) -> None:
     db.execute("UPDATE jobs SET revision = revision + 1 WHERE id = ?", (job,))
 
 
-def _queue_again(db: sqlite3.Connection, job: str, number: int, place: str) -> None:
-    queue = db.execute("SELECT queue FROM chunks WHERE job = ? AND number = ?", (job, number)).fetchone()[0]
-    db.execute(
-        f"UPDATE chunks SET state = 'queued', position = {place}, fence = 0, lease = NULL, progress = 0 "  # noqa: S608 - our own text
-        "WHERE job = ?2 AND number = ?3",
-        (queue, job, number),
-    )
+def _queue_again(db: sqlite3.Connection, job: str, number: int, *, at_head: bool = False) -> None:
+    db.execute("UPDATE chunks SET fence = 0, lease = NULL, progress = 0 WHERE job = ? AND number = ?", (job, number))
+    enqueue(db, find_lane(db, job), job, [number], at_head=at_head)
     change(db, job)
 
 

@@ -20,11 +20,11 @@ if call('EXISTS', P .. 'release:' .. worker) == 1 then
     return {'none'}
 end
 if not job then
-    local oldest = call('ZPOPMIN', P .. 'queue:' .. queue)
-    if not oldest[1] then
+    local first = take_next(queue)
+    if not first then
         return {'none'}
     end
-    job, number = split(oldest[1])
+    job, number = split(first)
     fence = string.format('%.0f', call('INCR', P .. 'fence'))
     local key = job_key(job)
     call('HSET', key, 'state', 'running', field(number, 'state'), 'running', field(number, 'fence'), fence)

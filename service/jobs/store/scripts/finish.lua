@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
--- What follows the seventh are the names of the pictures.
-local job, number, fence, result, images, error, result_seconds = unpack(ARGV, 1, 7)
+-- What follows the eighth are the names of the pictures.
+local job, number, fence, result, images, error, result_seconds, picture_bytes = unpack(ARGV, 1, 8)
 
 local found = standing(job, number, fence)
 if found ~= 'running' then
@@ -11,7 +11,7 @@ if error ~= '' then
     return {'continue'}
 end
 local key = job_key(job)
-local facts = call('HMGET', key, 'count', 'combines')
+local facts = call('HMGET', key, 'count', 'combines', 'queue', 'owner')
 local last, combines = tonumber(facts[1]) - 1, facts[2] == '1'
 let_go(fence)
 call('ZREM', P .. 'leases', member(job, number))
@@ -22,9 +22,11 @@ end
 call('HSET', P .. 'results:' .. job, number, result)
 if images ~= '' then
     call('HSET', P .. 'images:' .. job, number, images)
+    call('HINCRBY', key, 'picture_bytes', picture_bytes)
+    add(facts[4], 'bytes', picture_bytes)
 end
 local places = P .. 'places:' .. job
-for at = 8, #ARGV do
+for at = 9, #ARGV do
     -- Of several pictures of one name the combining chunk's is found, else that of the chunk that comes first.
     local found = tonumber(call('HGET', places, ARGV[at]))
     if not found or (combines and tonumber(number) == last) or found > tonumber(number) then
@@ -38,7 +40,7 @@ if left == 0 then
     set_final(job, 'succeeded', now(), result_seconds)
 elseif left == 1 and call('HGET', key, field(last, 'state')) == 'waiting' then
     call('HSET', key, field(last, 'state'), 'queued')
-    -- At the head: it takes a moment, and the job is done.
-    enqueue(call('HGET', key, 'queue'), job, last, true)
+    -- Before the owner's others, when its turn comes: it takes a moment, and the job is done.
+    enqueue(facts[3], facts[4], job, last, true)
 end
 return {'continue'}

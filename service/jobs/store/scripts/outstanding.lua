@@ -2,7 +2,7 @@
 -- There are as many leases as processes that compute: few.
 local counts = {}
 for _, queue in ipairs(call('SMEMBERS', P .. 'queues')) do
-    counts[queue] = call('ZCARD', P .. 'queue:' .. queue)
+    counts[queue] = count_queued(queue)
 end
 for _, entry in ipairs(call('ZRANGE', P .. 'leases', 0, -1)) do
     local queue = call('HGET', job_key(split(entry)), 'queue')

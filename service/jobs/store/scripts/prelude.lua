@@ -7,9 +7,12 @@
 -- job:ID          hash: the record, the job, and per chunk c0.state, .fence, .attempts, .retries, .progress, .revision
 -- results:ID      hash: chunk -> what it came to but for its pictures, as long as somebody needs it
 -- images:ID       hash: chunk -> its pictures, if any  places:ID  hash: a picture's name -> the chunk it is found in
--- queue:NAME      zset: 'ID:chunk' by position     leases   zset: 'ID:chunk' by the lease's end
+-- lane:NAME:OWNER zset: 'ID:chunk' by position     leases   zset: 'ID:chunk' by the lease's end
+-- turns:NAME      zset: owners with chunks in that queue, by whose turn it is
 -- jobs            zset: ID by order of creation    expiry   zset: final jobs by their end
 -- jobs:OWNER      zset: the same of one owner
+-- owner:OWNER     hash: jobs queued or running, items of those, bytes of inputs and pictures of all
+-- inputs          hash: SHA-256 of an input -> how many jobs have it         inputs:OWNER  the same of one owner
 -- active          set: jobs queued or running      queues   set: names of queues
 -- hold:FENCE      hash: what a process holds; outlives the job, and has `ended` from the job's end on
 -- process:NAME    the fence that a process holds   ended:WORKER  zset: fences of ended jobs by when they ended
@@ -99,11 +102,54 @@ local function add_request(job, submission, max_requests)
     end
 end
 
-local function enqueue(queue, job, number, at_head)
-    local key = P .. 'queue:' .. queue
+local function lane_key(queue, owner)
+    return P .. 'lane:' .. queue .. ':' .. owner
+end
+
+-- Before the first of a sorted set, or behind the last.
+local function place(key, at_head)
     local edge = call(at_head and 'ZRANGE' or 'ZREVRANGE', key, 0, 0, 'WITHSCORES')
-    call('ZADD', key, (tonumber(edge[2]) or 0) + (at_head and -1 or 1), member(job, number))
+    return (tonumber(edge[2]) or 0) + (at_head and -1 or 1)
+end
+
+-- Behind the owner's other chunks, or before them. An owner who had none is the last in turn.
+local function enqueue(queue, owner, job, number, at_head)
+    local lane, turns = lane_key(queue, owner), P .. 'turns:' .. queue
+    call('ZADD', lane, place(lane, at_head), member(job, number))
+    call('ZADD', turns, 'NX', place(turns, false), owner)
     call('SADD', P .. 'queues', queue)
+end
+
+-- The first chunk of the owner whose turn it is, who is the last in turn then.
+local function take_next(queue)
+    local turns = P .. 'turns:' .. queue
+    local owner = call('ZRANGE', turns, 0, 0)[1]
+    if not owner then
+        return nil
+    end
+    local lane = lane_key(queue, owner)
+    local first = call('ZPOPMIN', lane)[1]
+    call('ZREM', turns, owner)
+    if call('EXISTS', lane) == 1 then
+        call('ZADD', turns, place(turns, false), owner)
+    end
+    return first
+end
+
+local function dequeue(queue, owner, job, number)
+    local lane = lane_key(queue, owner)
+    call('ZREM', lane, member(job, number))
+    if call('EXISTS', lane) == 0 then
+        call('ZREM', P .. 'turns:' .. queue, owner)
+    end
+end
+
+local function count_queued(queue)
+    local count = 0
+    for _, owner in ipairs(call('ZRANGE', P .. 'turns:' .. queue, 0, -1)) do
+        count = count + call('ZCARD', lane_key(queue, owner))
+    end
+    return count
 end
 
 local function let_go(fence)
@@ -141,11 +187,11 @@ end
 
 local function stop_chunks(job, at)
     local key = job_key(job)
-    local facts = call('HMGET', key, 'queue', 'count')
+    local facts = call('HMGET', key, 'queue', 'count', 'owner')
     for number = 0, tonumber(facts[2]) - 1 do
         local state = call('HGET', key, field(number, 'state'))
         if state == 'queued' then
-            call('ZREM', P .. 'queue:' .. facts[1], member(job, number))
+            dequeue(facts[1], facts[3], job, number)
         elseif state == 'running' then
             call('ZREM', P .. 'leases', member(job, number))
             end_hold(call('HGET', key, field(number, 'fence')), at)
@@ -163,10 +209,50 @@ local function free_duplicate(job)
     end
 end
 
+-- Count what an owner has; of who has nothing there is no record.
+local function add(owner, name, amount)
+    local key = P .. 'owner:' .. owner
+    if tonumber(amount) ~= 0 and call('HINCRBY', key, name, amount) == 0 then
+        call('HDEL', key, name)
+    end
+end
+
+-- Why a new job is refused: as many are queued or running as may be, or of which limit of its owner how much is used, and
+-- what it adds. nil where it is not.
+local function beyond_bounds(owner, items, input, input_bytes, max_queued, max_jobs, max_items, max_bytes)
+    if max_queued ~= '' and call('SCARD', P .. 'active') >= tonumber(max_queued) then
+        return {'full'}
+    end
+    if max_jobs == '' then
+        return nil
+    end
+    if input == '' or call('HEXISTS', P .. 'inputs:' .. owner, input) == 1 then
+        input_bytes = 0
+    end
+    local used = call('HMGET', P .. 'owner:' .. owner, 'jobs', 'items', 'bytes')
+    for at, limit in ipairs({
+        {'queued_jobs', max_jobs, 1}, {'job_items', max_items, items}, {'stored_bytes', max_bytes, input_bytes},
+    }) do
+        local before, more = tonumber(used[at] or '0'), tonumber(limit[3])
+        if before + math.max(more, 1) > tonumber(limit[2]) then
+            return {'limit', limit[1], before, more}
+        end
+    end
+    return nil
+end
+
+local function leave_work(job)
+    if call('SREM', P .. 'active', job) == 1 then
+        local facts = call('HMGET', job_key(job), 'owner', 'items')
+        add(facts[1], 'jobs', -1)
+        add(facts[1], 'items', '-' .. facts[2])
+    end
+end
+
 local function set_final(job, state, at, result_seconds)
     local expires = seconds(at + tonumber(result_seconds))
     call('HSET', job_key(job), 'state', state, 'finished', seconds(at), 'expires', expires)
-    call('SREM', P .. 'active', job)
+    leave_work(job)
     call('ZADD', P .. 'expiry', expires, job)
 end
 
@@ -188,7 +274,7 @@ end
 
 local function forget(job, at)
     local key = job_key(job)
-    local facts = call('HMGET', key, 'owner', 'input')
+    local facts = call('HMGET', key, 'owner', 'input', 'input_bytes', 'picture_bytes')
     local owner, input = facts[1], facts[2]
     if call('SISMEMBER', P .. 'active', job) == 1 then
         stop_chunks(job, at)
@@ -197,14 +283,19 @@ local function forget(job, at)
     if input and call('HINCRBY', P .. 'inputs', input, -1) <= 0 then
         call('HDEL', P .. 'inputs', input)
     end
+    if input and call('HINCRBY', P .. 'inputs:' .. owner, input, -1) <= 0 then
+        call('HDEL', P .. 'inputs:' .. owner, input)
+        add(owner, 'bytes', '-' .. facts[3])
+    end
+    add(owner, 'bytes', '-' .. (facts[4] or '0'))
+    leave_work(job)
     call('UNLINK', key, P .. 'results:' .. job, P .. 'images:' .. job, P .. 'places:' .. job, P .. 'requests:' .. job)
-    call('SREM', P .. 'active', job)
     call('ZREM', P .. 'jobs', job)
     call('ZREM', P .. 'jobs:' .. owner, job)
     call('ZREM', P .. 'expiry', job)
 end
 
--- Queue a running chunk again, at the head or the tail.
+-- Queue a running chunk again, before its owner's others or behind them.
 local function queue_again(job, number, at_head)
     local key = job_key(job)
     let_go(call('HGET', key, field(number, 'fence')))
@@ -212,15 +303,20 @@ local function queue_again(job, number, at_head)
     call('HDEL', key, field(number, 'fence'), field(number, 'progress'))
     call('HSET', key, field(number, 'state'), 'queued')
     call('HINCRBY', key, 'revision', 1)
-    enqueue(call('HGET', key, 'queue'), job, number, at_head)
+    local facts = call('HMGET', key, 'queue', 'owner')
+    enqueue(facts[1], facts[2], job, number, at_head)
 end
 
+-- As the next of all.
 local function hand_back(job, number)
     queue_again(job, number, true)
+    local facts = call('HMGET', job_key(job), 'queue', 'owner')
+    local turns = P .. 'turns:' .. facts[1]
+    call('ZADD', turns, place(turns, true), facts[2])
     call('HINCRBY', job_key(job), field(number, 'attempts'), -1)
 end
 
--- End the attempt of a worker that is gone: the chunk goes to the tail, or its job fails with `error`.
+-- End the attempt of a worker that is gone: the chunk goes behind its owner's others, or its job fails with `error`.
 local function take_back(job, number, max_attempts, error, result_seconds)
     local counts = call('HMGET', job_key(job), field(number, 'attempts'), field(number, 'retries'))
     if tonumber(counts[1]) - tonumber(counts[2] or '0') < tonumber(max_attempts) then

@@ -26,7 +26,7 @@ end
 
 local queued = {}
 for _, queue in ipairs(call('SMEMBERS', P .. 'queues')) do
-    local length = call('ZCARD', P .. 'queue:' .. queue)
+    local length = count_queued(queue)
     if length > 0 then
         queued[#queued + 1] = {queue, length}
     end
