@@ -64,7 +64,8 @@ mutations: .venv/.develop  ## five thousand mutated pictures, datasets, JSON bod
 families: .venv/.develop  ## replay, logits and default layer on nine application families
 	$(BIN)/python -m tests.families
 
-foreign: .venv/.develop  ## beside programs of others: models of a real MLflow and of S3, and a typed client that a generator makes of our OpenAPI
+foreign: .venv/.develop  ## beside programs of others: models of a real MLflow and of S3, a typed client made of our OpenAPI, the page behind a real nginx
+	@tests/install-parts nginx openssl
 	@tests/foreign/install
 	$(BIN)/python -m pytest tests/foreign
 

@@ -8,10 +8,11 @@ from functools import partial
 from fastapi import Request, Response
 
 from service.api.access.callers import Caller
-from service.api.dependencies import Services, until_gone
+from service.api.dependencies import Services
 from service.api.problems import prefix_of
 from service.api.requests.negotiation import JSON, PNG
 from service.api.requests.preferences import Preferences, read_idempotency_key, read_preferences, wants_fresh
+from service.api.requests.turns import take_turns
 from service.engine.model import Model
 from service.engine.running import request as engine
 from service.errors import ConvscopeError
@@ -85,14 +86,15 @@ async def _submit(request: Request, services: Services, asked: Asked) -> str:
 async def _draft(request: Request, services: Services, asked: Asked, models: Sequence[Model]) -> Draft:
     """Datasets have threads of their own: however long they are looked at, heat maps are drawn meanwhile."""
     is_dataset = asked.work.images is not None
+    turn = take_turns(request, asked.model)
 
     def draft() -> Draft:
-        with services.allow(dataset_check=is_dataset) as allowance:
+        with services.allow(turn.is_abandoned, dataset_check=is_dataset) as allowance:
             work = replace(asked.work, allowance=allowance)
             return draft_job(models, work, services.jobs.rules, owner=asked.caller.owner)
 
     executor = services.dataset_checks if is_dataset else services.executor
-    return await executor.run(draft, asked.model, partial(until_gone, request))
+    return await executor.run(draft, turn.waiter)
 
 
 def _limits(limits: OwnerLimits, caller: Caller) -> OwnerLimits | None:

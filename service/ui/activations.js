@@ -9,6 +9,7 @@ import { patternPlace } from "./patterns.js";
 import { picture } from "./photo.js";
 import { addressOf } from "./pictures.js";
 import { isAborted, problemBox } from "./problem.js";
+import { mayCompute } from "./session.js";
 import { state, update, watch } from "./state.js";
 
 const PAGE = 64;
@@ -28,7 +29,7 @@ export function prepareActivations() {
 export async function showActivations() {
   controller?.abort();
   const layer = openLayer();
-  if (!layer || !picture) return;
+  if (!layer || !picture || !mayCompute()) return;
   controller = new AbortController();
   const { signal } = controller;
   const section = find("#activations");

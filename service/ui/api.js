@@ -3,6 +3,7 @@
 import { say } from "./announce.js";
 import { t } from "./messages.js";
 import { at } from "./place.js";
+import { awaitSignIn, countSignIns } from "./session.js";
 
 const MAX_RETRIES = 5;
 
@@ -15,8 +16,16 @@ export class Problem extends Error {
 }
 
 export const get = async (path, signal) => (await send(path, { signal })).json();
+export const getBlob = async (path) => (await send(path, {})).blob();
 export const remove = (path) => send(path, { method: "DELETE" });
 export const postEmpty = async (path, signal) => (await send(path, { method: "POST", signal })).json();
+
+/** A key for a session. The answer is a cookie, which the page does not see. */
+export async function signIn(key) {
+  const response = await reach(at("ui/session"),
+    { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ key }) });
+  if (!response.ok) throw await read(response);
+}
 
 /** Run a method: parameters and picture as a form. With `picture` the answer is a PNG, else JSON. */
 export async function run(request, { signal, picture = false } = {}) {
@@ -43,8 +52,14 @@ function form({ params, image, images = [] }) {
 }
 
 async function send(path, options, retries = 0) {
+  const before = countSignIns();
   const response = await reach(path, options);
   if (response.ok) return response;
+  if (response.status === 401) {
+    // It goes on when somebody has signed in again; that may have been while it was on its way.
+    if (before === countSignIns()) await awaitSignIn(options.signal);
+    return send(path, options, retries);
+  }
   const wait = Number(response.headers.get("Retry-After"));
   if (wait > 0 && retries < MAX_RETRIES) {
     say(t("problem.busy", { seconds: wait }));

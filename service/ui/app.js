@@ -5,7 +5,7 @@ import { get } from "./api.js";
 import { prepareChannel, showChannel } from "./channel.js";
 import { copy } from "./code.js";
 import { setTables } from "./colours.js";
-import { find } from "./elements.js";
+import { el, find } from "./elements.js";
 import { explain, onExplained, setChoices, showHeatmaps } from "./heatmap.js";
 import { prepareJobs } from "./jobs.js";
 import { isSpatial, prepareStrip, showLayers } from "./layers.js";
@@ -17,11 +17,14 @@ import { askPredictions, preparePredictions, setTask, showPredictions } from "./
 import { at } from "./place.js";
 import { isAborted, problemBox } from "./problem.js";
 import { address, state, update, watch } from "./state.js";
+import { mayCompute } from "./session.js";
+import { prepareSession } from "./signin.js";
 import { showThumbnails } from "./thumbnails.js";
 
 async function start() {
   await loadMessages();
   prepareFrame();
+  await prepareSession();
   const facts = await get(at("ui/facts.json"));
   setTables(facts.colormaps);
   for (const prepare of [showHeatmaps, preparePredictions, prepareStrip, prepareActivations, prepareChannel, prepareJobs]) prepare();
@@ -39,7 +42,7 @@ async function start() {
 
 /** The answer first, then the network behind it. */
 async function lookAtPicture() {
-  if (isUnusable(state.model)) return;
+  if (isUnusable(state.model) || !mayCompute()) return;
   const problem = await explain();
   if (!isAborted(problem)) await lookInside(problem);
 }
@@ -68,6 +71,7 @@ async function lookAtModel() {
   // What is still there is of another network.
   for (const place of ["#strip", "#activations", "#channel"]) find(place).inert = true;
   try {
+    if (!mayCompute()) return await lookOnly(signal);
     // One that is not loaded yet has nothing to say of itself before the first question.
     if (!awaitsLoad(state.model)) know(await describeModel(signal));
     const problem = await explain();
@@ -80,6 +84,14 @@ async function lookAtModel() {
   } catch (error) {
     if (!signal.aborted) find("#model-problem").replaceChildren(problemBox(error));
   }
+}
+
+/** With a key that does not compute: what is known without. */
+async function lookOnly(signal) {
+  const detail = await describeModel(signal);
+  know(detail);
+  if (detail.parameters) await showLayers(signal);
+  else find(".strip").replaceChildren(el("p", { class: "hint" }, t("session.not_loaded")));
 }
 
 function know(detail) {

@@ -10,6 +10,7 @@ import { patternPlace } from "./patterns.js";
 import { picture } from "./photo.js";
 import { addressOf } from "./pictures.js";
 import { isAborted, problemBox } from "./problem.js";
+import { mayCompute } from "./session.js";
 import { state, watch } from "./state.js";
 
 const BINS = 32;
@@ -28,7 +29,7 @@ export async function showChannel() {
   section.inert = false;
   const layer = openLayer();
   const channel = state.channel;
-  if (!layer || !picture || channel === "") {
+  if (!layer || !picture || channel === "" || !mayCompute()) {
     section.replaceChildren(el("p", { class: "hint" }, t("channel.choose")));
     return;
   }

@@ -5,6 +5,7 @@ import { given, route } from "./api.js";
 import { el } from "./elements.js";
 import { t } from "./messages.js";
 import { SERVICE } from "./place.js";
+import { asksForKeys } from "./session.js";
 
 /** Two buttons that copy what `request()` gives when they are pressed. */
 export function codeButtons(request) {
@@ -35,6 +36,7 @@ export function asCurl(request) {
   if (request.image) fields.unshift(`-F ${quote(`image=@${fileOf(request)}`)}`);
   for (const { name } of request.images ?? []) fields.push(`-F ${quote(`images=@${name}`)}`);
   if (fields.length === 0) fields.push("-X POST");
+  if (asksForKeys()) fields.unshift('-H "Authorization: Bearer $CONVSCOPE_KEY"');
   if (request.kind === "job" || request.asJob) fields.push("-H 'Prefer: respond-async'");
   return `${lines}curl -s ${fields.join(" ")} \\\n  ${quote(`${SERVICE}/${route(request)}`)}\n`;
 }
@@ -48,11 +50,12 @@ export function asPython(request) {
   const images = names
     ? `params["images"] = [base64.b64encode(open(name, "rb").read()).decode() for name in [${names}]]\n` : "";
   const pairs = Object.entries(given(request.params)).map(([name, value]) => `${py(name)}: ${py(value)}`);
-  return `import base64\nimport json\nimport time\nimport urllib.request\n\nSERVICE = ${py(SERVICE)}\n${download}` +
+  const key = asksForKeys() ? 'KEY = {"Authorization": "Bearer " + os.environ["CONVSCOPE_KEY"]}\n' : "";
+  return `import base64\nimport json\n${key && "import os\n"}import time\nimport urllib.request\n\nSERVICE = ${py(SERVICE)}\n${key}${download}` +
     `params = {${pairs.join(", ")}}\n${image}${images}` +
-    `headers = {"Content-Type": "application/json"${isJob ? ', "Prefer": "respond-async"' : ""}}\n` +
+    `headers = {"Content-Type": "application/json"${isJob ? ', "Prefer": "respond-async"' : ""}${key && ", **KEY"}}\n` +
     `request = urllib.request.Request(SERVICE + ${py(`/${route(request)}`)}, json.dumps(params).encode(), headers)\n` +
-    `answer = json.load(urllib.request.urlopen(request))\n${isJob ? PYTHON_JOB : PYTHON_RESULT}`;
+    `answer = json.load(urllib.request.urlopen(request))\n${isJob ? pythonJob(key) : PYTHON_RESULT}`;
 }
 
 const PYTHON_RESULT = `for image in answer["images"]:
@@ -60,13 +63,18 @@ const PYTHON_RESULT = `for image in answer["images"]:
 print(answer["predictions"] or answer["values"])
 `;
 
-const PYTHON_JOB = `while answer["state"] in ("queued", "running"):
+const pythonJob = (key) => `${key ? PYTHON_FETCH : "fetch = urllib.request.urlopen\n"}while answer["state"] in ("queued", "running"):
     time.sleep(1)
-    answer = json.load(urllib.request.urlopen(f"{SERVICE}/v1/jobs/{answer['id']}"))
+    answer = json.load(fetch(f"{SERVICE}/v1/jobs/{answer['id']}"))
 print(answer["state"], answer["error"] or "")
 for image in (answer["result"] or answer)["images"]:
     picture = f"{SERVICE}/v1/jobs/{answer['id']}/images/{image['name']}"
-    urllib.request.urlretrieve(picture, image["name"] + ".png")
+    open(image["name"] + ".png", "wb").write(fetch(picture).read())
+`;
+
+const PYTHON_FETCH = `def fetch(url):
+    return urllib.request.urlopen(urllib.request.Request(url, headers=KEY))
+
 `;
 
 const fileOf = ({ picture }) => picture?.name ?? "photo.png";

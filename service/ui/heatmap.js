@@ -8,6 +8,7 @@ import { number, percent, t } from "./messages.js";
 import { awaitsLoad } from "./model.js";
 import { picture } from "./photo.js";
 import { isAborted, problemBox } from "./problem.js";
+import { mayCompute } from "./session.js";
 import { state, update, watch } from "./state.js";
 
 const stages = [];
@@ -61,7 +62,7 @@ function makeStage({ classKey, layerKey, leads }) {
   async function ask() {
     controller?.abort();
     node.hidden = !leads && !state.compare;
-    if (node.hidden || !picture || !state.model) return undefined;
+    if (node.hidden || !picture || !state.model || !mayCompute()) return undefined;
     controller = new AbortController();
     const { signal } = controller;
     photo.src = picture.url;

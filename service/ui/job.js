@@ -8,6 +8,7 @@ import { figure, saveAll } from "./pictures.js";
 import { at, resolve } from "./place.js";
 import { guard, problemBox } from "./problem.js";
 import { numbersOf } from "./result.js";
+import { countSignIns } from "./session.js";
 
 const POLL_MILLISECONDS = 1000;
 const STATES = { queued: "job.queued", running: "job.running", succeeded: "job.succeeded", failed: "job.failed", cancelled: "job.cancelled" };
@@ -79,18 +80,24 @@ function follow(job, panel, refresh, signal) {
     if (data) {
       events.close();
       panel.fail(JSON.parse(data));
-    } else if (events.readyState === EventSource.CLOSED) poll(panel, refresh, signal);
+    } else if (events.readyState === EventSource.CLOSED) poll(job, panel, refresh, signal);
     // Else the browser connects again by itself.
   });
 }
 
 /** For when no stream can be had: there are too many watchers, or a proxy is in the way. */
-async function poll(panel, refresh, signal) {
+async function poll(job, panel, refresh, signal) {
+  const before = countSignIns();
   try {
-    while (!signal.aborted && !isFinal(await refresh())) await new Promise((done) => { setTimeout(done, POLL_MILLISECONDS); });
+    while (!signal.aborted && !isFinal(await refresh())) {
+      // Without a session there was no stream either.
+      if (before !== countSignIns()) return follow(job, panel, refresh, signal);
+      await new Promise((done) => { setTimeout(done, POLL_MILLISECONDS); });
+    }
   } catch (error) {
     if (!signal.aborted) panel.fail(error);
   }
+  return undefined;
 }
 
 function makePanel(id, label = (image) => image.name) {

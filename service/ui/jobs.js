@@ -7,6 +7,7 @@ import { deleteJob, isFinal, leaveJob, showJob, stateName } from "./job.js";
 import { moment, percent, t } from "./messages.js";
 import { at, resolve } from "./place.js";
 import { guard, problemBox } from "./problem.js";
+import { mayCompute } from "./session.js";
 import { state, update, watch } from "./state.js";
 
 const REFRESH_MILLISECONDS = 2000;
@@ -23,7 +24,7 @@ export function prepareJobs() {
 
 async function show() {
   clearTimeout(timer);
-  if (state.view !== "jobs") {
+  if (state.view !== "jobs" || !mayCompute()) {
     leaveJob(find("#jobs-one"));
     opened = undefined;
     return;

@@ -12,6 +12,7 @@ import { picture } from "./photo.js";
 import { at } from "./place.js";
 import { isAborted, problemBox } from "./problem.js";
 import { resultView } from "./result.js";
+import { mayCompute } from "./session.js";
 import { makeSource } from "./source.js";
 import { state, update, watch } from "./state.js";
 import { makeVersions } from "./versions.js";
@@ -58,8 +59,8 @@ function show() {
     event.preventDefault();
     send(compose(method, { form, source, versions }, event.submitter?.value === "job"), form, answer);
   } }, uses(method) && el("p", { class: "hint" }, uses(method)), refusal, source?.node, versions.node,
-    form.node, el("div", { class: "row" }, el("button", { class: "main" }, t("methods.run")),
-      method.kind !== "job" && el("button", { value: "job" }, t("methods.run_job")),
+    form.node, el("div", { class: "row" }, el("button", { class: "main", disabled: !mayCompute() }, t("methods.run")),
+      method.kind !== "job" && el("button", { value: "job", disabled: !mayCompute() }, t("methods.run_job")),
       codeButtons(() => compose(method, { form, source, versions }, false))));
   find("#methods").replaceChildren(el("div", { class: "row" }, el("label", { for: "method" }, t("methods.method")), select), node, answer);
   const apply = () => {
@@ -70,7 +71,7 @@ function show() {
   };
   shown = { name: method.name, form, source, versions, apply };
   apply();
-  if (state.job) resume(method, answer);
+  if (state.job && mayCompute()) resume(method, answer);
 }
 
 /** The request: a dataset always becomes a job, and so do several versions, whatever the method. */

@@ -1,10 +1,12 @@
 // Which model is looked into: the choice, its state and reasons, and what is known of the chosen one.
 
-import { get, postEmpty } from "./api.js";
+import { get, postEmpty, run } from "./api.js";
 import { el, find } from "./elements.js";
 import { number, t } from "./messages.js";
+import { picture } from "./photo.js";
 import { at } from "./place.js";
 import { problemBox } from "./problem.js";
+import { mayLoad } from "./session.js";
 import { state, update, watch } from "./state.js";
 
 const GROUPS = { ready: "model.ready", available: "model.available", failed: "model.failed" };
@@ -43,7 +45,14 @@ export const isUnusable = (name) => !details.some((item) => item.name === name &
 export const describeModel = async (signal) => note(await get(route(), signal));
 
 /** The same, loaded if need be: only then there are layers. */
-export const loadModel = async (signal) => note(await postEmpty(`${route()}/load`, signal));
+export async function loadModel(signal) {
+  if (mayLoad()) return note(await postEmpty(`${route()}/load`, signal));
+  const detail = await get(route(), signal);
+  if (isReady(detail)) return note(detail);
+  // Whoever may not load it may ask it something.
+  await run({ model: state.model, method: "activations", image: picture.blob, params: { channels: "0" } }, { signal });
+  return note(await get(route(), signal));
+}
 
 const route = () => at(`v1/models/${encodeURIComponent(state.model)}`);
 

@@ -6,6 +6,7 @@ import { t } from "./messages.js";
 import { leaveJob, showJob } from "./job.js";
 import { at } from "./place.js";
 import { guard } from "./problem.js";
+import { mayCompute } from "./session.js";
 import { state, update } from "./state.js";
 
 const METHOD = "filter-patterns";
@@ -36,7 +37,7 @@ export function patternPlace(text, { main = false } = {}) {
     if (before === after && node.childElementCount > 0) return;
     leaveJob(node);
     node.replaceChildren();
-    if (!state.job) return;
+    if (!state.job || !mayCompute()) return;
     // A job that has gone is no problem here: the button makes it anew.
     const job = await get(at(`v1/jobs/${encodeURIComponent(state.job)}`)).catch(() => undefined);
     const isOurs = job?.method === METHOD && job.model === state.model && job.params.layer === path;

@@ -1,5 +1,6 @@
 // Pictures of a result, wherever they come from: inside the answer as base64, or at an address of a job.
 
+import { getBlob } from "./api.js";
 import { zip } from "./archive.js";
 import { save } from "./download.js";
 import { el } from "./elements.js";
@@ -22,15 +23,23 @@ export function figure(image, label = image.name) {
   const wide = image.width > 512 || image.width > 2 * image.height;
   return el("figure", { class: wide ? "picture wide" : "picture", "data-name": image.name },
     el("img", { src: addressOf(image), alt: label, width: image.width, height: image.height, loading: "lazy",
-      class: small ? "pixels" : undefined }),
+      class: small ? "pixels" : undefined, onerror: ({ target }) => mend(target, image) }),
     el("figcaption", {}, el("span", {}, image.name), " ",
       el("a", { href: addressOf(image), download: file, "aria-label": t("result.save_one", { name: image.name }) }, t("result.save"))));
+}
+
+/** Where the session was over, the picture comes when somebody has signed in again. */
+async function mend(node, image) {
+  if (!image.href || image.isMended) return;
+  image.isMended = true;
+  const blob = await getBlob(addressOf(image)).catch(() => undefined);
+  if (blob) node.src = URL.createObjectURL(blob);
 }
 
 /** Everything in one ZIP: the pictures, and the answer without them as `result.json`. */
 export async function saveAll(images, answer, name) {
   const files = await Promise.all(images.map(async (image) => {
-    const blob = image.href ? await (await fetch(addressOf(image))).blob() : toBlob(image);
+    const blob = image.href ? await getBlob(addressOf(image)) : toBlob(image);
     return { name: `${image.name}.png`, data: new Uint8Array(await blob.arrayBuffer()) };
   }));
   const text = JSON.stringify(withoutData(answer), null, 2);
@@ -39,5 +48,5 @@ export async function saveAll(images, answer, name) {
 
 /** The answer with pictures named but not contained. */
 export function withoutData(answer) {
-  return JSON.parse(JSON.stringify(answer, (key, value) => (key === "data" || key === "address" ? undefined : value)));
+  return JSON.parse(JSON.stringify(answer, (key, value) => (["data", "address", "isMended"].includes(key) ? undefined : value)));
 }
