@@ -163,6 +163,8 @@ def test_nothing_is_believed_when_a_stranger_says_it(told: Workshop) -> None:
     assert client.get("/nowhere").json()["instance"] == "/nowhere"
     page = client.get("/", headers={"Accept": "text/html"}).text
     assert PREFIX not in page
+    # Right also below a path that the proxy takes off without a word.
+    assert 'src="ui/app.js"' in page
     # Its own page is the one of the host that it asked for.
     foreign = client.post("/v1/models/tiny/grad-cam", headers={"Origin": "https://evil.example"})
     assert_problem(foreign, 403, "cross_site_refused")
