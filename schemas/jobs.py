@@ -16,10 +16,11 @@ FINAL_STATES: frozenset[JobState] = frozenset(("succeeded", "failed", "cancelled
 
 
 class StoredImage(ImageFacts):
-    """A picture among the artifacts: `file` is its path there, `sha256` that of its bytes."""
+    """A picture among the artifacts: `file` is its path there, `sha256` that of its `size` bytes."""
 
     file: str
     sha256: str
+    size: int = 0
 
 
 class ChunkAnswer(Answer):

@@ -23,8 +23,11 @@ from service.api.access.prefixes import ForwardedAddress
 from service.api.dependencies import Services, Times
 from service.api.headers import SecurityHeaders
 from service.api.metrics import Metrics, RequestMeter
+from service.api.requests.admission import Admission, AdmissionLimits
 from service.api.requests.bodies import BodyLimits
 from service.api.requests.executor import BoundedExecutor, Slots
+from service.api.requests.gate import Gate
+from service.api.requests.rates import Rates
 from service.api.requests.uploads import Uploads
 from service.api.result_cache import ResultCache
 from service.api.routes import datasets, documentation, events, health, jobs, models, pages, sessions
@@ -32,7 +35,7 @@ from service.api.routes.methods import make_router
 from service.api.watching import JobServices
 from service.composition.access import open_authenticator
 from service.composition.jobs import make_data_folder, open_artifacts, open_reconciler, open_store, open_workforce
-from service.composition.limits import cell_bounds, image_limits, job_rules
+from service.composition.limits import cell_bounds, image_limits, job_rules, owner_limits
 from service.composition.models import READINESS_MODEL, open_batcher, open_datasets, open_shared_catalog
 from service.engine.allowance import Memory
 from service.engine.methods import METHODS
@@ -79,6 +82,8 @@ def create_app(settings: Settings) -> FastAPI:
     device = open_batcher(settings, metrics)
     services = Services(
         catalog=open_shared_catalog(settings, device, metrics),
+        admission=_open_admission(settings),
+        rates=Rates(limits.owner_requests_per_minute, settings.redis_url),
         executor=BoundedExecutor(running=limits.running_requests, waiting=limits.waiting_requests),
         parsing=BoundedExecutor(
             running=_PARSERS, waiting=limits.running_requests + limits.waiting_requests, name="parse"
@@ -100,6 +105,7 @@ def create_app(settings: Settings) -> FastAPI:
         ready=Event(),
     )
     metrics.watch(services.executor, device, store)
+    metrics.watch_admission(services.admission)
     if authenticator is not None:
         metrics.watch_keys(authenticator.keys)
 
@@ -116,6 +122,7 @@ def create_app(settings: Settings) -> FastAPI:
         if authenticator is not None:
             authenticator.keys.close()
         services.jobs.stopping.set()
+        services.rates.close()
         services.executor.close()
         services.parsing.close()
         services.dataset_checks.close()
@@ -150,6 +157,13 @@ def create_app(settings: Settings) -> FastAPI:
 def _add_middleware(app: FastAPI, settings: Settings, services: Services, authenticator: Authenticator | None) -> None:
     # The last is the first that a request comes to.
     app.add_middleware(RequestMeter, metrics=services.metrics, knows=services.catalog.is_known)
+    app.add_middleware(
+        Gate,
+        admission=services.admission,
+        rates=services.rates,
+        limits=services.body_limits,
+        refused=services.metrics.refuse,
+    )
     if authenticator is not None:
         roles, free = roles_of(METHODS), settings.metrics_without_key
         app.add_middleware(KeyGuard, authenticator=authenticator, roles=roles, metrics_are_free=free)
@@ -170,11 +184,26 @@ def _open_jobs(settings: Settings, store: JobStore, artifacts: Artifacts, notifi
         artifacts=artifacts,
         submissions=Submissions(store, artifacts, notifier, max_queued=limits.queued_jobs),
         rules=job_rules(settings),
+        owner_limits=owner_limits(settings),
         executor=BoundedExecutor(running=_STORE_THREADS, waiting=_STORE_WAITING, name="jobs"),
         streams=Slots(limits.event_streams),
         waiters=Slots(limits.event_streams),
         max_wait_seconds=settings.jobs.max_wait_seconds,
         stopping=Event(),
+    )
+
+
+def _open_admission(settings: Settings) -> Admission:
+    limits = settings.limits
+    return Admission(
+        AdmissionLimits(
+            running=limits.running_requests,
+            waiting=limits.waiting_requests,
+            body_bytes=limits.body_bytes,
+            seconds=limits.body_timeout_seconds,
+            rate=limits.body_bytes_per_second,
+            at_a_time=limits.owner_requests_at_a_time,
+        )
     )
 
 

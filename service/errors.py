@@ -193,6 +193,12 @@ class ServerBusyError(ConvscopeError):
     code = "server_busy"
 
 
+class ClientGoneError(ConvscopeError):
+    """Nobody waits for the answer any more."""
+
+    code = "client_gone"
+
+
 class DeadlineExceededError(ConvscopeError):
     code = "deadline_exceeded"
 

@@ -33,6 +33,18 @@ class Limits(BaseModel):
         128 * 2**20, ge=0, description="Memory for what was computed of recent pictures, for another class; 0: none."
     )
     waiting_requests: int = Field(64, ge=0, description="Requests that may wait beyond those; then 503.")
+    body_bytes: int = Field(
+        2**29,
+        ge=2**24,
+        description="Memory for the bodies of all requests, held before they are read; then 503. A JSON body takes "
+        "five times its bytes; datasets go to the disk.",
+    )
+    owner_requests_per_minute: int = Field(
+        600, ge=1, description="Requests that one owner of keys may send in a minute; then 429."
+    )
+    owner_requests_at_a_time: int = Field(
+        32, ge=1, description="Requests with a body that one owner may have open at the same time; then 429."
+    )
     connections: int = Field(
         2000,
         ge=1,
@@ -87,6 +99,21 @@ class Limits(BaseModel):
         20_000, ge=1, description="Idempotency-Keys remembered, for a day at most; beyond, the oldest are forgotten."
     )
     queued_jobs: int = Field(10_000, ge=1, description="Jobs that may be queued or running; then 503.")
+    owner_queued_jobs: int = Field(
+        1000, ge=1, description="Jobs of one owner that may be queued or running; then 429. Where there are keys."
+    )
+    owner_job_items: int = Field(
+        100_000,
+        ge=1,
+        description="Items, such as filters or pictures of datasets, of all jobs of one owner that are queued or "
+        "running; then 429. Where there are keys.",
+    )
+    owner_stored_bytes: int = Field(
+        2**31,
+        ge=1,
+        description="Bytes of inputs and pictures of all jobs of one owner that are kept; then 429. Where there are "
+        "keys.",
+    )
     event_streams: int = Field(
         100, ge=1, description="Clients that may watch jobs, and as many that may wait for one, at the same time."
     )

@@ -1,6 +1,7 @@
 """What the routes need, made once in the composition root and found on the application's state."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from threading import Event
 from typing import Annotated
@@ -10,8 +11,10 @@ from fastapi import Depends, Path, Request
 from service.api.access.callers import Caller, caller_of
 from service.api.metrics import Metrics
 from service.api.problems import prefix_of
+from service.api.requests.admission import Admission
 from service.api.requests.bodies import BodyLimits
 from service.api.requests.executor import BoundedExecutor
+from service.api.requests.rates import Rates
 from service.api.requests.uploads import Uploads
 from service.api.result_cache import ResultCache
 from service.api.watching import JobServices
@@ -33,6 +36,8 @@ class Times:
 @dataclass(frozen=True)
 class Services:
     catalog: Catalog
+    admission: Admission
+    rates: Rates
     executor: BoundedExecutor
     parsing: BoundedExecutor
     results: ResultCache
@@ -66,15 +71,10 @@ class Services:
             await self.model(name, version)
         return self.catalog.find_facts(name, version)
 
-    def allow(self, *, dataset_check: bool = False) -> Allowance:
+    def allow(self, is_abandoned: Callable[[], bool], *, dataset_check: bool = False) -> Allowance:
         """What a request may take, from now on: to be called where its work begins."""
-        return Allowance(self.times.dataset_check if dataset_check else self.times.request, self.memory)
-
-
-async def until_gone(request: Request) -> None:
-    """Wait until the client of a request whose body has been read has left."""
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
+        seconds = self.times.dataset_check if dataset_check else self.times.request
+        return Allowance(seconds, self.memory, is_abandoned)
 
 
 def _services(request: Request) -> Services:

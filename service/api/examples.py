@@ -11,7 +11,7 @@ from service.api.fragments import Fragment, Responses
 from service.api.method_bodies import REFERENCE, component_name
 from service.engine.kinds.method import AnyMethod
 
-_STATUSES: Final = (400, 404, 406, 408, 409, 410, 413, 415, 422, 503)
+_STATUSES: Final = (400, 404, 406, 408, 409, 410, 413, 415, 422, 429, 503)
 _HEADERS: Final = {
     "Prefer": (
         "`respond-async`: answer with a job. `wait=30`: where a job answers, wait so many seconds for its result.",

@@ -2,19 +2,21 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import partial
 
 from fastapi import Request, Response
 
 from service.api.access.callers import Caller
-from service.api.dependencies import Services, until_gone
+from service.api.dependencies import Services
 from service.api.problems import prefix_of
 from service.api.requests.negotiation import JSON, PNG
 from service.api.requests.preferences import Preferences, read_idempotency_key, read_preferences, wants_fresh
+from service.api.requests.turns import take_turns
 from service.engine.model import Model
 from service.engine.running import request as engine
 from service.errors import ConvscopeError
+from service.jobs.store.bounds import OwnerLimits
 from service.jobs.store.port import Snapshot
 from service.jobs.submission import Draft, draft_job, fingerprint
 from service.jobs.view import describe, is_final, job_route, make_result, stored_images
@@ -65,7 +67,12 @@ async def _submit(request: Request, services: Services, asked: Asked) -> str:
     try:
         models = [await services.model(asked.model, version) for version in asked.versions or (asked.version,)]
         draft = await _draft(request, services, asked, models)
-        send = partial(jobs.submissions.send, fresh=wants_fresh(request.headers), idempotency_key=key)
+        send = partial(
+            jobs.submissions.send,
+            fresh=wants_fresh(request.headers),
+            idempotency_key=key,
+            owner_limits=_limits(jobs.owner_limits, asked.caller),
+        )
         submission = await jobs.call(send, draft)
     except Exception:
         if key is not None:
@@ -79,14 +86,23 @@ async def _submit(request: Request, services: Services, asked: Asked) -> str:
 async def _draft(request: Request, services: Services, asked: Asked, models: Sequence[Model]) -> Draft:
     """Datasets have threads of their own: however long they are looked at, heat maps are drawn meanwhile."""
     is_dataset = asked.work.images is not None
+    turn = take_turns(request, asked.model)
 
     def draft() -> Draft:
-        with services.allow(dataset_check=is_dataset) as allowance:
+        with services.allow(turn.is_abandoned, dataset_check=is_dataset) as allowance:
             work = replace(asked.work, allowance=allowance)
             return draft_job(models, work, services.jobs.rules, owner=asked.caller.owner)
 
     executor = services.dataset_checks if is_dataset else services.executor
-    return await executor.run(draft, asked.model, partial(until_gone, request))
+    return await executor.run(draft, turn.waiter)
+
+
+def _limits(limits: OwnerLimits, caller: Caller) -> OwnerLimits | None:
+    """Those that the caller's key states, else those of all; None where no keys are asked for."""
+    if not caller.owner:
+        return None
+    known = {field.name for field in fields(OwnerLimits)}
+    return replace(limits, **{name: number for name, number in caller.overrides.items() if name in known})
 
 
 def key_of_owner(owner: str, key: str) -> str:

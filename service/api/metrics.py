@@ -26,6 +26,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from schemas.results import Timings
 from schemas.tasks import QUEUES
 from service.api.access.keys.watched import WatchedKeys
+from service.api.requests.admission import Admission
 from service.api.requests.executor import BoundedExecutor
 from service.engine.batching import DynamicBatcher
 from service.errors import ConvscopeError
@@ -66,6 +67,8 @@ class Metrics:
             "jobs_submitted", "Jobs asked for; `earlier`: an equal one was there.", "method", "as"
         )
 
+        self._refused = counter("requests_refused", "Requests refused before their work began, by what for.", "reason")
+
     def write(self) -> bytes:
         """All of them, as text. Blocks, for seconds where the job store is in trouble."""
         return generate_latest(self._registry)
@@ -80,9 +83,16 @@ class Metrics:
         meaning = "How long ago the keys in force were known to be those of the key file."
         Gauge("convscope_keys_age_seconds", meaning, registry=self._registry).set_function(lambda: keys.age_seconds)
 
+    def watch_admission(self, admission: Admission) -> None:
+        """Likewise."""
+        self._registry.register(_AdmissionCollector(admission))
+
     def request(self, method: str, model: str, status: int, seconds: float) -> None:
         self._requests.labels(method, model, str(status)).inc()
         self._durations.labels(method, model).observe(seconds)
+
+    def refuse(self, reason: str) -> None:
+        self._refused.labels(reason).inc()
 
     def result(self, method: str, model: str, timings: Timings) -> None:
         for stage in ("decode", "queue", "compute", "render"):
@@ -125,6 +135,16 @@ class _ExecutorCollector(Collector):
         yield GaugeMetricFamily(
             "convscope_batch_waiting", "Calls that wait for their computation.", self.device.waiting
         )
+
+
+@dataclass(frozen=True)
+class _AdmissionCollector(Collector):
+    admission: Admission
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        admission = self.admission
+        yield GaugeMetricFamily("convscope_body_bytes", "Memory held for requests' bodies.", admission.taken_bytes)
+        yield GaugeMetricFamily("convscope_bodies_awaited", "Bodies that have not come yet.", admission.reading)
 
 
 @dataclass(frozen=True)

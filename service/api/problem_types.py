@@ -136,6 +136,12 @@ PROBLEMS: Final[dict[str, ProblemType]] = {
         "There is no room for what was sent while it is looked at (`TMPDIR`): it is free again when others are done.",
     ),
     "queue_full": ProblemType(503, "Queue full", "As many jobs wait as may wait; try again after `Retry-After`."),
+    "owner_limit_reached": ProblemType(
+        429,
+        "Limit of your key reached",
+        "Your jobs come to as much as they may: queued or running ones, their items, or bytes kept. The detail says "
+        "which, how much is used, and what to do.",
+    ),
     "streams_full": ProblemType(
         503, "Too many watchers", "As many clients watch jobs as may; ask `GET /v1/jobs/{id}` now and then instead."
     ),

@@ -21,8 +21,11 @@ logger = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = 1
+# A job has to end first, or to be deleted.
+OWNER_RETRY_AFTER_SECONDS = 10
 # Here waiting does not help: somebody has to do something.
 NOT_PASSING = ("model_failed", "weights_unavailable")
+_PASSING: Final = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
 # What asks for the same in other words.
 _ALSO: Final = {"channels": ("channel",), "images": ("dataset",), "image": ("images",)}
 _FULL: Final = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
@@ -49,8 +52,9 @@ def respond(
     kind, members = PROBLEMS[code], Members(**(members or {}))
     problem = make_problem(request, code, detail, errors=members.pop("errors", None))
     headers = dict(headers or {})
-    if kind.status == HTTPStatus.SERVICE_UNAVAILABLE and code not in NOT_PASSING:
-        headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    if kind.status in _PASSING and code not in NOT_PASSING:
+        seconds = OWNER_RETRY_AFTER_SECONDS if code == "owner_limit_reached" else RETRY_AFTER_SECONDS
+        headers.setdefault("Retry-After", str(seconds))
     content = {**problem.model_dump(exclude_none=True), **members}
     return Response(to_json(content), kind.status, headers=headers, media_type=MEDIA_TYPE)
 

@@ -14,6 +14,7 @@ from service.api.requests.executor import BoundedExecutor, Slots
 from service.engine.nearest import shorten
 from service.errors import ServerBusyError
 from service.jobs.artifacts import Artifacts
+from service.jobs.store.bounds import OwnerLimits
 from service.jobs.store.errors import not_found
 from service.jobs.store.port import JobStore, JobsUnavailableError, Snapshot
 from service.jobs.submission import JobRules, Submissions
@@ -35,6 +36,7 @@ class JobServices:
     artifacts: Artifacts
     submissions: Submissions
     rules: JobRules
+    owner_limits: OwnerLimits
     executor: BoundedExecutor
     streams: Slots
     waiters: Slots

@@ -2,6 +2,7 @@
 
 from service.engine.chunks import JobLimits
 from service.engine.images.decoding import ImageLimits
+from service.jobs.store.bounds import OwnerLimits
 from service.jobs.submission import JobRules
 from service.keras.cell.file_access import can_bound_files
 from service.keras.cell.limits import CellLimits
@@ -55,6 +56,11 @@ def job_limits(settings: Settings) -> JobLimits:
 
 def job_rules(settings: Settings) -> JobRules:
     return JobRules(image_limits(settings), job_limits(settings), settings.gpu_models)
+
+
+def owner_limits(settings: Settings) -> OwnerLimits:
+    limits = settings.limits
+    return OwnerLimits(limits.owner_queued_jobs, limits.owner_job_items, limits.owner_stored_bytes)
 
 
 def model_bytes(settings: Settings) -> int:

@@ -1,11 +1,16 @@
-"""What one request may take of the process: memory, from one budget for all of them, and time. Knows no requests."""
+"""What one request may take of the process: memory, from one budget for all of them, and time. Knows no requests.
+
+What computes deeper down, such as the dynamic batcher, finds the allowance that it works under by `current`.
+"""
 
 import math
 import time
+from collections.abc import Callable
+from contextvars import ContextVar, Token
 from threading import Condition
 from typing import Final, Self
 
-from service.errors import DeadlineExceededError, ImageTooManyPixelsError, ServerBusyError
+from service.errors import ClientGoneError, DeadlineExceededError, ImageTooManyPixelsError, ServerBusyError
 
 _MEGABYTE: Final = 2**20
 
@@ -55,25 +60,42 @@ class Memory:
             self._waiting += 1
 
 
-class Allowance:
-    """One request's, from when its work begins until the block ends. To be used by one thread at a time."""
+def _never() -> bool:
+    return False
 
-    def __init__(self, seconds: float = math.inf, memory: Memory | None = None) -> None:
+
+class Allowance:
+    """One request's, from when its work begins until the block ends. To be used by one thread at a time.
+
+    `is_abandoned` tells, from any thread, whether nobody waits for the answer any more.
+    """
+
+    def __init__(
+        self, seconds: float = math.inf, memory: Memory | None = None, is_abandoned: Callable[[], bool] = _never
+    ) -> None:
         self._seconds = seconds
         self._end = time.monotonic() + seconds
         self._memory = memory
         self._held = 0
+        self._token: Token[Allowance] | None = None
+        self.is_abandoned = is_abandoned
 
     def __enter__(self) -> Self:
+        self._token = _current.set(self)
         return self
 
     def __exit__(self, *_: object) -> None:
+        if self._token is not None:
+            _current.reset(self._token)
+            self._token = None
         if self._memory is not None:
             self._memory.give_back(self._held)
         self._held = 0
 
     def check(self) -> None:
-        """To be called between steps. Raises DeadlineExceededError."""
+        """To be called between steps. Raises DeadlineExceededError or ClientGoneError."""
+        if self.is_abandoned():
+            raise ClientGoneError("nobody waits for this any more")
         if time.monotonic() > self._end:
             raise DeadlineExceededError(
                 f"this took longer than the {self._seconds:g} seconds that it may: send less at once, or try again "
@@ -89,3 +111,9 @@ class Allowance:
 
 # For processes that compute one request at a time, and may take what they need.
 FREE: Final = Allowance()
+_current: Final[ContextVar[Allowance]] = ContextVar("allowance", default=FREE)
+
+
+def current() -> Allowance:
+    """The one that this thread works under."""
+    return _current.get()

@@ -11,6 +11,7 @@ from threading import Event, Lock
 from time import perf_counter
 from typing import Any, Final, Protocol
 
+from service.engine.allowance import current
 from service.engine.arrays import Array
 from service.engine.observer import UNOBSERVED, Observer
 from service.engine.ports.answers import (
@@ -26,7 +27,7 @@ from service.engine.ports.answers import (
 from service.engine.ports.ascent import Ascended, Ascent
 from service.engine.ports.network_info import LayerInfo, NetworkInfo
 from service.engine.ports.probe import BatchProbe
-from service.errors import ServerBusyError
+from service.errors import ClientGoneError, ServerBusyError
 
 _TURN: Final = object()
 
@@ -43,7 +44,10 @@ class Merger(Protocol):
 
 @dataclass(eq=False)
 class Call:
-    """One question that waits. `key` names those that it may be merged with, `outcome` is _TURN for one that leads."""
+    """One question that waits. `key` names those that it may be merged with, `outcome` is _TURN for one that leads.
+
+    `is_abandoned` tells whether nobody waits for its answer any more.
+    """
 
     model: str
     key: Hashable
@@ -53,6 +57,7 @@ class Call:
     done: Event = field(default_factory=Event)
     outcome: Any = None
     error: BaseException | None = None
+    is_abandoned: Callable[[], bool] = field(default_factory=lambda: current().is_abandoned)
 
 
 class DynamicBatcher:
@@ -100,7 +105,8 @@ class DynamicBatcher:
         with self._lock:
             batch = self._gather(call)
         try:
-            self._answer(batch)
+            if batch:
+                self._answer(batch)
         finally:
             with self._lock:
                 following = next(iter(self._queues.values()), None)
@@ -114,12 +120,22 @@ class DynamicBatcher:
     def _gather(self, call: Call) -> list[Call]:
         """Take the batch out of the model's queue, and send the model to the end of the line."""
         queue = self._queues.pop(call.model)
-        batch = [other for other in queue if other.key == call.key][: self._max_batch]
-        left = deque(other for other in queue if other not in batch)
+        before = len(queue)
+        wanted = [other for other in queue if not self._drop(other)]
+        batch = [other for other in wanted if other.key == call.key][: self._max_batch]
+        left = deque(other for other in wanted if other not in batch)
         if left:
             self._queues[call.model] = left
-        self._waiting -= len(batch)
+        self._waiting -= before - len(left)
         return batch
+
+    def _drop(self, call: Call) -> bool:
+        """Whether nobody waits for it; it hears that."""
+        if not call.is_abandoned():
+            return False
+        call.error = ClientGoneError("nobody waits for this any more")
+        call.done.set()
+        return True
 
     def _answer(self, batch: list[Call]) -> None:
         started = perf_counter()

@@ -147,6 +147,7 @@ class Artifacts:
                 **image.model_dump(exclude={"data"}),
                 file=f"{folder}/{image.name}.png",
                 sha256=hashlib.sha256(image.data).hexdigest(),
+                size=len(image.data),
             )
             for image in images
         ]

@@ -20,6 +20,7 @@ from service.engine.running.origin import software
 from service.engine.running.request import Request
 from service.engine.versions.comparison import plan_versions
 from service.jobs.artifacts import Artifacts, Kept
+from service.jobs.store.bounds import Bounds, OwnerLimitReachedError, OwnerLimits
 from service.jobs.store.port import JobStore, QueueFullError, Submission
 from service.jobs.worker.notifier import Notifier
 
@@ -106,10 +107,18 @@ class Submissions:
         self._notifier = notifier
         self._max_queued = max_queued
 
-    def send(self, draft: Draft, *, fresh: bool = False, idempotency_key: str | None = None) -> Submission:
+    def send(
+        self,
+        draft: Draft,
+        *,
+        fresh: bool = False,
+        idempotency_key: str | None = None,
+        owner_limits: OwnerLimits | None = None,
+    ) -> Submission:
         """Make the job, or find the one that does the same. Raises what store and artifacts raise."""
+        bounds = Bounds(self._max_queued, owner_limits)
         # Whatever can refuse does so before anything is stored.
-        if self._store.admits(None if fresh else draft.duplicate_key, self._max_queued):
+        if self._store.admits(draft.record, None if fresh else draft.duplicate_key, bounds):
             # For an input as for a new one, though the same may be kept: of what others keep nobody hears.
             self._artifacts.require_room(draft.record.request.input_bytes if draft.record.owner else 0)
         # Before the record: a worker may claim the job at once.
@@ -120,9 +129,9 @@ class Submissions:
                 duplicate_key=draft.duplicate_key,
                 fresh=fresh,
                 idempotency_key=idempotency_key,
-                max_queued=self._max_queued,
+                bounds=bounds,
             )
-        except QueueFullError:
+        except (QueueFullError, OwnerLimitReachedError):
             # Another took the last place meanwhile. After any other error the record may be written all the same.
             if kept is not None and kept.sha256 not in self._store.inputs():
                 self._artifacts.forget_input(kept)

@@ -102,7 +102,9 @@ def _share(chunk: Chunk) -> float:
 
 def _link(snapshot: Snapshot, images: Iterable[StoredImage], base: str) -> list[JobImage]:
     route = job_route(snapshot.record.id, base)
-    return [JobImage(**image.model_dump(exclude={"file"}), href=f"{route}/images/{image.name}") for image in images]
+    return [
+        JobImage(**image.model_dump(exclude={"file", "size"}), href=f"{route}/images/{image.name}") for image in images
+    ]
 
 
 def _members(value: Answer | JobSummary, kind: type[Answer | JobSummary]) -> dict[str, object]:

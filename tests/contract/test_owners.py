@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 from uuid import uuid4
@@ -13,51 +14,76 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 from starlette.testclient import TestClient
 
 from schemas.results import ResultImage
-from service.api.access.callers import Caller
+from service.api.access.callers import Role
+from service.api.access.keys.changing import add_key
 from service.jobs.store.port import Worker
-from tests.contract.callers import by, know_callers
 from tests.contract.conftest import assert_problem
-from tests.contract.workshop import SLOW_CAM, Workshop, build, make_part
+from tests.contract.workshop import Workshop, build, make_part
 from tests.server import ROOT
 
 GRAD_CAM = "/v1/models/tiny/grad-cam"
-SLOW = f"/v1/models/tiny/{SLOW_CAM.name}"
-CALLERS: Final = {"ann": Caller("ann", "use"), "bob": Caller("bob", "use"), "root": Caller("root", "admin")}
+CALLERS: Final[dict[str, Role]] = {"ann": "use", "bob": "use", "root": "admin"}
+# By what their keys allow them.
+BOUNDED: Final = {
+    "few-jobs": {"queued_jobs": 1},
+    "few-items": {"job_items": 1},
+    "few-bytes": {"stored_bytes": 500},
+}
 NEVER: Final = "0" * 32
 # What differs by chance, or says the length of what was compared already.
 _CHANCE: Final = {"date", "content-length"}
 
 
+@dataclass
+class Owned(Workshop):
+    """A workshop that asks for keys."""
+
+    keys: dict[str, str]
+
+    def by(self, caller: str) -> dict[str, str]:
+        """The headers of a request of that caller."""
+        return {"Authorization": f"Bearer {self.keys[caller]}"}
+
+
 @pytest.fixture(scope="module")
-def workshop(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Iterator[Workshop]:
-    app, notifier = build(repository, tmp_path_factory.mktemp("data"))
-    know_callers(app, CALLERS)
+def workshop(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Iterator[Owned]:
+    path = tmp_path_factory.mktemp("keys") / "keys"
+    # Requests have limits of their own.
+    many = {"requests_per_minute": 10**6, "requests_at_a_time": 100}
+    keys = {name: add_key(path, name, role, limits=many)[0] for name, role in CALLERS.items()}
+    keys |= {name: add_key(path, name, "use", limits=many | limits)[0] for name, limits in BOUNDED.items()}
+    app, notifier = build(repository, tmp_path_factory.mktemp("data"), api_keys=path)
     with TestClient(app, raise_server_exceptions=False, base_url="http://127.0.0.1") as client:
-        yield Workshop(app, client, notifier)
+        yield Owned(app, client, notifier, keys)
 
 
 @pytest.fixture(autouse=True)
-def _no_jobs(workshop: Workshop) -> None:
+def _no_jobs(workshop: Owned) -> None:
     for job in workshop.store.list(limit=1000):
         while not workshop.store.delete(job.record.id):
             pass
 
 
-def _ask(workshop: Workshop, caller: str, picture: bytes, path: str = SLOW, **headers: str) -> Any:
-    return workshop.client.post(path, files={"image": picture}, headers=by(caller) | headers)
+def _ask(workshop: Owned, caller: str, picture: bytes, **headers: str) -> Any:
+    """For a job."""
+    return _compute(workshop, caller, picture, Prefer="respond-async", **headers)
 
 
-def _listed(workshop: Workshop, caller: str, limit: int = 50) -> list[dict[str, Any]]:
+def _compute(workshop: Owned, caller: str, picture: bytes, **headers: str) -> Any:
+    return workshop.client.post(GRAD_CAM, files={"image": picture}, headers=workshop.by(caller) | headers)
+
+
+def _listed(workshop: Owned, caller: str, limit: int = 50) -> list[dict[str, Any]]:
     """All jobs that the caller is shown, page by page."""
     jobs: list[dict[str, Any]] = []
     link = f"/v1/jobs?limit={limit}"
     while link is not None:
-        page = workshop.client.get(link, headers=by(caller)).json()
+        page = workshop.client.get(link, headers=workshop.by(caller)).json()
         jobs, link = jobs + page["jobs"], page["next"]
     return jobs
 
 
-def _finish(workshop: Workshop) -> None:
+def _finish(workshop: Owned) -> None:
     """The oldest chunk comes to an end, with one picture, without being computed."""
     claim = workshop.store.claim("cpu", Worker("hand", uuid4().hex))
     if claim is not None:
@@ -80,8 +106,8 @@ def _routes() -> list[tuple[str, str]]:
     return found
 
 
-def _by_every_route(workshop: Workshop, caller: str, job: str) -> Iterator[Any]:
-    headers = by(caller)
+def _by_every_route(workshop: Owned, caller: str, job: str) -> Iterator[Any]:
+    headers = workshop.by(caller)
     for method, path in _routes():
         for more in ({}, {"If-None-Match": "*"}, {"Last-Event-ID": "1"}):
             yield workshop.client.request(
@@ -92,7 +118,7 @@ def _by_every_route(workshop: Workshop, caller: str, job: str) -> Iterator[Any]:
 
 
 @pytest.mark.parametrize("state", ["queued", "running", "succeeded", "cancelled", "expired"])
-def test_job_is_like_none_to_another_owner_by_every_route(workshop: Workshop, picture: bytes, state: str) -> None:
+def test_job_is_like_none_to_another_owner_by_every_route(workshop: Owned, picture: bytes, state: str) -> None:
     job = _ask(workshop, "ann", picture).json()["id"]
     if state == "running":
         workshop.store.claim("cpu", Worker("hand", uuid4().hex))
@@ -104,16 +130,16 @@ def test_job_is_like_none_to_another_owner_by_every_route(workshop: Workshop, pi
         with workshop.store._file.writing() as db:  # type: ignore[attr-defined]
             db.execute("UPDATE jobs SET expires = 1")
         workshop.store.sweep()
-    before = workshop.client.get(f"/v1/jobs/{job}", headers=by("ann"))
+    before = workshop.client.get(f"/v1/jobs/{job}", headers=workshop.by("ann"))
     theirs, nobodys = list(_by_every_route(workshop, "bob", job)), list(_by_every_route(workshop, "bob", NEVER))
     assert [_told(answer, job) for answer in theirs] == [_told(answer, NEVER) for answer in nobodys]
     assert {answer.status_code for answer in theirs} == {404}
     # Nothing has happened to it, and its owner and an admin are answered.
     for caller in ("ann", "root"):
-        after = workshop.client.get(f"/v1/jobs/{job}", headers=by(caller))
+        after = workshop.client.get(f"/v1/jobs/{job}", headers=workshop.by(caller))
         assert after.status_code == before.status_code == (410 if state == "expired" else 200)
     if state != "expired":
-        assert workshop.client.get(f"/v1/jobs/{job}", headers=by("ann")).json() == before.json()
+        assert workshop.client.get(f"/v1/jobs/{job}", headers=workshop.by("ann")).json() == before.json()
         assert {caller: job in [found["id"] for found in _listed(workshop, caller)] for caller in CALLERS} == {
             "ann": True,
             "bob": False,
@@ -121,7 +147,7 @@ def test_job_is_like_none_to_another_owner_by_every_route(workshop: Workshop, pi
         }
 
 
-def test_equal_requests_of_two_owners_are_two_jobs(workshop: Workshop, picture: bytes) -> None:
+def test_equal_requests_of_two_owners_are_two_jobs(workshop: Owned, picture: bytes) -> None:
     answers = {caller: _ask(workshop, caller, picture) for caller in ("ann", "bob", "root")}
     jobs = {caller: answer.json()["id"] for caller, answer in answers.items()}
     assert len(set(jobs.values())) == 3
@@ -134,7 +160,7 @@ def test_equal_requests_of_two_owners_are_two_jobs(workshop: Workshop, picture: 
     assert {caller: answer.json()["id"] for caller, answer in again.items()} == jobs
 
 
-def test_idempotency_keys_are_an_owners_own(workshop: Workshop, picture: bytes) -> None:
+def test_idempotency_keys_are_an_owners_own(workshop: Owned, picture: bytes) -> None:
     key = {"Idempotency-Key": "one key"}
     first = _ask(workshop, "ann", picture, **key).json()["id"]
     # With another body it would be 422 to her.
@@ -145,41 +171,69 @@ def test_idempotency_keys_are_an_owners_own(workshop: Workshop, picture: bytes) 
     assert_problem(_ask(workshop, "ann", picture + b"\0", **key), 422, "idempotency_key_reused")
 
 
-def test_kept_answers_are_an_owners_own(workshop: Workshop, picture: bytes) -> None:
-    first = _ask(workshop, "ann", picture, GRAD_CAM)
+def test_kept_answers_are_an_owners_own(workshop: Owned, picture: bytes) -> None:
+    first = _compute(workshop, "ann", picture)
     assert first.headers["cache-status"] == "convscope; fwd=miss"
-    theirs = _ask(workshop, "bob", picture, GRAD_CAM, **{"If-None-Match": first.headers["etag"]})
+    theirs = _compute(workshop, "bob", picture, **{"If-None-Match": first.headers["etag"]})
     assert (theirs.status_code, theirs.headers["cache-status"]) == (200, "convscope; fwd=miss")
     assert theirs.headers["etag"].partition(".")[0] != first.headers["etag"].partition(".")[0]
     for caller, answer in (("ann", first), ("bob", theirs)):
-        again = _ask(workshop, caller, picture, GRAD_CAM, **{"If-None-Match": answer.headers["etag"]})
+        again = _compute(workshop, caller, picture, **{"If-None-Match": answer.headers["etag"]})
         assert (again.status_code, again.headers["cache-status"]) == (304, "convscope; hit")
 
 
-def test_owner_is_shown_to_admins_alone(workshop: Workshop, picture: bytes) -> None:
+def test_owner_is_shown_to_admins_alone(workshop: Owned, picture: bytes) -> None:
     asked = _ask(workshop, "ann", picture)
     link = asked.json()["links"]["self"]
     assert asked.json()["owner"] is None
     _finish(workshop)
     for caller, owner in (("ann", None), ("root", "ann")):
-        assert workshop.client.get(link, headers=by(caller)).json()["owner"] == owner
+        assert workshop.client.get(link, headers=workshop.by(caller)).json()["owner"] == owner
         assert [job["owner"] for job in _listed(workshop, caller)] == [owner]
-        events = workshop.client.get(f"{link}/events", headers=by(caller)).text
+        events = workshop.client.get(f"{link}/events", headers=workshop.by(caller)).text
         assert ('"owner":"ann"' in events) == (owner == "ann")
     assert _ask(workshop, "root", picture).json()["owner"] == "root"
 
 
-def test_admin_may_end_and_forget_the_jobs_of_others(workshop: Workshop, picture: bytes) -> None:
+def test_admin_may_end_and_forget_the_jobs_of_others(workshop: Owned, picture: bytes) -> None:
     job = _ask(workshop, "ann", picture).json()
-    assert workshop.client.post(job["links"]["cancel"], headers=by("root")).json()["state"] == "cancelled"
-    assert workshop.client.delete(job["links"]["self"], headers=by("root")).status_code == 204
-    assert workshop.client.get(job["links"]["self"], headers=by("ann")).status_code == 404
+    assert workshop.client.post(job["links"]["cancel"], headers=workshop.by("root")).json()["state"] == "cancelled"
+    assert workshop.client.delete(job["links"]["self"], headers=workshop.by("root")).status_code == 204
+    assert workshop.client.get(job["links"]["self"], headers=workshop.by("ann")).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("caller", "words"),
+    [
+        ("few-jobs", ("1 of your jobs", "queued_jobs", "cancel")),
+        ("few-items", ("1 items", "job_items", "ask for less")),
+        ("few-bytes", ("stored_bytes", "Delete jobs")),
+    ],
+)
+def test_owner_is_refused_at_its_limit_and_nobody_else(
+    workshop: Owned, picture: bytes, caller: str, words: tuple[str, ...]
+) -> None:
+    first = _ask(workshop, caller, picture)
+    assert first.status_code == 202
+    if caller == "few-bytes":
+        _finish(workshop)
+    refused = _ask(workshop, caller, picture + bytes(200))
+    problem = assert_problem(refused, 429, "owner_limit_reached", *words)
+    assert int(refused.headers["retry-after"]) >= 1
+    assert first.json()["id"] not in problem["detail"]
+    # The same request again is the same job, and others are not touched.
+    assert _ask(workshop, caller, picture).json()["id"] == first.json()["id"]
+    for other in ("ann", "root"):
+        assert _ask(workshop, other, picture + bytes(200)).status_code == 202
+    for _ in range(2):
+        assert workshop.client.delete(first.json()["links"]["self"], headers=workshop.by(caller)).status_code == 204
+    assert _ask(workshop, caller, picture + bytes(200)).status_code == 202
 
 
 class _Service(RuleBasedStateMachine):
     """Two owners and an admin ask, in any order, and see what a simple model of it says."""
 
-    workshop: Workshop
+    workshop: Owned
     picture: bytes
 
     def __init__(self) -> None:
@@ -216,7 +270,7 @@ class _Service(RuleBasedStateMachine):
     @rule(caller=st.sampled_from(sorted(CALLERS)), at=st.integers(0, 5))
     def cancel(self, caller: str, at: int) -> None:
         if job := self._pick(at):
-            answer = self.workshop.client.post(f"/v1/jobs/{job}/cancel", headers=by(caller))
+            answer = self.workshop.client.post(f"/v1/jobs/{job}/cancel", headers=self.workshop.by(caller))
             known = self.jobs[job]
             expected = {"queued": 202, "cancelled": 200, "succeeded": 409}[known["state"]]
             assert answer.status_code == (expected if self._sees(caller, job) else 404)
@@ -226,7 +280,7 @@ class _Service(RuleBasedStateMachine):
     @rule(caller=st.sampled_from(sorted(CALLERS)), at=st.integers(0, 5))
     def delete(self, caller: str, at: int) -> None:
         if job := self._pick(at):
-            answer = self.workshop.client.delete(f"/v1/jobs/{job}", headers=by(caller))
+            answer = self.workshop.client.delete(f"/v1/jobs/{job}", headers=self.workshop.by(caller))
             assert answer.status_code == (204 if self._sees(caller, job) else 404)
             if answer.status_code == 204:
                 self.jobs[job]["requests"] -= 1
@@ -244,7 +298,7 @@ class _Service(RuleBasedStateMachine):
     @rule(caller=st.sampled_from(sorted(CALLERS)), at=st.integers(0, 5))
     def look(self, caller: str, at: int) -> None:
         if job := self._pick(at):
-            link, headers = f"/v1/jobs/{job}", by(caller)
+            link, headers = f"/v1/jobs/{job}", self.workshop.by(caller)
             found = self.workshop.client.get(link, headers=headers)
             image = self.workshop.client.get(f"{link}/images/overlay", headers=headers)
             if not self._sees(caller, job):
@@ -289,7 +343,7 @@ class _Service(RuleBasedStateMachine):
         return self.jobs[job]["owner"] if caller == "root" else None
 
 
-def test_each_sees_its_own_whatever_all_of_them_do(workshop: Workshop, picture: bytes) -> None:
+def test_each_sees_its_own_whatever_all_of_them_do(workshop: Owned, picture: bytes) -> None:
     class Service(_Service):
         pass
 

@@ -60,6 +60,7 @@ def test_pictures_are_read_back_when_several_attempts_wrote_them(artifacts: Arti
         height=1,
         file=f"results/{JOB}/3-1/filter-0.png",
         sha256=hashlib.sha256(b"one").hexdigest(),
+        size=3,
     )
     other = Artifacts(url)
     assert [other.read(image.file) for image in (*first, *second)] == [b"one", b"two", b"three"]

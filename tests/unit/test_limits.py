@@ -1,19 +1,24 @@
 """The bounded executor: who runs, who waits, who is refused."""
 
 import asyncio
+from collections.abc import Coroutine
 from functools import partial
 from threading import Event, current_thread
 
 import pytest
 
-from service.api.requests.executor import BoundedExecutor, ClientGoneError
-from service.errors import ServerBusyError
+from service.api.requests.executor import BoundedExecutor, Waiter
+from service.errors import ClientGoneError, ServerBusyError
 
 
 async def _fill(executor: BoundedExecutor, gate: Event, count: int) -> list[asyncio.Task[bool]]:
     tasks = [asyncio.create_task(executor.run(lambda: gate.wait(10))) for _ in range(count)]
     await asyncio.sleep(0)
     return tasks
+
+
+async def _never() -> None:
+    await asyncio.Event().wait()
 
 
 def test_requests_are_refused_when_all_places_are_taken():
@@ -59,7 +64,8 @@ def test_what_has_not_begun_is_dropped_when_its_waiter_is_cancelled():
     async def scenario() -> None:
         executor, gate = BoundedExecutor(running=1, waiting=2), Event()
         (first,) = await _fill(executor, gate, 1)
-        others = [asyncio.create_task(executor.run(partial(begun.append, number), lane="other")) for number in range(2)]
+        other = Waiter(lane="other")
+        others = [asyncio.create_task(executor.run(partial(begun.append, number), other)) for number in range(2)]
         await asyncio.sleep(0)
         with pytest.raises(ServerBusyError):
             executor.require_room()
@@ -81,26 +87,35 @@ def test_what_has_not_begun_is_dropped_when_its_client_leaves():
 
     async def scenario() -> None:
         executor, gate, left = BoundedExecutor(running=1, waiting=2), Event(), asyncio.Event()
+        abandoned, ended, last = Event(), list[str](), asyncio.Event()
 
         async def departure() -> None:
             await left.wait()
 
-        def work() -> str:
+        def work() -> None:
             begun.append("first")
             gate.wait(10)
-            return "answer"
 
-        first = asyncio.create_task(executor.run(work, departure=departure))
-        others = [asyncio.create_task(executor.run(work, departure=departure)) for _ in range(2)]
+        def end() -> None:
+            ended.append("one")
+            if len(ended) == 3:
+                last.set()
+
+        waiter = Waiter(departure=departure, abandon=abandoned.set, ended=end)
+        tasks = [asyncio.create_task(executor.run(work, waiter)) for _ in range(3)]
         await asyncio.sleep(0.01)
         left.set()
-        for other in others:
+        for task in tasks:
             with pytest.raises(ClientGoneError):
-                await other
-        executor.require_room()
+                await task
+        # What has begun is told so, and keeps its place until it has ended.
+        assert abandoned.is_set()
+        await asyncio.sleep(0)
+        assert (executor.running, executor.waiting, len(ended)) == (1, 0, 2)
         gate.set()
-        # What has begun comes to its end.
-        assert await first == "answer"
+        async with asyncio.timeout(10):
+            await last.wait()
+        assert (executor.running, len(ended)) == (0, 3)
         executor.close()
 
     asyncio.run(scenario())
@@ -111,7 +126,7 @@ def test_answer_comes_when_its_client_waits_for_it():
     async def scenario() -> None:
         executor, gate = BoundedExecutor(running=1, waiting=2), Event()
         (first,) = await _fill(executor, gate, 1)
-        second = asyncio.create_task(executor.run(lambda: 7, departure=asyncio.Event().wait))  # type: ignore[arg-type]
+        second = asyncio.create_task(executor.run(lambda: 7, Waiter(departure=_never)))
         await asyncio.sleep(0.01)
         gate.set()
         assert (await first, await second) == (True, 7)
@@ -141,10 +156,31 @@ def test_lanes_take_turns_when_one_of_them_is_full():
 
     async def scenario() -> None:
         executor = BoundedExecutor(running=1, waiting=20)
-        loud = [executor.run(partial(order.append, f"loud {number}"), lane="loud") for number in range(5)]
-        quiet = [executor.run(partial(order.append, f"quiet {number}"), lane="quiet") for number in range(2)]
+        loud = [executor.run(partial(order.append, f"loud {number}"), Waiter(lane="loud")) for number in range(5)]
+        quiet = [executor.run(partial(order.append, f"quiet {number}"), Waiter(lane="quiet")) for number in range(2)]
         await asyncio.gather(*loud, *quiet)
         executor.close()
 
     asyncio.run(scenario())
     assert order == ["loud 0", "loud 1", "quiet 0", "loud 2", "quiet 1", "loud 3", "loud 4"]
+
+
+def test_owners_take_turns_before_their_models_do():
+    order: list[str] = []
+
+    async def scenario() -> None:
+        executor = BoundedExecutor(running=1, waiting=20)
+
+        def call(owner: str, model: str, number: int) -> Coroutine[None, None, None]:
+            return executor.run(partial(order.append, f"{owner} {model} {number}"), Waiter(owner, model))
+
+        many = [call("many", f"m{model}", number) for model in range(3) for number in range(2)]
+        one = [call("one", "m0", number) for number in range(3)]
+        await asyncio.gather(*many, *one)
+        executor.close()
+
+    asyncio.run(scenario())
+    assert [line.split()[0] for line in order[:6]] == ["many", "many", "one", "many", "one", "many"]
+    assert [line for line in order if line.startswith("many")] == [
+        "many m0 0", "many m0 1", "many m1 0", "many m2 0", "many m1 1", "many m2 1"
+    ]  # fmt: skip

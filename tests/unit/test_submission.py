@@ -9,6 +9,7 @@ from threading import Barrier
 import pytest
 from PIL import Image
 
+from schemas.jobs import JobRecord
 from schemas.results import ResultImage
 from service.engine.chunks import JobLimits
 from service.engine.images.decoding import ImageLimits
@@ -21,6 +22,7 @@ from service.engine.parameters import validate
 from service.engine.running.request import Request
 from service.errors import ImageInvalidError, StorageFullError
 from service.jobs.artifacts import Artifacts, StorageLimits, StorageUnavailableError
+from service.jobs.store.bounds import Bounds
 from service.jobs.store.port import QueueFullError, Rules
 from service.jobs.store.sqlite import SqliteJobStore
 from service.jobs.submission import Draft, JobRules, Submissions, draft_job, fingerprint
@@ -126,9 +128,9 @@ class _Crowd(SqliteJobStore):
         super().__init__(path, Rules())
         self._barrier = Barrier(count)
 
-    def admits(self, duplicate_key: str | None, max_queued: int | None) -> bool:
+    def admits(self, record: JobRecord, duplicate_key: str | None, bounds: Bounds) -> bool:
         try:
-            return super().admits(duplicate_key, max_queued)
+            return super().admits(record, duplicate_key, bounds)
         finally:
             self._barrier.wait(10)
 

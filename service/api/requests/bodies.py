@@ -22,8 +22,8 @@ from starlette.requests import ClientDisconnect
 
 from schemas.problems import ProblemError
 from service.api.requests.dataset_uploads import pack_files, pack_pictures
+from service.api.requests.entries import entry_of
 from service.api.requests.executor import BoundedExecutor
-from service.api.requests.uploads import BodyTimeoutError
 from service.engine.parameters import InvalidParametersError, pointer
 from service.errors import ConvscopeError, DatasetInvalidError, ImageInvalidError, ImageTooLargeError
 
@@ -34,6 +34,8 @@ _SLICE_BYTES = 2**16
 # Of a JSON body, whose objects take a hundred times its bytes: no parameter is a list of lists, or has as many items.
 _MAX_JSON_COMMAS = 100_000
 _MAX_JSON_NESTED = 1000
+# Of a JSON body with an image, while it is read: as it came, as text, as base64 and without white space, and decoded.
+_JSON_COPIES = 5
 # Of a form's texts. Others are refused: Python's decoder of `punycode` takes minutes for a megabyte.
 _CHARSETS = (b"utf-8", b"utf8", b"us-ascii", b"iso-8859-1")
 _WHITE_SPACE = b" \t\r\n\v\f"
@@ -93,6 +95,17 @@ def count_nothing(_: int) -> None:
     """Where nobody looks at how fast a body comes."""
 
 
+def body_memory(media_type: bytes, length: int | None, limits: BodyLimits) -> int:
+    """What a body of that length takes at most; what is larger than an image may be goes to the disk, or is dropped."""
+    if media_type.lower().startswith(b"multipart/form-data"):
+        limit = limits.max_image_bytes + _ENVELOPE_BYTES
+        if length is None:
+            return limit
+        return length if length <= limit else _ENVELOPE_BYTES
+    limit = limits.max_image_bytes * 4 // 3 + _ENVELOPE_BYTES
+    return _JSON_COPIES * (limit if length is None else min(length, limit))
+
+
 async def read_body(
     request: Request,
     limits: BodyLimits,
@@ -105,6 +118,7 @@ async def read_body(
 
     Raises the errors above, or those of an image.
     """
+    entry = entry_of(request.scope)
     header = request.headers.get("content-type", "")
     media_type = parse_options_header(header)[0].decode("latin-1").lower()
     is_form = media_type == "multipart/form-data"
@@ -113,21 +127,13 @@ async def read_body(
     if takes_dataset and is_form and announces_dataset(request, limits):
         # There are few places for those.
         limit, seconds, rate = max(limit, limits.max_dataset_bytes), limits.dataset_timeout_seconds, math.inf
-    end = asyncio.get_running_loop().time() + seconds
+    if entry is not None:
+        entry.allow(seconds, rate)
     try:
-        async with asyncio.timeout_at(end) as deadline:
-
-            def came(size: int, total: int) -> None:
-                received(size)
-                deadline.reschedule(end + total / rate)
-
-            stream = _limited(request, limit + _ENVELOPE_BYTES, came)
-            if is_form:
-                return await _read_form(request, stream, limits.max_image_bytes, takes_dataset=takes_dataset)
-            data = b"".join([chunk async for chunk in stream])
-    except TimeoutError as error:
-        more = "" if math.isinf(rate) else f" and one more for every {rate:g} bytes of it"
-        raise BodyTimeoutError(f"the body did not arrive within {seconds:g} seconds{more}") from error
+        stream = _limited(request, limit + _ENVELOPE_BYTES, received)
+        if is_form:
+            return await _read_form(request, stream, limits.max_image_bytes, takes_dataset=takes_dataset)
+        data = b"".join([chunk async for chunk in stream])
     except ClientDisconnect as error:
         raise BodyIncompleteError("the connection ended before the body did") from error
     if media_type == "application/json":
@@ -150,12 +156,12 @@ def announced_bytes(request: Request) -> int:
     return int(length[:_MAX_DIGITS]) if length.isdecimal() else 0
 
 
-async def _limited(request: Request, limit: int, came: Callable[[int, int], None]) -> AsyncGenerator[bytes, None]:
+async def _limited(request: Request, limit: int, came: Callable[[int], None]) -> AsyncGenerator[bytes, None]:
     """The body's chunks; one that is too large is read a while longer, so that the client hears why."""
     total = 0
     async for chunk in request.stream():
         total += len(chunk)
-        came(len(chunk), min(total, limit))
+        came(len(chunk))
         if total <= limit:
             for start in range(0, len(chunk), _SLICE_BYTES):
                 if start:

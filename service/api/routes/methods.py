@@ -13,15 +13,17 @@ from fastapi import APIRouter, Request, Response
 
 from schemas.methods import MethodList, MethodParams
 from service.api.access.callers import caller_of
-from service.api.dependencies import ModelName, ModelVersion, Services, ServicesDependency, until_gone
+from service.api.dependencies import ModelName, ModelVersion, Services, ServicesDependency
 from service.api.examples import request_body, request_headers, result_responses
 from service.api.fragments import Fragment
 from service.api.job_requests import Asked, answer_with_job
 from service.api.method_answers import answer_model
 from service.api.method_bodies import parameters_of
 from service.api.requests.bodies import Body, announced_bytes, announces_dataset, count_nothing, read_body
+from service.api.requests.executor import Waiter
 from service.api.requests.negotiation import JSON, PNG, choose
 from service.api.requests.preferences import read_preferences, wants_fresh
+from service.api.requests.turns import Turn, take_turns, until_gone
 from service.api.result_cache import Answer, find_tag, make_answer, make_key
 from service.engine.images.archive import Dataset, open_dataset
 from service.engine.images.photo import ImageFile
@@ -57,14 +59,14 @@ def _add_routes(router: APIRouter, method: AnyMethod) -> None:
 
     async def newest(request: Request, services: ServicesDependency, model: ModelName) -> Response:
         request.state.parameters = parameters
-        return await _answer(request, services, method, model, None)
+        return await _let_in(request, services, method, model, None)
 
     async def one_version(
         request: Request, services: ServicesDependency, model: ModelName, version: ModelVersion
     ) -> Response:
         # One version is not compared with others.
         request.state.parameters = parameters - {"versions"}
-        return await _answer(request, services, method, model, version)
+        return await _let_in(request, services, method, model, version)
 
     shared: Fragment = {
         "methods": ["POST"],
@@ -86,11 +88,16 @@ def _add_routes(router: APIRouter, method: AnyMethod) -> None:
     )
 
 
-async def _answer(request: Request, services: Services, method: AnyMethod, name: str, version: str | None) -> Response:
+async def _let_in(request: Request, services: Services, method: AnyMethod, name: str, version: str | None) -> Response:
     # Where the meter finds it.
     request.state.method = method.name
+    # A request with a body holds its place already.
+    with services.admission.hold(request.scope):
+        return await _answer(request, services, method, name, version)
+
+
+async def _answer(request: Request, services: Services, method: AnyMethod, name: str, version: str | None) -> Response:
     media_type = choose(", ".join(request.headers.getlist("accept")), (JSON, PNG) if method.makes_pictures else (JSON,))
-    services.executor.require_room()
     async with _read(request, services, method) as (work, versions):
         asked = Asked(
             caller_of(request.scope), name, version, work, media_type, _find_versions(services, name, version, versions)
@@ -106,7 +113,7 @@ async def _answer(request: Request, services: Services, method: AnyMethod, name:
         return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=_headers(tag, "hit"))
     if not fresh and (kept := services.results.get(key)):
         return Response(kept.body, media_type=media_type, headers=_headers(kept.etag, "hit"))
-    answer = await _compute(request, services, model, work, key)
+    answer = await _compute(services, take_turns(request, name), model, work, key)
     services.results.put(key, answer)
     return Response(
         answer.body, media_type=media_type, headers=_headers(answer.etag, "fwd=request" if fresh else "fwd=miss")
@@ -173,16 +180,14 @@ def _find_versions(services: Services, name: str, version: str | None, asked: ob
 async def _open_dataset(request: Request, services: Services, body: Body, name: object) -> Dataset | None:
     if sum(given is not None for given in (body.image, body.images, name)) > 1:
         raise DatasetInvalidError("send one of 'image', 'images' and 'dataset', not several")
-    gone = partial(until_gone, request)
+    waiter = Waiter(caller_of(request.scope).owner, departure=partial(until_gone, request))
     if body.images is not None:
-        return await services.dataset_checks.run(
-            partial(open_dataset, body.images, services.datasets.limits), departure=gone
-        )
+        return await services.dataset_checks.run(partial(open_dataset, body.images, services.datasets.limits), waiter)
     if name is None:
         return None
     if not isinstance(name, str):
         raise DatasetNotFoundError("'dataset' is the name of one dataset")
-    return await services.dataset_checks.run(partial(services.datasets.open, name), departure=gone)
+    return await services.dataset_checks.run(partial(services.datasets.open, name), waiter)
 
 
 async def _make_key(model: Model, work: engine.Request, media_type: str, owner: str) -> str:
@@ -192,18 +197,18 @@ async def _make_key(model: Model, work: engine.Request, media_type: str, owner: 
     return await anyio.to_thread.run_sync(make)
 
 
-async def _compute(request: Request, services: Services, model: Model, work: engine.Request, key: str) -> Answer:
+async def _compute(services: Services, turn: Turn, model: Model, work: engine.Request, key: str) -> Answer:
     received = perf_counter()
 
     def compute() -> Answer:
-        with services.allow() as allowance:
+        with services.allow(turn.is_abandoned) as allowance:
             waited = replace(work, queue_seconds=perf_counter() - received, allowance=allowance)
             result = run(model, waited, services.image_limits)
         services.metrics.result(work.method.name, model.name, result.timings_seconds)
         body = result.images[0].data if work.first_picture_only else result.model_dump_json().encode()
         return make_answer(key, body)
 
-    return await services.executor.run(compute, model.name, partial(until_gone, request))
+    return await services.executor.run(compute, turn.waiter)
 
 
 def _headers(etag: str, cache: str) -> dict[str, str]:

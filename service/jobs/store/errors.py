@@ -1,6 +1,7 @@
 """What both stores say when they refuse, so that clients read the same words in either mode."""
 
 from schemas.jobs import JobError, JobState
+from service.jobs.store.bounds import LimitName, OwnerLimitReachedError, OwnerLimits
 from service.jobs.store.port import (
     IdempotencyKeyReusedError,
     JobEndedError,
@@ -25,6 +26,20 @@ def ended(job: str, state: JobState) -> JobEndedError:
 
 def queue_full(max_queued: int) -> QueueFullError:
     return QueueFullError(f"{max_queued} jobs are queued or running already. Try again when some have ended.")
+
+
+def owner_limit_reached(name: LimitName, limits: OwnerLimits, *, used: int, more: int) -> OwnerLimitReachedError:
+    """`used` is what the owner's other jobs come to, `more` what this one adds."""
+    sentences: dict[LimitName, str] = {
+        "queued_jobs": f"{used} of your jobs are queued or running, and {limits.queued_jobs} may be. "
+        "Try again when one of them has ended, or cancel one.",
+        "job_items": f"Your jobs that are queued or running have {used} items, this one has {more}, and "
+        f"{limits.job_items} together may be. Try again when some have ended, or ask for less at once.",
+        "stored_bytes": f"Inputs and pictures of your jobs take {used} bytes, this one's input adds {more}, and "
+        f"{limits.stored_bytes} may be kept. Delete jobs that are done (DELETE /v1/jobs/{{id}}), or wait until some "
+        "expire.",
+    }
+    return OwnerLimitReachedError(f"{sentences[name]} The limit is '{name}' of your key.")
 
 
 def key_reused() -> IdempotencyKeyReusedError:

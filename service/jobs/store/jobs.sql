@@ -5,6 +5,9 @@ CREATE TABLE jobs (
     owner TEXT NOT NULL,
     record TEXT NOT NULL,
     input TEXT,
+    input_bytes INTEGER NOT NULL,
+    picture_bytes INTEGER NOT NULL DEFAULT 0,
+    items INTEGER NOT NULL,
     state TEXT NOT NULL DEFAULT 'queued',
     revision INTEGER NOT NULL DEFAULT 1,
     created REAL NOT NULL,
@@ -18,6 +21,9 @@ CREATE INDEX jobs_to_expire ON jobs (expires) WHERE finished IS NOT NULL;
 CREATE INDEX jobs_by_input ON jobs (input);
 -- With the sequence, which every index of a table ends with: one owner's jobs, newest first.
 CREATE INDEX jobs_by_owner ON jobs (owner);
+-- What one owner's jobs come to, without a look at the jobs themselves.
+CREATE INDEX jobs_in_work_of ON jobs (owner, state, items) WHERE state IN ('queued', 'running');
+CREATE INDEX jobs_bytes_of ON jobs (owner, input, input_bytes, picture_bytes);
 
 -- fence is 0 unless an attempt runs, or the chunk ended with it. lease and position are set while they mean something.
 -- position is among the owner's chunks of that queue.

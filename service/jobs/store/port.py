@@ -11,6 +11,7 @@ from typing import Final, Literal, Protocol
 
 from schemas.jobs import ChunkAnswer, ChunkResult, JobError, JobRecord, JobState, StoredImage
 from service.errors import ConvscopeError
+from service.jobs.store.bounds import UNBOUNDED, Bounds
 
 # More requests of one job than these are not counted: so many deletes forget it at the latest.
 MAX_REQUESTS: Final = 100
@@ -172,10 +173,10 @@ class JobStore(Protocol):
         """Free a key whose request was refused; one that has its job keeps it."""
         ...
 
-    def admits(self, duplicate_key: str | None, max_queued: int | None) -> bool:
+    def admits(self, record: JobRecord, duplicate_key: str | None, bounds: Bounds) -> bool:
         """Whether `submit` would make a new job as things stand, and not answer with an earlier one.
 
-        Raises QueueFullError where it would, and JobsUnavailableError where it can write nothing more.
+        Raises what `submit` raises where it would, and JobsUnavailableError where it can write nothing more.
         """
         ...
 
@@ -186,13 +187,14 @@ class JobStore(Protocol):
         duplicate_key: str,
         fresh: bool = False,
         idempotency_key: str | None = None,
-        max_queued: int | None = None,
+        bounds: Bounds = UNBOUNDED,
     ) -> Submission:
         """Write record, chunks, queue entries, duplicate key and the answer to an Idempotency-Key, all or nothing.
 
         A job with the same duplicate key that is queued, running or has succeeded is answered instead, unless `fresh`,
         and has one request more then (up to MAX_REQUESTS); so is the one that the Idempotency-Key was answered with.
-        The same id again is the same submission. Raises QueueFullError where `max_queued` jobs are queued or running.
+        The same id again is the same submission. Raises QueueFullError or OwnerLimitReachedError where a new job would
+        go beyond `bounds`.
         """
         ...
 

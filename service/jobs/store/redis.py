@@ -1,6 +1,7 @@
 """Job records on a Redis server, for several machines. What happens to them is written in `scripts/`."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import astuple
 from typing import Any, Final, cast
 from uuid import uuid4
 
@@ -9,6 +10,7 @@ from pydantic_core import to_json
 
 from schemas.jobs import ChunkAnswer, ChunkResult, JobError, JobRecord, JobState, StoredImage
 from service.jobs.store import errors
+from service.jobs.store.bounds import UNBOUNDED, Bounds, LimitName
 from service.jobs.store.port import (
     MAX_REQUESTS,
     Chunk,
@@ -52,10 +54,9 @@ class RedisJobStore:
     def unreserve(self, key: str) -> None:
         self._scripts.run("unreserve", key)
 
-    def admits(self, duplicate_key: str | None, max_queued: int | None) -> bool:
-        reply = self._scripts.run("admits", duplicate_key or "", "" if max_queued is None else max_queued)
-        if reply[0] == "full" and max_queued is not None:
-            raise errors.queue_full(max_queued)
+    def admits(self, record: JobRecord, duplicate_key: str | None, bounds: Bounds) -> bool:
+        reply = self._scripts.run("admits", duplicate_key or "", *_size(record), *_bounds(bounds))
+        _refuse_beyond(bounds, reply)
         return bool(reply[0] == "new")
 
     def submit(
@@ -65,28 +66,26 @@ class RedisJobStore:
         duplicate_key: str,
         fresh: bool = False,
         idempotency_key: str | None = None,
-        max_queued: int | None = None,
+        bounds: Bounds = UNBOUNDED,
     ) -> Submission:
         reply = self._scripts.run(
             "submit",
             record.id,
-            record.owner,
             record.model_dump_json(),
             record.queue,
             len(record.chunks) + record.combines,
             int(record.combines),
-            record.request.input or "",
             duplicate_key,
             int(fresh),
             idempotency_key or "",
-            "" if max_queued is None else max_queued,
             self._rules.result_seconds,
             self._rules.idempotency_seconds,
             self._rules.idempotency_keys,
             MAX_REQUESTS,
+            *_size(record),
+            *_bounds(bounds),
         )
-        if reply[0] == "full" and max_queued is not None:
-            raise errors.queue_full(max_queued)
+        _refuse_beyond(bounds, reply)
         return Submission(reply[1], created=reply[0] == "created")
 
     def get(self, job: str, *, owner: str | None = None, after: int | None = None) -> Snapshot:
@@ -122,11 +121,11 @@ class RedisJobStore:
 
     def finish(self, claim: Claim, outcome: ChunkResult | JobError) -> Order:
         if isinstance(outcome, JobError):
-            return self._order("finish", claim, "", "", outcome.model_dump_json(), self._rules.result_seconds)
+            return self._order("finish", claim, "", "", outcome.model_dump_json(), self._rules.result_seconds, 0)
         result = outcome.model_dump_json(exclude={"images"})
         images = to_json(outcome.images).decode() if outcome.images else ""
-        names = [image.name for image in outcome.images]
-        return self._order("finish", claim, result, images, "", self._rules.result_seconds, *names)
+        names, size = [image.name for image in outcome.images], sum(image.size for image in outcome.images)
+        return self._order("finish", claim, result, images, "", self._rules.result_seconds, size, *names)
 
     def hand_back(self, claim: Claim) -> None:
         self._scripts.run("hand_back", claim.record.id, claim.chunk, claim.fence)
@@ -182,6 +181,26 @@ class RedisJobStore:
     def _loss(self) -> tuple[int, str, float]:
         error = errors.worker_lost(self._rules.max_attempts).model_dump_json()
         return self._rules.max_attempts, error, self._rules.result_seconds
+
+
+def _size(record: JobRecord) -> tuple[str | int, ...]:
+    """Whose job it is and what it adds, as the scripts have it."""
+    return record.owner, record.total, record.request.input or "", record.request.input_bytes
+
+
+def _bounds(bounds: Bounds) -> tuple[str | int, ...]:
+    """As the scripts have them: an empty text is no bound."""
+    queued = "" if bounds.queued is None else bounds.queued
+    owner = ("", "", "") if bounds.owner is None else astuple(bounds.owner)
+    return queued, *owner
+
+
+def _refuse_beyond(bounds: Bounds, reply: Sequence[Any]) -> None:
+    if reply[0] == "full" and bounds.queued is not None:
+        raise errors.queue_full(bounds.queued)
+    if reply[0] == "limit" and bounds.owner is not None:
+        _, name, used, more = reply
+        raise errors.owner_limit_reached(cast("LimitName", name), bounds.owner, used=used, more=more)
 
 
 def _sees(owner: str | None) -> str:

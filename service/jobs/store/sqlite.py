@@ -9,7 +9,9 @@ from typing import Final
 from schemas.jobs import ChunkAnswer, ChunkResult, JobError, JobRecord, JobState
 from service.jobs.store import errors
 from service.jobs.store import sqlite_chunks as chunks
+from service.jobs.store.bounds import UNBOUNDED, Bounds
 from service.jobs.store.port import Claim, Order, Overdue, Picture, Rules, Snapshot, Submission, Sweep, Worker
+from service.jobs.store.sqlite_bounds import require_place
 from service.jobs.store.sqlite_chunks import Moment
 from service.jobs.store.sqlite_file import RecordsFile
 from service.jobs.store.sqlite_snapshots import NO_PICTURES, answers, picture, seen, snapshot
@@ -43,11 +45,11 @@ class SqliteJobStore:
         with self._file.writing() as db:
             db.execute("DELETE FROM idempotency WHERE key = ? AND job IS NULL", (key,))
 
-    def admits(self, duplicate_key: str | None, max_queued: int | None) -> bool:
+    def admits(self, record: JobRecord, duplicate_key: str | None, bounds: Bounds) -> bool:
         with self._file.reading() as db:
             if duplicate_key is not None and _duplicate(db, duplicate_key):
                 return False
-            _require_place(db, max_queued)
+            require_place(db, record, bounds)
         return True
 
     def submit(
@@ -57,7 +59,7 @@ class SqliteJobStore:
         duplicate_key: str,
         fresh: bool = False,
         idempotency_key: str | None = None,
-        max_queued: int | None = None,
+        bounds: Bounds = UNBOUNDED,
     ) -> Submission:
         with self._file.writing() as db:
             if db.execute("SELECT 1 FROM jobs WHERE id = ?", (record.id,)).fetchone():
@@ -66,7 +68,8 @@ class SqliteJobStore:
             if earlier is None:
                 earlier = None if fresh else _duplicate(db, duplicate_key)
                 if earlier is None:
-                    self._create(db, record, max_queued)
+                    require_place(db, record, bounds)
+                    self._create(db, record)
                     db.execute("INSERT OR REPLACE INTO duplicates VALUES (?, ?)", (duplicate_key, record.id))
                 chunks.add_request(db, earlier or record.id, record.id)
             if idempotency_key is not None:
@@ -212,16 +215,18 @@ class SqliteJobStore:
     def _moment(self) -> Moment:
         return Moment(time.time(), self._rules)
 
-    def _create(self, db: sqlite3.Connection, record: JobRecord, max_queued: int | None) -> None:
-        _require_place(db, max_queued)
+    def _create(self, db: sqlite3.Connection, record: JobRecord) -> None:
         now = time.time()
         db.execute(
-            "INSERT INTO jobs (id, owner, record, input, created, expires) VALUES (?, ?, ?, ?, ?, ?)",
+            "INSERT INTO jobs (id, owner, record, input, input_bytes, items, created, expires) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 record.id,
                 record.owner,
                 record.model_dump_json(),
                 record.request.input,
+                record.request.input_bytes,
+                record.total,
                 now,
                 now + self._rules.result_seconds,
             ),
@@ -263,14 +268,6 @@ def _answered(db: sqlite3.Connection, key: str | None) -> str | None:
     query = "SELECT job FROM idempotency WHERE key = ? AND job IS NOT NULL AND ends > ?"
     row = db.execute(query, (key, time.time())).fetchone()
     return None if row is None else str(row["job"])
-
-
-def _require_place(db: sqlite3.Connection, max_queued: int | None) -> None:
-    if max_queued is None:
-        return
-    in_work = db.execute("SELECT count(*) FROM jobs WHERE state IN ('queued', 'running')").fetchone()[0]
-    if in_work >= max_queued:
-        raise errors.queue_full(max_queued)
 
 
 def _duplicate(db: sqlite3.Connection, key: str) -> str | None:

@@ -113,6 +113,8 @@ def succeed(db: sqlite3.Connection, claim: Claim, result: ChunkResult, *, at: Mo
         (result.model_dump_json(exclude={"images"}), job, claim.chunk, images),
     )
     _note_places(db, claim, result)
+    added = sum(image.size for image in result.images)
+    db.execute("UPDATE jobs SET picture_bytes = picture_bytes + ? WHERE id = ?", (added, job))
     left = db.execute(
         "SELECT state, count(*) FROM chunks WHERE job = ? AND state != 'succeeded' GROUP BY state", (job,)
     ).fetchall()

@@ -56,6 +56,9 @@ _JOBS_5: Final = """CREATE TABLE jobs (
     owner TEXT NOT NULL,
     record TEXT NOT NULL,
     input TEXT,
+    input_bytes INTEGER NOT NULL,
+    picture_bytes INTEGER NOT NULL DEFAULT 0,
+    items INTEGER NOT NULL,
     state TEXT NOT NULL DEFAULT 'queued',
     revision INTEGER NOT NULL DEFAULT 1,
     created REAL NOT NULL,
@@ -74,8 +77,8 @@ _LANES_5: Final = (
     "WITHOUT ROWID"
 )
 _MOVE_JOBS_5: Final = (
-    "INSERT INTO jobs SELECT sequence, id, '', record, input, state, revision, created, started, finished, expires, "
-    "error FROM jobs_4"
+    "INSERT INTO jobs SELECT sequence, id, '', record, input, 0, 0, 0, state, revision, created, started, finished, "
+    "expires, error FROM jobs_4"
 )
 _ANEW: Final = "result = NULL, fence = -1, lease = NULL, progress = 0, attempts = 0"
 # What brings a file of an earlier version to the next.
@@ -104,7 +107,7 @@ _MIGRATIONS: Final = {
         _FIND_PLACES_4,
         f"UPDATE chunks SET result = NULL WHERE job IN ({_ENDED}) OR (number < {_COUNT} AND job IN ({_REDUCED}))",  # noqa: S608
     ),
-    # Jobs have owners. Those that were there are of none: who sees the jobs of all sees them.
+    # Jobs have owners. Those that were there are of none, which has no limits: who sees the jobs of all sees them.
     4: (
         "ALTER TABLE jobs RENAME TO jobs_4",
         _JOBS_5,
@@ -114,6 +117,8 @@ _MIGRATIONS: Final = {
         "CREATE INDEX jobs_to_expire ON jobs (expires) WHERE finished IS NOT NULL",
         "CREATE INDEX jobs_by_input ON jobs (input)",
         "CREATE INDEX jobs_by_owner ON jobs (owner)",
+        "CREATE INDEX jobs_in_work_of ON jobs (owner, state, items) WHERE state IN ('queued', 'running')",
+        "CREATE INDEX jobs_bytes_of ON jobs (owner, input, input_bytes, picture_bytes)",
         "ALTER TABLE chunks RENAME TO chunks_4",
         _CHUNKS_5,
         _MOVE_CHUNKS_5,

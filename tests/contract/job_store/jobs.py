@@ -22,7 +22,13 @@ def a_record(
         owner=owner,
         queue="cpu",
         request=JobRequest(
-            model="shapes", version="1", model_sha256="d1", method="filters", params={"layer": "ä:b"}, image=image
+            model="shapes",
+            version="1",
+            model_sha256="d1",
+            method="filters",
+            params={"layer": "ä:b"},
+            image=image,
+            input_bytes=0 if image is None else 100,
         ),
         unit="filters",
         chunks=[[number] for number in range(chunks)],
@@ -41,7 +47,9 @@ def a_chunk_result(name: str = "filter-0") -> ChunkResult:
         values={"map": [0.1, 1e-12], "name": name},
         provenance=Provenance(params={}, seed=1, image_sha256=None, model_sha256="d1", plan={}, software={}),
         timings_seconds=Timings(decode=0, queue=0, compute=0.25, render=0),
-        images=[StoredImage(name=name, layer=None, width=2, height=3, file=f"results/{name}.png", sha256="e5")],
+        images=[
+            StoredImage(name=name, layer=None, width=2, height=3, file=f"results/{name}.png", sha256="e5", size=10)
+        ],
     )
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from schemas.jobs import JobRecord
 from service.errors import ConvscopeError
+from service.jobs.store.bounds import Bounds, OwnerLimits
 from service.jobs.store.port import Claim, JobStore, Rules, Snapshot
 from service.jobs.store.redis import RedisJobStore
 from service.jobs.store.sqlite import SqliteJobStore
@@ -134,7 +135,7 @@ def _submit_options(dice: random.Random) -> dict[str, Any]:
         "duplicate_key": dice.choice("0123456789"),
         "fresh": dice.random() < 0.2,
         "idempotency_key": dice.choice([None, None, "a", "b", "c"]),
-        "max_queued": dice.choice([None, 4]),
+        "bounds": Bounds(dice.choice([None, 4]), dice.choice([None, OwnerLimits(3, 5, 250)])),
     }
 
 

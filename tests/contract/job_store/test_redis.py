@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from schemas.jobs import JobRecord
+from service.jobs.store.bounds import UNBOUNDED, Bounds
 from service.jobs.store.port import JobNotFoundError, JobsUnavailableError, Rules, Submission
 from service.jobs.store.redis import RedisJobStore
 from tests.contract.job_store.jobs import ERROR, a_chunk_result, a_record, a_worker, claim, states, submit
@@ -100,7 +101,7 @@ def test_a_lost_reply_does_not_submit_twice(proxy: TcpProxy, far: RedisJobStore)
     record = a_record(image="a1")
     far.reserve("i", "f")
     proxy.lose_replies(record.id.encode())
-    submission = far.submit(record, duplicate_key="k", idempotency_key="i", max_queued=1)
+    submission = far.submit(record, duplicate_key="k", idempotency_key="i", bounds=Bounds(1))
     assert (submission, proxy.lost) == (Submission(record.id, created=True), 1)
     assert [job.record for job in far.list(limit=10)] == [record]
     assert far.sweep().queued == {"cpu": 1}
@@ -186,7 +187,7 @@ def test_a_full_server_refuses_a_job_and_keeps_nothing_of_it(tmp_path: Path) -> 
         for attempt in (
             lambda: submit(store, a_record()),
             lambda: store.reserve("i", "f"),
-            lambda: store.admits("k", None),
+            lambda: store.admits(a_record(), "k", UNBOUNDED),
         ):
             with pytest.raises(JobsUnavailableError, match="maxmemory"):
                 attempt()

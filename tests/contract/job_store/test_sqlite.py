@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from service.jobs.store import sqlite_file
+from service.jobs.store.bounds import Bounds, OwnerLimits
 from service.jobs.store.port import JobsUnavailableError, Rules
 from service.jobs.store.sqlite import SqliteJobStore
 from tests.contract.job_store.jobs import a_record, claim, submit
@@ -47,16 +48,24 @@ def test_each_chunk_is_done_once_when_two_processes_share_the_file(tmp_path: Pat
     store.close()
 
 
-def test_one_owners_jobs_are_found_by_an_index(tmp_path: Path) -> None:
+def test_one_owners_jobs_are_found_and_counted_by_indexes(tmp_path: Path) -> None:
     store = SqliteJobStore(tmp_path / "jobs.db", Rules())
     asked: list[str] = []
     with store._file.reading() as db:
         db.set_trace_callback(asked.append)
     store.list(limit=10, owner="a")
-    (query,) = (text for text in asked if "FROM jobs" in text)
+    store.admits(a_record(owner="a", image="i"), None, Bounds(owner=OwnerLimits(1, 1, 1000)))
     with store._file.reading() as db:
-        plan = [row["detail"] for row in db.execute(f"EXPLAIN QUERY PLAN {query}")]
-    assert plan == ["SEARCH jobs USING INDEX jobs_by_owner (owner=? AND rowid<?)"]
+        queries = [text for text in asked if text.startswith("SELECT")]
+        plans = [row["detail"] for text in queries for row in db.execute(f"EXPLAIN QUERY PLAN {text}")]
+    assert len(queries) == 4
+    assert [plan for plan in plans if "jobs" in plan] == [
+        "SEARCH jobs USING INDEX jobs_by_owner (owner=? AND rowid<?)",
+        "SEARCH jobs USING COVERING INDEX jobs_in_work_of (owner=? AND state=?)",
+        "SEARCH jobs USING COVERING INDEX jobs_bytes_of (owner=? AND input>?)",
+        "SEARCH jobs USING COVERING INDEX jobs_bytes_of (owner=?)",
+        "SEARCH jobs USING COVERING INDEX jobs_bytes_of (owner=? AND input=?)",
+    ]
     store.close()
 
 

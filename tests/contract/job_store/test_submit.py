@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from service.jobs.store.bounds import UNBOUNDED, Bounds
 from service.jobs.store.port import (
     IdempotencyKeyReusedError,
     JobNotFoundError,
@@ -93,23 +94,23 @@ def test_one_record_comes_of_a_hundred_identical_submits_at_once(store: JobStore
 def test_the_queue_is_full_when_so_many_jobs_are_queued_or_running(store: JobStore) -> None:
     records = [a_record(chunks=3) for _ in range(3)]
     for record in records[:2]:
-        store.submit(record, duplicate_key=record.id, max_queued=2)
+        store.submit(record, duplicate_key=record.id, bounds=Bounds(2))
     running = claim(store)
     with pytest.raises(QueueFullError, match="2 jobs"):
-        store.submit(records[2], duplicate_key="third", max_queued=2)
+        store.submit(records[2], duplicate_key="third", bounds=Bounds(2))
     with pytest.raises(JobNotFoundError):
         store.get(records[2].id)
-    assert not store.submit(a_record(), duplicate_key=records[0].id, max_queued=2).created
-    assert store.submit(records[1], duplicate_key="any", max_queued=2).created
+    assert not store.submit(a_record(), duplicate_key=records[0].id, bounds=Bounds(2)).created
+    assert store.submit(records[1], duplicate_key="any", bounds=Bounds(2)).created
     store.finish(running, ERROR)
-    assert store.submit(records[2], duplicate_key="third", max_queued=2).created
+    assert store.submit(records[2], duplicate_key="third", bounds=Bounds(2)).created
 
 
 def test_the_queue_takes_exactly_as_many_when_many_come_at_once(store: JobStore) -> None:
     def attempt(_: int) -> bool:
         record = a_record()
         try:
-            return store.submit(record, duplicate_key=record.id, max_queued=7).created
+            return store.submit(record, duplicate_key=record.id, bounds=Bounds(7)).created
         except QueueFullError:
             return False
 
@@ -118,16 +119,16 @@ def test_the_queue_takes_exactly_as_many_when_many_come_at_once(store: JobStore)
 
 
 def test_the_queue_says_beforehand_that_it_is_full(store: JobStore) -> None:
-    assert store.admits("k", 1)
-    store.submit(a_record(), duplicate_key="k", max_queued=1)
+    assert store.admits(a_record(), "k", Bounds(1))
+    store.submit(a_record(), duplicate_key="k", bounds=Bounds(1))
     # An equal request is answered with what is there.
-    assert not store.admits("k", 1)
+    assert not store.admits(a_record(), "k", Bounds(1))
     for key in ("another", None):
         with pytest.raises(QueueFullError, match="1 jobs"):
-            store.admits(key, 1)
-    assert store.admits("another", None)
+            store.admits(a_record(), key, Bounds(1))
+    assert store.admits(a_record(), "another", UNBOUNDED)
     store.finish(claim(store), ERROR)
-    assert store.admits("k", 1)
+    assert store.admits(a_record(), "k", Bounds(1))
 
 
 def test_so_many_idempotency_keys_are_remembered(make: Opening) -> None:

@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
--- What follows the seventh are the names of the pictures.
-local job, number, fence, result, images, error, result_seconds = unpack(ARGV, 1, 7)
+-- What follows the eighth are the names of the pictures.
+local job, number, fence, result, images, error, result_seconds, picture_bytes = unpack(ARGV, 1, 8)
 
 local found = standing(job, number, fence)
 if found ~= 'running' then
@@ -22,9 +22,11 @@ end
 call('HSET', P .. 'results:' .. job, number, result)
 if images ~= '' then
     call('HSET', P .. 'images:' .. job, number, images)
+    call('HINCRBY', key, 'picture_bytes', picture_bytes)
+    add(facts[4], 'bytes', picture_bytes)
 end
 local places = P .. 'places:' .. job
-for at = 8, #ARGV do
+for at = 9, #ARGV do
     -- Of several pictures of one name the combining chunk's is found, else that of the chunk that comes first.
     local found = tonumber(call('HGET', places, ARGV[at]))
     if not found or (combines and tonumber(number) == last) or found > tonumber(number) then

@@ -11,6 +11,8 @@
 -- turns:NAME      zset: owners with chunks in that queue, by whose turn it is
 -- jobs            zset: ID by order of creation    expiry   zset: final jobs by their end
 -- jobs:OWNER      zset: the same of one owner
+-- owner:OWNER     hash: jobs queued or running, items of those, bytes of inputs and pictures of all
+-- inputs          hash: SHA-256 of an input -> how many jobs have it         inputs:OWNER  the same of one owner
 -- active          set: jobs queued or running      queues   set: names of queues
 -- hold:FENCE      hash: what a process holds; outlives the job, and has `ended` from the job's end on
 -- process:NAME    the fence that a process holds   ended:WORKER  zset: fences of ended jobs by when they ended
@@ -207,10 +209,50 @@ local function free_duplicate(job)
     end
 end
 
+-- Count what an owner has; of who has nothing there is no record.
+local function add(owner, name, amount)
+    local key = P .. 'owner:' .. owner
+    if tonumber(amount) ~= 0 and call('HINCRBY', key, name, amount) == 0 then
+        call('HDEL', key, name)
+    end
+end
+
+-- Why a new job is refused: as many are queued or running as may be, or of which limit of its owner how much is used, and
+-- what it adds. nil where it is not.
+local function beyond_bounds(owner, items, input, input_bytes, max_queued, max_jobs, max_items, max_bytes)
+    if max_queued ~= '' and call('SCARD', P .. 'active') >= tonumber(max_queued) then
+        return {'full'}
+    end
+    if max_jobs == '' then
+        return nil
+    end
+    if input == '' or call('HEXISTS', P .. 'inputs:' .. owner, input) == 1 then
+        input_bytes = 0
+    end
+    local used = call('HMGET', P .. 'owner:' .. owner, 'jobs', 'items', 'bytes')
+    for at, limit in ipairs({
+        {'queued_jobs', max_jobs, 1}, {'job_items', max_items, items}, {'stored_bytes', max_bytes, input_bytes},
+    }) do
+        local before, more = tonumber(used[at] or '0'), tonumber(limit[3])
+        if before + math.max(more, 1) > tonumber(limit[2]) then
+            return {'limit', limit[1], before, more}
+        end
+    end
+    return nil
+end
+
+local function leave_work(job)
+    if call('SREM', P .. 'active', job) == 1 then
+        local facts = call('HMGET', job_key(job), 'owner', 'items')
+        add(facts[1], 'jobs', -1)
+        add(facts[1], 'items', '-' .. facts[2])
+    end
+end
+
 local function set_final(job, state, at, result_seconds)
     local expires = seconds(at + tonumber(result_seconds))
     call('HSET', job_key(job), 'state', state, 'finished', seconds(at), 'expires', expires)
-    call('SREM', P .. 'active', job)
+    leave_work(job)
     call('ZADD', P .. 'expiry', expires, job)
 end
 
@@ -232,7 +274,7 @@ end
 
 local function forget(job, at)
     local key = job_key(job)
-    local facts = call('HMGET', key, 'owner', 'input')
+    local facts = call('HMGET', key, 'owner', 'input', 'input_bytes', 'picture_bytes')
     local owner, input = facts[1], facts[2]
     if call('SISMEMBER', P .. 'active', job) == 1 then
         stop_chunks(job, at)
@@ -241,8 +283,13 @@ local function forget(job, at)
     if input and call('HINCRBY', P .. 'inputs', input, -1) <= 0 then
         call('HDEL', P .. 'inputs', input)
     end
+    if input and call('HINCRBY', P .. 'inputs:' .. owner, input, -1) <= 0 then
+        call('HDEL', P .. 'inputs:' .. owner, input)
+        add(owner, 'bytes', '-' .. facts[3])
+    end
+    add(owner, 'bytes', '-' .. (facts[4] or '0'))
+    leave_work(job)
     call('UNLINK', key, P .. 'results:' .. job, P .. 'images:' .. job, P .. 'places:' .. job, P .. 'requests:' .. job)
-    call('SREM', P .. 'active', job)
     call('ZREM', P .. 'jobs', job)
     call('ZREM', P .. 'jobs:' .. owner, job)
     call('ZREM', P .. 'expiry', job)

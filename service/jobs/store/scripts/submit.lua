@@ -1,7 +1,8 @@
 #!lua
-local job, owner, record, queue, count, combines, input = unpack(ARGV, 1, 7)
-local duplicate_key, fresh, idempotency_key, max_queued = unpack(ARGV, 8, 11)
-local result_seconds, idempotency_seconds, keys, max_requests = unpack(ARGV, 12, 15)
+local job, record, queue, count, combines = unpack(ARGV, 1, 5)
+local duplicate_key, fresh, idempotency_key = unpack(ARGV, 6, 8)
+local result_seconds, idempotency_seconds, keys, max_requests = unpack(ARGV, 9, 12)
+local owner, items, input, input_bytes = unpack(ARGV, 13, 16)
 
 if call('EXISTS', job_key(job)) == 1 then
     return {'created', job}
@@ -14,8 +15,9 @@ if not earlier and fresh == '0' then
         add_request(earlier, job, max_requests)
     end
 end
-if not earlier and max_queued ~= '' and call('SCARD', P .. 'active') >= tonumber(max_queued) then
-    return {'full'}
+local refusal = not earlier and beyond_bounds(unpack(ARGV, 13))
+if refusal then
+    return refusal
 end
 if idempotency_key ~= '' then
     call('HSET', answers, 'job', earlier or job)
@@ -27,13 +29,18 @@ end
 
 local at = now()
 call('SET', P .. 'form', FORM)
-call('HSET', job_key(job), 'owner', owner, 'record', record, 'queue', queue, 'count', count, 'left', count, 'combines', combines,
+call('HSET', job_key(job), 'owner', owner, 'items', items, 'record', record, 'queue', queue, 'count', count, 'left', count, 'combines', combines,
     'duplicate_key', duplicate_key, 'state', 'queued', 'revision', 1,
     'created', seconds(at), 'expires', seconds(at + tonumber(result_seconds)))
 if input ~= '' then
-    call('HSET', job_key(job), 'input', input)
+    call('HSET', job_key(job), 'input', input, 'input_bytes', input_bytes)
     call('HINCRBY', P .. 'inputs', input, 1)
+    if call('HINCRBY', P .. 'inputs:' .. owner, input, 1) == 1 then
+        add(owner, 'bytes', input_bytes)
+    end
 end
+add(owner, 'jobs', 1)
+add(owner, 'items', items)
 for number = 0, tonumber(count) - 1 do
     if combines == '1' and number == tonumber(count) - 1 then
         call('HSET', job_key(job), field(number, 'state'), 'waiting')

@@ -1,0 +1,1 @@
+"""`python -m tests.overload`: what a service accepts of too much, how soon the rest hears 503; in ratios."""
