@@ -143,7 +143,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.services = services
     _add_middleware(app, settings, services, authenticator)
     problems.install(app)
-    openapi.install(app, METHODS.values())
+    openapi.install(app, METHODS.values(), asks_for_keys=authenticator is not None)
     documentation.install(app)
     # Before the folder of the page's files, which takes all of `/ui`.
     app.include_router(sessions.make_router(authenticator))

@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 from uuid import uuid4
 
 import httpx2
@@ -22,6 +22,7 @@ from schemas.methods import MethodList
 from schemas.models import LayerList, ModelDetail, ModelList
 from schemas.results import Answer, Result, ResultImage
 from service.client.connection import Connection, FormPart, ServiceError, read
+from service.client.key import find_key
 from service.client.watching import JobEvent, watch
 
 __all__ = ["Client", "JobEvent", "ServiceError"]
@@ -33,19 +34,21 @@ _WAIT_SECONDS = 5
 class Client:
     """A service at a URL. Every call raises ServiceError; close it, or use it in a `with`.
 
-    A busy service (an answer with `Retry-After`) is asked again until `patience_seconds` are over.
+    A busy service (an answer with `Retry-After`) is asked again until `patience_seconds` are over. `key` is sent with
+    every request; by default that of the environment variable `CONVSCOPE_KEY`, where there is one.
     """
 
     def __init__(
         self,
         url: str,
         *,
+        key: str | None = None,
         timeout_seconds: float = 300,
         patience_seconds: float = 60,
         transport: httpx2.BaseTransport | None = None,
     ) -> None:
         self._connection = Connection(
-            url, timeout_seconds=timeout_seconds, patience_seconds=patience_seconds, transport=transport
+            url, find_key(key), timeout_seconds=timeout_seconds, patience_seconds=patience_seconds, transport=transport
         )
 
     def run(  # noqa: PLR0913 - the API's own fields
@@ -70,8 +73,9 @@ class Client:
         if "location" not in response.headers:
             return read(Result, response)
         if response.status_code == httpx2.codes.OK and "state" not in response.json():
-            return self._download(read(JobResult, response))
-        return self._download(self._result(read(Job, response).id, report))
+            return self._download(_job_of(response), read(JobResult, response))
+        job = read(Job, response).id
+        return self._download(job, self._result(job, report))
 
     def submit(  # noqa: PLR0913
         self,
@@ -99,7 +103,8 @@ class Client:
         while link is not None:
             page = self._connection.call(JobList, "GET", link)
             yield from page.jobs
-            link = page.next and self._connection.route_of(page.next)
+            # Where the page begins, and no address: that is known here, and the key goes nowhere else.
+            link = page.next and f"/v1/jobs?{urlsplit(page.next).query}"
 
     def watch(self, job: str) -> Iterator[JobEvent]:
         """The job at first and at each change of state, its progress and its pictures as they come."""
@@ -190,13 +195,12 @@ class Client:
             raise ServiceError(ended.error.code, ended.error.detail)
         raise ServiceError("job_cancelled", f"job '{job}' was cancelled")
 
-    def _download(self, result: JobResult) -> Result:
-        images = [self._fetch(image) for image in result.images]
+    def _download(self, job: str, result: JobResult) -> Result:
+        images = [self._fetch(job, image) for image in result.images]
         return Result(**{name: getattr(result, name) for name in Answer.model_fields}, images=images)
 
-    def _fetch(self, image: JobImage) -> ResultImage:
-        data = self._connection.send("GET", self._connection.route_of(image.href)).content
-        return ResultImage(**image.model_dump(exclude={"href", "sha256"}), data=data)
+    def _fetch(self, job: str, image: JobImage) -> ResultImage:
+        return ResultImage(**image.model_dump(exclude={"href", "sha256"}), data=self.image(job, image.name))
 
 
 def _route(model: str, version: str | None) -> str:
@@ -209,6 +213,10 @@ def _segment(text: str) -> str:
     if text in ("", ".", ".."):
         raise ServiceError("not_found", f"'{text}' is no name")
     return quote(text, safe="")
+
+
+def _job_of(response: httpx2.Response) -> str:
+    return str(response.headers["location"]).rpartition("/")[2]
 
 
 def _text(value: object) -> str:

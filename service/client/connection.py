@@ -44,11 +44,23 @@ class Connection:
     """A service at a URL. A busy one is asked again until `patience_seconds` are over."""
 
     def __init__(
-        self, url: str, *, timeout_seconds: float, patience_seconds: float, transport: httpx2.BaseTransport | None
+        self,
+        url: str,
+        key: str | None = None,
+        *,
+        timeout_seconds: float,
+        patience_seconds: float,
+        transport: httpx2.BaseTransport | None,
     ) -> None:
         self._url = url.rstrip("/")
         self.patience_seconds = patience_seconds
-        self._http = httpx2.Client(timeout=httpx2.Timeout(timeout_seconds, connect=10), transport=transport)
+        self._http = httpx2.Client(
+            timeout=httpx2.Timeout(timeout_seconds, connect=10),
+            transport=transport,
+            headers={"Authorization": f"Bearer {key}"} if key else {},
+            # To another place the key must not go.
+            follow_redirects=False,
+        )
 
     def close(self) -> None:
         self._http.close()
@@ -74,13 +86,6 @@ class Connection:
         if not response.is_success:
             raise _problem(response)
         return response
-
-    def route_of(self, link: str) -> str:
-        """Of a link that the service wrote: it is followed at this client's URL alone, below whatever path that has."""
-        place = link.rfind("/v1/")
-        if place < 0:
-            raise ServiceError("unexpected_answer", f"'{link}' is no link of a convscope service")
-        return link[place:]
 
     @contextmanager
     def stream(self, route: str, headers: dict[str, str], *, silence_seconds: float) -> Iterator[httpx2.Response]:
