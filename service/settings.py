@@ -136,7 +136,7 @@ class Settings(BaseSettings):
         Field(
             (),
             description="Origins whose pages may ask from a browser (CORS), such as "
-            "`https://lab.example,http://localhost:3000`, with a key in a header, not with the page's cookie. Empty: "
+            "`https://lab.example,http://localhost:3000`, with a key in a header, never with the page's cookie. Empty: "
             "none but the service's own.",
         )
     )

@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 from uuid import uuid4
 
 import httpx2
@@ -73,9 +73,8 @@ class Client:
         if "location" not in response.headers:
             return read(Result, response)
         if response.status_code == httpx2.codes.OK and "state" not in response.json():
-            return self._download(_job_of(response), read(JobResult, response))
-        job = read(Job, response).id
-        return self._download(job, self._result(job, report))
+            return self._download(read(JobResult, response))
+        return self._download(self._result(read(Job, response).id, report))
 
     def submit(  # noqa: PLR0913
         self,
@@ -103,8 +102,7 @@ class Client:
         while link is not None:
             page = self._connection.call(JobList, "GET", link)
             yield from page.jobs
-            # Where the page begins, and no address: that is known here, and the key goes nowhere else.
-            link = page.next and f"/v1/jobs?{urlsplit(page.next).query}"
+            link = page.next and self._connection.route_of(page.next)
 
     def watch(self, job: str) -> Iterator[JobEvent]:
         """The job at first and at each change of state, its progress and its pictures as they come."""
@@ -195,12 +193,13 @@ class Client:
             raise ServiceError(ended.error.code, ended.error.detail)
         raise ServiceError("job_cancelled", f"job '{job}' was cancelled")
 
-    def _download(self, job: str, result: JobResult) -> Result:
-        images = [self._fetch(job, image) for image in result.images]
+    def _download(self, result: JobResult) -> Result:
+        images = [self._fetch(image) for image in result.images]
         return Result(**{name: getattr(result, name) for name in Answer.model_fields}, images=images)
 
-    def _fetch(self, job: str, image: JobImage) -> ResultImage:
-        return ResultImage(**image.model_dump(exclude={"href", "sha256"}), data=self.image(job, image.name))
+    def _fetch(self, image: JobImage) -> ResultImage:
+        data = self._connection.send("GET", self._connection.route_of(image.href)).content
+        return ResultImage(**image.model_dump(exclude={"href", "sha256"}), data=data)
 
 
 def _route(model: str, version: str | None) -> str:
@@ -213,10 +212,6 @@ def _segment(text: str) -> str:
     if text in ("", ".", ".."):
         raise ServiceError("not_found", f"'{text}' is no name")
     return quote(text, safe="")
-
-
-def _job_of(response: httpx2.Response) -> str:
-    return str(response.headers["location"]).rpartition("/")[2]
 
 
 def _text(value: object) -> str:

@@ -87,6 +87,13 @@ class Connection:
             raise _problem(response)
         return response
 
+    def route_of(self, link: str) -> str:
+        """Of a link that the service wrote: it is followed at this client's URL alone, below whatever path that has."""
+        place = link.rfind("/v1/")
+        if place < 0:
+            raise ServiceError("unexpected_answer", f"'{link}' is no link of a convscope service")
+        return link[place:]
+
     @contextmanager
     def stream(self, route: str, headers: dict[str, str], *, silence_seconds: float) -> Iterator[httpx2.Response]:
         """A successful response, to be read while it grows. Silence for longer than that is a `timeout`."""

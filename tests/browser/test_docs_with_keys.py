@@ -1,5 +1,7 @@
 """The documentation's viewer with a service that asks for keys: Authorize, then Try it out, under its own policy."""
 
+from pathlib import Path
+
 from playwright.sync_api import Browser, expect
 
 from tests.browser.conftest import PATIENCE_MS

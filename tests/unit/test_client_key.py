@@ -58,7 +58,9 @@ def test_key_is_refused_and_not_repeated_when_no_header_can_carry_it(key: str):
 def test_key_goes_nowhere_else_when_an_answer_names_another_place():
     image = RESULT.images[0].model_dump(mode="json", exclude={"data"})
     content = RESULT.model_dump(mode="json", exclude={"images"})
-    for href in ("https://evil.test/x", "@evil.test/x", "/tools/convscope/v1/jobs/x/images/overlay"):
+    for href in (
+        f"{place}/v1/jobs/{JOB}/images/overlay" for place in ("https://evil.test", "@evil.test", "/tools/convscope", "")
+    ):
         done = content | {"images": [image | {"href": href, "sha256": "0"}]}
         location = {"location": f"https://evil.test/v1/jobs/{JOB}"}
         client, requests = sent(
