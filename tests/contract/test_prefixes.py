@@ -1,11 +1,14 @@
 """The service below a path: everything that it writes has the prefix, and only trusted proxies say which one."""
 
+import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
+import yaml
 from pydantic import ValidationError
 from starlette.testclient import TestClient
 
@@ -264,3 +267,14 @@ def test_client_follows_links_below_its_own_url(
         result = client.run(SLOW_CAM.name, "tiny", image=picture, class_index=0)
         assert result.images[0].data.startswith(b"\x89PNG")
         assert job.id in [each.id for each in client.jobs()]
+
+
+def test_examples_for_proxies_lead_to_one_path_and_port() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "proxies.md").read_text(encoding="utf-8")
+    examples = re.findall(r"```(nginx|yaml)\n(.*?)```", page, re.DOTALL)
+    assert [language for language, _ in examples] == ["nginx", "nginx", "yaml", "yaml"]
+    for language, text in examples:
+        # What nginx makes of them, `make foreign` tries.
+        said = json.dumps(yaml.safe_load(text)) if language == "yaml" else text
+        assert PREFIX in said
+        assert "8000" in said
