@@ -165,8 +165,13 @@ def _add_middleware(app: FastAPI, settings: Settings, services: Services, authen
         refused=services.metrics.refuse,
     )
     if authenticator is not None:
-        roles, free = roles_of(METHODS), settings.metrics_without_key
-        app.add_middleware(KeyGuard, authenticator=authenticator, roles=roles, metrics_are_free=free)
+        app.add_middleware(
+            KeyGuard,
+            authenticator=authenticator,
+            roles=roles_of(METHODS),
+            refused=services.metrics.refuse,
+            metrics_are_free=settings.metrics_without_key,
+        )
     app.add_middleware(OriginGuard, listed=settings.cors_origins)
     if settings.cors_origins:
         app.add_middleware(ListedOrigins, origins=settings.cors_origins)

@@ -1,6 +1,7 @@
 """Keys at a real server: when it starts at all, what ends with a key, and that no key is written anywhere."""
 
 import asyncio
+import re
 import subprocess
 import sys
 import time
@@ -14,6 +15,7 @@ from click.testing import CliRunner
 from starlette.responses import StreamingResponse
 
 from service.api.access.keys.changing import add_key, revoke_keys
+from service.api.access.keys.key_file import read_keys
 from service.cli import main
 from service.settings import Settings
 from tests.contract.keyed import WRONG, Keyed, make_keyed, serve
@@ -64,6 +66,26 @@ def test_open_service_says_so(tmp_path: Path, caplog: pytest.LogCaptureFixture) 
     settings = Settings(_env_file=None, host="0.0.0.0", open=True, data=tmp_path)
     assert open_authenticator(settings) is None
     assert "whoever reaches 0.0.0.0 may use all" in caplog.text
+
+
+_PASTED = r"^(?:# *docker compose run --rm -T|.venv/bin/convscope|convscope) (keys [^>#`\n]*)"
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/keys.md", "docker-compose.yml"])
+def test_commands_for_keys_work_when_they_are_pasted(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, page: str
+) -> None:
+    path = tmp_path / "keys"
+    monkeypatch.setenv("CONVSCOPE_API_KEYS", str(path))
+    text = (ROOT / page).read_text(encoding="utf-8")
+    commands = re.findall(_PASTED, text, re.MULTILINE)
+    assert commands
+    for command in commands:
+        # The id in the page is that of nobody's key.
+        ids = [key.id for key in read_keys(path)] if path.exists() else [""]
+        words = [{"5f70bf18a0860070": ids[0], "NAME": "me"}.get(word, word) for word in command.split()]
+        result = CliRunner().invoke(main, words)
+        assert result.exit_code == 0, (command, result.output)
 
 
 def _convscope(*arguments: str) -> "subprocess.CompletedProcess[str]":
