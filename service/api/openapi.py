@@ -34,7 +34,13 @@ def install(app: FastAPI, methods: Iterable[AnyMethod], *, asks_for_keys: bool =
 
 
 def _document(app: FastAPI, methods: Iterable[AnyMethod]) -> Fragment:
-    document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+    document = get_openapi(
+        title=app.title,
+        version=app.version,
+        description=app.description,
+        routes=app.routes,
+        webhooks=app.webhooks.routes,
+    )
     components = document["components"]
     problem = Problem.model_json_schema(ref_template=REFERENCE)
     components["schemas"] |= problem.pop("$defs") | {"Problem": problem}
@@ -51,6 +57,11 @@ def _document(app: FastAPI, methods: Iterable[AnyMethod]) -> Fragment:
             _state_role(
                 operation, None if is_free(verb.upper(), path) else roles.get(f"{verb.upper()} {path}", "admin")
             )
+            operation["responses"] = dict(_refer(operation["responses"]))
+    for sent in document.get("webhooks", {}).values():
+        for operation in sent.values():
+            # The receiver's, whose keys are none of ours.
+            operation["security"] = []
             operation["responses"] = dict(_refer(operation["responses"]))
     return document
 
