@@ -9,7 +9,7 @@ PROCESSES ?= $(shell n=$$(getconf _NPROCESSORS_ONLN); echo $$((n < 4 ? n + 1 : 4
 COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" pyproject.toml
 
-.PHONY: help serve serve-redis test coverage chaos check bench residency many-versions second-start tour mutations families foreign legacy job-data cells networks pictures gallery screenshots shape docs site demo lock audit clean
+.PHONY: help serve serve-redis test coverage chaos check bench overload residency many-versions second-start tour mutations families foreign legacy job-data cells networks pictures gallery screenshots shape docs site demo lock audit clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-13s %s\n", $$1, $$2}'
@@ -43,6 +43,9 @@ bench: .venv/.develop  ## speed and memory beside a plain forward pass, tutorial
 chaos: .venv/.develop  ## a thousand jobs while workers and Redis are killed
 	@tests/install-parts
 	$(BIN)/python -m tests.chaos
+
+overload: .venv/.develop  ## twice and ten times what is computed, slow uploads, clients that leave (docs/limits.md)
+	$(BIN)/python -m tests.overload
 
 residency: .venv/.develop  ## twenty models under a bound of memory for five, and a hundred roll-outs under load
 	$(BIN)/python -m tests.residency

@@ -14,6 +14,7 @@ from fastapi import FastAPI
 
 from service.api import openapi, problems
 from service.api.access.cross_origin import ListedOrigins
+from service.api.access.early import EarlyRefusal
 from service.api.access.hosts import HostGuard, HostNames
 from service.api.access.keys.authenticator import Authenticator
 from service.api.access.keys.guard import KeyGuard
@@ -24,7 +25,7 @@ from service.api.dependencies import Services, Times
 from service.api.headers import SecurityHeaders
 from service.api.metrics import Metrics, RequestMeter
 from service.api.requests.admission import Admission, AdmissionLimits
-from service.api.requests.bodies import BodyLimits
+from service.api.requests.bodies import BodyLimits, largest_memory
 from service.api.requests.executor import BoundedExecutor, Slots
 from service.api.requests.gate import Gate
 from service.api.requests.rates import Rates
@@ -168,6 +169,20 @@ def create_app(settings: Settings) -> FastAPI:
     return app
 
 
+def make_early_refusal(app: FastAPI, settings: Settings) -> EarlyRefusal | None:
+    """For the server. With keys whose request it is has to be known first."""
+    services: Services = app.state.services
+
+    def is_full(length: int) -> bool:
+        lacking = services.admission.find_lack(length)
+        if lacking is not None:
+            services.metrics.refuse(lacking)
+        return lacking is not None
+
+    max_bytes = settings.limits.max_image_bytes
+    return None if settings.api_keys else EarlyRefusal(is_full, max_bytes, settings.root_path)
+
+
 def _add_middleware(app: FastAPI, settings: Settings, services: Services, authenticator: Authenticator | None) -> None:
     # The last is the first that a request comes to.
     app.add_middleware(RequestMeter, metrics=services.metrics, knows=services.catalog.is_known)
@@ -218,7 +233,8 @@ def _open_admission(settings: Settings) -> Admission:
         AdmissionLimits(
             running=limits.running_requests,
             waiting=limits.waiting_requests,
-            body_bytes=limits.body_bytes,
+            # However little: the largest body has room, beside the quarter that is kept for small ones.
+            body_bytes=max(limits.body_bytes, largest_memory(_body_limits(settings)) * 4 // 3 + 1),
             seconds=limits.body_timeout_seconds,
             rate=limits.body_bytes_per_second,
             at_a_time=limits.owner_requests_at_a_time,

@@ -32,7 +32,9 @@ class Limits(BaseModel):
     activation_cache_bytes: int = Field(
         128 * 2**20, ge=0, description="Memory for what was computed of recent pictures, for another class; 0: none."
     )
-    waiting_requests: int = Field(64, ge=0, description="Requests that may wait beyond those; then 503.")
+    waiting_requests: int = Field(
+        64, ge=0, description="Requests that may wait beyond those, as far as they are answered in time; then 503."
+    )
     body_bytes: int = Field(
         2**29,
         ge=2**24,

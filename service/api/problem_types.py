@@ -188,14 +188,20 @@ PROBLEMS: Final[dict[str, ProblemType]] = {
         "Worker lost",
         "Every process that computed the job's work ended in the middle of it, most often for memory.",
     ),
-    "server_busy": ProblemType(503, "Server busy", "As many requests wait as may wait; try again after `Retry-After`."),
+    "server_busy": ProblemType(
+        503,
+        "Server busy",
+        "More requests, or larger bodies, than are answered in time; try again after `Retry-After` (docs/limits.md).",
+    ),
     "deadline_exceeded": ProblemType(
         503,
         "Took too long",
         "One request may compute, and one dataset may be checked, for only so long; send less at once, or try again "
         "when the service has less to do.",
     ),
-    "client_gone": ProblemType(499, "Client gone", "The client left before its request was begun; nobody reads this."),
+    "client_gone": ProblemType(
+        499, "Client gone", "The client left before its request was answered; nobody reads this."
+    ),
     "not_ready": ProblemType(503, "Not ready", "The built-in model has not run yet; try again in a moment."),
     "invalid_parameters": ProblemType(
         422, "Invalid parameters", "A parameter is unknown or has a value out of range; `errors` points to each."
@@ -206,7 +212,9 @@ PROBLEMS: Final[dict[str, ProblemType]] = {
     ),
     "body_too_large": ProblemType(413, "Body too large", "The request's body is larger than an image may be."),
     "body_incomplete": ProblemType(400, "Body incomplete", "The connection ended before the request's body did."),
-    "body_timeout": ProblemType(408, "Body too slow", "The request's body did not arrive in time."),
+    "body_timeout": ProblemType(
+        408, "Body too slow", "The request's body did not arrive in time, or gave way to others that did."
+    ),
     "unsupported_media_type": ProblemType(
         415, "Unsupported media type", "Send `multipart/form-data` or `application/json`."
     ),

@@ -1,4 +1,4 @@
-"""`python -m tests.overload.generator PORT RATE SECONDS [--closed CLIENTS] [--new]`: load from a process of its own.
+"""`python -m tests.overload.generator PORT RATE SECONDS`: load from a process of its own.
 
 Open loop: requests begin at their times, whatever has become of those before. Times count from when a request was
 written; how late that was is told beside them, as is how long the generator's own loop stood still. Prints JSON.
@@ -72,6 +72,15 @@ class Generator:
 
         await asyncio.gather(*(visit() for _ in range(clients)))
 
+    async def leave(self, clients: int) -> None:
+        """All send a request at once, and are gone."""
+        connections = [await connect(self._port) for _ in range(clients)]
+        for connection, request in zip(connections, self._requests, strict=False):
+            connection.send(request)
+        await asyncio.sleep(0.005)
+        for connection in connections:
+            connection.close()
+
     async def probe(self) -> None:
         """`/livez`, again and again, on a connection of its own."""
         connection = await connect(self._port)
@@ -112,7 +121,9 @@ class Generator:
 async def _run(options: argparse.Namespace) -> dict[str, object]:
     generator = Generator(options.port, options.header, new=options.new)
     probing = asyncio.create_task(generator.probe())
-    if options.closed:
+    if options.leaving:
+        await generator.leave(options.leaving)
+    elif options.closed:
         await generator.closed_loop(options.closed, options.seconds)
     else:
         await generator.open_loop(options.rate, options.seconds)
@@ -133,6 +144,7 @@ def main() -> None:
     parser.add_argument("rate", type=float)
     parser.add_argument("seconds", type=float)
     parser.add_argument("--closed", type=int, default=0)
+    parser.add_argument("--leaving", type=int, default=0)
     parser.add_argument("--new", action="store_true")
     parser.add_argument("--header", action="append", default=[])
     gc.disable()

@@ -8,9 +8,10 @@ from time import monotonic, sleep
 
 import pytest
 
+from service.engine.allowance import Allowance
 from service.engine.batching import BatchingProbe, DynamicBatcher
 from service.engine.ports.probe import BatchProbe
-from service.errors import ClassOutOfRangeError, ServerBusyError
+from service.errors import ClassOutOfRangeError, ClientGoneError, ServerBusyError
 from tests.unit.fakes import BatchingClosedFormProbe, image_of
 
 PATIENCE_SECONDS = 10
@@ -186,3 +187,27 @@ def test_wrong_class_is_refused_before_it_joins_a_batch():
     with pytest.raises(ClassOutOfRangeError):
         probe.activations_and_gradients(image_of(1), class_index=7)
     assert inner.batches == []
+
+
+def test_call_is_dropped_when_nobody_waits_for_it_any_more() -> None:
+    batcher, desk, left = DynamicBatcher(max_batch=8, max_waiting=8), Desk(), Event()
+
+    def ask(item: str, is_abandoned: Callable[[], bool]) -> object:
+        with Allowance(is_abandoned=is_abandoned):
+            return batcher.compute("m", "k", item, desk.compute)
+
+    with ThreadPoolExecutor(4) as threads:
+        first = threads.submit(ask, "first", left.is_set)
+        assert desk.begun.wait(PATIENCE_SECONDS)
+        gone = threads.submit(ask, "gone", left.is_set)
+        stays = threads.submit(ask, "stays", lambda: False)
+        _until(partial(_waits, batcher, 2))
+        left.set()
+        desk.go_on.set()
+        assert stays.result(PATIENCE_SECONDS) == "STAYS"
+        with pytest.raises(ClientGoneError):
+            gone.result(PATIENCE_SECONDS)
+        # What was being computed comes to its end.
+        assert first.result(PATIENCE_SECONDS) == "FIRST"
+    assert desk.batches == [["first"], ["stays"]]
+    assert batcher.waiting == 0

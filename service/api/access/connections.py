@@ -22,6 +22,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
 from service.api.access import PROBES
+from service.api.access.early import EarlyRefusal
 from service.api.access.prefixes import place
 from service.api.headers import secure
 from service.api.problems import respond
@@ -98,11 +99,12 @@ class ConnectionLimits:
 class Bounds:
     """What the connections of one server share: the limits, and since when which have no request, in that order.
 
-    `root_path` is where clients see the service, for what is answered here.
+    `root_path` is where clients see the service, for what is answered here. `early` refuses by first bytes.
     """
 
     limits: ConnectionLimits
     root_path: str = ""
+    early: EarlyRefusal | None = None
     idle: "dict[BoundedProtocol, float]" = field(default_factory=dict)
 
 
@@ -124,6 +126,8 @@ class BoundedProtocol(H11Protocol):
         self._bounds = bounds
         self._deadline: asyncio.TimerHandle | None = None
         self._stall: asyncio.TimerHandle | None = None
+        # Of a request that was refused early: how much of its body is to come, and is dropped.
+        self._missing, self._closes = 0, False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """See asyncio."""
@@ -141,6 +145,13 @@ class BoundedProtocol(H11Protocol):
 
     def data_received(self, data: bytes) -> None:
         """See asyncio."""
+        while self._missing or (self._bounds.early is not None and self._is_between()):
+            left = self._drop_early(data)
+            if not left:
+                return
+            if left is data:
+                break
+            data = left
         super().data_received(data)
         self._watch()
 
@@ -165,6 +176,39 @@ class BoundedProtocol(H11Protocol):
         """See uvicorn: in its place, a problem that says what is wrong."""
         refusal = self.conn.refusal
         self._refuse(*(("bad_request", msg) if refusal is None else (refusal.code, refusal.detail)))
+
+    def _is_between(self) -> bool:
+        """Whether the next byte is the first of a request."""
+        return self.conn.their_state is h11.IDLE and not self.conn.trailing_data[0] and not self.transport.is_closing()
+
+    def _drop_early(self, data: bytes) -> bytes:
+        """Answer a request that is refused by its first bytes, and drop its body; what goes the usual way is left."""
+        if not self._missing:
+            assert self._bounds.early is not None
+            refused = self._bounds.early.refuse(data)
+            if refused is None:
+                return data
+            self._unset_keepalive_if_required()
+            self.transport.write(refused.answer)
+            self._missing, self._closes = refused.missing, refused.closes
+            self._wait_anew()
+            left = b""
+        else:
+            left = bytes(data[self._missing :])
+            self._missing = max(0, self._missing - len(data))
+        if self._missing == 0 and self._closes:
+            self.transport.close()
+        elif self._missing == 0:
+            self._wait_anew()
+        return b"" if self._closes else left
+
+    def _wait_anew(self) -> None:
+        """The time for the next request's head, and for the rest of a body that is dropped, begins now."""
+        self._bounds.idle.pop(self, None)
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+        self._watch()
 
     def _watch(self) -> None:
         """Whether this connection is being answered, or waits for a request, and then no longer than it may."""
@@ -232,6 +276,8 @@ class BoundedProtocol(H11Protocol):
         self.transport.close()
 
 
-def make_protocol(limits: ConnectionLimits, root_path: str = "") -> type[asyncio.Protocol]:
+def make_protocol(
+    limits: ConnectionLimits, root_path: str = "", early: EarlyRefusal | None = None
+) -> type[asyncio.Protocol]:
     """What uvicorn's `http` takes."""
-    return cast("type[asyncio.Protocol]", partial(BoundedProtocol, bounds=Bounds(limits, root_path)))
+    return cast("type[asyncio.Protocol]", partial(BoundedProtocol, bounds=Bounds(limits, root_path, early)))

@@ -1,1 +1,1 @@
-"""What comes in with a request: bodies, uploads, preferences, threads that answer. No routes, no answers' form."""
+"""What comes in with a request: who is let in, bodies, preferences, threads to answer. No routes, no answers' form."""

@@ -10,11 +10,11 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 from starlette.types import Scope
 
-from service.api.access.callers import Caller, caller_of
+from service.api.access.callers import ANYONE, Caller, caller_of
 from service.api.requests.entries import LOOK_SECONDS, Entry, entry_of, note_entry, too_slow
 from service.api.requests.rates import RateLimitedError
 from service.api.requests.uploads import BodyTimeoutError
@@ -117,6 +117,12 @@ class Admission:
         finally:
             entry.close()
 
+    def find_lack(self, length: int) -> Literal["places", "memory"] | None:
+        """What a request with a body of that length, of whoever brings no key, would be refused for now."""
+        if self._lacks_place(ANYONE.owner) and not self.waits_for_readers():
+            return "places"
+        return "memory" if self._lacks_bytes(length) and not self._find_behind() else None
+
     def waits_for_readers(self) -> bool:
         """Whether all that is in the way are bodies which have not come: they leave their places in a moment."""
         return 0 < self.present <= sum(entry.has_place for entry in self._reading)
@@ -161,18 +167,21 @@ class Admission:
         self._demands[entry.owner].present += 1
 
     def _require_place(self, owner: str) -> None:
+        if self._lacks_place(owner):
+            raise ServerBusyError(f"{self.present} requests are already running or waiting: try again in a moment")
+
+    def _lacks_place(self, owner: str) -> bool:
+        """Whether the owner has as many in work as it may; it is then held to few."""
         demand = self._demands[owner]
         now = asyncio.get_running_loop().time()
         # Where few may wait anyway, nobody is held to fewer.
         is_held = now < demand.held_until and self._slots > _BURST
         most = _FEW if is_held else self._most()
-        if self._has_place(demand, most):
-            return
-        if self._move_readers(now) and self._has_place(demand, most):
-            return
+        if self._has_place(demand, most) or (self._move_readers(now) and self._has_place(demand, most)):
+            return False
         if demand.present - self._count_readers(owner) >= most:
             demand.held_until = now + _CALM_SECONDS
-        raise ServerBusyError(f"{self.present} requests are already running or waiting: try again in a moment")
+        return True
 
     def _has_place(self, demand: _Demand, most: int) -> bool:
         return self.present < self._slots and demand.present < most
@@ -194,15 +203,22 @@ class Admission:
         return sum(entry.has_place for entry in self._reading if entry.owner == owner)
 
     def _take_bytes(self, count: int) -> None:
-        spare = self._limits.body_bytes // 4 if count > _SMALL_BYTES else 0
-        while self._free_bytes - count < spare:
+        while self._lacks_bytes(count):
             if not self._displace():
                 raise BodyMemoryError("the memory for requests' bodies is in use: try again in a moment")
         self._free_bytes -= count
 
+    def _lacks_bytes(self, count: int) -> bool:
+        spare = self._limits.body_bytes // 4 if count > _SMALL_BYTES else 0
+        return self._free_bytes - count < spare
+
+    def _find_behind(self) -> list[Entry]:
+        """Bodies that come more slowly than they have to."""
+        return [entry for entry in self._reading if entry.held and entry.is_behind()]
+
     def _displace(self) -> bool:
         """Give up the body that comes most slowly, where one is slower than it has to be."""
-        behind = [entry for entry in self._reading if entry.held and entry.is_behind()]
+        behind = self._find_behind()
         if not behind:
             return False
         slowest = min(behind, key=Entry.pace)

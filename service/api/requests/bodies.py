@@ -106,6 +106,11 @@ def body_memory(media_type: bytes, length: int | None, limits: BodyLimits) -> in
     return _JSON_COPIES * (limit if length is None else min(length, limit))
 
 
+def largest_memory(limits: BodyLimits) -> int:
+    """What the largest body takes."""
+    return max(body_memory(media_type, None, limits) for media_type in (b"multipart/form-data", b"application/json"))
+
+
 async def read_body(
     request: Request,
     limits: BodyLimits,

@@ -17,6 +17,8 @@ from service.settings import Settings
 if TYPE_CHECKING:
     import uvicorn
 
+    from service.api.access.early import EarlyRefusal
+
 logger = logging.getLogger(__name__)
 
 # As uvicorn's own command does.
@@ -39,7 +41,7 @@ def serve() -> None:
     # Not at the top: help and completion need no web framework.
     import uvicorn
 
-    from service.app import create_app
+    from service.app import create_app, make_early_refusal
     from service.composition.access import AccessError
 
     settings = read_settings()
@@ -55,14 +57,14 @@ def serve() -> None:
             app.state.services.jobs.stopping.set()
             super().handle_exit(sig, frame)
 
-    server = Server(configure(app, settings))
+    server = Server(configure(app, settings, early=make_early_refusal(app, settings)))
     with suppress(KeyboardInterrupt):
         server.run()
     if not server.started:
         sys.exit(_NOT_STARTED)
 
 
-def configure(app: Callable[..., Any], settings: Settings) -> "uvicorn.Config":
+def configure(app: Callable[..., Any], settings: Settings, early: "EarlyRefusal | None" = None) -> "uvicorn.Config":
     """How uvicorn serves it."""
     import uvicorn
 
@@ -73,7 +75,7 @@ def configure(app: Callable[..., Any], settings: Settings) -> "uvicorn.Config":
         app,
         host=settings.host,
         port=settings.port,
-        http=make_protocol(limits, settings.root_path),
+        http=make_protocol(limits, settings.root_path, early),
         # Nothing here speaks WebSocket.
         ws="none",
         log_config=None,
