@@ -238,6 +238,7 @@ def _open_admission(settings: Settings) -> Admission:
             seconds=limits.body_timeout_seconds,
             rate=limits.body_bytes_per_second,
             at_a_time=limits.owner_requests_at_a_time,
+            wait_seconds=limits.wait_seconds,
         )
     )
 
