@@ -8,6 +8,7 @@ from pydantic import Field
 from schemas.base import Schema
 from schemas.results import Answer, ImageFacts
 from schemas.sentences import Sentence
+from schemas.webhooks import JobWebhook
 
 JobState = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 # Of a model, compared by one job: all of them are loaded together.
@@ -146,6 +147,13 @@ class JobSummary(Schema):
 class Job(JobSummary):
     images: list[JobImage] = Field(description="Pictures ready so far, while there is no result.")
     result: JobResult | None
+    webhooks: list[JobWebhook] = Field(default=[], description="Who is told of the job, and how that stands.")
+
+
+class WebhookMessage(Job):
+    """What a webhook is sent: the job as it stands, and what happened to it; `webhooks` is empty."""
+
+    type: Literal["job.completed", "job.output", "job.progress"]
 
 
 class JobList(Schema):

@@ -30,12 +30,20 @@ from service.api.requests.executor import BoundedExecutor, Slots
 from service.api.requests.gate import Gate
 from service.api.requests.rates import Rates
 from service.api.requests.uploads import Uploads
+from service.api.requests.webhooks import WebhookChecks
 from service.api.result_cache import ResultCache
-from service.api.routes import datasets, documentation, events, health, jobs, models, pages, sessions
+from service.api.routes import datasets, documentation, events, health, jobs, models, pages, sessions, webhooks
 from service.api.routes.methods import make_router
 from service.api.watching import JobServices
 from service.composition.access import open_authenticator
-from service.composition.jobs import make_data_folder, open_artifacts, open_reconciler, open_store, open_workforce
+from service.composition.jobs import (
+    make_data_folder,
+    open_artifacts,
+    open_destinations,
+    open_reconciler,
+    open_store,
+    open_workforce,
+)
 from service.composition.limits import cell_bounds, image_limits, job_rules, owner_limits
 from service.composition.models import READINESS_MODEL, open_batcher, open_datasets, open_shared_catalog
 from service.engine.allowance import Memory
@@ -61,6 +69,8 @@ _PARSERS: Final = 2
 _DATASET_THREADS: Final = 2
 # How long a request waits until there is memory for its picture: others take a second or two.
 _MEMORY_PATIENCE_SECONDS: Final = 10.0
+# Threads that look the hosts of webhooks up, which only wait.
+_LOOKUP_THREADS: Final = 4
 # Of the picture that warms a network of open size up.
 _OPEN_SIDE: Final = 96
 _MODES: Final = {
@@ -78,7 +88,7 @@ def create_app(settings: Settings) -> FastAPI:
     authenticator = open_authenticator(settings)
     store, artifacts = open_store(settings), open_artifacts(settings)
     workforce = open_workforce(settings, store)
-    reconciler = open_reconciler(settings, store, artifacts, workforce)
+    reconciler = open_reconciler(settings, store, artifacts, workforce, workforce)
     metrics = Metrics()
     device = open_batcher(settings, metrics)
     services = Services(
@@ -99,6 +109,10 @@ def create_app(settings: Settings) -> FastAPI:
         ),
         memory=_open_memory(settings),
         times=Times(limits.request_seconds, limits.dataset_check_seconds),
+        webhooks=WebhookChecks(
+            open_destinations(settings),
+            BoundedExecutor(running=_LOOKUP_THREADS, waiting=limits.waiting_requests, name="lookup"),
+        ),
         image_limits=image_limits(settings),
         body_limits=_body_limits(settings),
         jobs_mode=settings.jobs_mode,
@@ -124,9 +138,8 @@ def create_app(settings: Settings) -> FastAPI:
             authenticator.keys.close()
         services.jobs.stopping.set()
         services.rates.close()
-        services.executor.close()
-        services.parsing.close()
-        services.dataset_checks.close()
+        for executor in (services.executor, services.parsing, services.dataset_checks, services.webhooks.executor):
+            executor.close()
         reconciler.close()
         await anyio.to_thread.run_sync(workforce.close)
         services.jobs.executor.close()
@@ -144,13 +157,14 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.services = services
     _add_middleware(app, settings, services, authenticator)
     problems.install(app)
-    openapi.install(app, METHODS.values())
+    openapi.install(app, METHODS.values(), asks_for_keys=authenticator is not None)
     documentation.install(app)
     # Before the folder of the page's files, which takes all of `/ui`.
     app.include_router(sessions.make_router(authenticator))
     pages.install(app)
+    webhooks.install(app)
     methods = make_router(METHODS.values())
-    for router in (models.router, methods, datasets.router, jobs.router, events.router, health.router):
+    for router in (models.router, methods, datasets.router, jobs.router, events.router, webhooks.router, health.router):
         app.include_router(router)
     return app
 
@@ -180,8 +194,13 @@ def _add_middleware(app: FastAPI, settings: Settings, services: Services, authen
         refused=services.metrics.refuse,
     )
     if authenticator is not None:
-        roles, free = roles_of(METHODS), settings.metrics_without_key
-        app.add_middleware(KeyGuard, authenticator=authenticator, roles=roles, metrics_are_free=free)
+        app.add_middleware(
+            KeyGuard,
+            authenticator=authenticator,
+            roles=roles_of(METHODS),
+            refused=services.metrics.refuse,
+            metrics_are_free=settings.metrics_without_key,
+        )
     app.add_middleware(OriginGuard, listed=settings.cors_origins)
     if settings.cors_origins:
         app.add_middleware(ListedOrigins, origins=settings.cors_origins)
@@ -219,6 +238,7 @@ def _open_admission(settings: Settings) -> Admission:
             seconds=limits.body_timeout_seconds,
             rate=limits.body_bytes_per_second,
             at_a_time=limits.owner_requests_at_a_time,
+            wait_seconds=limits.wait_seconds,
         )
     )
 

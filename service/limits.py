@@ -35,6 +35,13 @@ class Limits(BaseModel):
     waiting_requests: int = Field(
         64, ge=0, description="Requests that may wait beyond those, as far as they are answered in time; then 503."
     )
+    wait_seconds: float = Field(
+        0.1,
+        gt=0,
+        description="How long a request may wait for others of its owner, or of everybody without keys, by the time "
+        "that the last answers took; then 503. Sixteen are taken at once however long. With more, larger bursts are "
+        "taken whole, and wait.",
+    )
     body_bytes: int = Field(
         2**29,
         ge=2**24,

@@ -10,6 +10,7 @@ import sys
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Final, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import (
@@ -20,6 +21,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from service.egress.addresses import parse_allowed
 from service.limits import Limits
 from service.models.remote.locations import is_url
 from service.models.remote.registry import name_models
@@ -41,6 +43,18 @@ def _split(value: object) -> object:
 def _split_places(value: object) -> object:
     """A path is one folder, whatever is in its name; a text may name several."""
     return (str(value),) if isinstance(value, Path) else () if value is None else _split(value)
+
+
+def _require_public_url(value: str) -> str:
+    parts = urlsplit(value)
+    if value and (parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment):
+        raise ValueError("write a URL such as https://vision.example.com/tools/convscope")
+    return value.rstrip("/")
+
+
+def _require_allowed(value: tuple[str, ...]) -> tuple[str, ...]:
+    parse_allowed(value)
+    return value
 
 
 def _require_origins(value: tuple[str, ...]) -> tuple[str, ...]:
@@ -136,7 +150,7 @@ class Settings(BaseSettings):
         Field(
             (),
             description="Origins whose pages may ask from a browser (CORS), such as "
-            "`https://lab.example,http://localhost:3000`, with a key in a header, not with the page's cookie. Empty: "
+            "`https://lab.example,http://localhost:3000`, with a key in a header, never with the page's cookie. Empty: "
             "none but the service's own.",
         )
     )
@@ -155,6 +169,19 @@ class Settings(BaseSettings):
     )
     session_seconds: float = Field(
         43_200, gt=0, description="How long somebody who has signed in on the page stays so; revoking the key ends it."
+    )
+    public_url: Annotated[str, AfterValidator(_require_public_url)] = Field(
+        "",
+        description="Where clients reach the service, such as `https://vision.example.com/tools/convscope`: links in "
+        "what webhooks are sent begin with it. Services and workers need the same. Empty: links without a host.",
+    )
+    webhooks_allow: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split), AfterValidator(_require_allowed)] = (
+        Field(
+            (),
+            description="Hosts and networks inside that webhooks may be sent to, also by http, such as "
+            "`hooks.lab.example.com,10.1.0.0/16`. Else they go to public addresses alone, by https. Services and "
+            "workers need the same.",
+        )
     )
     models: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_places)] = Field(
         (),

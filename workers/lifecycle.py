@@ -18,12 +18,11 @@ from celery.signals import (
     worker_shutting_down,
 )
 
-from service.composition.jobs import make_data_folder, open_artifacts, open_store
+from service.composition.jobs import make_data_folder, open_artifacts, open_reconciler, open_store
 from service.composition.limits import image_limits, job_limits
 from service.composition.models import READINESS_MODEL, open_catalog
 from service.engine.methods import METHODS
 from service.errors import ConvscopeError
-from service.jobs.reconciler import Reconciler
 from service.jobs.store.port import JobStore, JobsUnavailableError, Overdue, Worker
 from service.jobs.worker.celery_notifier import CeleryNotifier
 from service.jobs.worker.execution import Execution, Retries
@@ -124,10 +123,7 @@ class _Pool:
 
 @worker_ready.connect
 def _look_after_jobs(sender: "Consumer", **_: object) -> None:
-    jobs = settings.jobs
-    Reconciler(
-        _store(), open_artifacts(settings), _notifier(), _Pool(sender), jobs.sweep_seconds, jobs.cancel_seconds
-    ).start()
+    open_reconciler(settings, _store(), open_artifacts(settings), _notifier(), _Pool(sender)).start()
 
 
 @worker_shutting_down.connect

@@ -16,6 +16,7 @@ from service.api.requests.bodies import BodyLimits
 from service.api.requests.executor import BoundedExecutor
 from service.api.requests.rates import Rates
 from service.api.requests.uploads import Uploads
+from service.api.requests.webhooks import WebhookChecks
 from service.api.result_cache import ResultCache
 from service.api.watching import JobServices
 from service.engine.allowance import Allowance, Memory
@@ -48,6 +49,7 @@ class Services:
     dataset_uploads: Uploads
     memory: Memory
     times: Times
+    webhooks: WebhookChecks
     image_limits: ImageLimits
     body_limits: BodyLimits
     jobs_mode: str

@@ -17,6 +17,7 @@ from service.engine.model import Model
 from service.engine.running import request as engine
 from service.errors import ConvscopeError
 from service.jobs.store.bounds import OwnerLimits
+from service.jobs.store.outbox import Webhook
 from service.jobs.store.port import Snapshot
 from service.jobs.submission import Draft, draft_job, fingerprint
 from service.jobs.view import describe, is_final, job_route, make_result, stored_images
@@ -26,7 +27,10 @@ RETRY_AFTER_SECONDS = 1
 
 @dataclass(frozen=True)
 class Asked:
-    """What `caller` asked for; `version` is None where it named none, `versions` are several, to be compared."""
+    """What `caller` asked for; `version` is None where it named none, `versions` are several, to be compared.
+
+    `webhook` is told of the job.
+    """
 
     caller: Caller
     model: str
@@ -34,6 +38,7 @@ class Asked:
     work: engine.Request
     media_type: str
     versions: tuple[str, ...] = ()
+    webhook: Webhook | None = None
 
 
 async def answer_with_job(request: Request, services: Services, asked: Asked) -> Response:
@@ -71,6 +76,7 @@ async def _submit(request: Request, services: Services, asked: Asked) -> str:
             jobs.submissions.send,
             fresh=wants_fresh(request.headers),
             idempotency_key=key,
+            webhook=asked.webhook,
             owner_limits=_limits(jobs.owner_limits, asked.caller),
         )
         submission = await jobs.call(send, draft)
@@ -115,7 +121,10 @@ def _fingerprint(asked: Asked) -> str:
     image = None if work.image is None else work.image.sha256
     params = work.params.model_dump(mode="json")
     images = None if work.images is None else work.images.sha256
-    return fingerprint([work.method.name, asked.model, asked.version, params, image, images, asked.versions])
+    facts: list[object] = [work.method.name, asked.model, asked.version, params, image, images, asked.versions]
+    # Another one is another request, but not another job.
+    told = [] if asked.webhook is None else [asked.webhook.url, asked.webhook.events]
+    return fingerprint(facts + told)
 
 
 async def _present(services: Services, asked: Asked, snapshot: Snapshot, base: str, *, waited: bool) -> Response:

@@ -5,7 +5,9 @@ In a form everything is text, so that its fields have plain types; JSON has null
 
 from typing import Final, Literal
 
+from schemas.webhooks import WEBHOOK_EVENTS
 from service.api.fragments import Fragment
+from service.egress.destinations import MAX_URL
 from service.engine.kinds.method import AnyMethod
 
 REFERENCE: Final = "#/components/schemas/{model}"
@@ -27,6 +29,27 @@ _VERSIONS: Final = {
         "Versions of the model to be compared, in a job: `1,2,5`, or `all`, oldest first. Not where the path names one."
     ),
     "examples": ["1,2"],
+}
+_WEBHOOK: Final = {
+    "type": "string",
+    "format": "uri",
+    "maxLength": MAX_URL,
+    "description": "Where a job answers: a URL, by https, to which the job is sent when it has ended.",
+    "examples": ["https://hooks.example.com/convscope"],
+}
+_EVENTS_ABOUT: Final = "What it is told: `completed` (by default), `output` (each picture), `progress`."
+_WEBHOOK_EVENTS: Final[Fragment] = {
+    "type": "string",
+    "description": f"{_EVENTS_ABOUT} Several with commas, or as repeated fields.",
+    "examples": ["completed,output"],
+}
+_WEBHOOK_EVENT_LIST: Final[Fragment] = {
+    "anyOf": [
+        {"type": "array", "items": {"enum": list(WEBHOOK_EVENTS)}, "minItems": 1, "maxItems": 10},
+        {"type": "string"},
+    ],
+    "description": _EVENTS_ABOUT,
+    "examples": [["completed", "output"]],
 }
 Kind = Literal["Form", "Body"]
 _FILES: Final[dict[Kind, Fragment]] = {"Form": {"format": "binary"}, "Body": {"contentEncoding": "base64"}}
@@ -64,7 +87,13 @@ def _describe(method: AnyMethod, kind: Kind, parameters: dict[str, Fragment]) ->
     return {
         "title": component_name(method, kind),
         "description": description,
-        "properties": ways | parameters | {"versions": _VERSIONS},
+        "properties": ways
+        | parameters
+        | {
+            "versions": _VERSIONS,
+            "webhook": _WEBHOOK,
+            "webhook_events": _WEBHOOK_EVENTS if kind == "Form" else _WEBHOOK_EVENT_LIST,
+        },
     }
 
 

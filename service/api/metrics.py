@@ -19,7 +19,7 @@ from prometheus_client import (
     ProcessCollector,
     generate_latest,
 )
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -30,6 +30,7 @@ from service.api.requests.admission import Admission
 from service.api.requests.executor import BoundedExecutor
 from service.engine.batching import DynamicBatcher
 from service.errors import ConvscopeError
+from service.jobs.store.outbox import SETTLEMENTS, DeliveryCounts
 from service.jobs.store.port import JobStore
 
 CONTENT_TYPE: Final = CONTENT_TYPE_PLAIN_0_0_4
@@ -149,14 +150,15 @@ class _AdmissionCollector(Collector):
 
 @dataclass(frozen=True)
 class _JobsCollector(Collector):
-    """Two gauges from the store. One that does not answer costs no other metric."""
+    """What the store tells, of all processes. One that does not answer costs no other metric."""
 
     store: JobStore
 
-    def collect(self) -> Iterator[GaugeMetricFamily]:
+    def collect(self) -> Iterator[GaugeMetricFamily | CounterMetricFamily]:
         counts: dict[str, int] | None = None
+        deliveries: DeliveryCounts | None = None
         with suppress(ConvscopeError):
-            counts = self.store.outstanding()
+            counts, deliveries = self.store.outstanding(), self.store.delivery_counts()
         yield GaugeMetricFamily(
             "convscope_job_store_up", "Whether the job records can be read.", int(counts is not None)
         )
@@ -165,6 +167,14 @@ class _JobsCollector(Collector):
             for queue in sorted({*QUEUES, *counts}):
                 chunks.add_metric([queue], counts.get(queue, 0))
             yield chunks
+        if deliveries is not None:
+            yield GaugeMetricFamily("convscope_webhooks_pending", "Webhooks with an event to send.", deliveries.pending)
+            attempts = CounterMetricFamily(
+                "convscope_webhook_attempts", "Attempts to send an event, by what came of them.", labels=["outcome"]
+            )
+            for outcome in SETTLEMENTS:
+                attempts.add_metric([outcome], deliveries.outcomes.get(outcome, 0))
+            yield attempts
 
 
 class RequestMeter:

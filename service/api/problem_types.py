@@ -149,6 +149,28 @@ PROBLEMS: Final[dict[str, ProblemType]] = {
     "job_expired": ProblemType(410, "Job expired", "The job's time is over and its pictures are gone; send it again."),
     "job_ended": ProblemType(409, "Job has ended", "A job that has succeeded or failed cannot be cancelled."),
     "image_not_found": ProblemType(404, "Unknown picture", "The job has no such picture, or not yet; it lists them."),
+    "bearer_required": ProblemType(
+        403,
+        "Told to a key alone",
+        "The page's cookie does not do here: send the key itself as `Authorization: Bearer KEY`.",
+    ),
+    "webhooks_full": ProblemType(
+        409,
+        "Too many webhooks",
+        "Equal requests share a job, and it tells as many webhooks as a job may: look at it, or have a job of your own "
+        "with `Cache-Control: no-cache`.",
+    ),
+    "webhook_without_job": ProblemType(
+        422,
+        "Nothing to be told of",
+        "A webhook is told of jobs, and this request is answered at once: send it with `Prefer: respond-async`.",
+    ),
+    "address_refused": ProblemType(
+        422,
+        "Address refused",
+        "The service sends nothing to this URL: it is none, is not https, or its host has no public address. Whoever "
+        "runs the service may allow hosts and networks inside (`CONVSCOPE_WEBHOOKS_ALLOW`).",
+    ),
     "idempotency_key_reused": ProblemType(
         422, "Idempotency-Key reused", "The key came with another request before; make a new one for each request."
     ),

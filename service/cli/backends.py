@@ -15,6 +15,7 @@ from schemas.methods import MethodParams
 from schemas.models import LayerList, ModelList
 from schemas.results import Result
 from service.cli.datasets import PictureDataset
+from service.cli.exits import Exit, fail
 from service.cli.speech import speak
 from service.client import Client, ServiceError
 from service.composition.limits import image_limits, job_limits
@@ -75,7 +76,11 @@ OpenBackend = Callable[[str | None], AbstractContextManager[Backend]]
 def open_backend(server: str | None) -> Iterator[Backend]:
     """The places of the real program, set up by the environment."""
     if server is not None:
-        with Client(server) as client:
+        try:
+            client = Client(server)
+        except ServiceError as error:
+            fail(error, Exit.KEY)
+        with client:
             yield Remote(client)
         return
     settings = read_settings()

@@ -24,11 +24,21 @@ class Exit(IntEnum):
     ALL_FAILED = 4
     SERVICE = 5
     DIFFERENT = 6
+    KEY = 7
     INTERRUPTED = 130
 
 
 _OF_THE_MODEL = {"model_not_found", "version_not_found", "model_failed", "weights_unavailable", "method_unavailable"}
-_OF_THE_SERVICE = {"unreachable", "timeout", "unexpected_answer", "server_busy", "not_found"}
+_OF_THE_SERVICE = {
+    "unreachable",
+    "timeout",
+    "unexpected_answer",
+    "server_busy",
+    "not_found",
+    "rate_limited",
+    "owner_limit_reached",
+}
+_OF_THE_KEY = {"key_missing", "key_invalid", "role_insufficient"}
 
 
 def judge(problem: AnyProblem) -> Exit | None:
@@ -37,6 +47,8 @@ def judge(problem: AnyProblem) -> Exit | None:
         return Exit.MODEL
     if problem.code in _OF_THE_SERVICE:
         return Exit.SERVICE
+    if problem.code in _OF_THE_KEY:
+        return Exit.KEY
     return Exit.PARAMETERS if problem.code == "invalid_parameters" or _points_to_parameter(problem) else None
 
 
@@ -55,4 +67,6 @@ def fail(problem: AnyProblem, exit_code: Exit) -> NoReturn:
 
 
 def say(problem: AnyProblem) -> str:
-    return f"{problem.detail} [{problem.code}]"
+    # Never an option: that would stand in the shell's history, and in the list of processes.
+    advice = "; here the key is what CONVSCOPE_KEY holds" if problem.code in _OF_THE_KEY else ""
+    return f"{problem.detail}{advice} [{problem.code}]"

@@ -22,6 +22,7 @@ from schemas.methods import MethodList
 from schemas.models import LayerList, ModelDetail, ModelList
 from schemas.results import Answer, Result, ResultImage
 from service.client.connection import Connection, FormPart, ServiceError, read
+from service.client.key import find_key
 from service.client.watching import JobEvent, watch
 
 __all__ = ["Client", "JobEvent", "ServiceError"]
@@ -33,19 +34,21 @@ _WAIT_SECONDS = 5
 class Client:
     """A service at a URL. Every call raises ServiceError; close it, or use it in a `with`.
 
-    A busy service (an answer with `Retry-After`) is asked again until `patience_seconds` are over.
+    A busy service (an answer with `Retry-After`) is asked again until `patience_seconds` are over. `key` is sent with
+    every request; by default that of the environment variable `CONVSCOPE_KEY`, where there is one.
     """
 
     def __init__(
         self,
         url: str,
         *,
+        key: str | None = None,
         timeout_seconds: float = 300,
         patience_seconds: float = 60,
         transport: httpx2.BaseTransport | None = None,
     ) -> None:
         self._connection = Connection(
-            url, timeout_seconds=timeout_seconds, patience_seconds=patience_seconds, transport=transport
+            url, find_key(key), timeout_seconds=timeout_seconds, patience_seconds=patience_seconds, transport=transport
         )
 
     def run(  # noqa: PLR0913 - the API's own fields

@@ -44,11 +44,23 @@ class Connection:
     """A service at a URL. A busy one is asked again until `patience_seconds` are over."""
 
     def __init__(
-        self, url: str, *, timeout_seconds: float, patience_seconds: float, transport: httpx2.BaseTransport | None
+        self,
+        url: str,
+        key: str | None = None,
+        *,
+        timeout_seconds: float,
+        patience_seconds: float,
+        transport: httpx2.BaseTransport | None,
     ) -> None:
         self._url = url.rstrip("/")
         self.patience_seconds = patience_seconds
-        self._http = httpx2.Client(timeout=httpx2.Timeout(timeout_seconds, connect=10), transport=transport)
+        self._http = httpx2.Client(
+            timeout=httpx2.Timeout(timeout_seconds, connect=10),
+            transport=transport,
+            headers={"Authorization": f"Bearer {key}"} if key else {},
+            # To another place the key must not go.
+            follow_redirects=False,
+        )
 
     def close(self) -> None:
         self._http.close()

@@ -22,14 +22,17 @@ def open_authenticator(settings: Settings) -> Authenticator | None:
     """What asks for keys; None where none are asked for. Raises AccessError."""
     if settings.api_keys is None:
         _require_loopback(settings)
+        logger.info("no keys are asked for (CONVSCOPE_API_KEYS)")
         return None
+    path = settings.api_keys
     try:
-        keys = WatchedKeys(settings.api_keys)
+        keys = WatchedKeys(path)
     except KeyFileError as error:
         raise AccessError(
-            f"CONVSCOPE_API_KEYS: {settings.api_keys}: {error}. 'convscope keys new NAME --role admin' makes a key and "
+            f"CONVSCOPE_API_KEYS: {path}: {error}. 'convscope keys new NAME --role admin' makes a key and "
             "its file; 'convscope keys list' reads one"
         ) from error
+    logger.info("%d keys in %s: nothing but probes and pages is answered without one", len(keys.current), path)
     return Authenticator(keys, Sessions(partial(find_session_secret, settings), settings.session_seconds))
 
 

@@ -2,11 +2,16 @@
 
 import logging
 
+from service.egress.addresses import parse_allowed
+from service.egress.destinations import Destinations
 from service.jobs.artifacts import Artifacts, StorageLimits
-from service.jobs.reconciler import Reconciler, Workforce
+from service.jobs.reconciler import Reconciler, Supervisor, Workforce
 from service.jobs.store.port import JobStore, Rules
 from service.jobs.store.sqlite import SqliteJobStore
+from service.jobs.webhooks.dispatcher import Dispatcher
+from service.jobs.webhooks.sending import Sender
 from service.jobs.worker.embedded import EmbeddedWorker
+from service.jobs.worker.notifier import Notifier
 from service.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -45,9 +50,21 @@ def open_workforce(settings: Settings, store: JobStore) -> Workforce:
     return EmbeddedWorker(store, settings.model_dump_json(), grace_seconds=settings.worker.grace_seconds)
 
 
-def open_reconciler(settings: Settings, store: JobStore, artifacts: Artifacts, workforce: Workforce) -> Reconciler:
+def open_reconciler(
+    settings: Settings, store: JobStore, artifacts: Artifacts, notifier: Notifier, supervisor: Supervisor
+) -> Reconciler:
     jobs = settings.jobs
-    return Reconciler(store, artifacts, workforce, workforce, jobs.sweep_seconds, jobs.cancel_seconds)
+    dispatcher = open_dispatcher(settings, store)
+    return Reconciler(store, artifacts, notifier, supervisor, jobs.sweep_seconds, jobs.cancel_seconds, dispatcher)
+
+
+def open_dispatcher(settings: Settings, store: JobStore) -> Dispatcher:
+    return Dispatcher(store, Sender(open_destinations(settings)), settings.public_url or settings.root_path)
+
+
+def open_destinations(settings: Settings) -> Destinations:
+    """Where the service sends what clients ask it to send."""
+    return Destinations(parse_allowed(settings.webhooks_allow), "CONVSCOPE_WEBHOOKS_ALLOW")
 
 
 def make_data_folder(settings: Settings) -> None:

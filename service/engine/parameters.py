@@ -40,7 +40,7 @@ def validate(params: type[P], given: Mapping[str, object]) -> P:
     else:
         if not unknown:
             return valid
-    known = ["image", "images", "dataset", "versions", *params.model_fields]
+    known = ["image", "images", "dataset", "versions", "webhook", "webhook_events", *params.model_fields]
     problems += [_explain_unknown(name, known) for name in unknown[:_MAX_UNKNOWN]]
     if len(unknown) > _MAX_UNKNOWN:
         problems.append(ProblemError(pointer="#", detail=f"{len(unknown) - _MAX_UNKNOWN} more parameters are unknown"))

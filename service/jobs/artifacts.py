@@ -23,8 +23,8 @@ from fsspec.implementations.local import LocalFileSystem
 from schemas.jobs import StoredImage
 from schemas.results import ResultImage
 from service.errors import ConvscopeError, StorageFullError
+from service.jobs.durable import remove_unless_touched, total_bytes, write_durably, write_once
 from service.jobs.quota import Quota
-from service.jobs.store.durable import remove_unless_touched, total_bytes, write_durably, write_once
 
 logger = logging.getLogger(__name__)
 

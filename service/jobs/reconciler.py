@@ -9,6 +9,7 @@ from typing import Final, Protocol
 from service.errors import ConvscopeError
 from service.jobs.artifacts import Artifacts
 from service.jobs.store.port import JobStore, Overdue
+from service.jobs.webhooks.dispatcher import Dispatcher
 from service.jobs.worker.notifier import Notifier
 
 logger = logging.getLogger(__name__)
@@ -43,7 +44,8 @@ class Reconciler:
     """Rounds on a thread of its own: overdue leases are ended, wake-ups sent again, what has expired is removed.
 
     A process of the supervised worker that has not noticed within `cancel_seconds` that its job has ended is stopped.
-    Rounds of several processes do not disturb each other: the store's sweep is atomic.
+    Rounds of several processes do not disturb each other: the store's sweep is atomic. Webhooks are sent beside them,
+    on threads of their own.
     """
 
     store: JobStore
@@ -52,14 +54,17 @@ class Reconciler:
     supervisor: Supervisor
     sweep_seconds: float
     cancel_seconds: float
+    dispatcher: Dispatcher
     _collected: float = field(default=-COLLECT_SECONDS, init=False)
     _closed: Event = field(default_factory=Event, init=False)
 
     def start(self) -> None:
         Thread(target=self._run, name="reconciler", daemon=True).start()
+        self.dispatcher.start()
 
     def close(self) -> None:
         self._closed.set()
+        self.dispatcher.close()
 
     def reconcile_once(self) -> None:
         """One round. Raises JobsUnavailableError or StorageUnavailableError; what was done stays done."""

@@ -21,6 +21,7 @@ from service.engine.running.request import Request
 from service.engine.versions.comparison import plan_versions
 from service.jobs.artifacts import Artifacts, Kept
 from service.jobs.store.bounds import Bounds, OwnerLimitReachedError, OwnerLimits
+from service.jobs.store.outbox import Webhook
 from service.jobs.store.port import JobStore, QueueFullError, Submission
 from service.jobs.worker.notifier import Notifier
 
@@ -114,8 +115,12 @@ class Submissions:
         fresh: bool = False,
         idempotency_key: str | None = None,
         owner_limits: OwnerLimits | None = None,
+        webhook: Webhook | None = None,
     ) -> Submission:
-        """Make the job, or find the one that does the same. Raises what store and artifacts raise."""
+        """Make the job, or find the one that does the same; `webhook` is told of either.
+
+        Raises what store and artifacts raise.
+        """
         bounds = Bounds(self._max_queued, owner_limits)
         # Whatever can refuse does so before anything is stored.
         if self._store.admits(draft.record, None if fresh else draft.duplicate_key, bounds):
@@ -130,6 +135,7 @@ class Submissions:
                 fresh=fresh,
                 idempotency_key=idempotency_key,
                 bounds=bounds,
+                webhook=webhook,
             )
         except (QueueFullError, OwnerLimitReachedError):
             # Another took the last place meanwhile. After any other error the record may be written all the same.

@@ -17,6 +17,8 @@ from schemas.jobs import (
     StoredImage,
 )
 from schemas.results import Answer
+from schemas.webhooks import JobWebhook, WebhookState
+from service.jobs.store.outbox import WebhookStatus
 from service.jobs.store.port import Chunk, Snapshot
 
 
@@ -49,7 +51,7 @@ def describe(snapshot: Snapshot, base: str, *, shows_owner: bool = False) -> Job
     """The job with its result, or with the pictures that are ready so far."""
     summary, result = summarize(snapshot, base, shows_owner=shows_owner), make_result(snapshot, base)
     images = [] if result else _link(snapshot, stored_images(snapshot), base)
-    return Job(**_members(summary, JobSummary), images=images, result=result)
+    return Job(**_members(summary, JobSummary), images=images, result=result, webhooks=_webhooks(snapshot))
 
 
 def make_result(snapshot: Snapshot, base: str) -> JobResult | None:
@@ -105,6 +107,29 @@ def _link(snapshot: Snapshot, images: Iterable[StoredImage], base: str) -> list[
     return [
         JobImage(**image.model_dump(exclude={"file", "size"}), href=f"{route}/images/{image.name}") for image in images
     ]
+
+
+def _webhooks(snapshot: Snapshot) -> list[JobWebhook]:
+    return [
+        JobWebhook(
+            receiver=webhook.receiver,
+            events=list(webhook.events),
+            state=_webhook_state(webhook, is_final(snapshot)),
+            attempts=webhook.attempts,
+            last_status=webhook.last_status,
+            last_error=webhook.last_error,
+            next_at=None if webhook.due is None else _time(webhook.due),
+        )
+        for webhook in snapshot.webhooks
+    ]
+
+
+def _webhook_state(webhook: WebhookStatus, has_ended: bool) -> WebhookState:  # noqa: FBT001
+    if webhook.ending is not None:
+        return webhook.ending
+    if webhook.due is not None:
+        return "pending"
+    return "delivered" if has_ended else "waiting"
 
 
 def _members(value: Answer | JobSummary, kind: type[Answer | JobSummary]) -> dict[str, object]:

@@ -77,7 +77,7 @@ function row(job) {
   return el("li", { "aria-current": job.id === state.job ? "true" : undefined },
     el("span", { class: "state", "data-state": job.state }, isFinal(job) ? stateName(job.state) : `${stateName(job.state)} ${percent(job.progress.fraction)}`),
     el("span", { class: "what" }, el("b", {}, job.method), ` ${job.model} `, el("span", { class: "hint" },
-      asked.map(([name, value]) => `${name} ${value}`).join(", "), " ", moment(job.created_at))),
+      [job.owner, ...asked.map(([name, value]) => `${name} ${value}`)].filter(Boolean).join(", "), " ", moment(job.created_at))),
     el("span", { class: "row" }, act("show", t("jobs.show"), () => update({ job: job.id }, { push: true })),
       !isFinal(job) && act("cancel", t("job.cancel"), () => change(() => postEmpty(resolve(job.links.cancel)), () => t("jobs.cancelled"))),
       act("delete", t("jobs.delete"), () => forget(job))));

@@ -16,12 +16,12 @@ export async function prepareSession() {
   find("#sign-out").addEventListener("click", leave);
   onAwaited(show);
   setSession(await get(SESSION));
+  showAccount();
   if (current().keys && !current().owner) {
     document.body.classList.add("signed-out");
     await awaitSignIn();
     document.body.classList.remove("signed-out");
   }
-  showAccount();
 }
 
 function showAccount() {
@@ -49,7 +49,7 @@ async function enter(event) {
   button.disabled = true;
   try {
     await signIn(field.value.trim());
-    await accept(await get(SESSION));
+    accept(await get(SESSION));
     field.value = "";
   } catch (error) {
     find("#key-error").textContent = error.code === "key_invalid" ? t("session.invalid") : error.detail ?? String(error);
@@ -62,11 +62,15 @@ async function enter(event) {
 function accept(session) {
   if (!session.owner) throw new Error(t("session.no_cookie"));
   const { owner, role } = current();
-  // What one person has looked at is not shown to another.
-  if (owner && (owner !== session.owner || role !== session.role)) location.reload();
+  if (owner && (owner !== session.owner || role !== session.role)) {
+    // What one person has looked at is not shown to another, and what one has asked for not asked by the other.
+    location.reload();
+    return;
+  }
   find("#sign-in").hidden = true;
   find("#key").removeAttribute("aria-invalid");
   setSession(session);
+  showAccount();
   if (before?.isConnected) before.focus();
 }
 

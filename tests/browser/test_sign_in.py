@@ -93,7 +93,7 @@ def _form(page: Page) -> Locator:
     return region(page, "Sign in")
 
 
-def test_page_is_there_when_one_signs_in_and_keeps_nothing_of_the_key(visit: Any, keyed: Keyed, watch: Watch) -> None:
+def test_page_is_there_until_one_signs_out_and_keeps_nothing_of_the_key(visit: Any, keyed: Keyed, watch: Watch) -> None:
     watch.permit(401)
     page = visit("/?scene=ring")
     field = _form(page).get_by_label("Key", exact=True)
@@ -117,6 +117,10 @@ def test_page_is_there_when_one_signs_in_and_keeps_nothing_of_the_key(visit: Any
     assert (cookie["httpOnly"], cookie["sameSite"], cookie["path"]) == (True, "Strict", "/")
     page.reload()
     expect(heat_map(page, "ring")).to_be_visible()
+    page.get_by_role("button", name="Sign out").click()
+    expect(_form(page)).to_be_visible()
+    expect(heat_map(page)).to_have_count(0)
+    assert page.context.cookies() == []
 
 
 def test_everyone_can_sign_in(visit: Any, keyed: Keyed) -> None:
@@ -183,16 +187,6 @@ def test_page_begins_anew_when_somebody_else_signs_in(visit: Any, keyed: Keyed, 
     page.get_by_role("link", name="Look").click()
     expect(heat_map(page)).to_be_visible()
     expect(region(page, "Photo")).not_to_contain_text(SCENE.name)
-
-
-def test_nothing_is_shown_when_one_has_signed_out(visit: Any, keyed: Keyed) -> None:
-    page = visit()
-    sign_in(page, keyed.keys["alice"])
-    expect(heat_map(page)).to_be_visible()
-    page.get_by_role("button", name="Sign out").click()
-    expect(_form(page)).to_be_visible()
-    expect(heat_map(page)).to_have_count(0)
-    assert page.context.cookies() == []
 
 
 def test_nothing_is_asked_that_the_role_forbids(visit: Any, keyed: Keyed, watch: Watch) -> None:

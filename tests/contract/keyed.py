@@ -1,10 +1,17 @@
 """A service that asks for keys, with one key of each kind. Holds no tests."""
 
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
+import uvicorn
 from starlette.testclient import TestClient
+from starlette.types import ASGIApp
 
 from service.api.access.callers import Role
 from service.api.access.keys.authenticator import Authenticator
@@ -59,3 +66,20 @@ def make_keyed(folder: Path, **settings: Any) -> Keyed:
     path.write_text("".join(line for line in path.read_text().splitlines(keepends=True) if revoked.sha256 not in line))
     keyed.authenticator.keys.look()
     return Keyed(path, keyed.client, keys | {"revoked": secret, "wrong": WRONG, "none": None})
+
+
+@contextmanager
+def serve(app: ASGIApp) -> Iterator[str]:
+    """An application behind a real socket, without what its start would load."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        server = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_config=None, ws="none"))
+        thread = Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        while not server.started:
+            time.sleep(0.01)
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            thread.join()

@@ -138,8 +138,13 @@ def test_what_is_free_is_answered_when_no_key_comes(keyed: Keyed, path: str, sta
 
 def test_metrics_are_free_when_the_setting_says_so(keyed: Keyed, tmp_path: Path) -> None:
     assert keyed.client.get("/metrics").status_code == 401
-    response = make_keyed(tmp_path, metrics_without_key=True).client.get("/metrics")
+    free = make_keyed(tmp_path, metrics_without_key=True)
+    for path, kind in (("/v1/jobs", "none"), ("/v1/jobs", "wrong"), ("/v1/jobs", "read"), ("/nowhere", "none")):
+        free.client.get(path, headers=free.headers(kind))
+    response = free.client.get("/metrics")
     assert response.status_code == 200
+    for code, number in {"key_missing": 2, "key_invalid": 1, "role_insufficient": 1}.items():
+        assert f'convscope_requests_refused_total{{reason="{code}"}} {number}.0' in response.text
     assert re.search(r"^convscope_keys_age_seconds \d", response.text, re.MULTILINE)
 
 

@@ -1,29 +1,28 @@
 """Keys at a real server: when it starts at all, what ends with a key, and that no key is written anywhere."""
 
 import asyncio
-import socket
+import re
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from threading import Event, Thread
+from threading import Event
 
 import httpx2
 import pytest
-import uvicorn
 from click.testing import CliRunner
 from starlette.responses import StreamingResponse
 
 from service.api.access.keys.changing import add_key, revoke_keys
+from service.api.access.keys.key_file import read_keys
 from service.cli import main
 from service.settings import Settings
-from tests.contract.keyed import WRONG, Keyed, make_keyed
+from tests.contract.keyed import WRONG, Keyed, make_keyed, serve
 from tests.server import ROOT, Server
 
 
-def serve(monkeypatch: pytest.MonkeyPatch, folder: Path, **environment: str) -> str:
+def refuse_start(monkeypatch: pytest.MonkeyPatch, folder: Path, **environment: str) -> str:
     """What `convscope serve` says that must not start."""
     monkeypatch.setenv("CONVSCOPE_DATA", str(folder / "data"))
     for name, value in environment.items():
@@ -37,7 +36,7 @@ def serve(monkeypatch: pytest.MonkeyPatch, folder: Path, **environment: str) -> 
 def test_service_does_not_start_when_others_reach_it_without_keys(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, host: str
 ) -> None:
-    said = serve(monkeypatch, tmp_path, CONVSCOPE_HOST=host)
+    said = refuse_start(monkeypatch, tmp_path, CONVSCOPE_HOST=host)
     for words in ("CONVSCOPE_API_KEYS", "convscope keys new", "CONVSCOPE_OPEN=true"):
         assert words in said
 
@@ -46,12 +45,12 @@ def test_service_does_not_start_when_its_key_file_is_not_in_order(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     path = tmp_path / "keys"
-    assert "No such file" in serve(monkeypatch, tmp_path, CONVSCOPE_API_KEYS=str(path))
+    assert "No such file" in refuse_start(monkeypatch, tmp_path, CONVSCOPE_API_KEYS=str(path))
     path.write_text("# mine\nalice user abc\n")
-    said = serve(monkeypatch, tmp_path, CONVSCOPE_API_KEYS=str(path))
+    said = refuse_start(monkeypatch, tmp_path, CONVSCOPE_API_KEYS=str(path))
     assert f"{path}: line 2: second comes the role" in said
     assert "convscope keys new" in said
-    assert "is no file" in serve(monkeypatch, tmp_path, CONVSCOPE_API_KEYS=str(tmp_path))
+    assert "is no file" in refuse_start(monkeypatch, tmp_path, CONVSCOPE_API_KEYS=str(tmp_path))
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost", "127.5.5.5"])
@@ -67,6 +66,26 @@ def test_open_service_says_so(tmp_path: Path, caplog: pytest.LogCaptureFixture) 
     settings = Settings(_env_file=None, host="0.0.0.0", open=True, data=tmp_path)
     assert open_authenticator(settings) is None
     assert "whoever reaches 0.0.0.0 may use all" in caplog.text
+
+
+_PASTED = r"^(?:# *docker compose run --rm -T|.venv/bin/convscope|convscope) (keys [^>#`\n]*)"
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/keys.md", "docker-compose.yml"])
+def test_commands_for_keys_work_when_they_are_pasted(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, page: str
+) -> None:
+    path = tmp_path / "keys"
+    monkeypatch.setenv("CONVSCOPE_API_KEYS", str(path))
+    text = (ROOT / page).read_text(encoding="utf-8")
+    commands = re.findall(_PASTED, text, re.MULTILINE)
+    assert commands
+    for command in commands:
+        # The id in the page is that of nobody's key.
+        ids = [key.id for key in read_keys(path)] if path.exists() else [""]
+        words = [{"5f70bf18a0860070": ids[0], "NAME": "me"}.get(word, word) for word in command.split()]
+        result = CliRunner().invoke(main, words)
+        assert result.exit_code == 0, (command, result.output)
 
 
 def _convscope(*arguments: str) -> "subprocess.CompletedProcess[str]":
@@ -127,22 +146,6 @@ def test_no_key_is_written_anywhere_when_a_service_runs_for_others(tmp_path: Pat
             assert word not in text
 
 
-@contextmanager
-def _served(keyed: Keyed) -> Iterator[str]:
-    """The application behind a real socket, without what its start would load."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        config = uvicorn.Config(keyed.client.app, lifespan="off", log_config=None, ws="none")
-        server = uvicorn.Server(config)
-        thread = Thread(target=server.run, kwargs={"sockets": [listener]})
-        thread.start()
-        while not server.started:
-            time.sleep(0.01)
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-        server.should_exit = True
-        thread.join()
-
-
 def _add_stream(keyed: Keyed, left: Event) -> None:
     async def tick() -> AsyncIterator[bytes]:
         try:
@@ -172,7 +175,7 @@ def test_stream_of_events_ends_with_its_key(tmp_path: Path, change: Callable[[Ke
     keyed, left = make_keyed(tmp_path), Event()
     _add_stream(keyed, left)
     with (
-        _served(keyed) as url,
+        serve(keyed.client.app) as url,
         httpx2.Client(base_url=url, headers=keyed.headers("admin")) as client,
         client.stream("GET", "/v1/ticks") as response,
     ):
@@ -189,7 +192,7 @@ def test_stream_of_events_ends_with_its_key(tmp_path: Path, change: Callable[[Ke
 
 def test_refusal_is_heard_when_a_large_body_was_on_its_way(tmp_path: Path) -> None:
     keyed = make_keyed(tmp_path)
-    with _served(keyed) as url:
+    with serve(keyed.client.app) as url:
         for headers in ({}, {"Authorization": f"Bearer {WRONG}"}):
             response = httpx2.post(f"{url}/v1/models/none/grad-cam", content=b"x" * 2**24, headers=headers)
             assert response.status_code == 401

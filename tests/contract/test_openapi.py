@@ -1,12 +1,15 @@
 """The OpenAPI document: valid, without loose ends, and plain enough for the generators of clients."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
 
+from service.api.access.keys.roles import roles_of
 from service.engine.methods import METHODS
+from tests.contract.keyed import make_keyed
 
 FORM, JSON = "multipart/form-data", "application/json"
 
@@ -103,6 +106,28 @@ def test_answers_are_the_methods_own_when_it_has_a_route(document: dict[str, Any
         answers = document["paths"][f"/v1/models/{{model}}{route}/{name}"]["post"]["responses"]
         union = answers["200"]["content"][JSON]["schema"]["anyOf"]
         assert [branch["$ref"].rpartition("/")[2] for branch in union] == [*own, f"{stem}JobResult", "Job"]
+
+
+def test_keys_are_stated_as_they_are_asked_for(document: dict[str, Any], tmp_path: Path) -> None:
+    keyed = make_keyed(tmp_path).client.get("/openapi.json").json()
+    assert document["security"] == [{}, {"bearer": []}, {"header": []}]
+    assert keyed["security"] == document["security"][1:]
+    assert keyed | {"security": []} == document | {"security": []}
+    schemes = document["components"]["securitySchemes"]
+    assert {name: scheme["type"] for name, scheme in schemes.items()} == {"bearer": "http", "header": "apiKey"}
+    free = []
+    for path, operations in document["paths"].items():
+        for verb, operation in operations.items():
+            if operation.get("security") == []:
+                free.append(path)
+                assert "x-role" not in operation
+            else:
+                assert "security" not in operation
+                role = roles_of(METHODS)[f"{verb.upper()} {path}"]
+                assert operation["x-role"] == role
+                assert operation["description"].endswith(f"Needs the role `{role}` where keys are asked for.")
+                assert {"401", "403"} <= set(operation["responses"])
+    assert free == ["/livez", "/readyz"]
 
 
 def _follow(document: dict[str, Any], reference: str) -> Any:

@@ -30,8 +30,8 @@ BOUNDED: Final = {
     "few-bytes": {"stored_bytes": 500},
 }
 NEVER: Final = "0" * 32
-# What differs by chance, or says the length of what was compared already.
-_CHANCE: Final = {"date", "content-length"}
+# What differs by chance, counts the caller's own requests, or says the length of what was compared already.
+_CHANCE: Final = {"date", "ratelimit", "content-length"}
 
 
 @dataclass

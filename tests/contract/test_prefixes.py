@@ -1,11 +1,14 @@
 """The service below a path: everything that it writes has the prefix, and only trusted proxies say which one."""
 
+import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
+import yaml
 from pydantic import ValidationError
 from starlette.testclient import TestClient
 
@@ -163,6 +166,8 @@ def test_nothing_is_believed_when_a_stranger_says_it(told: Workshop) -> None:
     assert client.get("/nowhere").json()["instance"] == "/nowhere"
     page = client.get("/", headers={"Accept": "text/html"}).text
     assert PREFIX not in page
+    # Right also below a path that the proxy takes off without a word.
+    assert 'src="ui/app.js"' in page
     # Its own page is the one of the host that it asked for.
     foreign = client.post("/v1/models/tiny/grad-cam", headers={"Origin": "https://evil.example"})
     assert_problem(foreign, 403, "cross_site_refused")
@@ -262,3 +267,14 @@ def test_client_follows_links_below_its_own_url(
         result = client.run(SLOW_CAM.name, "tiny", image=picture, class_index=0)
         assert result.images[0].data.startswith(b"\x89PNG")
         assert job.id in [each.id for each in client.jobs()]
+
+
+def test_examples_for_proxies_lead_to_one_path_and_port() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "proxies.md").read_text(encoding="utf-8")
+    examples = re.findall(r"```(nginx|yaml)\n(.*?)```", page, re.DOTALL)
+    assert [language for language, _ in examples] == ["nginx", "nginx", "yaml", "yaml"]
+    for language, text in examples:
+        # What nginx makes of them, `make foreign` tries.
+        said = json.dumps(yaml.safe_load(text)) if language == "yaml" else text
+        assert PREFIX in said
+        assert "8000" in said

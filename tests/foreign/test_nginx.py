@@ -179,6 +179,17 @@ def test_redirects_stay_below_the_path(service: Proxied, program: httpx2.Client,
     assert to == PREFIX + (path.rstrip("/") or "/")
 
 
+def test_terminal_and_client_work_below_the_path(service: Proxied, tmp_path: Path) -> None:
+    patterns = ["filter-patterns", "--layer", "conv3", "--filters", "0,1", "--steps", "5", "--size", "64"]
+    place = ["--model", "shapes", "--server", service.local_url, "-o", str(tmp_path)]
+    terminal = [sys.executable, "-m", "service.cli"]
+    _run(service, [*terminal, "grad-cam", str(SCENE), *place], Path.cwd())
+    _run(service, [*terminal, *patterns, *place], Path.cwd())
+    assert len(list(tmp_path.rglob("*.png"))) >= 4
+    listing = "import sys; from service.client import Client; print([job.method for job in Client(sys.argv[1]).jobs()])"
+    assert "filter-patterns" in _run(service, [sys.executable, "-c", listing, service.local_url], Path.cwd())
+
+
 @pytest.mark.parametrize("host", ["foreign.test", f"evil.{NAME}"])
 def test_foreign_page_reads_and_makes_nothing_while_one_is_signed_in(
     service: Proxied, context: BrowserContext, program: httpx2.Client, host: str

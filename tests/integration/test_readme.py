@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
+from urllib.parse import urljoin
 from urllib.request import urlopen
 
 from PIL import Image
@@ -15,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 def _commands() -> list[str]:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     blocks = re.findall(r"^```sh\n(.*?)^```", readme, re.MULTILINE | re.DOTALL)
-    return [block for block in blocks if "curl" in block]
+    return [block for block in blocks if "curl" in block and "127.0.0.1" in block]
 
 
 def _paste(command: str, address: str, folder: Path) -> bytes:
@@ -54,5 +55,5 @@ def test_viewer_comes_from_here_when_the_docs_are_opened(address: str):
         page = response.read().decode()
     assert set(re.findall(r"(?:src|href)=[\"'](https?:)?//", page)) == set()
     for asset in re.findall(r"(?:src|href)=[\"']([^\"']+)", page):
-        with urlopen(address + asset, timeout=10) as response:
+        with urlopen(urljoin(f"{address}/docs", asset), timeout=10) as response:
             assert len(response.read()) > 100

@@ -22,6 +22,7 @@ from service.api.requests.preferences import read_idempotency_key, read_preferen
 from service.api.result_cache import find_tag
 from service.api.routes.events import _parse
 from service.errors import ConvscopeError
+from service.jobs.webhooks.sending import read_retry_after
 
 ROOT: Final = Path(__file__).parents[2]
 ROOMS: Final = ("service", "schemas", "workers")
@@ -57,6 +58,7 @@ PARSERS: Final[dict[str, Read]] = {
     "Last-Event-ID": _parse,
     "Origin": lambda text: is_foreign(_page(text)),
     "Prefer": _header("prefer", read_preferences),
+    "Retry-After": read_retry_after,
 }
 
 

@@ -194,6 +194,27 @@ def test_no_job_is_made_when_there_is_no_room_for_its_pictures(tmp_path: Path):
     store.close()
 
 
+def test_full_store_tells_no_owner_what_another_has_sent(tmp_path: Path):
+    store, kept = SqliteJobStore(tmp_path / "jobs", Rules()), _png("red")
+    limits = StorageLimits(inputs=len(kept), results=10**6)
+    submissions = Submissions(store, Artifacts(str(tmp_path), limits), SilentNotifier(), max_queued=None)
+
+    def draft(owner: str, image: bytes) -> Draft:
+        params = validate(GRAD_CAM.params, {})
+        request = Request(GRAD_CAM, params, ImageFile(image))
+        return draft_job([closed_form_model(WEIGHTS)], request, RULES, owner=owner)
+
+    first = submissions.send(draft("a", kept))
+    refused = []
+    for image in (kept, _png("blue")):
+        with pytest.raises(StorageFullError) as caught:
+            submissions.send(draft("b", image))
+        refused.append(caught.value.detail)
+    assert refused[0] == refused[1]
+    assert submissions.send(draft("a", kept)).id == first.id
+    store.close()
+
+
 def test_no_record_is_written_when_the_picture_cannot_be(tmp_path: Path):
     (tmp_path / "file").touch()
     store, artifacts = SqliteJobStore(tmp_path / "jobs", Rules()), Artifacts(str(tmp_path / "file" / "x"))

@@ -20,8 +20,7 @@ from service.api.requests.rates import RateLimitedError
 from service.api.requests.uploads import BodyTimeoutError
 from service.errors import ServerBusyError
 
-# Who would wait longer than this comes again later, but for as many as clients send together.
-_WAIT_SECONDS: Final = 0.1
+# As many as clients send together: they are let in however long they wait.
 _BURST: Final = 16
 # How long after its last refusal an owner is held to few.
 _CALM_SECONDS: Final = 1.0
@@ -63,7 +62,8 @@ class _Demand:
 class AdmissionLimits:
     """A body may take `seconds`, and one more for every `rate` bytes of it.
 
-    `at_a_time` are the requests that one owner of keys may have open.
+    `at_a_time` are the requests that one owner of keys may have open. Who would wait longer than `wait_seconds` comes
+    again later.
     """
 
     running: int
@@ -72,6 +72,7 @@ class AdmissionLimits:
     seconds: float
     rate: float
     at_a_time: int = 32
+    wait_seconds: float = 0.1
 
 
 class Admission:
@@ -219,7 +220,7 @@ class Admission:
 
     def _most(self) -> int:
         """How many of one owner may be in work: as many as are answered in time."""
-        in_time = int(_WAIT_SECONDS / self._each_seconds) if self._each_seconds else self._slots
+        in_time = int(self._limits.wait_seconds / self._each_seconds) if self._each_seconds else self._slots
         return min(self._slots, max(_BURST, in_time))
 
     def _count_readers(self, owner: str) -> int:

@@ -24,6 +24,7 @@ from service.api.requests.executor import Waiter
 from service.api.requests.negotiation import JSON, PNG, choose
 from service.api.requests.preferences import read_preferences, wants_fresh
 from service.api.requests.turns import Turn, take_turns, until_gone
+from service.api.requests.webhooks import refuse_without_job
 from service.api.result_cache import Answer, find_tag, make_answer, make_key
 from service.engine.images.archive import Dataset, open_dataset
 from service.engine.images.photo import ImageFile
@@ -33,6 +34,8 @@ from service.engine.parameters import validate
 from service.engine.running import request as engine
 from service.engine.running.run import run
 from service.errors import DatasetInvalidError, DatasetNotFoundError, TooFewVersionsError
+from service.jobs.store.outbox import Webhook
+from service.jobs.webhooks.subscription import parse_webhook
 
 # Pictures up to this size are hashed in less time than it takes to find a thread for it.
 _HASHED_AT_ONCE_BYTES: Final = 2**18
@@ -98,13 +101,16 @@ async def _let_in(request: Request, services: Services, method: AnyMethod, name:
 
 async def _answer(request: Request, services: Services, method: AnyMethod, name: str, version: str | None) -> Response:
     media_type = choose(", ".join(request.headers.getlist("accept")), (JSON, PNG) if method.makes_pictures else (JSON,))
-    async with _read(request, services, method) as (work, versions):
-        asked = Asked(
-            caller_of(request.scope), name, version, work, media_type, _find_versions(services, name, version, versions)
-        )
+    async with _read(request, services, method) as (work, versions, webhook):
+        compared = _find_versions(services, name, version, versions)
+        asked = Asked(caller_of(request.scope), name, version, work, media_type, compared, webhook)
         is_job = method.kind == "job" or work.images is not None or bool(asked.versions)
         if is_job or read_preferences(request.headers).respond_async:
+            if webhook is not None:
+                await services.webhooks.check(webhook)
             return await answer_with_job(request, services, asked)
+        if webhook is not None:
+            raise refuse_without_job()
     work = replace(work, first_picture_only=media_type == PNG)
     model = await services.model(name, version)
     key = await _make_key(model, work, media_type, caller_of(request.scope).owner)
@@ -123,8 +129,8 @@ async def _answer(request: Request, services: Services, method: AnyMethod, name:
 @asynccontextmanager
 async def _read(
     request: Request, services: Services, method: AnyMethod
-) -> AsyncIterator[tuple[engine.Request, object]]:
-    """What is asked for, and of which versions; a dataset that came with it is open while the block runs."""
+) -> AsyncIterator[tuple[engine.Request, object, Webhook | None]]:
+    """What is asked for, of which versions, and who is told; a dataset that came is open while the block runs."""
     takes_dataset = method.consumes in ("image", "images")
     is_large = takes_dataset and announces_dataset(request, services.body_limits)
     async with AsyncExitStack() as stack:
@@ -139,7 +145,9 @@ async def _read(
         request.state.given = frozenset(body.params)
         name = body.params.pop("dataset", None) if takes_dataset else None
         versions = body.params.pop("versions", None)
+        told = body.params.pop("webhook", None), body.params.pop("webhook_events", None)
         try:
+            webhook = parse_webhook(*told)
             params = await _validate(services, method, body.params)
             images = await _open_dataset(request, services, body, name)
         except BaseException:
@@ -148,7 +156,7 @@ async def _read(
             raise
         try:
             image = None if body.image is None else ImageFile(body.image)
-            yield engine.Request(method, params, image, images=images), versions
+            yield engine.Request(method, params, image, images=images), versions, webhook
         finally:
             if images is not None:
                 images.close()

@@ -111,7 +111,8 @@ def _answer(request: Request, data: bytes, media_type: str, headers: Mapping[str
 def _read_page(prefix: str) -> bytes:
     # Proxies that take the prefix off may show the page without the last slash, where relative addresses lead astray.
     page = (files("service") / "ui" / "index.html").read_text(encoding="utf-8")
-    return page.replace('="ui/', f'="{prefix}/ui/').encode()
+    # Of others that nobody told of, relative ones are right.
+    return (page.replace('="ui/', f'="{prefix}/ui/') if prefix else page).encode()
 
 
 @cache

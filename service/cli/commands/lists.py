@@ -15,7 +15,7 @@ from service.cli.speech import speak_lines
 from service.cli.tables import draw_table
 
 S = TypeVar("S", bound=Schema)
-_SERVER = click.option("--server", metavar="URL", help="Ask a running service.")
+_SERVER = click.option("--server", metavar="URL", help="Ask a running service; its key: CONVSCOPE_KEY.")
 _JSON = click.option("--json", "is_json", is_flag=True, help="Print the API's JSON.")
 
 

@@ -114,7 +114,9 @@ def _shared_options() -> list[click.Parameter]:
             "pictures and no --json]",
         ),
         click.Option(["--json", "_json"], is_flag=True, help="Print a line of JSON per result, without picture data."),
-        click.Option(["--server", "_server"], metavar="URL", help="Let a running service do the work."),
+        click.Option(
+            ["--server", "_server"], metavar="URL", help="Let a running service do the work; its key: CONVSCOPE_KEY."
+        ),
     ]
 
 

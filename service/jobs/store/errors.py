@@ -2,6 +2,7 @@
 
 from schemas.jobs import JobError, JobState
 from service.jobs.store.bounds import LimitName, OwnerLimitReachedError, OwnerLimits
+from service.jobs.store.outbox import MAX_WEBHOOKS, WebhooksFullError
 from service.jobs.store.port import (
     IdempotencyKeyReusedError,
     JobEndedError,
@@ -26,6 +27,13 @@ def ended(job: str, state: JobState) -> JobEndedError:
 
 def queue_full(max_queued: int) -> QueueFullError:
     return QueueFullError(f"{max_queued} jobs are queued or running already. Try again when some have ended.")
+
+
+def webhooks_full(job: str) -> WebhooksFullError:
+    return WebhooksFullError(
+        f"An equal request has job '{job}' already, which tells {MAX_WEBHOOKS} webhooks, the most a job may. Send the "
+        "request without one and look at the job, or with 'Cache-Control: no-cache' for a job of its own."
+    )
 
 
 def owner_limit_reached(name: LimitName, limits: OwnerLimits, *, used: int, more: int) -> OwnerLimitReachedError:

@@ -78,6 +78,34 @@ CREATE TABLE idempotency (key TEXT PRIMARY KEY, fingerprint TEXT, reserved REAL 
 CREATE INDEX idempotency_ends ON idempotency (ends);
 CREATE TABLE tombstones (job TEXT PRIMARY KEY, owner TEXT NOT NULL, ends REAL NOT NULL);
 CREATE INDEX tombstones_ends ON tombstones (ends);
+
+-- Who is told of a job. `id` is the submission that brought it; `event` is what is to be sent or being sent, the
+-- `number`th of this webhook, and `due` its time, or the end of the attempt's lease. `tries` is the fence.
+CREATE TABLE webhooks (
+    id TEXT PRIMARY KEY,
+    job TEXT NOT NULL,
+    owner TEXT NOT NULL,
+    url TEXT NOT NULL,
+    receiver TEXT NOT NULL,
+    events TEXT NOT NULL,
+    ending TEXT,
+    event TEXT,
+    number INTEGER NOT NULL DEFAULT 0,
+    due REAL,
+    until REAL,
+    lease REAL,
+    tries INTEGER NOT NULL DEFAULT 0,
+    attempts INTEGER NOT NULL DEFAULT 0,
+    sent REAL,
+    last_status INTEGER,
+    last_error TEXT
+);
+CREATE INDEX webhooks_by_job ON webhooks (job);
+CREATE INDEX webhooks_due ON webhooks (due) WHERE due IS NOT NULL;
+CREATE INDEX webhooks_by_receiver ON webhooks (owner, receiver, due) WHERE due IS NOT NULL;
+CREATE INDEX webhooks_leased ON webhooks (lease) WHERE lease IS NOT NULL;
+CREATE TABLE delivery_outcomes (outcome TEXT PRIMARY KEY, count INTEGER NOT NULL);
+CREATE TABLE signing_secrets (owner TEXT PRIMARY KEY, current TEXT NOT NULL, previous TEXT, ends REAL);
 CREATE TABLE releases (worker TEXT PRIMARY KEY, ends REAL NOT NULL);
 CREATE TABLE fences (last INTEGER NOT NULL);
 INSERT INTO fences VALUES (0);

@@ -12,6 +12,7 @@ from typing import Final, Literal, Protocol
 from schemas.jobs import ChunkAnswer, ChunkResult, JobError, JobRecord, JobState, StoredImage
 from service.errors import ConvscopeError
 from service.jobs.store.bounds import UNBOUNDED, Bounds
+from service.jobs.store.outbox import Outbox, Webhook, WebhookStatus
 
 # More requests of one job than these are not counted: so many deletes forget it at the latest.
 MAX_REQUESTS: Final = 100
@@ -60,6 +61,9 @@ class Rules:
     Of the Idempotency-Keys, `idempotency_keys` are remembered, the oldest forgotten first.
     `reservation_seconds` is how long a request with an Idempotency-Key may take before the same request may try again;
     another one may use the key only after `idempotency_seconds`.
+
+    An attempt to deliver a webhook has `delivery_lease_seconds`; its event is given up `delivery_seconds` after it
+    happened. Of progress no more is told than once in `progress_seconds`.
     """
 
     lease_seconds: float = 30.0
@@ -69,6 +73,9 @@ class Rules:
     reservation_seconds: float = 60.0
     max_attempts: int = 5
     idempotency_keys: int = 20_000
+    delivery_lease_seconds: float = 60.0
+    delivery_seconds: float = 86_400.0
+    progress_seconds: float = 5.0
 
 
 @dataclass(frozen=True)
@@ -119,6 +126,7 @@ class Snapshot:
     error: JobError | None
     chunks: tuple[Chunk, ...]
     answer: ChunkAnswer | None
+    webhooks: tuple[WebhookStatus, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -154,7 +162,7 @@ class Sweep:
     queued: dict[str, int]
 
 
-class JobStore(Protocol):
+class JobStore(Outbox, Protocol):
     """Every call may raise JobsUnavailableError; nothing is then half done. Safe to use from several threads.
 
     What a client asks for takes the `owner` whose jobs it may see, None for all: another's job is answered for as one
@@ -180,7 +188,7 @@ class JobStore(Protocol):
         """
         ...
 
-    def submit(
+    def submit(  # noqa: PLR0913 - what a request says
         self,
         record: JobRecord,
         *,
@@ -188,8 +196,12 @@ class JobStore(Protocol):
         fresh: bool = False,
         idempotency_key: str | None = None,
         bounds: Bounds = UNBOUNDED,
+        webhook: Webhook | None = None,
     ) -> Submission:
         """Write record, chunks, queue entries, duplicate key and the answer to an Idempotency-Key, all or nothing.
+
+        A webhook is added to the job, new or earlier, unless it has an equal one; one of a job that has ended is to be
+        sent at once. Raises WebhooksFullError.
 
         A job with the same duplicate key that is queued, running or has succeeded is answered instead, unless `fresh`,
         and has one request more then (up to MAX_REQUESTS); so is the one that the Idempotency-Key was answered with.
@@ -201,8 +213,8 @@ class JobStore(Protocol):
     def get(self, job: str, *, owner: str | None = None, after: int | None = None) -> Snapshot:
         """Raises JobNotFoundError, or JobExpiredError for a while after its time.
 
-        With `after`, for who has seen the job at that revision: without `answer`, and with the pictures alone of
-        chunks that have succeeded since.
+        With `after`, for who has seen the job at that revision: without `answer` and `webhooks`, and with the pictures
+        alone of chunks that have succeeded since.
         """
         ...
 
@@ -225,7 +237,7 @@ class JobStore(Protocol):
         ...
 
     def list(self, *, limit: int, owner: str | None = None, after: str | None = None) -> Sequence[Snapshot]:
-        """Jobs, newest first, without answers and pictures; `after` is the last id of the page before.
+        """Jobs, newest first, without answers, pictures and webhooks; `after` is the last id of the page before.
 
         Raises what `get` raises where the job `after` is gone.
         """

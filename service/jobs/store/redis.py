@@ -11,6 +11,7 @@ from pydantic_core import to_json
 from schemas.jobs import ChunkAnswer, ChunkResult, JobError, JobRecord, JobState, StoredImage
 from service.jobs.store import errors
 from service.jobs.store.bounds import UNBOUNDED, Bounds, LimitName
+from service.jobs.store.outbox import MAX_WEBHOOKS, Webhook
 from service.jobs.store.port import (
     MAX_REQUESTS,
     Chunk,
@@ -25,15 +26,15 @@ from service.jobs.store.port import (
     Sweep,
     Worker,
 )
+from service.jobs.store.redis_outbox import RedisOutbox, read_status
 from service.jobs.store.redis_scripts import Scripts
 
 _IMAGES: Final = TypeAdapter(tuple[StoredImage, ...])
 
 
-class RedisJobStore:
+class RedisJobStore(RedisOutbox):
     def __init__(self, url: str, rules: Rules) -> None:
-        self._scripts = Scripts(url)
-        self._rules = rules
+        super().__init__(Scripts(url), rules)
 
     def reserve(self, key: str, fingerprint: str) -> str | None:
         reply = self._scripts.run(
@@ -59,7 +60,7 @@ class RedisJobStore:
         _refuse_beyond(bounds, reply)
         return bool(reply[0] == "new")
 
-    def submit(
+    def submit(  # noqa: PLR0913 - what a request says
         self,
         record: JobRecord,
         *,
@@ -67,6 +68,7 @@ class RedisJobStore:
         fresh: bool = False,
         idempotency_key: str | None = None,
         bounds: Bounds = UNBOUNDED,
+        webhook: Webhook | None = None,
     ) -> Submission:
         reply = self._scripts.run(
             "submit",
@@ -84,13 +86,18 @@ class RedisJobStore:
             MAX_REQUESTS,
             *_size(record),
             *_bounds(bounds),
+            *self._telling(),
+            MAX_WEBHOOKS,
+            *(("", "", "") if webhook is None else (webhook.url, webhook.receiver, " ".join(webhook.events))),
         )
+        if reply[0] == "webhooks":
+            raise errors.webhooks_full(reply[1])
         _refuse_beyond(bounds, reply)
         return Submission(reply[1], created=reply[0] == "created")
 
     def get(self, job: str, *, owner: str | None = None, after: int | None = None) -> Snapshot:
         reply = self._about(job, owner, "get", "" if after is None else after)
-        return _snapshot(_pairs(reply[1]), _pairs(reply[2]), reply[3])
+        return _snapshot(_pairs(reply[1]), _pairs(reply[2]), reply[3], [_pairs(webhook) for webhook in reply[4]])
 
     def answers(self, job: str) -> Sequence[ChunkAnswer]:
         found = _pairs(self._scripts.run("answers", job)[1])
@@ -107,7 +114,7 @@ class RedisJobStore:
         reply = self._scripts.run("list", _sees(owner), limit, after or "")
         if after is not None:
             _refuse_absent(after, reply)
-        return [_snapshot(_pairs(fields), {}, "") for fields in reply[1:]]
+        return [_snapshot(_pairs(fields), {}, "", ()) for fields in reply[1:]]
 
     def claim(self, queue: str, worker: Worker) -> Claim | None:
         reply = self._scripts.run("claim", queue, worker.name, worker.process, self._rules.lease_seconds)
@@ -117,15 +124,17 @@ class RedisJobStore:
         return Claim(JobRecord.model_validate_json(record), *map(int, numbers))
 
     def beat(self, claim: Claim, progress: float) -> Order:
-        return self._order("beat", claim, min(progress, 1.0), self._rules.lease_seconds)
+        return self._order("beat", claim, min(progress, 1.0), self._rules.lease_seconds, *self._telling())
 
     def finish(self, claim: Claim, outcome: ChunkResult | JobError) -> Order:
         if isinstance(outcome, JobError):
-            return self._order("finish", claim, "", "", outcome.model_dump_json(), self._rules.result_seconds, 0)
+            error = outcome.model_dump_json()
+            return self._order("finish", claim, "", "", error, self._rules.result_seconds, 0, *self._telling())
         result = outcome.model_dump_json(exclude={"images"})
         images = to_json(outcome.images).decode() if outcome.images else ""
         names, size = [image.name for image in outcome.images], sum(image.size for image in outcome.images)
-        return self._order("finish", claim, result, images, "", self._rules.result_seconds, size, *names)
+        rules = self._rules.result_seconds, size, *self._telling()
+        return self._order("finish", claim, result, images, "", *rules, *names)
 
     def hand_back(self, claim: Claim) -> None:
         self._scripts.run("hand_back", claim.record.id, claim.chunk, claim.fence)
@@ -140,7 +149,7 @@ class RedisJobStore:
         self._scripts.run("abandon", process, *self._loss())
 
     def cancel(self, job: str, *, owner: str | None = None) -> JobState:
-        reply = self._about(job, owner, "cancel", uuid4().hex, self._rules.result_seconds)
+        reply = self._about(job, owner, "cancel", uuid4().hex, self._rules.result_seconds, *self._telling())
         state: JobState = reply[1]
         if reply[0] == "ended":
             raise errors.ended(job, state)
@@ -178,9 +187,12 @@ class RedisJobStore:
         order: Order = self._scripts.run(script, claim.record.id, claim.chunk, claim.fence, *arguments)[0]
         return order
 
-    def _loss(self) -> tuple[int, str, float]:
+    def _loss(self) -> tuple[int, str, float, float, float]:
         error = errors.worker_lost(self._rules.max_attempts).model_dump_json()
-        return self._rules.max_attempts, error, self._rules.result_seconds
+        return self._rules.max_attempts, error, self._rules.result_seconds, *self._telling()
+
+    def _telling(self) -> tuple[float, float]:
+        return self._rules.delivery_seconds, self._rules.progress_seconds
 
 
 def _size(record: JobRecord) -> tuple[str | int, ...]:
@@ -219,7 +231,9 @@ def _pairs(flat: Sequence[str]) -> dict[str, str]:
     return dict(zip(flat[::2], flat[1::2], strict=True))
 
 
-def _snapshot(fields: dict[str, str], images: dict[str, str], answer: str) -> Snapshot:
+def _snapshot(
+    fields: dict[str, str], images: dict[str, str], answer: str, webhooks: Sequence[dict[str, str]]
+) -> Snapshot:
     return Snapshot(
         record=JobRecord.model_validate_json(fields["record"]),
         state=cast("JobState", fields["state"]),
@@ -231,6 +245,7 @@ def _snapshot(fields: dict[str, str], images: dict[str, str], answer: str) -> Sn
         error=JobError.model_validate_json(fields["error"]) if "error" in fields else None,
         chunks=tuple(_chunks(fields, images)),
         answer=ChunkAnswer.model_validate_json(answer) if answer else None,
+        webhooks=tuple(map(read_status, webhooks)),
     )
 
 

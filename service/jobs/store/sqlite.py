@@ -10,19 +10,20 @@ from schemas.jobs import ChunkAnswer, ChunkResult, JobError, JobRecord, JobState
 from service.jobs.store import errors
 from service.jobs.store import sqlite_chunks as chunks
 from service.jobs.store.bounds import UNBOUNDED, Bounds
+from service.jobs.store.outbox import Webhook
 from service.jobs.store.port import Claim, Order, Overdue, Picture, Rules, Snapshot, Submission, Sweep, Worker
 from service.jobs.store.sqlite_bounds import require_place
 from service.jobs.store.sqlite_chunks import Moment
 from service.jobs.store.sqlite_file import RecordsFile
+from service.jobs.store.sqlite_outbox import SqliteOutbox, add_webhook
 from service.jobs.store.sqlite_snapshots import NO_PICTURES, answers, picture, seen, snapshot
 
 _DAY: Final = 86_400.0
 
 
-class SqliteJobStore:
+class SqliteJobStore(SqliteOutbox):
     def __init__(self, path: Path, rules: Rules) -> None:
-        self._file = RecordsFile(path)
-        self._rules = rules
+        super().__init__(RecordsFile(path), rules)
 
     def reserve(self, key: str, fingerprint: str) -> str | None:
         now = time.time()
@@ -52,7 +53,7 @@ class SqliteJobStore:
             require_place(db, record, bounds)
         return True
 
-    def submit(
+    def submit(  # noqa: PLR0913 - what a request says
         self,
         record: JobRecord,
         *,
@@ -60,6 +61,7 @@ class SqliteJobStore:
         fresh: bool = False,
         idempotency_key: str | None = None,
         bounds: Bounds = UNBOUNDED,
+        webhook: Webhook | None = None,
     ) -> Submission:
         with self._file.writing() as db:
             if db.execute("SELECT 1 FROM jobs WHERE id = ?", (record.id,)).fetchone():
@@ -74,6 +76,8 @@ class SqliteJobStore:
                 chunks.add_request(db, earlier or record.id, record.id)
             if idempotency_key is not None:
                 self._answer(db, idempotency_key, earlier or record.id)
+            if webhook is not None:
+                add_webhook(db, earlier or record.id, record.id, webhook, self._rules)
         return Submission(earlier or record.id, created=earlier is None)
 
     def get(self, job: str, *, owner: str | None = None, after: int | None = None) -> Snapshot:
@@ -123,7 +127,7 @@ class SqliteJobStore:
             if standing != "running":
                 return standing
             chunks.renew(db, claim, now + self._rules.lease_seconds)
-            chunks.advance(db, claim, min(progress, 1.0))
+            chunks.advance(db, claim, min(progress, 1.0), rules=self._rules)
             return "release" if chunks.is_released(db, claim, now) else "continue"
 
     def finish(self, claim: Claim, outcome: ChunkResult | JobError) -> Order:

@@ -7,8 +7,10 @@ from typing import Literal
 from pydantic_core import to_json
 
 from schemas.jobs import ChunkResult, JobError, JobRecord, JobState
+from schemas.webhooks import WEBHOOK_EVENTS
 from service.jobs.store import errors
 from service.jobs.store.port import MAX_REQUESTS, Claim, Rules, Worker
+from service.jobs.store.sqlite_outbox import announce, forget_webhooks
 from service.jobs.store.sqlite_queue import close_if_empty, enqueue, find_lane, give_turn, lane_of, take_next
 
 
@@ -71,13 +73,14 @@ def renew(db: sqlite3.Connection, claim: Claim, lease: float) -> None:
     db.execute("UPDATE chunks SET lease = ? WHERE job = ? AND number = ?", (lease, claim.record.id, claim.chunk))
 
 
-def advance(db: sqlite3.Connection, claim: Claim, progress: float) -> None:
+def advance(db: sqlite3.Connection, claim: Claim, progress: float, *, rules: Rules) -> None:
     key = (claim.record.id, claim.chunk)
     moved = db.execute(
         "UPDATE chunks SET progress = ?3 WHERE job = ?1 AND number = ?2 AND progress < ?3", (*key, progress)
     )
     if moved.rowcount:
         change(db, claim.record.id)
+        announce(db, claim.record.id, ("progress",), rules=rules)
 
 
 def standing(db: sqlite3.Connection, claim: Claim) -> Standing:
@@ -125,7 +128,8 @@ def succeed(db: sqlite3.Connection, claim: Claim, result: ChunkResult, *, at: Mo
             "UPDATE jobs SET state = 'succeeded', finished = ?, expires = ? WHERE id = ?",
             (at.now, at.expires, job),
         )
-    elif [row["state"] for row in left] == ["waiting"]:
+    announce(db, job, ("output", "progress") if left else WEBHOOK_EVENTS, rules=at.rules)
+    if [row["state"] for row in left] == ["waiting"]:
         # Before the owner's others, when its turn comes: it takes a moment, and the job is done.
         enqueue(db, lane_of(claim.record), job, [len(claim.record.chunks)], at_head=True)
 
@@ -152,6 +156,7 @@ def end(db: sqlite3.Connection, job: str, state: JobState, *, at: Moment) -> Non
     db.execute("UPDATE chunks SET result = NULL WHERE job = ?", (job,))
     db.execute("UPDATE holds SET ended = ? WHERE job = ? AND ended IS NULL", (at.now, job))
     db.execute("DELETE FROM duplicates WHERE job = ?", (job,))
+    announce(db, job, ("completed",), rules=at.rules)
 
 
 def forget(db: sqlite3.Connection, job: str, now: float) -> None:
@@ -161,6 +166,7 @@ def forget(db: sqlite3.Connection, job: str, now: float) -> None:
     db.execute("DELETE FROM places WHERE job = ?", (job,))
     lane = find_lane(db, job)
     db.execute("DELETE FROM chunks WHERE job = ?", (job,))
+    forget_webhooks(db, job)
     close_if_empty(db, lane)
     db.execute("DELETE FROM jobs WHERE id = ?", (job,))
 

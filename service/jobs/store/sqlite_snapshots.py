@@ -9,6 +9,7 @@ from pydantic import TypeAdapter
 from schemas.jobs import ChunkAnswer, JobError, JobRecord, StoredImage
 from service.jobs.store import errors
 from service.jobs.store.port import Chunk, Picture, Snapshot
+from service.jobs.store.sqlite_outbox import statuses
 
 IMAGES: Final = TypeAdapter(tuple[StoredImage, ...])
 # Beyond any revision.
@@ -47,6 +48,7 @@ def snapshot(db: sqlite3.Connection, row: sqlite3.Row, *, after: int | None) -> 
         error=JobError.model_validate_json(row["error"]) if row["error"] else None,
         chunks=tuple(_chunk(chunk) for chunk in chunks),
         answer=_answer(db, record) if after is None and row["state"] == "succeeded" else None,
+        webhooks=statuses(db, record.id) if after is None else (),
     )
 
 

@@ -80,6 +80,25 @@ _MOVE_JOBS_5: Final = (
     "INSERT INTO jobs SELECT sequence, id, '', record, input, 0, 0, 0, state, revision, created, started, finished, "
     "expires, error FROM jobs_4"
 )
+_WEBHOOKS_5: Final = """CREATE TABLE webhooks (
+    id TEXT PRIMARY KEY,
+    job TEXT NOT NULL,
+    owner TEXT NOT NULL,
+    url TEXT NOT NULL,
+    receiver TEXT NOT NULL,
+    events TEXT NOT NULL,
+    ending TEXT,
+    event TEXT,
+    number INTEGER NOT NULL DEFAULT 0,
+    due REAL,
+    until REAL,
+    lease REAL,
+    tries INTEGER NOT NULL DEFAULT 0,
+    attempts INTEGER NOT NULL DEFAULT 0,
+    sent REAL,
+    last_status INTEGER,
+    last_error TEXT
+)"""
 _ANEW: Final = "result = NULL, fence = -1, lease = NULL, progress = 0, attempts = 0"
 # What brings a file of an earlier version to the next.
 _MIGRATIONS: Final = {
@@ -133,12 +152,19 @@ _MIGRATIONS: Final = {
         "INSERT INTO tombstones SELECT job, '', ends FROM tombstones_4",
         "DROP TABLE tombstones_4",
         "CREATE INDEX tombstones_ends ON tombstones (ends)",
+        _WEBHOOKS_5,
+        "CREATE INDEX webhooks_by_job ON webhooks (job)",
+        "CREATE INDEX webhooks_due ON webhooks (due) WHERE due IS NOT NULL",
+        "CREATE INDEX webhooks_by_receiver ON webhooks (owner, receiver, due) WHERE due IS NOT NULL",
+        "CREATE INDEX webhooks_leased ON webhooks (lease) WHERE lease IS NOT NULL",
+        "CREATE TABLE delivery_outcomes (outcome TEXT PRIMARY KEY, count INTEGER NOT NULL)",
+        "CREATE TABLE signing_secrets (owner TEXT PRIMARY KEY, current TEXT NOT NULL, previous TEXT, ends REAL)",
     ),
 }
 _LIST: Final = "SELECT * FROM pragma_table_info(?)"
 # By which columns a file is known that has lost its stamp, as a dump that was read in again has. Later ones first.
 _COLUMNS: Final = {
-    5: {"jobs.owner", "chunks.images", "requests.id"},
+    5: {"jobs.owner", "webhooks.url", "chunks.images", "requests.id"},
     4: {"jobs.record", "chunks.images", "requests.id"},
     3: {"jobs.record", "chunks.result", "requests.id"},
     2: {"jobs.record", "chunks.part", "requests.id"},

@@ -13,6 +13,7 @@ from PIL import Image
 
 from service.composition.jobs import open_store
 from service.settings import Settings
+from tests.certificates import Authority, make_authority
 from tests.contract.conftest import png
 from tests.integration.faults.home import UNBOUND, Home, open_embedded_home, open_redis_home
 from tests.integration.faults.scenario import Attempt, Witness, wait_until
@@ -150,14 +151,20 @@ def photo() -> bytes:
 
 
 @pytest.fixture(scope="package")
-def redis_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """Whom the homes trust, beside nobody."""
+    return make_authority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture(scope="package")
+def redis_home(tmp_path_factory: pytest.TempPathFactory, authority: Authority) -> Iterator[Home]:
     """Two APIs and a worker of one process; whoever harms them mends them."""
-    with open_redis_home(tmp_path_factory.mktemp("redis-home")) as home:
+    with open_redis_home(tmp_path_factory.mktemp("redis-home"), SSL_CERT_FILE=str(authority.file)) as home:
         yield home
 
 
 @pytest.fixture(scope="package")
-def embedded_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
+def embedded_home(tmp_path_factory: pytest.TempPathFactory, authority: Authority) -> Iterator[Home]:
     """One API that computes its jobs itself; whoever harms it mends it."""
-    with open_embedded_home(tmp_path_factory.mktemp("embedded-home")) as home:
+    with open_embedded_home(tmp_path_factory.mktemp("embedded-home"), SSL_CERT_FILE=str(authority.file)) as home:
         yield home

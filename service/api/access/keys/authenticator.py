@@ -40,7 +40,7 @@ class Authenticator:
     async def identify(self, scope: Scope) -> Key:
         """The key of a request. Raises KeyMissingError, KeyInvalidError or SessionsUnavailableError."""
         headers = Headers(scope=scope)
-        given = _brought(headers)
+        given = find_key(headers)
         if given is not None:
             return self.check(given)
         # The cookie is for the service's own page. A browser sends it for others of the same site too, and one whose
@@ -79,8 +79,11 @@ def refuse(scope: Scope, error: ConvscopeError) -> Response:
     return respond(Request(scope), error.code, error.detail, headers=headers)
 
 
-def _brought(headers: Headers) -> str | None:
-    """The key in a header. A proxy before the service may have asked for a name and password of its own, by Basic."""
+def find_key(headers: Headers) -> str | None:
+    """The key that a header brings, which comes before the page's cookie. Raises KeyInvalidError where there are two.
+
+    A proxy before the service may have asked for a name and password of its own, by Basic.
+    """
     bearers = []
     for header in headers.getlist("authorization"):
         scheme, _, rest = header.strip().partition(" ")

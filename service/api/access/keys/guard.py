@@ -1,6 +1,6 @@
 """Asks for a key before any route, and before anything is read or kept for a request, and notes who asks."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from starlette._utils import get_route_path
 from starlette.datastructures import MutableHeaders
@@ -17,13 +17,22 @@ from service.errors import ConvscopeError
 
 
 class KeyGuard:
-    """ASGI middleware: nothing but what is free is answered without a key whose role suffices."""
+    """ASGI middleware: nothing but what is free is answered without a key whose role suffices.
+
+    `refused` is told the code of each that is refused.
+    """
 
     def __init__(
-        self, app: ASGIApp, authenticator: Authenticator, roles: Mapping[str, Role], *, metrics_are_free: bool
+        self,
+        app: ASGIApp,
+        authenticator: Authenticator,
+        roles: Mapping[str, Role],
+        *,
+        refused: Callable[[str], None],
+        metrics_are_free: bool,
     ) -> None:
         self._app, self._authenticator, self._roles = app, authenticator, roles
-        self._metrics_are_free = metrics_are_free
+        self._refused, self._metrics_are_free = refused, metrics_are_free
         self._operations: Operations | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -43,10 +52,12 @@ class KeyGuard:
         try:
             key = await self._authenticator.identify(scope)
         except ConvscopeError as error:
+            self._refused(error.code)
             await refuse(scope, error)(scope, receive, send)
             return
         needed = self._needed(scope, method, path)
         if needed is not None and not suffices(key.role, needed):
+            self._refused("role_insufficient")
             detail = f"this needs the role '{needed}'; the key of '{key.owner}' has '{key.role}'"
             headers = {"WWW-Authenticate": f'{REALM}, error="insufficient_scope", scope="{needed}"'}
             await respond(Request(scope), "role_insufficient", detail, headers=headers)(scope, receive, send)

@@ -30,6 +30,8 @@ OPERATIONS: Final[Mapping[str, Role]] = {
     "GET /v1/jobs/{job}/images/{name}": "use",
     "POST /v1/jobs/{job}/cancel": "use",
     "DELETE /v1/jobs/{job}": "use",
+    "GET /v1/webhooks/secret": "use",
+    "POST /v1/webhooks/secret/rotate": "use",
     "POST /v1/models/{model}/load": "admin",
     "POST /v1/models/{model}/unload": "admin",
     "POST /v1/models/{model}/versions/{version}/load": "admin",

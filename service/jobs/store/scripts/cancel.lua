@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
 -- `token` tells a repeated call from a second request.
-local job, sees, token, result_seconds = unpack(ARGV)
+local job, sees, token, result_seconds, delivery_seconds, progress_seconds = unpack(ARGV)
 
 local absence = absent(job, sees)
 if absence then
@@ -16,6 +16,6 @@ if facts[1] == 'succeeded' or facts[1] == 'failed' then
 end
 if facts[1] ~= 'cancelled' then
     call('HSET', key, 'cancel_token', token, 'cancel_before', facts[1])
-    end_job(job, 'cancelled', now(), result_seconds)
+    end_job(job, 'cancelled', now(), result_seconds, {delivery_seconds, progress_seconds})
 end
 return {'ok', facts[1]}

@@ -1,5 +1,5 @@
 #!lua flags=no-writes,allow-oom
--- With `after` only the pictures of chunks that have succeeded after that revision, and no answer.
+-- With `after` only the pictures of chunks that have succeeded after that revision, no answer and no webhooks.
 local job, sees, after = unpack(ARGV)
 local absence = absent(job, sees)
 if absence then
@@ -10,7 +10,11 @@ if after == '' then
     local facts = call('HMGET', job_key(job), 'state', 'count', 'combines')
     local chunk = facts[3] == '1' and tonumber(facts[2]) - 1 or 0
     local answer = facts[1] == 'succeeded' and call('HGET', P .. 'results:' .. job, chunk)
-    return {'ok', flat, call('HGETALL', P .. 'images:' .. job), answer or ''}
+    local webhooks = {}
+    for number, id in ipairs(call('LRANGE', P .. 'webhooks:' .. job, 0, -1)) do
+        webhooks[number] = call('HGETALL', P .. 'webhook:' .. id)
+    end
+    return {'ok', flat, call('HGETALL', P .. 'images:' .. job), answer or '', webhooks}
 end
 local images = {}
 for at = 1, #flat, 2 do
@@ -21,4 +25,4 @@ for at = 1, #flat, 2 do
         images[#images + 1] = found
     end
 end
-return {'ok', flat, images, ''}
+return {'ok', flat, images, '', {}}

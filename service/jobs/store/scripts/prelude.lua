@@ -19,6 +19,11 @@
 -- gone:ID         the owner of an expired job      duplicate:KEY  ID
 -- requests:ID     set: the submissions that the job answers        deleted:TOKEN  what a delete came to
 -- form            the form of all this, set with every job
+-- webhooks:ID     list: the job's webhooks          webhook:ID  hash: one of them, as the columns of jobs.sql
+-- outbox          set: owners with events to send  outbox:OWNER  zset: their receivers by when the first event is due
+-- lane:OWNER RECEIVER  zset: webhooks by when they are due, or by the end of an attempt's lease
+-- sending         zset: webhooks by that lease     outcomes  hash: what came of attempts
+-- signing:OWNER   hash: the secrets that webhooks are signed with
 -- idempotency:KEY hash                             idempotency    zset: those keys by when they end
 local P = 'convscope:'
 local DAY = 86400
@@ -73,6 +78,82 @@ local function absent(job, sees)
         return nil
     end
     return {is_seen(call('GET', P .. 'gone:' .. job), sees) and 'expired' or 'missing'}
+end
+
+-- When an event of the webhook is due; nil: there is none to be sent.
+local function schedule(id, due)
+    local key = P .. 'webhook:' .. id
+    local facts = call('HMGET', key, 'owner', 'receiver')
+    local lanes = P .. 'outbox:' .. facts[1]
+    local lane = P .. 'lane:' .. facts[1] .. ' ' .. facts[2]
+    if due then
+        call('HSET', key, 'due', seconds(due))
+        call('ZADD', lane, seconds(due), id)
+    else
+        call('HDEL', key, 'due')
+        call('ZREM', lane, id)
+    end
+    local first = call('ZRANGE', lane, 0, 0, 'WITHSCORES')
+    if first[1] then
+        call('ZADD', lanes, first[2], facts[2])
+        call('SADD', P .. 'outbox', facts[1])
+    else
+        call('ZREM', lanes, facts[2])
+        if call('EXISTS', lanes) == 0 then
+            call('SREM', P .. 'outbox', facts[1])
+        end
+    end
+end
+
+local EVENTS = {'completed', 'output', 'progress'}
+local RANKS = {completed = 1, output = 2, progress = 3}
+
+-- Whether what is to be sent already says all that this event does.
+local function is_told_by(before, event, is_held)
+    if not before or before ~= event then
+        return before and RANKS[before] < RANKS[event]
+    end
+    return event == 'progress' and not is_held
+end
+
+local function announce_to(id, events, at, rules)
+    local key = P .. 'webhook:' .. id
+    local facts = call('HMGET', key, 'events', 'ending', 'event', 'lease', 'due', 'attempts', 'sent')
+    local event
+    for _, one in ipairs(events) do
+        if not event and string.find(' ' .. facts[1] .. ' ', ' ' .. one .. ' ', 1, true) then
+            event = one
+        end
+    end
+    local is_held = facts[4] and tonumber(facts[4]) > at
+    if facts[2] == 'stopped' or not event or is_told_by(facts[3], event, is_held) then
+        return
+    end
+    call('HSET', key, 'event', event, 'until', seconds(at + tonumber(rules[1])))
+    call('HINCRBY', key, 'number', 1)
+    call('HDEL', key, 'ending')
+    -- Else its turn comes with the end of the attempt, or of the pause.
+    if not is_held and not (facts[5] and tonumber(facts[6]) > 0 and event ~= 'completed') then
+        call('HSET', key, 'attempts', 0)
+        schedule(id, event == 'progress' and math.max(at, tonumber(facts[7] or 0) + tonumber(rules[2])) or at)
+    end
+end
+
+-- Queue, for each of the job's webhooks, the first of these events that it asks for. `rules` are for how many seconds
+-- an event is sent, and how often progress is told.
+local function announce(job, events, at, rules)
+    for _, id in ipairs(call('LRANGE', P .. 'webhooks:' .. job, 0, -1)) do
+        announce_to(id, events, at, rules)
+    end
+end
+
+local function forget_webhooks(job)
+    for _, id in ipairs(call('LRANGE', P .. 'webhooks:' .. job, 0, -1)) do
+        schedule(id, nil)
+        call('ZREM', P .. 'sending', id)
+        call('UNLINK', P .. 'webhook:' .. id)
+    end
+    call('UNLINK', P .. 'webhooks:' .. job)
 end
 
 -- As many keys as may be; the oldest are forgotten, a few at a time.
@@ -256,24 +337,26 @@ local function set_final(job, state, at, result_seconds)
     call('ZADD', P .. 'expiry', expires, job)
 end
 
-local function end_job(job, state, at, result_seconds)
+local function end_job(job, state, at, result_seconds, rules)
     stop_chunks(job, at)
     call('UNLINK', P .. 'results:' .. job)
     free_duplicate(job)
     set_final(job, state, at, result_seconds)
     call('HINCRBY', job_key(job), 'revision', 1)
+    announce(job, {'completed'}, at, rules)
 end
 
-local function fail(job, number, error, at, result_seconds)
+local function fail(job, number, error, at, result_seconds, rules)
     local key = job_key(job)
     let_go(call('HGET', key, field(number, 'fence')))
     call('ZREM', P .. 'leases', member(job, number))
     call('HSET', key, field(number, 'state'), 'failed', 'error', error)
-    end_job(job, 'failed', at, result_seconds)
+    end_job(job, 'failed', at, result_seconds, rules)
 end
 
 local function forget(job, at)
     local key = job_key(job)
+    forget_webhooks(job)
     local facts = call('HMGET', key, 'owner', 'input', 'input_bytes', 'picture_bytes')
     local owner, input = facts[1], facts[2]
     if call('SISMEMBER', P .. 'active', job) == 1 then
@@ -317,12 +400,12 @@ local function hand_back(job, number)
 end
 
 -- End the attempt of a worker that is gone: the chunk goes behind its owner's others, or its job fails with `error`.
-local function take_back(job, number, max_attempts, error, result_seconds)
+local function take_back(job, number, max_attempts, error, result_seconds, rules)
     local counts = call('HMGET', job_key(job), field(number, 'attempts'), field(number, 'retries'))
     if tonumber(counts[1]) - tonumber(counts[2] or '0') < tonumber(max_attempts) then
         queue_again(job, number, false)
     else
-        fail(job, number, error, now(), result_seconds)
+        fail(job, number, error, now(), result_seconds, rules)
         call('HDEL', job_key(job), field(number, 'fence'))
     end
 end

@@ -1,13 +1,13 @@
 #!lua flags=allow-oom
 -- A thousand of each kind at a time: Redis does nothing else meanwhile. `token` tells a repeated call from a new one.
-local token, max_attempts, error, result_seconds, tombstone_seconds = unpack(ARGV)
+local token, max_attempts, error, result_seconds, delivery_seconds, progress_seconds, tombstone_seconds = unpack(ARGV)
 
 local at = now()
 for _, entry in ipairs(call('ZRANGEBYSCORE', P .. 'leases', '-inf', seconds(at), 'LIMIT', 0, 1000)) do
     -- Another chunk may just have failed the job, and taken this one's lease.
     if call('ZSCORE', P .. 'leases', entry) then
         local job, number = split(entry)
-        take_back(job, number, max_attempts, error, result_seconds)
+        take_back(job, number, max_attempts, error, result_seconds, {delivery_seconds, progress_seconds})
     end
 end
 

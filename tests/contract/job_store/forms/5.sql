@@ -78,6 +78,31 @@ INSERT INTO "requests" VALUES('cancelled','cancelled');
 INSERT INTO "requests" VALUES('running','running');
 INSERT INTO "requests" VALUES('queued','queued');
 CREATE TABLE tombstones (job TEXT PRIMARY KEY, owner TEXT NOT NULL, ends REAL NOT NULL);
+CREATE TABLE webhooks (
+    id TEXT PRIMARY KEY,
+    job TEXT NOT NULL,
+    owner TEXT NOT NULL,
+    url TEXT NOT NULL,
+    receiver TEXT NOT NULL,
+    events TEXT NOT NULL,
+    ending TEXT,
+    event TEXT,
+    number INTEGER NOT NULL DEFAULT 0,
+    due REAL,
+    until REAL,
+    lease REAL,
+    tries INTEGER NOT NULL DEFAULT 0,
+    attempts INTEGER NOT NULL DEFAULT 0,
+    sent REAL,
+    last_status INTEGER,
+    last_error TEXT
+);
+CREATE INDEX webhooks_by_job ON webhooks (job);
+CREATE INDEX webhooks_due ON webhooks (due) WHERE due IS NOT NULL;
+CREATE INDEX webhooks_by_receiver ON webhooks (owner, receiver, due) WHERE due IS NOT NULL;
+CREATE INDEX webhooks_leased ON webhooks (lease) WHERE lease IS NOT NULL;
+CREATE TABLE delivery_outcomes (outcome TEXT PRIMARY KEY, count INTEGER NOT NULL);
+CREATE TABLE signing_secrets (owner TEXT PRIMARY KEY, current TEXT NOT NULL, previous TEXT, ends REAL);
 CREATE INDEX jobs_in_work ON jobs (state) WHERE state IN ('queued', 'running');
 CREATE INDEX jobs_to_expire ON jobs (expires) WHERE finished IS NOT NULL;
 CREATE INDEX jobs_by_input ON jobs (input);
