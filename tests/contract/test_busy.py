@@ -208,6 +208,11 @@ def test_nothing_is_lost_when_clients_go_away_in_the_middle(roomy: Server, pictu
         for _ in range(40):
             with _connect(roomy) as connection:
                 connection.sendall(_head(10**6, content_type) + part)
+    end = time.monotonic() + LIMIT_SECONDS
+    # Until the last has been heard, they are more than may come at once.
+    while "convscope_bodies_awaited 0.0" not in httpx2.get(f"{roomy.url}/metrics").text:
+        assert time.monotonic() < end, "bodies of clients that went away are still waited for"
+        time.sleep(0.1)
     assert Counter(response.status_code for response in _post_many(roomy, picture, 16)) == {200: 16}
     log = roomy.log()[before:]
     assert "Traceback" not in log
