@@ -51,10 +51,12 @@ def measure_load(server: Server, seconds: float) -> None:
             before = alone(server)
             found = generate(server.port, times * capacity, seconds, *more)
             taken, refused = found["taken"].get("200", []), found["taken"].get("503", [])
+            later = [each for each, begun in zip(taken, found["begun_at"].get("200", []), strict=True) if begun > 1]
             others = {status: len(each) for status, each in found["taken"].items() if status not in ("200", "503")}
             _say(
                 f"{times} x{' new connections' if more else ''}: alone p99 {before:.0f} ms; accepted {len(taken)}, "
-                f"p99 {p99(taken):.0f} ms, {p99(taken) / before:.1f} x; refused {len(refused)}, p99 {p99(refused):.0f} "
+                f"p99 {p99(taken):.0f} ms, {p99(taken) / before:.1f} x, after a second {p99(later) / before:.1f} x; "
+                f"refused {len(refused)}, p99 {p99(refused):.0f} "
                 f"ms; others {others}; /livez at most {max(found['probes']):.0f} ms; generator late p99 "
                 f"{p99(found['late']):.0f} ms; 1 s later p99 {alone(server, 2) / before:.1f} x"
             )

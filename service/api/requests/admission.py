@@ -135,9 +135,13 @@ class Admission:
         return "memory" if self._lacks_bytes(length) and not self._find_behind() else None
 
     def waits_for_readers(self, owner: str = ANYONE.owner) -> bool:
-        """Whether bodies that have not come are in the way: they leave their places in a moment."""
+        """Whether bodies that have not come are in the way: they leave their places in a moment.
+
+        Who is held to few waits for nothing: what it has let in is to be quick.
+        """
         demand, readers = self._demands[owner], self._count_readers(owner)
-        return readers > 0 and demand.present - readers < self._bound(demand)
+        is_held = asyncio.get_running_loop().time() < demand.held_until
+        return not is_held and readers > 0 and demand.present - readers < self._most()
 
     def return_to_place(self, entry: Entry) -> None:
         """See Holder. Raises ServerBusyError."""
@@ -191,7 +195,8 @@ class Admission:
         now, most = asyncio.get_running_loop().time(), self._bound(demand)
         if self._has_place(demand, most) or (self._move_readers(now) and self._has_place(demand, most)):
             return False
-        if demand.present - self._count_readers(owner) >= most and self._slots > _BURST:
+        is_crowded = demand.present - self._count_readers(owner) >= most * 3 // 4
+        if is_crowded and self._slots > _BURST:
             demand.refused = demand.refused + 1 if now < demand.held_until else 1
             demand.held_until = now + _CALM_SECONDS
             if demand.refused == _BURST:
