@@ -23,7 +23,8 @@ from service.composition.limits import image_limits, job_limits
 from service.composition.models import READINESS_MODEL, open_catalog
 from service.engine.methods import METHODS
 from service.errors import ConvscopeError
-from service.jobs.store.port import JobStore, JobsUnavailableError, Overdue, Worker
+from service.jobs.store.errors import JobsUnavailableError
+from service.jobs.store.port import JobStore, Overdue, Worker
 from service.jobs.worker.celery_notifier import CeleryNotifier
 from service.jobs.worker.execution import Execution, Retries
 from service.logs import PlainFormatter

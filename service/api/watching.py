@@ -15,8 +15,8 @@ from service.engine.nearest import shorten
 from service.errors import ServerBusyError
 from service.jobs.artifacts import Artifacts
 from service.jobs.store.bounds import OwnerLimits
-from service.jobs.store.errors import not_found
-from service.jobs.store.port import JobStore, JobsUnavailableError, Snapshot
+from service.jobs.store.errors import JobsUnavailableError, not_found
+from service.jobs.store.port import JobStore, Snapshot
 from service.jobs.submission import JobRules, Submissions
 from service.jobs.view import is_final
 

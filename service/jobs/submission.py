@@ -21,8 +21,9 @@ from service.engine.running.request import Request
 from service.engine.versions.comparison import plan_versions
 from service.jobs.artifacts import Artifacts, Kept
 from service.jobs.store.bounds import Bounds, OwnerLimitReachedError, OwnerLimits
+from service.jobs.store.errors import QueueFullError
 from service.jobs.store.outbox import Webhook
-from service.jobs.store.port import JobStore, QueueFullError, Submission
+from service.jobs.store.port import JobStore, Submission
 from service.jobs.worker.notifier import Notifier
 
 

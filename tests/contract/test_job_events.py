@@ -12,7 +12,8 @@ import pytest
 
 from schemas.jobs import JobImage, JobSummary, Progress
 from schemas.problems import Problem
-from service.jobs.store.port import JobsUnavailableError, Rules
+from service.jobs.store.errors import JobsUnavailableError
+from service.jobs.store.port import Rules
 from service.jobs.store.sqlite import SqliteJobStore
 from tests.contract.conftest import assert_problem
 from tests.contract.workshop import LIMIT_SECONDS, Workshop, build, open_workshop, serve

@@ -23,7 +23,8 @@ from service.engine.running.request import Request
 from service.errors import ImageInvalidError, StorageFullError
 from service.jobs.artifacts import Artifacts, StorageLimits, StorageUnavailableError
 from service.jobs.store.bounds import Bounds
-from service.jobs.store.port import QueueFullError, Rules
+from service.jobs.store.errors import QueueFullError
+from service.jobs.store.port import Rules
 from service.jobs.store.sqlite import SqliteJobStore
 from service.jobs.submission import Draft, JobRules, Submissions, draft_job, fingerprint
 from tests.unit.fakes import SilentNotifier, closed_form_model

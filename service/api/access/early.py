@@ -17,8 +17,9 @@ from service.api.problems import respond
 _MAX_HEAD_BYTES: Final = 8 * 1024
 # A connection with more than this to come ends after the answer.
 _KEPT_BYTES: Final = 2**18
-_PATH: Final = rb"[A-Za-z0-9._~/%-]"
-_ASKED: Final = re.compile(rb"POST (%b{0,200}/v1/models/%b{1,300})(?:\?[!-~]{0,300})? HTTP/1\.1\r\n" % (_PATH, _PATH))
+_ASKED: Final = re.compile(rb"POST ([A-Za-z0-9._~/%-]{1,500})(?:\?[!-~]{0,300})? HTTP/1\.1\r\n")
+# Below any prefix.
+_METHODS: Final = b"/v1/models/"
 # In place of the path, which is the one thing that differs between answers.
 _NOWHERE: Final = "/nowhere"
 _LENGTH: Final = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]{1,9})[ \t]*\r\n")
@@ -57,7 +58,7 @@ class EarlyRefusal:
         """What a new request that begins with these bytes is answered; None where it goes the usual way."""
         end = data.find(b"\r\n\r\n", 0, _MAX_HEAD_BYTES)
         asked = _ASKED.match(data) if end >= 0 else None
-        if asked is None:
+        if asked is None or _METHODS not in asked[1]:
             return None
         head = data[: end + 2].lower()
         lengths = _LENGTH.findall(head)

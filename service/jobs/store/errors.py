@@ -1,16 +1,39 @@
-"""What both stores say when they refuse, so that clients read the same words in either mode."""
+"""What both stores refuse with, and say, so that clients read the same words in either mode."""
 
 from schemas.jobs import JobError, JobState
+from service.errors import ConvscopeError
 from service.jobs.store.bounds import LimitName, OwnerLimitReachedError, OwnerLimits
 from service.jobs.store.outbox import MAX_WEBHOOKS, WebhooksFullError
-from service.jobs.store.port import (
-    IdempotencyKeyReusedError,
-    JobEndedError,
-    JobExpiredError,
-    JobNotFoundError,
-    QueueFullError,
-    RequestInProgressError,
-)
+
+
+class JobsUnavailableError(ConvscopeError):
+    """The store cannot be reached, or cannot take more."""
+
+    code = "jobs_unavailable"
+
+
+class JobNotFoundError(ConvscopeError):
+    code = "job_not_found"
+
+
+class JobExpiredError(ConvscopeError):
+    code = "job_expired"
+
+
+class JobEndedError(ConvscopeError):
+    code = "job_ended"
+
+
+class QueueFullError(ConvscopeError):
+    code = "queue_full"
+
+
+class IdempotencyKeyReusedError(ConvscopeError):
+    code = "idempotency_key_reused"
+
+
+class RequestInProgressError(ConvscopeError):
+    code = "request_in_progress"
 
 
 def not_found(job: str) -> JobNotFoundError:

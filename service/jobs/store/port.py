@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Final, Literal, Protocol
 
 from schemas.jobs import ChunkAnswer, ChunkResult, JobError, JobRecord, JobState, StoredImage
-from service.errors import ConvscopeError
 from service.jobs.store.bounds import UNBOUNDED, Bounds
 from service.jobs.store.outbox import Outbox, Webhook, WebhookStatus
 
@@ -20,36 +19,6 @@ ChunkState = Literal["waiting", "queued", "running", "succeeded", "failed", "can
 # What the store tells a worker that reports: go on; stop, as the job has ended; hand the chunk back; it is no longer
 # yours.
 Order = Literal["continue", "cancel", "release", "fenced"]
-
-
-class JobsUnavailableError(ConvscopeError):
-    """The store cannot be reached, or cannot take more."""
-
-    code = "jobs_unavailable"
-
-
-class JobNotFoundError(ConvscopeError):
-    code = "job_not_found"
-
-
-class JobExpiredError(ConvscopeError):
-    code = "job_expired"
-
-
-class JobEndedError(ConvscopeError):
-    code = "job_ended"
-
-
-class QueueFullError(ConvscopeError):
-    code = "queue_full"
-
-
-class IdempotencyKeyReusedError(ConvscopeError):
-    code = "idempotency_key_reused"
-
-
-class RequestInProgressError(ConvscopeError):
-    code = "request_in_progress"
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from service.jobs.store.port import JobsUnavailableError
+from service.jobs.store.errors import JobsUnavailableError
 
 # One attempt against a server that never answers takes up to two timeouts: one on a connection kept from before, one
 # on a new one. No further attempt begins after LAST_START_SECONDS, so that a call ends within four seconds.

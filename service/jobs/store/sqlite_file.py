@@ -12,7 +12,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final
 
-from service.jobs.store.port import JobsUnavailableError
+from service.jobs.store.errors import JobsUnavailableError
 from service.jobs.store.sqlite_versions import bring_up_to_date
 
 BUSY_SECONDS: Final = 5.0

@@ -8,7 +8,7 @@ import sqlite3
 from pathlib import Path
 from typing import Final
 
-from service.jobs.store.port import JobsUnavailableError
+from service.jobs.store.errors import JobsUnavailableError
 
 VERSION: Final = 5
 _SCHEMA: Final = Path(__file__).with_name("jobs.sql")

@@ -8,8 +8,9 @@ from threading import BoundedSemaphore, Event, Thread
 from typing import Final
 
 from service.errors import ConvscopeError
+from service.jobs.store.errors import JobExpiredError, JobNotFoundError, JobsUnavailableError
 from service.jobs.store.outbox import Delivery, Outcome
-from service.jobs.store.port import JobExpiredError, JobNotFoundError, JobStore, JobsUnavailableError
+from service.jobs.store.port import JobStore
 from service.jobs.webhooks.message import make_body, sign
 from service.jobs.webhooks.sending import Sender
 

@@ -14,7 +14,8 @@ from time import monotonic
 from typing import Final
 from uuid import uuid4
 
-from service.jobs.store.port import JobStore, JobsUnavailableError, Overdue
+from service.jobs.store.errors import JobsUnavailableError
+from service.jobs.store.port import JobStore, Overdue
 
 logger = logging.getLogger(__name__)
 

@@ -32,7 +32,8 @@ from service.errors import (
     WeightsUnavailableError,
 )
 from service.jobs.artifacts import ArtifactMissingError, Artifacts, StorageUnavailableError
-from service.jobs.store.port import Claim, JobStore, JobsUnavailableError, Worker
+from service.jobs.store.errors import JobsUnavailableError
+from service.jobs.store.port import Claim, JobStore, Worker
 from service.jobs.worker.attempt import Attempt, forget_numbers, read_whole
 from service.jobs.worker.heartbeat import Heartbeat, StoppedError
 from service.models.catalog import Catalog

@@ -6,7 +6,8 @@ from time import monotonic
 from types import TracebackType
 from typing import Final, Self
 
-from service.jobs.store.port import Claim, JobStore, JobsUnavailableError, Order
+from service.jobs.store.errors import JobsUnavailableError
+from service.jobs.store.port import Claim, JobStore, Order
 
 logger = logging.getLogger(__name__)
 

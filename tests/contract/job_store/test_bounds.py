@@ -7,7 +7,8 @@ import pytest
 
 from schemas.jobs import JobRecord
 from service.jobs.store.bounds import UNBOUNDED, Bounds, OwnerLimitReachedError, OwnerLimits
-from service.jobs.store.port import JobStore, QueueFullError, Rules, Submission
+from service.jobs.store.errors import QueueFullError
+from service.jobs.store.port import JobStore, Rules, Submission
 from tests.contract.job_store.jobs import ERROR, Opening, a_chunk_result, a_record, claim, submit
 
 MANY = 10**9

@@ -6,17 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from schemas.jobs import ChunkResult, JobError
-from service.jobs.store.port import (
-    MAX_REQUESTS,
-    Claim,
-    JobEndedError,
-    JobExpiredError,
-    JobNotFoundError,
-    JobStore,
-    Order,
-    Rules,
-    Submission,
-)
+from service.jobs.store.errors import JobEndedError, JobExpiredError, JobNotFoundError
+from service.jobs.store.port import MAX_REQUESTS, Claim, JobStore, Order, Rules, Submission
 from tests.contract.job_store.jobs import (
     ERROR,
     Opening,

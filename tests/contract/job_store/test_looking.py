@@ -2,11 +2,8 @@
 
 import pytest
 
-from service.jobs.store.port import (
-    JobNotFoundError,
-    JobStore,
-    Rules,
-)
+from service.jobs.store.errors import JobNotFoundError
+from service.jobs.store.port import JobStore, Rules
 from tests.contract.job_store.jobs import Opening, a_chunk_result, a_record, claim, submit
 
 

@@ -5,7 +5,8 @@ from collections.abc import Callable
 import pytest
 
 from service.errors import ConvscopeError
-from service.jobs.store.port import JobExpiredError, JobNotFoundError, JobStore, Rules
+from service.jobs.store.errors import JobExpiredError, JobNotFoundError
+from service.jobs.store.port import JobStore, Rules
 from tests.contract.job_store.jobs import Opening, a_chunk_result, a_record, claim, submit
 
 Question = Callable[[JobStore, str, str | None], object]

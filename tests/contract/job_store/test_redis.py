@@ -9,7 +9,8 @@ import pytest
 
 from schemas.jobs import JobRecord
 from service.jobs.store.bounds import UNBOUNDED, Bounds
-from service.jobs.store.port import JobNotFoundError, JobsUnavailableError, Rules, Submission
+from service.jobs.store.errors import JobNotFoundError, JobsUnavailableError
+from service.jobs.store.port import Rules, Submission
 from service.jobs.store.redis import RedisJobStore
 from tests.contract.job_store.jobs import ERROR, a_chunk_result, a_record, a_worker, claim, states, submit
 from tests.redis_server import RedisServer

@@ -5,7 +5,8 @@ import re
 import pytest
 
 from schemas.jobs import ChunkResult, StoredImage
-from service.jobs.store.port import Claim, JobNotFoundError, JobStore, Picture, Rules
+from service.jobs.store.errors import JobNotFoundError
+from service.jobs.store.port import Claim, JobStore, Picture, Rules
 from service.jobs.store.redis import RedisJobStore
 from tests.contract.job_store.jobs import ERROR, a_chunk_result, a_record, a_worker, an_answer, claim, submit
 from tests.redis_server import RedisServer

@@ -10,7 +10,8 @@ import pytest
 
 from service.jobs.store import sqlite_file
 from service.jobs.store.bounds import Bounds, OwnerLimits
-from service.jobs.store.port import JobsUnavailableError, Rules
+from service.jobs.store.errors import JobsUnavailableError
+from service.jobs.store.port import Rules
 from service.jobs.store.sqlite import SqliteJobStore
 from tests.contract.job_store.jobs import a_record, claim, submit
 from tests.server import ROOT

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from service.jobs.store.port import JobsUnavailableError, Picture, Rules
+from service.jobs.store.errors import JobsUnavailableError
+from service.jobs.store.port import Picture, Rules
 from service.jobs.store.sqlite import SqliteJobStore
 from service.jobs.store.sqlite_versions import VERSION
 from tests.contract.job_store.jobs import a_chunk_result, a_record, an_answer, claim

@@ -6,15 +6,13 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from service.jobs.store.bounds import UNBOUNDED, Bounds
-from service.jobs.store.port import (
+from service.jobs.store.errors import (
     IdempotencyKeyReusedError,
     JobNotFoundError,
-    JobStore,
     QueueFullError,
     RequestInProgressError,
-    Rules,
-    Submission,
 )
+from service.jobs.store.port import JobStore, Rules, Submission
 from tests.contract.job_store.jobs import (
     ERROR,
     Opening,
