@@ -28,7 +28,7 @@ _DROPPED_BYTES: Final = 2**22
 _DROPPING_SECONDS: Final = 2.0
 _KEPT_BYTES: Final = 2**18
 # Bodies that do not come leave their places in a moment: after each of these it is tried again.
-_PATIENCE_SECONDS: Final = (0.02, 0.02, 0.02, 0.02)
+_PATIENCE_SECONDS: Final = (0.02,) * 10
 _MAX_DIGITS: Final = 15
 # Probes, the page's files and documents are not counted.
 _COUNTED: Final = ("/v1/", "/v2/")
