@@ -1,4 +1,4 @@
-"""`python -m tests.overload [--only load uploads leaving]`: what a service accepts of too much; in ratios.
+"""`python -m tests.overload [--only load uploads leaving owners]`: what a service accepts of too much; in ratios.
 
 A real server process and generators in processes of their own share the machine. What is unloaded is measured before
 each phase again, so that whatever else the machine does is on both sides.
@@ -18,6 +18,7 @@ import httpx2
 import numpy as np
 import psutil
 
+from service.api.access.keys.changing import add_key
 from tests.overload.slow import hold_slowly
 from tests.server import ROOT, Server
 
@@ -87,10 +88,35 @@ def measure_leaving(server: Server, _: float) -> None:
     _say(f"computed for {_computed(server) - before:.0f} of 40 clients that left")
 
 
+def measure_owners(_: Server, seconds: float) -> None:
+    """One key far beyond its rate, and another's single client beside it, with and without, in turns."""
+    with tempfile.TemporaryDirectory() as folder:
+        keys = Path(folder) / "keys"
+        loud, quiet = (
+            f"Authorization: Bearer {add_key(keys, name, 'use', limits={'requests_per_minute': rate})[0]}"
+            for name, rate in (("loud", 120), ("quiet", 100_000))
+        )
+        more = {"CONVSCOPE_API_KEYS": str(keys)}
+        with Server(Path(folder) / "log", **_SETTINGS, **more) as server:
+            server.wait_until_ready()
+            ratios = []
+            for _turn in range(3):
+                before = p99(generate(server.port, 0, seconds / 2, "--closed", 1, "--header", quiet)["taken"]["200"])
+                command = [sys.executable, "-m", "tests.overload.generator", str(server.port), "200", str(seconds)]
+                with subprocess.Popen([*command, "--header", loud], cwd=ROOT, stdout=subprocess.DEVNULL) as other:
+                    time.sleep(seconds / 4)
+                    found = generate(server.port, 0, seconds / 2, "--closed", 1, "--header", quiet)
+                    other.wait()
+                ratios.append(p99(found["taken"]["200"]) / before)
+        told = ", ".join(f"{ratio:.2f}" for ratio in ratios)
+    _say(f"owners: another's p99 beside a key that sends 200 per second, over its p99 alone: {told}")
+
+
 MEASURES: Final[dict[str, Callable[[Server, float], None]]] = {
     "load": measure_load,
     "uploads": measure_uploads,
     "leaving": measure_leaving,
+    "owners": measure_owners,
 }
 
 
