@@ -40,9 +40,10 @@ bench: .venv/.develop  ## speed and memory beside a plain forward pass, tutorial
 	@tests/benchmark/peers/install
 	$(BIN)/python -m tests.benchmark
 
-chaos: .venv/.develop  ## a thousand jobs while workers and Redis are killed
+chaos: .venv/.develop  ## a thousand jobs while workers and Redis are killed, and five hundred for the plateau of memory
 	@tests/install-parts
 	$(BIN)/python -m tests.chaos
+	PLATEAU_JOBS=500 $(BIN)/python -m pytest tests/integration/faults/test_plateau.py
 
 overload: .venv/.develop  ## twice and ten times what is computed, slow uploads, clients that leave (docs/limits.md)
 	$(BIN)/python -m tests.overload
