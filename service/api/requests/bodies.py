@@ -4,8 +4,6 @@ FastAPI cannot declare both on one route: JSON sent to a form route would silent
 """
 
 import asyncio
-import base64
-import binascii
 import math
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
@@ -14,16 +12,16 @@ from typing import IO
 
 import anyio.to_thread
 from fastapi import Request
-from pydantic_core import from_json
 from python_multipart.multipart import parse_options_header
 from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect
 
 from schemas.problems import ProblemError
-from service.api.requests.dataset_uploads import pack_files, pack_pictures
+from service.api.requests.dataset_uploads import pack_files
 from service.api.requests.entries import entry_of
 from service.api.requests.executor import BoundedExecutor
+from service.api.requests.json_bodies import decode_base64, parse_json
 from service.engine.parameters import InvalidParametersError, pointer
 from service.errors import ConvscopeError, DatasetInvalidError, ImageInvalidError, ImageTooLargeError
 
@@ -31,14 +29,10 @@ from service.errors import ConvscopeError, DatasetInvalidError, ImageInvalidErro
 _ENVELOPE_BYTES = 2**20
 # The form's parser runs on the event loop: so much at once takes it some milliseconds at worst.
 _SLICE_BYTES = 2**16
-# Of a JSON body, whose objects take a hundred times its bytes: no parameter is a list of lists, or has as many items.
-_MAX_JSON_COMMAS = 100_000
-_MAX_JSON_NESTED = 1000
 # Of a JSON body with an image, while it is read: as it came, as text, as base64 and without white space, and decoded.
 _JSON_COPIES = 5
 # Of a form's texts. Others are refused: Python's decoder of `punycode` takes minutes for a megabyte.
 _CHARSETS = (b"utf-8", b"utf8", b"us-ascii", b"iso-8859-1")
-_WHITE_SPACE = b" \t\r\n\v\f"
 _MAX_FIELDS = 64
 # More come in a ZIP: each file of a form keeps a descriptor open.
 _MAX_DATASET_FILES = 100
@@ -50,10 +44,6 @@ _DRAIN_FACTOR = 4
 
 class UnsupportedMediaTypeError(ConvscopeError):
     code = "unsupported_media_type"
-
-
-class InvalidJsonError(ConvscopeError):
-    code = "invalid_json"
 
 
 class InvalidFormError(ConvscopeError):
@@ -142,7 +132,7 @@ async def read_body(
     except ClientDisconnect as error:
         raise BodyIncompleteError("the connection ended before the body did") from error
     if media_type == "application/json":
-        return await parsing.run(partial(_parse_json, data, limits.max_image_bytes, takes_dataset))
+        return Body(*await parsing.run(partial(parse_json, data, limits.max_image_bytes, takes_dataset=takes_dataset)))
     if not header and not data:
         return Body({})
     raise UnsupportedMediaTypeError(
@@ -250,60 +240,7 @@ async def _parse_form(parser: MultiPartParser, stream: AsyncGenerator[bytes, Non
 
 async def _form_image(value: UploadFile | str, max_image_bytes: int) -> bytes:
     if isinstance(value, str):
-        return _from_base64(value, max_image_bytes, "send a file (curl: -F image=@cat.jpg) or base64")
+        return decode_base64(value, max_image_bytes, "send a file (curl: -F image=@cat.jpg) or base64")
     if value.size is not None and value.size > max_image_bytes:
         raise ImageTooLargeError(f"the image has {value.size} bytes; at most {max_image_bytes} are taken")
     return await value.read()
-
-
-def _parse_json(data: bytes, max_image_bytes: int, takes_dataset: bool) -> Body:  # noqa: FBT001 - called on a thread
-    if _count(data, b",") > _MAX_JSON_COMMAS or _count(data, b"[") + _count(data, b"{") > _MAX_JSON_NESTED:
-        raise InvalidJsonError(
-            f"the JSON has more than {_MAX_JSON_COMMAS} values, or {_MAX_JSON_NESTED} arrays and objects"
-        )
-    try:
-        given = from_json(data, allow_inf_nan=False)
-    except ValueError as error:
-        raise InvalidJsonError(f"the body is not JSON: {error}") from error
-    if not isinstance(given, dict):
-        raise InvalidJsonError("the body must be a JSON object of parameters")
-    image = given.pop("image", None)
-    images = given.pop("images", None) if takes_dataset else None
-    return Body(
-        given,
-        None if image is None else _json_image(image, max_image_bytes),
-        None if images is None else _json_images(images, max_image_bytes),
-    )
-
-
-def _count(data: bytes, what: bytes) -> int:
-    # A megabyte at a time, between which other threads have their turn.
-    return sum(data.count(what, start, start + 2**20) for start in range(0, len(data), 2**20))
-
-
-def _json_image(image: object, max_image_bytes: int) -> bytes:
-    if not isinstance(image, str):
-        raise ImageInvalidError("'image' must be a string: base64 or a data URL")
-    return _from_base64(image, max_image_bytes, "send base64 (RFC 4648) or a base64 data URL")
-
-
-def _json_images(images: object, max_image_bytes: int) -> IO[bytes]:
-    images = [images] if isinstance(images, str) else images
-    if not isinstance(images, list) or not images or not all(isinstance(image, str) for image in images):
-        raise DatasetInvalidError("'images' must be a ZIP as base64, or a list of pictures as base64 or data URLs")
-    return pack_pictures([_json_image(image, max_image_bytes) for image in images])
-
-
-def _from_base64(text: str, max_image_bytes: int, advice: str) -> bytes:
-    if text.startswith("data:"):
-        head, _, text = text.partition(",")
-        if not head.endswith(";base64"):
-            raise ImageInvalidError(f"the data URL of 'image' is not base64: {advice}")
-    try:
-        # Not `split`, which makes an object of every piece.
-        data = base64.b64decode(text.encode("ascii").translate(None, _WHITE_SPACE), validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise ImageInvalidError(f"'image' is not base64: {advice}") from error
-    if len(data) > max_image_bytes:
-        raise ImageTooLargeError(f"the image has {len(data)} bytes; at most {max_image_bytes} are taken")
-    return data
